@@ -1,0 +1,1 @@
+//! Pure checks of candidate values, one per file. (in the making)

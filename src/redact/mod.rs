@@ -7,7 +7,7 @@ mod policy;
 
 pub use policy::{Action, Policy};
 
-use crate::rule::Ruleset;
+use crate::scan::Engine;
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -60,12 +60,43 @@ impl Report {
 /// How often one rule led to one action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tally {
-    /// Index into [`Ruleset::rules`].
+    /// Index into [`crate::rule::Ruleset::rules`].
     pub rule: usize,
     /// What was done.
     pub action: Action,
     /// How often.
     pub count: u64,
+}
+
+/// An engine together with what to do with the findings of each of its rules.
+/// Built once per route and rule set, shared by all bodies.
+pub struct Plan {
+    engine: Arc<Engine>,
+    /// By rule index.
+    actions: Vec<Action>,
+}
+
+impl Plan {
+    /// Looks up the action of every rule once.
+    pub fn new(engine: Arc<Engine>, policy: &Policy) -> Self {
+        let actions = engine
+            .ruleset()
+            .rules
+            .iter()
+            .map(|rule| if rule.shadow { Action::Report } else { policy.action(&rule.entity) })
+            .collect();
+        Self { engine, actions }
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// What is done with a finding of the rule with this index.
+    pub fn action(&self, rule: usize) -> Action {
+        self.actions.get(rule).copied().unwrap_or(Action::Replace)
+    }
 }
 
 /// Redacts one body.
@@ -76,7 +107,7 @@ pub struct Redactor {
 impl Redactor {
     /// A redactor for one body. The rule set and the policy stay the same for
     /// its whole life, whatever is reloaded meanwhile.
-    pub fn new(_rules: &Arc<Ruleset>, _policy: &Arc<Policy>, _format: Format) -> Self {
+    pub fn new(_plan: &Arc<Plan>, _format: Format) -> Self {
         Self { report: Report::default() }
     }
 

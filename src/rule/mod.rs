@@ -1,17 +1,18 @@
 //! Rules: what to look for. See `docs/rules.md` for the file format.
 
-use regex_automata::meta::Regex;
+use crate::validator::Validator;
 
 /// A loaded, valid set of rules. Immutable; shared by every body that started
 /// while it was the current one.
 pub struct Ruleset {
-    /// Pattern and detector rules first, then key rules; [`crate::redact::Tally::rule`] is an index into this.
+    /// All rules, disabled ones too, in the order of their ids.
     pub rules: Vec<Rule>,
-    /// First 16 hex digits of the SHA-256 over every active rule, for `ruleset_info`.
+    /// First 16 hex digits of the SHA-256 over every rule, for `ruleset_info`.
     pub hash: String,
 }
 
 /// One rule.
+#[derive(Clone, Debug)]
 pub struct Rule {
     /// Unique and stable, such as `github.token`.
     pub id: String,
@@ -23,10 +24,41 @@ pub struct Rule {
     pub description: String,
     /// How it looks for it.
     pub matcher: Matcher,
+    /// A check of the matched value beyond its shape.
+    pub validator: Option<Validator>,
+    /// When not empty, one must stand within `proximity` bytes before the value.
+    pub keywords: Vec<String>,
+    /// Bytes; see `keywords`.
+    pub proximity: usize,
+    /// Regular expressions; a value in which one matches is no finding.
+    pub allow: Vec<String>,
+    /// Whether bare JSON numbers are judged too.
+    pub numbers: bool,
+    /// Disabled rules are listed but not compiled.
+    pub enabled: bool,
     /// Counted and reported, not acted on.
     pub shadow: bool,
     /// Of two overlapping findings the one with the higher priority stays.
     pub priority: i32,
+    /// Texts in which the rule must find something.
+    pub examples: Vec<Example>,
+    /// Texts in which the rule must find nothing.
+    pub negative_examples: Vec<String>,
+    /// Where the format is documented.
+    pub references: Vec<String>,
+    /// The file it came from, for messages and `rules list`.
+    pub source: String,
+}
+
+/// A text in which a rule must find something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Example {
+    /// The text.
+    pub text: String,
+    /// The part that must be found; `None` for the rule's default: the whole
+    /// text, or anything for rules that need context (keywords, a `secret`
+    /// group, member names).
+    pub finds: Option<String>,
 }
 
 /// The two broad kinds of sensitive data.
@@ -50,11 +82,61 @@ impl Category {
 }
 
 /// How a rule finds its values.
+#[derive(Clone, Debug)]
 pub enum Matcher {
-    /// A regular expression over bytes.
-    Pattern(Box<Regex>),
-    /// Member names.
-    Key,
+    /// A regular expression over bytes, not Unicode; `(?P<secret>...)`, where
+    /// present, is the part to redact.
+    Pattern(String),
+    /// A shape that takes more than a regular expression.
+    Detector(Detector),
+    /// Member names whose value is redacted whole: words joined by `_`, with
+    /// `*` as the first or last word for "any words".
+    Key(Vec<String>),
+}
+
+/// Shapes that the scan layer knows by code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Detector {
+    /// E-mail addresses.
+    Email,
+    /// Phone numbers with `+` or `00` and a country code.
+    PhoneInternational,
+    /// Phone numbers of the North American Numbering Plan with punctuation.
+    PhoneNanp,
+    /// Payment card numbers.
+    Card,
+    /// International bank account numbers.
+    Iban,
+    /// US social security numbers with dashes.
+    UsSsn,
+    /// PEM and PGP private key blocks of any length.
+    PrivateKey,
+}
+
+/// Why rules cannot be loaded. Shown to the user: file, line, what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum RuleError {
+    /// A file or directory cannot be read.
+    #[error("{path}: cannot be read")]
+    Read {
+        /// The path as given.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A rule file is wrong.
+    #[error("{path}:{line}:{column}: {message}")]
+    Invalid {
+        /// The file.
+        path: String,
+        /// From 1.
+        line: usize,
+        /// From 1.
+        column: usize,
+        /// What is wrong and what to do.
+        message: String,
+    },
 }
 
 impl Ruleset {
@@ -62,7 +144,16 @@ impl Ruleset {
     ///
     /// # Errors
     /// Never for a binary whose tests have passed.
-    pub fn builtin() -> Result<Self, std::convert::Infallible> {
+    pub fn builtin() -> Result<Self, RuleError> {
         Ok(Self { rules: Vec::new(), hash: String::new() })
+    }
+
+    /// The built-in packs with the user's files, or directories of `*.toml`,
+    /// on top: new rules add, rules of the same id override.
+    ///
+    /// # Errors
+    /// The first mistake found.
+    pub fn load(_paths: &[std::path::PathBuf]) -> Result<Self, RuleError> {
+        Self::builtin()
     }
 }

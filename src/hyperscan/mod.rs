@@ -1,1 +1,418 @@
-//! (in the making)
+//! A small safe wrapper over Hyperscan, or Vectorscan, its portable fork with
+//! the same interface: block mode only, hits into a buffer.
+//!
+//! Why our own: the bindings on crates.io leak dropped streams, let a scratch
+//! be shared between threads, or abort on a panic in a callback. Here no code
+//! of the caller runs inside the C library at all: the callback appends to a
+//! [`Hits`] buffer whose memory was reserved before, which cannot panic.
+//!
+//! Invariants:
+//! - a [`Database`] is never changed after `compile`, so threads may share it;
+//! - a [`Scratch`] is used by one scan at a time (`&mut`), and only with a
+//!   database it was made for. The library does not check the latter (a scan
+//!   with too small a scratch writes out of bounds), so every database has a
+//!   number of its own and a scratch remembers those it may serve.
+
+#![allow(unsafe_code, reason = "the C library; each block argues its soundness")]
+
+mod ffi;
+
+use ffi::{HsCompileError, HsDatabase, HsScratch};
+use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_ulonglong, c_void};
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Why the library refused.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum HyperscanError {
+    /// An expression cannot be compiled.
+    #[error("expression {index:?} cannot be compiled: {message}")]
+    Compile {
+        /// Which of the expressions given, where one is to blame.
+        index: Option<usize>,
+        /// The library's words about the expression.
+        message: String,
+    },
+    /// This processor lacks what the library was built for.
+    #[error("this processor lacks instructions that libhs needs")]
+    Platform,
+    /// The scratch was not made for the database.
+    #[error("the scratch was made for another database")]
+    WrongScratch,
+    /// Memory, or an invalid call.
+    #[error("libhs failed with code {0}")]
+    Code(i32),
+}
+
+/// A byte string to look for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Literal<'a> {
+    /// At least one byte; any value.
+    pub bytes: &'a [u8],
+    /// Whether ASCII case is ignored.
+    pub caseless: bool,
+}
+
+/// One match: the literal or expression with this index ends at `end`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Hit {
+    /// One past the last byte of the match.
+    pub end: u32,
+    /// Index into what was compiled.
+    pub id: u32,
+}
+
+/// A bounded buffer for the hits of one scan.
+#[derive(Debug)]
+pub struct Hits {
+    /// Invariant: capacity stays at least `limit`, so that a push in the
+    /// callback never allocates.
+    list: Vec<Hit>,
+    limit: usize,
+}
+
+impl Hits {
+    /// A buffer for at most `limit` hits.
+    pub fn with_limit(limit: usize) -> Self {
+        Self { list: Vec::with_capacity(limit), limit }
+    }
+
+    /// The hits of the last scan, in the order of their ends.
+    pub fn as_slice(&self) -> &[Hit] {
+        &self.list
+    }
+}
+
+/// Whether a scan saw all of its data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All hits are in the buffer.
+    Complete,
+    /// The buffer is full; hits after the last one in it are missing.
+    Full,
+}
+
+/// Compiled literals or expressions. Immutable.
+#[derive(Debug)]
+pub struct Database {
+    db: NonNull<HsDatabase>,
+    /// Never used twice in this process.
+    number: u64,
+}
+
+/// The next [`Database`]'s number.
+static NEXT_NUMBER: AtomicU64 = AtomicU64::new(0);
+
+// SAFETY: the library never writes to a compiled database
+// (hs_runtime.h: "a database may be used by several threads at once"), and
+// freeing it does not depend on the thread.
+unsafe impl Send for Database {}
+// SAFETY: as above; scanning takes it as `const`.
+unsafe impl Sync for Database {}
+
+impl Database {
+    /// Compiles `literals`; a hit's id is the index in this slice.
+    ///
+    /// # Errors
+    /// When a literal is empty or begins with NUL, or memory runs out.
+    pub fn literals(literals: &[Literal<'_>]) -> Result<Self, HyperscanError> {
+        check_platform()?;
+        // The library crashes on an empty literal, and takes one that begins
+        // with NUL for empty, whatever its length.
+        let unusable = |literal: &Literal<'_>| matches!(literal.bytes.first(), None | Some(0));
+        if let Some(index) = literals.iter().position(unusable) {
+            return Err(HyperscanError::Compile { index: Some(index), message: "empty or led by NUL".into() });
+        }
+        let expressions: Vec<*const c_char> = literals.iter().map(|l| l.bytes.as_ptr().cast()).collect();
+        let lengths: Vec<usize> = literals.iter().map(|l| l.bytes.len()).collect();
+        let flags: Vec<c_uint> = literals.iter().map(|l| if l.caseless { ffi::HS_FLAG_CASELESS } else { 0 }).collect();
+        let ids = ids(literals.len())?;
+        let mut db = ptr::null_mut();
+        let mut error = ptr::null_mut();
+        // SAFETY: the four arrays have `ids.len()` elements each and outlive
+        // the call; `lengths` bounds every expression, so no NUL is needed; a
+        // null platform means this machine; the two out-pointers are valid.
+        let code = unsafe {
+            ffi::hs_compile_lit_multi(
+                expressions.as_ptr(),
+                flags.as_ptr(),
+                ids.as_ptr(),
+                lengths.as_ptr(),
+                count(&ids)?,
+                ffi::HS_MODE_BLOCK,
+                ptr::null(),
+                &raw mut db,
+                &raw mut error,
+            )
+        };
+        Self::from_compile(code, db, error)
+    }
+
+    /// Compiles `expressions` (PCRE syntax, `.` matches newlines); a hit's id
+    /// is the index in this slice. Takes far longer than literals.
+    ///
+    /// # Errors
+    /// Names the expression that the library cannot take.
+    pub fn expressions(expressions: &[&str]) -> Result<Self, HyperscanError> {
+        check_platform()?;
+        let owned: Vec<CString> = expressions
+            .iter()
+            .enumerate()
+            .map(|(index, text)| {
+                CString::new(*text)
+                    .map_err(|_| HyperscanError::Compile { index: Some(index), message: "it holds a NUL byte".into() })
+            })
+            .collect::<Result<_, _>>()?;
+        let pointers: Vec<*const c_char> = owned.iter().map(|text| text.as_ptr()).collect();
+        let flags = vec![ffi::HS_FLAG_DOTALL; owned.len()];
+        let ids = ids(owned.len())?;
+        let mut db = ptr::null_mut();
+        let mut error = ptr::null_mut();
+        // SAFETY: the three arrays have `ids.len()` elements each and outlive
+        // the call, the texts end with NUL; the out-pointers are valid.
+        let code = unsafe {
+            ffi::hs_compile_multi(
+                pointers.as_ptr(),
+                flags.as_ptr(),
+                ids.as_ptr(),
+                count(&ids)?,
+                ffi::HS_MODE_BLOCK,
+                ptr::null(),
+                &raw mut db,
+                &raw mut error,
+            )
+        };
+        Self::from_compile(code, db, error)
+    }
+
+    /// Puts the hits in `data` into `hits`, which is cleared first. Stops when
+    /// the buffer is full.
+    ///
+    /// # Errors
+    /// When `scratch` was made for another database, or `data` is longer than
+    /// the library can take (4 GiB).
+    pub fn scan(&self, data: &[u8], scratch: &mut Scratch, hits: &mut Hits) -> Result<Outcome, HyperscanError> {
+        if !scratch.serves.contains(&self.number) {
+            return Err(HyperscanError::WrongScratch);
+        }
+        hits.list.clear();
+        hits.list.reserve_exact(hits.limit);
+        let length = c_uint::try_from(data.len()).map_err(|_| HyperscanError::Code(-1))?;
+        // SAFETY: `data` and `hits` outlive the call, nothing else touches
+        // `hits` meanwhile (`&mut`), and the scratch is ours alone (`&mut`)
+        // and was sized for this very database (`serves`).
+        let code = unsafe {
+            ffi::hs_scan(
+                self.db.as_ptr(),
+                data.as_ptr().cast(),
+                length,
+                0,
+                scratch.ptr.as_ptr(),
+                on_event,
+                ptr::from_mut(hits).cast(),
+            )
+        };
+        match code {
+            ffi::HS_SUCCESS => Ok(Outcome::Complete),
+            ffi::HS_SCAN_TERMINATED => Ok(Outcome::Full),
+            code => Err(HyperscanError::Code(code)),
+        }
+    }
+
+    fn from_compile(code: c_int, db: *mut HsDatabase, error: *mut HsCompileError) -> Result<Self, HyperscanError> {
+        match NonNull::new(db) {
+            Some(db) if code == ffi::HS_SUCCESS => Ok(Self { db, number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed) }),
+            _ => Err(take_compile_error(code, error)),
+        }
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        // SAFETY: made by the library, owned by us, freed once.
+        unsafe { ffi::hs_free_database(self.db.as_ptr()) };
+    }
+}
+
+/// Working memory for scans with the databases it was made for; one per thread
+/// that scans at the same time.
+#[derive(Debug)]
+pub struct Scratch {
+    ptr: NonNull<HsScratch>,
+    /// Numbers of the databases that it is large enough for.
+    serves: Vec<u64>,
+}
+
+// SAFETY: a scratch belongs to no thread; it only must not be used by two at
+// once, which `&mut` in `scan` ensures (it is not `Sync`).
+unsafe impl Send for Scratch {}
+
+impl Scratch {
+    /// Working memory for every database in `databases`.
+    ///
+    /// # Errors
+    /// When memory runs out or `databases` is empty.
+    pub fn new(databases: &[&Database]) -> Result<Self, HyperscanError> {
+        let mut scratch = ptr::null_mut();
+        for database in databases {
+            // SAFETY: the database is valid; `scratch` is null or came from
+            // this function, which grows it in place or replaces it.
+            let code = unsafe { ffi::hs_alloc_scratch(database.db.as_ptr(), &raw mut scratch) };
+            if code != ffi::HS_SUCCESS {
+                // SAFETY: null or ours; on failure the library leaves it as it was.
+                unsafe { ffi::hs_free_scratch(scratch) };
+                return Err(HyperscanError::Code(code));
+            }
+        }
+        let serves = databases.iter().map(|database| database.number).collect();
+        NonNull::new(scratch).map(|ptr| Self { ptr, serves }).ok_or(HyperscanError::Code(-1))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // SAFETY: made by the library, owned by us, freed once.
+        unsafe { ffi::hs_free_scratch(self.ptr.as_ptr()) };
+    }
+}
+
+/// Appends a hit; a full buffer ends the scan. Does not allocate and does not
+/// panic, so nothing can unwind into the library.
+unsafe extern "C" fn on_event(
+    id: c_uint,
+    _from: c_ulonglong,
+    to: c_ulonglong,
+    _flags: c_uint,
+    context: *mut c_void,
+) -> c_int {
+    // SAFETY: `context` is the `&mut Hits` that `scan` passed; the library
+    // calls back on the same thread, during that call only.
+    let hits = unsafe { &mut *context.cast::<Hits>() };
+    if hits.list.len() >= hits.limit {
+        return 1;
+    }
+    let end = u32::try_from(to).unwrap_or(u32::MAX);
+    hits.list.push(Hit { end, id });
+    0
+}
+
+fn check_platform() -> Result<(), HyperscanError> {
+    // SAFETY: takes nothing, reads the processor's features.
+    let code = unsafe { ffi::hs_valid_platform() };
+    if code == ffi::HS_SUCCESS { Ok(()) } else { Err(HyperscanError::Platform) }
+}
+
+fn ids(number: usize) -> Result<Vec<c_uint>, HyperscanError> {
+    let number = c_uint::try_from(number).map_err(|_| HyperscanError::Code(-1))?;
+    Ok((0..number).collect())
+}
+
+fn count(ids: &[c_uint]) -> Result<c_uint, HyperscanError> {
+    c_uint::try_from(ids.len()).map_err(|_| HyperscanError::Code(-1))
+}
+
+fn take_compile_error(code: c_int, error: *mut HsCompileError) -> HyperscanError {
+    let Some(error) = NonNull::new(error) else {
+        return HyperscanError::Code(code);
+    };
+    // SAFETY: the library filled it in; its message is null or NUL-terminated.
+    let (message, expression) = unsafe {
+        let error = error.as_ref();
+        let message = if error.message.is_null() {
+            String::new()
+        } else {
+            CStr::from_ptr(error.message).to_string_lossy().into_owned()
+        };
+        (message, error.expression)
+    };
+    // SAFETY: made by the library, freed once, not used after.
+    unsafe { ffi::hs_free_compile_error(error.as_ptr()) };
+    HyperscanError::Compile { index: usize::try_from(expression).ok(), message }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn scan_all(literals: &[Literal<'_>], data: &[u8]) -> Vec<Hit> {
+        let db = Database::literals(literals).unwrap();
+        let mut scratch = Scratch::new(&[&db]).unwrap();
+        let mut hits = Hits::with_limit(1 << 16);
+        assert_eq!(db.scan(data, &mut scratch, &mut hits).unwrap(), Outcome::Complete);
+        hits.as_slice().to_vec()
+    }
+
+    fn scan_slowly(literals: &[Literal<'_>], data: &[u8]) -> Vec<Hit> {
+        let mut hits = Vec::new();
+        for end in 1..=data.len() {
+            for (id, literal) in literals.iter().enumerate() {
+                let Some(start) = end.checked_sub(literal.bytes.len()) else {
+                    continue;
+                };
+                let seen = &data[start..end];
+                let same =
+                    if literal.caseless { seen.eq_ignore_ascii_case(literal.bytes) } else { seen == literal.bytes };
+                if same {
+                    hits.push(Hit { end: u32::try_from(end).unwrap(), id: u32::try_from(id).unwrap() });
+                }
+            }
+        }
+        hits
+    }
+
+    #[test]
+    fn literals_with_nul_and_case_are_found() {
+        let literals = [Literal { bytes: b"a\0b", caseless: false }, Literal { bytes: b"Key", caseless: true }];
+        let hits = scan_all(&literals, b"xa\0b KEY key kez");
+        assert_eq!(hits, [Hit { end: 4, id: 0 }, Hit { end: 8, id: 1 }, Hit { end: 12, id: 1 }]);
+    }
+
+    #[test]
+    fn a_full_buffer_ends_the_scan_and_says_so() {
+        let db = Database::literals(&[Literal { bytes: b"a", caseless: false }]).unwrap();
+        let mut scratch = Scratch::new(&[&db]).unwrap();
+        let mut hits = Hits::with_limit(2);
+        assert_eq!(db.scan(b"aaaa", &mut scratch, &mut hits).unwrap(), Outcome::Full);
+        assert_eq!(hits.as_slice().len(), 2);
+    }
+
+    #[test]
+    fn a_scratch_of_another_database_is_refused() {
+        let small = Database::literals(&[Literal { bytes: b"abc", caseless: false }]).unwrap();
+        let large = Database::expressions(&["[a-z]{3,9}[0-9]{4}(x|yy|zzz)+", "foo.*bar.{3,40}q"]).unwrap();
+        let mut scratch = Scratch::new(&[&small]).unwrap();
+        let mut hits = Hits::with_limit(8);
+        assert_eq!(large.scan(b"abc1234x", &mut scratch, &mut hits), Err(HyperscanError::WrongScratch));
+    }
+
+    #[test]
+    fn a_bad_expression_is_named() {
+        let error = Database::expressions(&["fine", "("]).unwrap_err();
+        assert!(matches!(error, HyperscanError::Compile { index: Some(1), .. }), "{error}");
+    }
+
+    #[test]
+    fn a_literal_that_is_empty_or_led_by_nul_is_refused() {
+        for bytes in [&b""[..], b"\0abc"] {
+            assert!(Database::literals(&[Literal { bytes, caseless: false }]).is_err());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn hits_equal_a_slow_search(
+            literals in prop::collection::vec((prop::collection::vec(prop::sample::select(&b"abAB-_\0"[..]), 1..5), any::<bool>()), 1..8),
+            data in prop::collection::vec(prop::sample::select(&b"abAB-_\0c"[..]), 0..300),
+        ) {
+            prop_assume!(literals.iter().all(|(bytes, _)| bytes[0] != 0));
+            let literals: Vec<Literal<'_>> = literals.iter().map(|(bytes, caseless)| Literal { bytes, caseless: *caseless }).collect();
+            let mut fast = scan_all(&literals, &data);
+            fast.sort_unstable();
+            fast.dedup();
+            let mut slow = scan_slowly(&literals, &data);
+            slow.sort_unstable();
+            prop_assert_eq!(fast, slow);
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! 64 bytes as two AVX2 registers: a compare and a movemask per class.
+
+use super::{BLOCK, Masks, blocks};
+use std::arch::x86_64::{
+    __m256i, _mm256_add_epi8, _mm256_cmpeq_epi8, _mm256_cmpgt_epi8, _mm256_loadu_si256, _mm256_movemask_epi8,
+    _mm256_or_si256, _mm256_set1_epi8,
+};
+
+/// As [`super::classify`]; `out` is appended to.
+#[target_feature(enable = "avx2")]
+pub(super) fn classify(data: &[u8], out: &mut Vec<Masks>) {
+    blocks(
+        data,
+        #[inline(always)]
+        |block| {
+            out.push(masks(block));
+        },
+    );
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+fn masks(block: &[u8; BLOCK]) -> Masks {
+    let halves = load(block);
+    let separators = [equal(halves, b' '), equal(halves, b'-'), equal(halves, b'.')];
+    Masks {
+        quote: bits(equal(halves, b'"')),
+        backslash: bits(equal(halves, b'\\')),
+        newline: bits(equal(halves, b'\n')),
+        at: bits(equal(halves, b'@')),
+        plus: bits(equal(halves, b'+')),
+        percent: bits(equal(halves, b'%')),
+        digit: bits(within(halves, b'0', 10)),
+        separator: bits(or(or(separators[0], separators[1]), separators[2])),
+        close: bits(equal(halves, b')')),
+        upper: bits(within(halves, b'A', 26)),
+        letter_u: bits(equal(halves, b'u')),
+    }
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+fn load(block: &[u8; BLOCK]) -> [__m256i; 2] {
+    let first = block.as_ptr();
+    // SAFETY: both unaligned loads of 32 bytes lie within the 64 of the block.
+    unsafe { [_mm256_loadu_si256(first.cast()), _mm256_loadu_si256(first.add(32).cast())] }
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+fn equal(halves: [__m256i; 2], byte: u8) -> [__m256i; 2] {
+    let wanted = _mm256_set1_epi8(byte.cast_signed());
+    [_mm256_cmpeq_epi8(halves[0], wanted), _mm256_cmpeq_epi8(halves[1], wanted)]
+}
+
+/// Whether `first <= byte < first + number`: shifted so that the range starts
+/// at the least signed value, one signed compare tells.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn within(halves: [__m256i; 2], first: u8, number: u8) -> [__m256i; 2] {
+    let shift = _mm256_set1_epi8(0x80_u8.wrapping_sub(first).cast_signed());
+    let limit = _mm256_set1_epi8(0x80_u8.wrapping_add(number).cast_signed());
+    [
+        _mm256_cmpgt_epi8(limit, _mm256_add_epi8(halves[0], shift)),
+        _mm256_cmpgt_epi8(limit, _mm256_add_epi8(halves[1], shift)),
+    ]
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+fn or(a: [__m256i; 2], b: [__m256i; 2]) -> [__m256i; 2] {
+    [_mm256_or_si256(a[0], b[0]), _mm256_or_si256(a[1], b[1])]
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+fn bits(halves: [__m256i; 2]) -> u64 {
+    let low = _mm256_movemask_epi8(halves[0]).cast_unsigned();
+    let high = _mm256_movemask_epi8(halves[1]).cast_unsigned();
+    u64::from(low) | u64::from(high) << 32
+}

@@ -1,4 +1,18 @@
 //! Rules: what to look for. See `docs/rules.md` for the file format.
+//!
+//! A rule file is read by `syntax` (with `fields`, `examples`, `names` and
+//! `pattern` for the checks), the built-in packs are in `pack`, and `load`
+//! lays the user's files over them. A [`Rule`] that exists is valid: its
+//! pattern parses, its names are spelled right and it has examples.
+
+mod examples;
+mod fields;
+mod load;
+mod mistakes;
+mod names;
+mod pack;
+mod pattern;
+mod syntax;
 
 use crate::validator::Validator;
 
@@ -95,7 +109,7 @@ pub enum Matcher {
 }
 
 /// Shapes that the scan layer knows by code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Detector {
     /// E-mail addresses.
@@ -112,6 +126,32 @@ pub enum Detector {
     UsSsn,
     /// PEM and PGP private key blocks of any length.
     PrivateKey,
+}
+
+impl Detector {
+    /// Every detector.
+    pub const ALL: &[Self] = &[
+        Self::Email,
+        Self::PhoneInternational,
+        Self::PhoneNanp,
+        Self::Card,
+        Self::Iban,
+        Self::UsSsn,
+        Self::PrivateKey,
+    ];
+
+    /// The name used in rule files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Email => "email",
+            Self::PhoneInternational => "phone-international",
+            Self::PhoneNanp => "phone-nanp",
+            Self::Card => "card",
+            Self::Iban => "iban",
+            Self::UsSsn => "us-ssn",
+            Self::PrivateKey => "private-key",
+        }
+    }
 }
 
 /// Why rules cannot be loaded. Shown to the user: file, line, what to do.
@@ -137,23 +177,12 @@ pub enum RuleError {
         /// What is wrong and what to do.
         message: String,
     },
+    /// More than one mistake; one per line.
+    #[error("{}", lines(.0))]
+    Several(Vec<RuleError>),
 }
 
-impl Ruleset {
-    /// The packs embedded in the binary, as they are without any configuration.
-    ///
-    /// # Errors
-    /// Never for a binary whose tests have passed.
-    pub fn builtin() -> Result<Self, RuleError> {
-        Ok(Self { rules: Vec::new(), hash: String::new() })
-    }
-
-    /// The built-in packs with the user's files, or directories of `*.toml`,
-    /// on top: new rules add, rules of the same id override.
-    ///
-    /// # Errors
-    /// The first mistake found.
-    pub fn load(_paths: &[std::path::PathBuf]) -> Result<Self, RuleError> {
-        Self::builtin()
-    }
+fn lines(errors: &[RuleError]) -> String {
+    let lines: Vec<String> = errors.iter().map(RuleError::to_string).collect();
+    lines.join("\n")
 }

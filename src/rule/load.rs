@@ -1,0 +1,490 @@
+//! Lays the user's rule files over the built-in packs.
+
+use super::mistakes::{Mistakes, position};
+use super::names::nearest;
+use super::syntax::{self, Override, RuleFile};
+use super::{Matcher, Rule, RuleError, Ruleset, pack};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+impl Ruleset {
+    /// The packs embedded in the binary, as they are without any configuration.
+    ///
+    /// # Errors
+    /// Never for a binary whose tests have passed.
+    pub fn builtin() -> Result<Self, RuleError> {
+        Self::from_texts(&[])
+    }
+
+    /// The built-in packs with the user's files, or directories of `*.toml`
+    /// in the order of their names, on top: new rules add, rules of the same
+    /// id replace, `[[override]]` changes single fields.
+    ///
+    /// # Errors
+    /// When a path cannot be read, else with every mistake in every file.
+    pub fn load(paths: &[PathBuf]) -> Result<Self, RuleError> {
+        Self::from_texts(&read(paths)?)
+    }
+
+    /// As [`Ruleset::load`], without the built-in packs.
+    ///
+    /// # Errors
+    /// As [`Ruleset::load`].
+    pub fn load_alone(paths: &[PathBuf]) -> Result<Self, RuleError> {
+        Self::layered(std::iter::empty(), &read(paths)?)
+    }
+
+    /// As [`Ruleset::load`], with the name and the text of each file.
+    ///
+    /// # Errors
+    /// With every mistake in every file.
+    pub fn from_texts(files: &[(String, String)]) -> Result<Self, RuleError> {
+        Self::layered(pack::FILES.iter().copied(), files)
+    }
+
+    fn layered<'a>(
+        builtin: impl Iterator<Item = (&'a str, &'a str)>,
+        user: &'a [(String, String)],
+    ) -> Result<Self, RuleError> {
+        let mut lower = Layer::read(builtin);
+        let mut upper = Layer::read(user.iter().map(|(path, text)| (path.as_str(), text.as_str())));
+        let mut rules = lower.take_rules();
+        rules.extend(upper.take_rules());
+        if lower.is_correct() && upper.is_correct() {
+            lower.apply_overrides(&mut rules);
+            upper.apply_overrides(&mut rules);
+        }
+        let mut errors = lower.into_errors();
+        errors.extend(upper.into_errors());
+        match errors.pop() {
+            None => {
+                let rules: Vec<Rule> = rules.into_values().collect();
+                let hash = hash(&rules);
+                Ok(Self { rules, hash })
+            }
+            Some(only) if errors.is_empty() => Err(only),
+            Some(last) => {
+                errors.push(last);
+                Err(RuleError::Several(errors))
+            }
+        }
+    }
+}
+
+/// Files in which every id is unique.
+struct Layer<'a> {
+    files: Vec<(Mistakes<'a>, RuleFile)>,
+}
+
+impl<'a> Layer<'a> {
+    fn read(files: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
+        let files = files
+            .map(|(path, text)| {
+                let mut mistakes = Mistakes::new(path, text);
+                let file = syntax::read(&mut mistakes);
+                (mistakes, file)
+            })
+            .collect();
+        Self { files }
+    }
+
+    fn is_correct(&self) -> bool {
+        self.files.iter().all(|(mistakes, _)| mistakes.count() == 0)
+    }
+
+    fn take_rules(&mut self) -> BTreeMap<String, Rule> {
+        let mut rules = BTreeMap::new();
+        let mut places: BTreeMap<String, String> = BTreeMap::new();
+        for (mistakes, file) in &mut self.files {
+            for (rule, offset) in file.rules.drain(..) {
+                let (line, column) = position(mistakes.text(), offset);
+                let place = format!("{}:{line}:{column}", mistakes.path());
+                if let Some(first) = places.get(&rule.id) {
+                    let message = format!("the id `{}` is taken by the rule at {first}", rule.id);
+                    mistakes.add(offset, message);
+                    continue;
+                }
+                places.insert(rule.id.clone(), place);
+                rules.insert(rule.id.clone(), rule);
+            }
+        }
+        rules
+    }
+
+    fn apply_overrides(&mut self, rules: &mut BTreeMap<String, Rule>) {
+        for (mistakes, file) in &mut self.files {
+            for change in file.overrides.drain(..) {
+                let offset = change.id.span.start;
+                if let Err(message) = apply(change, rules) {
+                    mistakes.add(offset, message);
+                }
+            }
+        }
+    }
+
+    fn into_errors(self) -> Vec<RuleError> {
+        self.files.into_iter().flat_map(|(mistakes, _)| mistakes.into_errors()).collect()
+    }
+}
+
+fn apply(change: Override, rules: &mut BTreeMap<String, Rule>) -> Result<(), String> {
+    let id = &change.id.value;
+    let Some(rule) = rules.get_mut(id) else {
+        let ids: Vec<&str> = rules.keys().map(String::as_str).collect();
+        return Err(match nearest(id, &ids) {
+            Some(near) => format!("no rule has the id `{id}`; did you mean `{near}`?"),
+            None => format!("no rule has the id `{id}`; `expurgate rules list` lists the ids"),
+        });
+    };
+    if change.keywords.is_some() && matches!(rule.matcher, Matcher::Key(_)) {
+        return Err(format!("`{id}` is a [[key]]: it has no keywords"));
+    }
+    rule.enabled = change.enabled.unwrap_or(rule.enabled);
+    rule.shadow = change.shadow.unwrap_or(rule.shadow);
+    rule.priority = change.priority.unwrap_or(rule.priority);
+    if let Some(keywords) = change.keywords {
+        rule.keywords = keywords;
+    }
+    rule.allow.extend(change.allow);
+    Ok(())
+}
+
+/// Name and text of all files that the paths stand for.
+fn read(paths: &[PathBuf]) -> Result<Vec<(String, String)>, RuleError> {
+    let mut texts = Vec::new();
+    for path in paths {
+        for file in rule_files(path).map_err(|source| unreadable(path, source))? {
+            let text = fs::read_to_string(&file).map_err(|source| unreadable(&file, source))?;
+            texts.push((file.display().to_string(), text));
+        }
+    }
+    Ok(texts)
+}
+
+/// The rule files that a path stands for. Dot files are skipped: a mounted
+/// ConfigMap keeps its bookkeeping in them.
+fn rule_files(path: &Path) -> io::Result<Vec<PathBuf>> {
+    if !fs::metadata(path)?.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut files = Vec::new();
+    for entry in fs::read_dir(path)? {
+        let file = entry?.path();
+        let hidden = file.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if !hidden && file.extension().is_some_and(|extension| extension == "toml") {
+            files.push(file);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn unreadable(path: &Path, source: io::Error) -> RuleError {
+    RuleError::Read { path: path.display().to_string(), source }
+}
+
+/// The same for the same rules, wherever their files are mounted.
+fn hash(rules: &[Rule]) -> String {
+    let mut hasher = Canonical(Sha256::new());
+    for rule in rules {
+        hasher.rule(rule);
+    }
+    let digest = hasher.0.finalize();
+    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Writes fields so that different rules never give the same bytes: every
+/// text and every list is preceded by its length.
+struct Canonical(Sha256);
+
+impl Canonical {
+    fn rule(&mut self, rule: &Rule) {
+        self.texts(&[rule.id.as_str(), &rule.entity, rule.category.name(), &rule.description]);
+        match &rule.matcher {
+            Matcher::Pattern(pattern) => self.texts(&["pattern", pattern]),
+            Matcher::Detector(detector) => self.texts(&["detector", detector.name()]),
+            Matcher::Key(names) => {
+                self.texts(&["key"]);
+                self.texts(names);
+            }
+        }
+        self.texts(&[rule.validator.map_or("", |validator| validator.name())]);
+        self.texts(&rule.keywords);
+        self.texts(&rule.allow);
+        self.number(rule.proximity as u64);
+        self.number(i64::from(rule.priority).cast_unsigned());
+        for flag in [rule.numbers, rule.enabled, rule.shadow] {
+            self.number(u64::from(flag));
+        }
+        for example in &rule.examples {
+            self.texts(&[example.text.as_str(), example.finds.as_deref().unwrap_or("")]);
+        }
+        self.texts(&rule.negative_examples);
+        self.texts(&rule.references);
+    }
+
+    fn texts<S: AsRef<str>>(&mut self, texts: &[S]) {
+        self.number(texts.len() as u64);
+        for text in texts {
+            let text = text.as_ref();
+            self.number(text.len() as u64);
+            self.0.update(text.as_bytes());
+        }
+    }
+
+    fn number(&mut self, number: u64) {
+        self.0.update(number.to_le_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rule::Category;
+    use crate::validator::Validator;
+
+    const RULE: &str = r#"
+[[rule]]
+id = "acme.key"
+entity = "ACME_KEY"
+category = "credential"
+description = "Acme keys"
+pattern = '''\bacme_[a-z0-9]{8}\b'''
+examples = ["acme_a1b2c3d4"]
+negative_examples = ["acme_a1b2"]
+"#;
+
+    const KEY: &str = r#"
+[[key]]
+id = "key.acme"
+entity = "ACME_KEY"
+names = ["acme_key", "*_acme_key"]
+examples = ['{"acme_key": "a1"}']
+negative_examples = ['{"acme": "a1"}']
+"#;
+
+    fn load(texts: &[&str]) -> Result<Ruleset, RuleError> {
+        let files: Vec<(String, String)> =
+            texts.iter().enumerate().map(|(i, text)| (format!("{i}.toml"), (*text).to_owned())).collect();
+        Ruleset::from_texts(&files)
+    }
+
+    fn message(text: &str) -> String {
+        match load(&[text]) {
+            Ok(_) => String::from("no mistake"),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    fn find<'r>(ruleset: &'r Ruleset, id: &str) -> &'r Rule {
+        ruleset.rules.iter().find(|rule| rule.id == id).expect("the rule is there")
+    }
+
+    /// The rule above with one line replaced or, with an empty `old`, added.
+    fn changed(old: &str, new: &str) -> String {
+        if old.is_empty() { format!("{RULE}{new}\n") } else { RULE.replace(old, new) }
+    }
+
+    #[test]
+    fn the_built_in_packs_load_sorted_by_id() {
+        let ruleset = Ruleset::builtin().expect("the packs are right");
+        assert!(ruleset.rules.is_sorted_by(|a, b| a.id < b.id));
+        assert!(ruleset.rules.iter().any(|rule| rule.id == "email.address"));
+        assert_eq!(ruleset.hash.len(), 16);
+    }
+
+    #[test]
+    fn fields_left_out_have_their_defaults() {
+        let ruleset = load(&[RULE, KEY]).expect("both are right");
+        let rule = find(&ruleset, "acme.key");
+        assert!(rule.enabled && !rule.shadow && !rule.numbers);
+        assert_eq!((rule.priority, rule.proximity), (0, 40));
+        assert_eq!((rule.category, rule.source.as_str()), (Category::Credential, "0.toml"));
+        let key = find(&ruleset, "key.acme");
+        assert_eq!((key.priority, key.category), (50, Category::Credential));
+        assert_eq!(key.description, "Values of `acme_key`, `*_acme_key`");
+        assert!(matches!(&key.matcher, Matcher::Key(names) if names.len() == 2));
+    }
+
+    #[test]
+    fn every_field_is_read() {
+        let ruleset = load(&[&changed(
+            "",
+            r#"
+validator = "secret"
+keywords = ["acme"]
+proximity = 64
+allow = ["^acme_0"]
+numbers = true
+enabled = false
+shadow = true
+priority = -7
+references = ["https://acme.example/keys"]
+"#,
+        )])
+        .expect("all are right");
+        let rule = find(&ruleset, "acme.key");
+        assert_eq!(rule.validator, Some(Validator::Secret));
+        assert_eq!((rule.keywords.as_slice(), rule.proximity), (&["acme".to_owned()][..], 64));
+        assert_eq!(rule.allow, ["^acme_0"]);
+        assert!(rule.numbers && !rule.enabled && rule.shadow);
+        assert_eq!((rule.priority, rule.references.len()), (-7, 1));
+    }
+
+    #[test]
+    fn each_mistake_has_its_place_and_says_what_to_do() {
+        let cases = [
+            (changed("entity =", "entty ="), "0.toml:4:1: unknown field `entty` in [[rule]]; did you mean `entity`?"),
+            (changed("", "colour = 1"), "0.toml:10:1: unknown field `colour` in [[rule]]; known are `id`, "),
+            (changed("id = \"acme.key\"", ""), "0.toml:2:1: `id` is missing"),
+            (changed("acme.key", "Acme Key"), "0.toml:3:6: `Acme Key` must be lower-case words"),
+            (changed("\"ACME_KEY\"", "\"acme key\""), "0.toml:4:10: `acme key` must be upper-case words"),
+            (
+                changed("\"credential\"", "\"secret\""),
+                "0.toml:5:12: unknown category `secret`; known are `pii`, `credential`",
+            ),
+            (changed("\"Acme keys\"", "3"), "0.toml:6:15: `description` must be a string"),
+            (changed("{8}\\b", "{8"), "0.toml:7:29: `pattern`: invalid regular expression"),
+            (changed("{8}\\b", "{8}(?=x)"), "0.toml:7:32: `pattern`: look-around"),
+            (changed("pattern =", "detector ="), "0.toml:7:12: unknown detector"),
+            (changed("", "detector = \"card\""), "0.toml:10:12: a rule has a `pattern` or a `detector`, not both"),
+            (
+                changed("examples = [\"acme_a1b2c3d4\"]\n", "").replace("negative_", ""),
+                "0.toml:2:1: `negative_examples` is missing",
+            ),
+            (changed("[\"acme_a1b2c3d4\"]", "[]"), "0.toml:8:12: `examples` is missing"),
+            (
+                changed("[\"acme_a1b2c3d4\"]", "[{text = \"x acme_1\", fins = \"acme_1\"}]"),
+                "unknown field `fins` in an example; did you mean `finds`?",
+            ),
+            (
+                changed("[\"acme_a1b2c3d4\"]", "[{text = \"x acme_1\", finds = \"acme_2\"}]"),
+                "`finds` does not occur in `text`",
+            ),
+            (changed("", "validator = \"lun\""), "unknown validator `lun`; known are `luhn`, "),
+            (changed("", "keywords = [\"\"]"), "0.toml:10:13: an empty keyword"),
+            (changed("", "proximity = 0"), "0.toml:10:13: `proximity` must be a whole number from 1 to 256"),
+            (changed("", "allow = [\"(\"]"), "0.toml:10:11: `allow`: invalid regular expression"),
+            (changed("", "allow = [\"x*\"]"), "would allow every value"),
+            (changed("", "enabled = \"no\""), "`enabled` must be true or false"),
+            (changed("", "references = [\"acme.example\"]"), "a reference is a URL"),
+            (changed("", "id = "), "invalid TOML"),
+            (RULE.replace("[[rule]]", "[rule]"), "0.toml:2:2: write [[rule]] with two brackets"),
+            (
+                RULE.replace("[[rule]]", "[[rules]]"),
+                "0.toml:2:3: unknown field `rules` in a rule file; did you mean `rule`?",
+            ),
+            (
+                KEY.replace("\"acme_key\"", "\"acmeKey\""),
+                "0.toml:5:10: `acmeKey` must be lower-case words joined by `_`, such as `acme_key`",
+            ),
+            (KEY.replace("names", "keywords"), "unknown field `keywords` in [[key]]"),
+            (KEY.replace("'{\"acme\": \"a1\"}'", "'acme: a1'"), "0.toml:7:22: not valid JSON"),
+        ];
+        for (text, expected) in cases {
+            let shown = message(&text);
+            assert!(shown.contains(expected), "expected: {expected}\nshown: {shown}\nfor:{text}");
+        }
+    }
+
+    #[test]
+    fn all_mistakes_of_all_files_are_shown_one_per_line() {
+        let broken = format!("{}\n{}", RULE.replace("entity", "entty"), KEY.replace("names", "nams"));
+        let shown = match load(&[&broken, "[[rle]]"]) {
+            Ok(_) => String::new(),
+            Err(error) => error.to_string(),
+        };
+        let lines: Vec<&str> = shown.lines().collect();
+        assert_eq!(lines.len(), 5, "{shown}");
+        assert!(lines[4].starts_with("1.toml:1:3: unknown field `rle`"), "{shown}");
+    }
+
+    #[test]
+    fn the_same_id_twice_among_the_users_files_is_refused() {
+        let shown = match load(&[RULE, &format!("\n\n{RULE}")]) {
+            Ok(_) => String::new(),
+            Err(error) => error.to_string(),
+        };
+        assert_eq!(shown, "1.toml:5:6: the id `acme.key` is taken by the rule at 0.toml:3:6");
+    }
+
+    #[test]
+    fn a_rule_with_a_built_in_id_replaces_the_built_in() {
+        let builtin = Ruleset::builtin().expect("the packs are right");
+        let ruleset = load(&[&RULE.replace("acme.key", "email.address")]).expect("it is right");
+        assert_eq!(ruleset.rules.len(), builtin.rules.len());
+        assert_eq!(find(&ruleset, "email.address").entity, "ACME_KEY");
+        assert_ne!(ruleset.hash, builtin.hash);
+    }
+
+    #[test]
+    fn an_override_changes_the_fields_it_names_and_no_others() {
+        let ruleset = load(&[
+            &changed("", "allow = [\"^acme_0\"]\nkeywords = [\"acme\"]"),
+            "[[override]]\nid = \"acme.key\"\nenabled = false\npriority = 9\nallow = [\"^acme_1\"]\nkeywords = [\"a\", \"b\"]",
+            "[[override]]\nid = \"email.address\"\nshadow = true",
+        ])
+        .expect("all are right");
+        let rule = find(&ruleset, "acme.key");
+        assert!(!rule.enabled && !rule.shadow);
+        assert_eq!((rule.priority, rule.description.as_str()), (9, "Acme keys"));
+        assert_eq!(rule.allow, ["^acme_0", "^acme_1"]);
+        assert_eq!(rule.keywords, ["a", "b"]);
+        let email = find(&ruleset, "email.address");
+        assert!(email.shadow && email.enabled);
+    }
+
+    #[test]
+    fn an_override_of_nothing_or_with_nothing_is_refused() {
+        let typo = "[[override]]\nid = \"email.adress\"\nenabled = false";
+        assert_eq!(message(typo), "0.toml:2:6: no rule has the id `email.adress`; did you mean `email.address`?");
+        assert!(message("[[override]]\nid = \"email.address\"").contains("changes nothing"));
+        let keyed = format!("{KEY}\n[[override]]\nid = \"key.acme\"\nkeywords = [\"x\"]");
+        assert!(message(&keyed).contains("it has no keywords"));
+        assert!(message("[[override]]\nid = \"email.address\"\npattern = \"x\"").contains("unknown field `pattern`"));
+    }
+
+    #[test]
+    fn the_hash_depends_on_the_rules_and_not_on_the_files() {
+        let one = load(&[&format!("{RULE}{KEY}")]).expect("it is right");
+        let two = load(&[KEY, RULE]).expect("both are right");
+        assert_eq!(one.hash, two.hash);
+        let other = load(&[KEY, &changed("", "shadow = true")]).expect("both are right");
+        assert_ne!(one.hash, other.hash);
+    }
+
+    #[test]
+    fn a_directory_stands_for_its_toml_files_in_the_order_of_their_names() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let write = |name: &str, text: &str| {
+            fs::write(directory.path().join(name), text).expect("the file is written");
+        };
+        write("b.toml", "[[override]]\nid = \"acme.key\"\npriority = 2");
+        write("a.toml", &format!("{RULE}\n[[override]]\nid = \"acme.key\"\npriority = 1"));
+        write("notes.txt", "not TOML");
+        write("..data.toml", "not TOML");
+        let ruleset = Ruleset::load(&[directory.path().to_owned()]).expect("it is right");
+        assert_eq!(find(&ruleset, "acme.key").priority, 2);
+    }
+
+    #[test]
+    fn a_path_that_is_not_there_is_named() {
+        let error = Ruleset::load(&[PathBuf::from("no/such.toml")]).err().map(|e| e.to_string());
+        assert_eq!(error.as_deref(), Some("no/such.toml: cannot be read"));
+    }
+
+    #[test]
+    fn every_toml_block_of_the_guide_loads() {
+        let guide = include_str!("../../docs/rules.md");
+        let blocks: Vec<&str> =
+            guide.split("```toml\n").skip(1).filter_map(|block| block.split("```").next()).collect();
+        assert!(blocks.len() >= 3);
+        for block in blocks {
+            let mistakes = load(&[block]).err().map(|error| error.to_string());
+            assert_eq!(mistakes, None, "{block}");
+        }
+    }
+}

@@ -1,0 +1,393 @@
+//! From the text of one rule file to rules and overrides.
+//!
+//! The TOML is walked by hand rather than through serde, so that every
+//! mistake is reported with its place and not only the first.
+
+use super::examples::{Tests, json_only};
+use super::fields::{Fields, Placed, listed, unknown};
+use super::mistakes::Mistakes;
+use super::names::{is_entity, is_id, key_name_mistake, nearest};
+use super::pattern::{PatternMistake, check_allow, check_pattern};
+use super::{Category, Detector, Matcher, Rule};
+use crate::validator::Validator;
+use std::ops::Range;
+use toml::Spanned;
+use toml::de::{DeArray, DeTable, DeValue};
+
+const RULE_FIELDS: &[&str] = &[
+    "id",
+    "entity",
+    "category",
+    "description",
+    "pattern",
+    "detector",
+    "validator",
+    "keywords",
+    "proximity",
+    "allow",
+    "numbers",
+    "enabled",
+    "shadow",
+    "priority",
+    "examples",
+    "negative_examples",
+    "references",
+];
+const KEY_FIELDS: &[&str] = &[
+    "id",
+    "entity",
+    "category",
+    "description",
+    "names",
+    "validator",
+    "allow",
+    "enabled",
+    "shadow",
+    "priority",
+    "examples",
+    "negative_examples",
+    "references",
+];
+const OVERRIDE_FIELDS: &[&str] = &["id", "enabled", "shadow", "priority", "allow", "keywords"];
+const TABLES: &[&str] = &["rule", "key", "override"];
+
+/// Bytes before a value in which a keyword counts, unless the rule says else.
+const DEFAULT_PROXIMITY: usize = 40;
+const MAX_PROXIMITY: i64 = 256;
+/// A member name says more than a shape, so it wins by default.
+const KEY_PRIORITY: i32 = 50;
+const PRIORITIES: Range<i64> = -1000..1001;
+
+/// What one file holds.
+#[derive(Default)]
+pub(super) struct RuleFile {
+    /// Its rules, with the places of their ids.
+    pub(super) rules: Vec<(Rule, usize)>,
+    /// Its overrides.
+    pub(super) overrides: Vec<Override>,
+}
+
+/// A change of a rule that another file defines.
+pub(super) struct Override {
+    /// The rule's id.
+    pub(super) id: Placed<String>,
+    /// When present, replaces the rule's own.
+    pub(super) enabled: Option<bool>,
+    /// When present, replaces the rule's own.
+    pub(super) shadow: Option<bool>,
+    /// When present, replaces the rule's own.
+    pub(super) priority: Option<i32>,
+    /// When present, replaces the rule's own.
+    pub(super) keywords: Option<Vec<String>>,
+    /// Added to the rule's own.
+    pub(super) allow: Vec<String>,
+}
+
+/// Reads one file. What is wrong goes to `mistakes`, and the result then
+/// lacks the tables it is about.
+pub(super) fn read(mistakes: &mut Mistakes<'_>) -> RuleFile {
+    let (root, errors) = DeTable::parse_recoverable(mistakes.text());
+    for error in &errors {
+        let offset = error.span().map_or(0, |span| span.start);
+        mistakes.add(offset, format!("invalid TOML: {}", error.message()));
+    }
+    let mut file = RuleFile::default();
+    if !errors.is_empty() {
+        return file;
+    }
+    for (name, value) in root.get_ref() {
+        let Some(tables) = tables(name, value, mistakes) else {
+            continue;
+        };
+        for table in tables.iter() {
+            match name.get_ref().as_ref() {
+                "rule" => file.rules.extend(rule(table, mistakes)),
+                "key" => file.rules.extend(key(table, mistakes)),
+                _ => file.overrides.extend(rule_override(table, mistakes)),
+            }
+        }
+    }
+    file
+}
+
+/// The tables called `name`, which must be written as `[[name]]`.
+fn tables<'t>(
+    name: &Spanned<toml::de::DeString<'_>>,
+    value: &'t Spanned<DeValue<'t>>,
+    mistakes: &mut Mistakes<'_>,
+) -> Option<&'t DeArray<'t>> {
+    let at = name.span().start;
+    let name = name.get_ref().as_ref();
+    if !TABLES.contains(&name) {
+        mistakes.add(at, unknown(name, "a rule file", TABLES));
+        return None;
+    }
+    let array = value.get_ref().as_array();
+    if array.is_none() {
+        mistakes.add(at, format!("write [[{name}]] with two brackets: there may be several"));
+    }
+    array
+}
+
+fn rule(value: &Spanned<DeValue<'_>>, mistakes: &mut Mistakes<'_>) -> Option<(Rule, usize)> {
+    let before = mistakes.count();
+    let mut fields = Fields::open(value, "[[rule]]", RULE_FIELDS, mistakes)?;
+    let id = id(&mut fields);
+    let entity = entity(&mut fields);
+    let category = category(&mut fields, None);
+    let description = fields.required_string("description");
+    let matcher = matcher(&mut fields);
+    let keywords = keywords(&mut fields);
+    let proximity = fields.integer("proximity", 1..MAX_PROXIMITY + 1);
+    let numbers = fields.boolean("numbers").unwrap_or(false);
+    let tests = Tests::read(&mut fields);
+    let common = Common::read(&mut fields, 0);
+    if fields.mistakes.count() > before {
+        return None;
+    }
+    let id = id?;
+    let rule = Rule {
+        id: id.value,
+        entity: entity?,
+        category: category?,
+        description: description?.value,
+        matcher: matcher?,
+        validator: common.validator,
+        keywords,
+        proximity: proximity.and_then(|n| usize::try_from(n).ok()).unwrap_or(DEFAULT_PROXIMITY),
+        allow: common.allow,
+        numbers,
+        enabled: common.enabled,
+        shadow: common.shadow,
+        priority: common.priority,
+        examples: tests.examples,
+        negative_examples: tests.negative_examples,
+        references: common.references,
+        source: mistakes.path().to_owned(),
+    };
+    Some((rule, id.span.start))
+}
+
+fn key(value: &Spanned<DeValue<'_>>, mistakes: &mut Mistakes<'_>) -> Option<(Rule, usize)> {
+    let before = mistakes.count();
+    let mut fields = Fields::open(value, "[[key]]", KEY_FIELDS, mistakes)?;
+    let id = id(&mut fields);
+    let entity = entity(&mut fields);
+    let category = category(&mut fields, Some(Category::Credential));
+    let description = fields.string("description");
+    let names = key_names(&mut fields);
+    let tests = Tests::read(&mut fields);
+    json_only(&mut fields);
+    let common = Common::read(&mut fields, KEY_PRIORITY);
+    if fields.mistakes.count() > before {
+        return None;
+    }
+    let id = id?;
+    let description = description.map_or_else(|| format!("Values of {}", listed_names(&names)), |text| text.value);
+    let rule = Rule {
+        id: id.value,
+        entity: entity?,
+        category: category?,
+        description,
+        matcher: Matcher::Key(names),
+        validator: common.validator,
+        keywords: Vec::new(),
+        proximity: DEFAULT_PROXIMITY,
+        allow: common.allow,
+        numbers: false,
+        enabled: common.enabled,
+        shadow: common.shadow,
+        priority: common.priority,
+        examples: tests.examples,
+        negative_examples: tests.negative_examples,
+        references: common.references,
+        source: mistakes.path().to_owned(),
+    };
+    Some((rule, id.span.start))
+}
+
+fn rule_override(value: &Spanned<DeValue<'_>>, mistakes: &mut Mistakes<'_>) -> Option<Override> {
+    let before = mistakes.count();
+    let mut fields = Fields::open(value, "[[override]]", OVERRIDE_FIELDS, mistakes)?;
+    let id = id(&mut fields);
+    let change = Override {
+        id: id?,
+        enabled: fields.boolean("enabled"),
+        shadow: fields.boolean("shadow"),
+        priority: priority(&mut fields),
+        keywords: fields.has("keywords").then(|| keywords(&mut fields)),
+        allow: allow(&mut fields),
+    };
+    if !OVERRIDE_FIELDS[1..].iter().any(|field| fields.has(field)) {
+        let message = format!("changes nothing; set one of {}", listed(&OVERRIDE_FIELDS[1..]));
+        fields.mistakes.add(change.id.span.start, message);
+    }
+    (mistakes.count() == before).then_some(change)
+}
+
+/// The fields that rules of every kind have.
+struct Common {
+    validator: Option<Validator>,
+    allow: Vec<String>,
+    enabled: bool,
+    shadow: bool,
+    priority: i32,
+    references: Vec<String>,
+}
+
+impl Common {
+    fn read(fields: &mut Fields<'_, '_, '_>, default_priority: i32) -> Self {
+        Self {
+            validator: validator(fields),
+            allow: allow(fields),
+            enabled: fields.boolean("enabled").unwrap_or(true),
+            shadow: fields.boolean("shadow").unwrap_or(false),
+            priority: priority(fields).unwrap_or(default_priority),
+            references: references(fields),
+        }
+    }
+}
+
+fn id(fields: &mut Fields<'_, '_, '_>) -> Option<Placed<String>> {
+    let id = fields.required_string("id")?;
+    if is_id(&id.value) {
+        return Some(id);
+    }
+    fields.mistakes.add(
+        id.span.start,
+        format!("`{}` must be lower-case words joined by dots or dashes, such as `acme.api-key`", id.value),
+    );
+    None
+}
+
+fn entity(fields: &mut Fields<'_, '_, '_>) -> Option<String> {
+    let entity = fields.required_string("entity")?;
+    if is_entity(&entity.value) {
+        return Some(entity.value);
+    }
+    fields.mistakes.add(
+        entity.span.start,
+        format!("`{}` must be upper-case words joined by underscores, such as `ACME_API_KEY`", entity.value),
+    );
+    None
+}
+
+fn category(fields: &mut Fields<'_, '_, '_>, default: Option<Category>) -> Option<Category> {
+    if default.is_some() && !fields.has("category") {
+        return default;
+    }
+    named(fields, "category", true, &[Category::Pii, Category::Credential], Category::name)
+}
+
+/// The one of `pattern` and `detector` that is written.
+fn matcher(fields: &mut Fields<'_, '_, '_>) -> Option<Matcher> {
+    match (fields.has("pattern"), fields.has("detector")) {
+        (true, false) => {
+            let pattern = fields.required_string("pattern")?;
+            checked(fields, "pattern", pattern, check_pattern).map(Matcher::Pattern)
+        }
+        (false, true) => named(fields, "detector", true, Detector::ALL, Detector::name).map(Matcher::Detector),
+        (true, true) => {
+            let place = fields.place("detector");
+            fields.mistakes.add(place, "a rule has a `pattern` or a `detector`, not both");
+            None
+        }
+        (false, false) => {
+            fields.mistakes.add(fields.start, "`pattern` is missing (or `detector`)");
+            None
+        }
+    }
+}
+
+fn key_names(fields: &mut Fields<'_, '_, '_>) -> Vec<String> {
+    let names = fields.strings("names");
+    if names.is_empty() {
+        let place = fields.place("names");
+        fields.mistakes.add(place, "`names` is missing: list the member names");
+    }
+    for name in &names {
+        if let Some(message) = key_name_mistake(&name.value) {
+            fields.mistakes.add(name.span.start, message);
+        }
+    }
+    names.into_iter().map(|name| name.value).collect()
+}
+
+fn validator(fields: &mut Fields<'_, '_, '_>) -> Option<Validator> {
+    named(fields, "validator", false, Validator::ALL, Validator::name)
+}
+
+fn keywords(fields: &mut Fields<'_, '_, '_>) -> Vec<String> {
+    let keywords = fields.strings("keywords");
+    for keyword in keywords.iter().filter(|keyword| keyword.value.trim().is_empty()) {
+        fields.mistakes.add(keyword.span.start, "an empty keyword stands everywhere; remove it");
+    }
+    keywords.into_iter().map(|keyword| keyword.value).collect()
+}
+
+fn allow(fields: &mut Fields<'_, '_, '_>) -> Vec<String> {
+    let patterns = fields.strings("allow");
+    patterns.into_iter().filter_map(|pattern| checked(fields, "allow", pattern, check_allow)).collect()
+}
+
+fn references(fields: &mut Fields<'_, '_, '_>) -> Vec<String> {
+    let references = fields.strings("references");
+    for reference in &references {
+        if !reference.value.starts_with("https://") && !reference.value.starts_with("http://") {
+            fields.mistakes.add(reference.span.start, "a reference is a URL");
+        }
+    }
+    references.into_iter().map(|reference| reference.value).collect()
+}
+
+fn priority(fields: &mut Fields<'_, '_, '_>) -> Option<i32> {
+    fields.integer("priority", PRIORITIES).and_then(|priority| i32::try_from(priority).ok())
+}
+
+/// One of a closed set of names.
+fn named<T: Copy>(
+    fields: &mut Fields<'_, '_, '_>,
+    field: &str,
+    required: bool,
+    all: &[T],
+    name: fn(T) -> &'static str,
+) -> Option<T> {
+    let written = if required { fields.required_string(field)? } else { fields.string(field)? };
+    let found = all.iter().copied().find(|one| name(*one) == written.value);
+    if found.is_none() {
+        let names: Vec<&str> = all.iter().map(|one| name(*one)).collect();
+        let hint = nearest(&written.value, &names).map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+        let message = format!("unknown {field} `{}`; known are {}{hint}", written.value, listed(&names));
+        fields.mistakes.add(written.span.start, message);
+    }
+    found
+}
+
+/// A regular expression that passes `check`.
+fn checked(
+    fields: &mut Fields<'_, '_, '_>,
+    field: &str,
+    pattern: Placed<String>,
+    check: fn(&str) -> Result<(), PatternMistake>,
+) -> Option<String> {
+    match check(&pattern.value) {
+        Ok(()) => Some(pattern.value),
+        Err(mistake) => {
+            let offset = place_inside(fields.mistakes.text(), &pattern, mistake.offset);
+            fields.mistakes.add(offset, format!("`{field}`: {}", mistake.message));
+            None
+        }
+    }
+}
+
+/// Where in the file the `inner`th byte of a string stands. Exact for strings
+/// without escapes; for others the start of the string.
+fn place_inside(text: &str, string: &Placed<String>, inner: usize) -> usize {
+    let written = text.get(string.span.clone()).unwrap_or_default();
+    written.find(&string.value).map_or(string.span.start, |start| string.span.start + start + inner)
+}
+
+fn listed_names(names: &[String]) -> String {
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    listed(&names)
+}

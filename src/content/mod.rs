@@ -1,1 +1,24 @@
-//! (in the making)
+//! Media types and content codings: what stands between the bytes on the wire
+//! and the [`crate::redact::Redactor`].
+//!
+//! Sans-IO like the layers below. [`Pipeline`] is the whole way of one body:
+//! decode the coding, look at the first bytes, redact, encode again.
+
+mod coding;
+mod gzip;
+mod locate;
+mod media;
+mod pipeline;
+mod sniff;
+mod utf8;
+
+pub use coding::{Coding, UnsupportedCoding};
+pub use gzip::{GzipDecoder, GzipEncoder, GzipError, GzipLimits};
+pub use locate::{Located, Locator};
+pub use media::{ContentType, Media};
+pub use pipeline::{ContentError, Delivery, Pipeline};
+pub use utf8::{NotUtf8, Utf8Check};
+
+/// The most that is decoded, redacted or encoded in one step: small enough to
+/// stay in the second-level cache and to share a worker fairly.
+pub const SLICE: usize = 64 * 1024;

@@ -3,24 +3,20 @@
 //! Invariant: the concatenated output depends on the concatenated input
 //! alone, never on how it was cut into chunks.
 
+mod judge;
+mod label;
+pub mod naive;
 mod policy;
+mod redactor;
 
+pub use judge::{FINDERS, Finder, Problem, find, judge};
 pub use policy::{Action, Policy};
+pub use redactor::{Applied, Redactor};
 
 use crate::scan::Engine;
+pub use crate::scan::Format;
 use bytes::Bytes;
 use std::sync::Arc;
-
-/// How the bytes of a body are framed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Format {
-    /// One JSON document, or several concatenated.
-    Json,
-    /// One JSON document per line.
-    Ndjson,
-    /// Anything else: scanned as UTF-8 text.
-    Text,
-}
 
 /// Why a body cannot be redacted. The request must be refused.
 #[derive(Debug, thiserror::Error, PartialEq, Eq, Clone)]
@@ -74,18 +70,24 @@ pub struct Plan {
     engine: Arc<Engine>,
     /// By rule index.
     actions: Vec<Action>,
+    /// By rule index.
+    labels: Vec<Bytes>,
+    /// By rule index: whether its findings are counted only.
+    quiet: Arc<[bool]>,
 }
 
 impl Plan {
     /// Looks up the action of every rule once.
     pub fn new(engine: Arc<Engine>, policy: &Policy) -> Self {
-        let actions = engine
+        let actions: Vec<Action> = engine
             .ruleset()
             .rules
             .iter()
             .map(|rule| if rule.shadow { Action::Report } else { policy.action(&rule.entity) })
             .collect();
-        Self { engine, actions }
+        let labels = engine.ruleset().rules.iter().map(|rule| label::of(&rule.entity)).collect();
+        let quiet = actions.iter().map(|action| *action == Action::Report).collect();
+        Self { engine, actions, labels, quiet }
     }
 
     /// The engine.
@@ -97,46 +99,14 @@ impl Plan {
     pub fn action(&self, rule: usize) -> Action {
         self.actions.get(rule).copied().unwrap_or(Action::Replace)
     }
-}
 
-/// Redacts one body.
-pub struct Redactor {
-    report: Report,
-}
-
-impl Redactor {
-    /// A redactor for one body. The rule set and the policy stay the same for
-    /// its whole life, whatever is reloaded meanwhile.
-    pub fn new(_plan: &Arc<Plan>, _format: Format) -> Self {
-        Self { report: Report::default() }
+    /// By rule index: rules that must not hide findings of others.
+    fn quiet(&self) -> Arc<[bool]> {
+        Arc::clone(&self.quiet)
     }
 
-    /// Takes the next bytes of the body and appends to `out` what is safe to
-    /// release. May release nothing: up to `MAX_HOLDBACK` bytes are held.
-    ///
-    /// # Errors
-    /// After an error nothing more may be released; drop the redactor.
-    pub fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), RedactError> {
-        self.report.scanned += chunk.len() as u64;
-        out.push(chunk);
-        Ok(())
-    }
-
-    /// The body has ended: releases all that is held.
-    ///
-    /// # Errors
-    /// As [`Redactor::push`].
-    pub fn finish(&mut self, _out: &mut Vec<Bytes>) -> Result<(), RedactError> {
-        Ok(())
-    }
-
-    /// Bytes held back now.
-    pub fn held(&self) -> usize {
-        0
-    }
-
-    /// The counters so far.
-    pub fn report(&self) -> &Report {
-        &self.report
+    /// What replaces a finding of the rule with this index.
+    fn label(&self, rule: usize) -> Bytes {
+        self.labels.get(rule).cloned().unwrap_or_else(|| label::of("REDACTED"))
     }
 }

@@ -1,40 +1,82 @@
 //! Bytes to findings, across chunk borders.
+//!
+//! One pass over the raw bytes finds *candidates*: the literals of all rules
+//! in one Hyperscan database, and the shapes of [`shape`] by bit masks. Each
+//! candidate is confirmed where it stands, on the text that the bytes mean
+//! ([`unit`]), looking at a bounded stretch around it:
+//!
+//! ```text
+//!          LOOKBACK            LOOKAHEAD
+//! |<--------------------|------------------------->|
+//!                    trigger
+//! ```
+//!
+//! A match never crosses a *fence* (see [`shape`]). So a candidate can be
+//! judged as soon as a fence or LOOKAHEAD bytes behind it have arrived, and
+//! the judgement does not depend on how the bytes were cut. What is longer
+//! than LOOKAHEAD is a *region*: its head is judged, the rest is swallowed as
+//! it streams by.
+//!
+//! [`naive`] finds the same the slow way; the properties hold us to it.
 
-use crate::rule::Ruleset;
-use std::sync::Arc;
+pub mod detector;
+mod engine;
+mod key;
+mod literal;
+pub mod naive;
+mod number;
+mod pattern;
+mod place;
+mod region;
+mod resolve;
+mod scanner;
+mod shape;
+mod trigger;
+mod unit;
+mod window;
 
-/// A rule set compiled for scanning. Immutable and shared between threads.
-pub struct Engine {
-    ruleset: Arc<Ruleset>,
+pub use engine::{CompileError, Engine};
+pub use resolve::Wrap;
+pub use scanner::{Finding, Part, ScanError, Scanner};
+
+use crate::rule::Detector;
+use shape::Kinds;
+
+/// How the bytes of a body are framed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// One JSON document, or several concatenated.
+    #[default]
+    Json,
+    /// One JSON document per line.
+    Ndjson,
+    /// Anything else: scanned as UTF-8 text.
+    Text,
 }
 
-/// Why a rule set cannot be compiled.
-#[derive(Debug, thiserror::Error)]
-pub enum CompileError {
-    /// A rule's pattern cannot be used.
-    #[error("rule {id}: {reason}")]
-    Pattern {
-        /// The rule's id.
-        id: String,
-        /// What is wrong and what to do.
-        reason: String,
-    },
-    /// The literal database could not be built.
-    #[error("cannot build the literal database")]
-    Database,
+/// Raw bytes before a trigger in which its match may begin.
+pub const LOOKBACK: usize = 4096;
+
+/// Raw bytes from the start of a match in which it is judged.
+pub const LOOKAHEAD: usize = 8192;
+
+/// What `raw`, which begins with a whole character, means with the escapes of
+/// every level decoded.
+pub fn meaning(raw: &[u8]) -> Vec<u8> {
+    let mut window = window::Window::default();
+    window.decode(raw, 0..raw.len());
+    window.text().to_vec()
 }
 
-impl Engine {
-    /// Compiles the enabled rules of `ruleset`.
-    ///
-    /// # Errors
-    /// When a pattern is invalid or too wide to bound.
-    pub fn compile(ruleset: Arc<Ruleset>) -> Result<Self, CompileError> {
-        Ok(Self { ruleset })
-    }
-
-    /// The rules it was compiled from.
-    pub fn ruleset(&self) -> &Arc<Ruleset> {
-        &self.ruleset
+/// The shapes that hint at what a detector looks for.
+fn detector_kinds(detector: Detector) -> Kinds {
+    match detector {
+        Detector::Email => shape::AT,
+        Detector::PhoneInternational => shape::PLUS | shape::RUN,
+        Detector::PhoneNanp => shape::NANP,
+        Detector::Card => shape::CARD,
+        Detector::Iban => shape::IBAN,
+        Detector::UsSsn => shape::SSN,
+        Detector::PrivateKey => 0,
     }
 }

@@ -1,0 +1,136 @@
+//! From findings in raw bytes to places in documents, for people and tools:
+//! which record, which member, where in the decoded string.
+//!
+//! The redactor counts in bytes of the body. [`Locator`] walks the same bytes
+//! up to what the redactor has settled, and so knows where each finding
+//! stands by the time it is handed out. It keeps what is not settled yet, the
+//! path to the value it is in, and nothing else.
+//!
+//! Lenient: broken JSON is walked as well as it goes, since findings in it are
+//! redacted too. Formats: RFC 8259, RFC 6901 (JSON Pointer).
+
+mod walk;
+
+use crate::redact::{Applied, Format, Plan, Redactor};
+use bytes::{Buf, Bytes};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use walk::{Mark, Walk};
+
+/// Where a finding stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Located {
+    /// The finding, in bytes of the body.
+    pub applied: Applied,
+    /// From 1: the line of NDJSON, the document of JSON, 1 for text.
+    pub record: u64,
+    /// RFC 6901; `None` for text. A member name that holds a finding has the
+    /// finding's label in its place, as the redacted document has it.
+    pub pointer: Option<String>,
+    /// In bytes of the decoded string (UTF-8), of a number's text, or of the
+    /// whole body for text.
+    pub start: u64,
+    /// As `start`, one past the end.
+    pub end: u64,
+    /// In the name of the member that `pointer` points to, not in its value.
+    pub in_name: bool,
+}
+
+/// Places the findings of one body.
+pub struct Locator {
+    plan: Arc<Plan>,
+    walk: Walk,
+    /// The bytes from `walk.at()` on.
+    raw: VecDeque<Bytes>,
+    /// Where the finding begins that has begun and is not over.
+    begun: Option<Mark>,
+    /// Findings in a member name that is not over.
+    in_name: Vec<Located>,
+}
+
+impl Locator {
+    /// A locator at the first byte of a body.
+    pub fn new(plan: &Arc<Plan>, format: Format) -> Self {
+        Self { plan: Arc::clone(plan), walk: Walk::new(format), raw: VecDeque::new(), begun: None, in_name: Vec::new() }
+    }
+
+    /// Takes the bytes that the redactor takes.
+    pub fn push(&mut self, chunk: Bytes) {
+        self.raw.push_back(chunk);
+    }
+
+    /// Places what `redactor`, which must be recording, has settled since the
+    /// last call. Call it after each push and after the end.
+    pub fn settle(&mut self, redactor: &mut Redactor, found: &mut Vec<Located>) {
+        for applied in redactor.take_applied() {
+            self.begin(applied, found);
+            self.advance(applied.span.end, found);
+            self.end(applied, found);
+        }
+        if let Some(open) = redactor.unfinished() {
+            self.begin(open, found);
+        }
+        self.advance(redactor.settled(), found);
+    }
+
+    /// The body has ended: gives out what waited for the end of a name.
+    pub fn finish(&mut self, found: &mut Vec<Located>) {
+        self.flush(found);
+    }
+
+    fn begin(&mut self, applied: Applied, found: &mut Vec<Located>) {
+        if self.begun.is_some() {
+            return;
+        }
+        self.advance(applied.span.start, found);
+        self.begun = Some(self.walk.mark());
+        let rules = &self.plan.engine().ruleset().rules;
+        self.walk.hide(rules.get(applied.rule).map_or("", |rule| &rule.entity));
+    }
+
+    fn end(&mut self, applied: Applied, found: &mut Vec<Located>) {
+        self.walk.show();
+        let Some(start) = self.begun.take() else { return };
+        let end = self.walk.mark();
+        // A finding across several values of broken JSON has raw offsets.
+        let end = if end.value == start.value { end.offset } else { start.offset + applied.span.len() };
+        let located =
+            Located { applied, record: start.record, pointer: None, start: start.offset, end, in_name: start.in_name };
+        self.in_name.push(located);
+        if !(start.in_name && self.walk.is_in_name()) {
+            self.flush_at(start.pointer, found);
+        }
+    }
+
+    /// Walks up to `to`; a name that ends on the way frees its findings.
+    fn advance(&mut self, to: u64, found: &mut Vec<Located>) {
+        while self.walk.at() < to {
+            let Some(first) = self.raw.front_mut() else { return };
+            let wanted = usize::try_from(to - self.walk.at()).unwrap_or(usize::MAX);
+            let taken = wanted.min(first.len());
+            let waits = !self.in_name.is_empty();
+            let walked = self.walk.over(&first[..taken], waits);
+            first.advance(walked);
+            if first.is_empty() {
+                self.raw.pop_front();
+            }
+            if waits && !self.walk.is_in_name() {
+                self.flush(found);
+            }
+        }
+    }
+
+    fn flush(&mut self, found: &mut Vec<Located>) {
+        if !self.in_name.is_empty() {
+            let pointer = self.walk.pointer();
+            self.flush_at(pointer, found);
+        }
+    }
+
+    fn flush_at(&mut self, pointer: Option<String>, found: &mut Vec<Located>) {
+        found.extend(self.in_name.drain(..).map(|located| Located { pointer: pointer.clone(), ..located }));
+    }
+}
+
+#[cfg(test)]
+mod tests;

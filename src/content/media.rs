@@ -1,0 +1,131 @@
+//! The `Content-Type` header: which format a body has, as far as it says.
+
+/// A parsed `Content-Type`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContentType {
+    /// `type/subtype` in lower case, without parameters; empty when missing.
+    pub essence: String,
+    /// What it means to us.
+    pub media: Media,
+    /// Whether the declared charset, if any, is UTF-8 or its subset US-ASCII.
+    pub utf8: bool,
+}
+
+/// What a media type means to the redactor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Media {
+    /// JSON, one document or several.
+    Json,
+    /// JSON, one document per line.
+    Ndjson,
+    /// Text, which may turn out to be JSON.
+    Text,
+    /// Missing or not known: judged by its first bytes and by being UTF-8.
+    Unknown,
+    /// Known, and known not to be understood yet.
+    Unsupported,
+}
+
+impl ContentType {
+    /// The meaning of the header's value; `None` when there is no header.
+    pub fn parse(value: Option<&[u8]>) -> Self {
+        let value = String::from_utf8_lossy(value.unwrap_or_default()).to_ascii_lowercase();
+        let mut parts = value.split(';');
+        let essence = parts.next().unwrap_or_default().trim().to_owned();
+        let utf8 = parts
+            .filter_map(|parameter| parameter.split_once('='))
+            .filter(|(name, _)| name.trim() == "charset")
+            .all(|(_, charset)| {
+                let charset = charset.trim().trim_matches('"');
+                matches!(charset, "utf-8" | "utf8" | "us-ascii" | "ascii")
+            });
+        let media = Media::of(&essence);
+        Self { essence, media, utf8 }
+    }
+}
+
+impl Media {
+    fn of(essence: &str) -> Self {
+        match essence {
+            "application/x-ndjson"
+            | "application/ndjson"
+            | "application/jsonl"
+            | "application/x-jsonl"
+            | "application/jsonlines"
+            | "application/x-jsonlines"
+            | "text/x-ndjson" => Self::Ndjson,
+            "application/json" | "application/x-json" | "text/json" | "text/x-json" | "application/json-seq" => {
+                Self::Json
+            }
+            "application/x-www-form-urlencoded"
+            | "application/x-protobuf"
+            | "application/protobuf"
+            | "application/vnd.google.protobuf"
+            | "application/msgpack"
+            | "application/x-msgpack"
+            | "application/vnd.msgpack"
+            | "application/cbor"
+            | "application/x-sentry-envelope"
+            | "text/event-stream" => Self::Unsupported,
+            _ if essence.starts_with("multipart/") || essence.starts_with("application/grpc") => Self::Unsupported,
+            _ if essence.ends_with("+json") || essence.starts_with("application/x-amz-json-") => Self::Json,
+            _ if essence.starts_with("text/") => Self::Text,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn media(value: &str) -> Media {
+        ContentType::parse(Some(value.as_bytes())).media
+    }
+
+    #[test]
+    fn json_has_many_names() {
+        for value in [
+            "application/json",
+            "Application/JSON; charset=utf-8",
+            "application/cloudevents+json",
+            "application/x-amz-json-1.1",
+        ] {
+            assert_eq!(media(value), Media::Json, "{value}");
+        }
+        assert_eq!(media("application/x-ndjson"), Media::Ndjson);
+    }
+
+    #[test]
+    fn formats_with_lengths_are_not_taken_for_text() {
+        for value in [
+            "multipart/form-data; boundary=x",
+            "application/x-protobuf",
+            "application/grpc+proto",
+            "application/x-sentry-envelope",
+            "text/event-stream",
+            "application/x-www-form-urlencoded",
+        ] {
+            assert_eq!(media(value), Media::Unsupported, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_missing_type_is_unknown() {
+        let missing = ContentType::parse(None);
+        assert_eq!((missing.media, missing.utf8), (Media::Unknown, true));
+        assert_eq!(media("image/png"), Media::Unknown);
+        assert_eq!(media("text/plain"), Media::Text);
+    }
+
+    #[test]
+    fn only_utf8_and_ascii_charsets_count_as_utf8() {
+        let utf8 = |value: &str| ContentType::parse(Some(value.as_bytes())).utf8;
+        assert!(utf8("text/plain; charset=\"UTF-8\""));
+        assert!(utf8("text/plain; format=flowed"));
+        assert!(utf8("text/plain;charset=us-ascii"));
+        assert!(!utf8("text/plain; charset=utf-16"));
+        assert!(!utf8("text/plain; charset=iso-8859-1"));
+        assert!(!utf8("text/plain; charset=utf-8; charset=utf-7"));
+    }
+}

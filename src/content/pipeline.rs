@@ -1,0 +1,405 @@
+//! The whole way of one body, sans-IO: coding -> first bytes -> redactor ->
+//! coding.
+//!
+//! ```text
+//! wire --push--> [gunzip] --> first bytes: wide? JSON? --> Redactor --> [gzip] --> out
+//! ```
+//!
+//! Invariant: nothing reaches `out` that the redactor has not released.
+
+use super::gzip::{GzipDecoder, GzipEncoder, GzipError, GzipLimits};
+use super::media::{ContentType, Media};
+use super::utf8::{NotUtf8, Utf8Check};
+use super::{Coding, SLICE, sniff};
+use crate::redact::{Format, Plan, RedactError, Redactor, Report};
+use bytes::{Bytes, BytesMut};
+use std::sync::Arc;
+
+/// White space is skipped for this long in search of a first byte.
+const MAX_PREFIX: usize = 1024;
+
+/// Why a body cannot be forwarded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ContentError {
+    /// The coding is broken or too large.
+    #[error("the content coding cannot be undone")]
+    Coding(#[from] GzipError),
+    /// UTF-16 or UTF-32.
+    #[error("the text is not UTF-8")]
+    Charset,
+    /// Neither a known media type nor a whole UTF-8 text.
+    #[error("the media type is not supported")]
+    Media,
+    /// The redactor refused it.
+    #[error("the body cannot be redacted")]
+    Redact(#[from] RedactError),
+}
+
+impl From<NotUtf8> for ContentError {
+    fn from(_: NotUtf8) -> Self {
+        Self::Media
+    }
+}
+
+/// How the output leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// Nothing leaves before the end, so the end may still decide: an unknown
+    /// type passes as text if all of it is UTF-8. The output is not encoded.
+    Whole,
+    /// Bytes leave as they are released, in the coding of the input.
+    Streaming,
+}
+
+/// One body on its way through.
+pub struct Pipeline {
+    decoder: Option<GzipDecoder>,
+    text: TextStage,
+    encoder: Option<GzipEncoder>,
+    /// Released by the redactor, not encoded yet; empty between calls.
+    released: Vec<Bytes>,
+}
+
+impl Pipeline {
+    /// A pipeline for one body, with the plan that is current now.
+    ///
+    /// # Errors
+    /// When the declared type or charset alone decides.
+    pub fn new(
+        plan: &Arc<Plan>,
+        content: &ContentType,
+        coding: Coding,
+        limits: GzipLimits,
+        delivery: Delivery,
+    ) -> Result<Self, ContentError> {
+        if content.media == Media::Unsupported {
+            return Err(ContentError::Media);
+        }
+        if !content.utf8 {
+            return Err(ContentError::Charset);
+        }
+        let gzip = coding == Coding::Gzip;
+        Ok(Self {
+            decoder: gzip.then(|| GzipDecoder::new(limits)),
+            text: TextStage::new(plan, content.media, delivery),
+            encoder: (gzip && delivery == Delivery::Streaming).then(GzipEncoder::default),
+            released: Vec::new(),
+        })
+    }
+
+    /// Takes the next bytes from the wire and appends to `out` what may leave.
+    ///
+    /// # Errors
+    /// After an error nothing more may leave.
+    pub fn push(&mut self, wire: Bytes, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
+        let (text, released) = (&mut self.text, &mut self.released);
+        let encoder = &mut self.encoder;
+        let Some(decoder) = &mut self.decoder else {
+            let mut wire = wire;
+            while !wire.is_empty() {
+                text.push(wire.split_to(wire.len().min(SLICE)), released)?;
+            }
+            return encode(encoder, released, out);
+        };
+        // Piece by piece, so that no more than one is there decoded.
+        decoder.push(&wire, |piece| {
+            text.push(piece, released)?;
+            encode(encoder, released, out)
+        })
+    }
+
+    /// The body has ended: everything held leaves.
+    ///
+    /// # Errors
+    /// As [`Pipeline::push`].
+    pub fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
+        if let Some(decoder) = &self.decoder {
+            decoder.finish()?;
+        }
+        self.text.finish(&mut self.released)?;
+        encode(&mut self.encoder, &mut self.released, out)?;
+        if let Some(encoder) = &mut self.encoder {
+            encoder.finish(out)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the first bytes have been judged: from then on only the coding,
+    /// the policy and the engine can refuse.
+    pub fn decided(&self) -> bool {
+        self.text.redactor.is_some()
+    }
+
+    /// The format that the body turned out to have, once [`decided`].
+    ///
+    /// [`decided`]: Pipeline::decided
+    pub fn format(&self) -> Option<Format> {
+        self.text.redactor.as_ref().map(|(format, _)| *format)
+    }
+
+    /// The redactor's counters so far.
+    pub fn report(&self) -> Report {
+        let redactor = self.text.redactor.as_ref();
+        redactor.map_or_else(Report::default, |(_, redactor)| redactor.report().clone())
+    }
+
+    /// Whether the coding carries bytes beside the body, which were not looked
+    /// at: then the body must not be forwarded as it came.
+    pub fn annotated(&self) -> bool {
+        self.decoder.as_ref().is_some_and(GzipDecoder::annotated)
+    }
+
+    /// Bytes held back now.
+    pub fn held(&self) -> usize {
+        let redactor = self.text.redactor.as_ref();
+        self.text.head.len() + redactor.map_or(0, |(_, redactor)| redactor.held())
+    }
+
+    /// Bytes after decoding so far: taken in, and released.
+    pub fn decoded(&self) -> (u64, u64) {
+        (self.text.taken, self.text.released)
+    }
+}
+
+/// Moves what is released to `out`, encoded where it has to be.
+fn encode(
+    encoder: &mut Option<GzipEncoder>,
+    released: &mut Vec<Bytes>,
+    out: &mut Vec<Bytes>,
+) -> Result<(), ContentError> {
+    let Some(encoder) = encoder else {
+        out.append(released);
+        return Ok(());
+    };
+    for piece in released.drain(..) {
+        encoder.push(&piece, out)?;
+    }
+    Ok(())
+}
+
+/// The decoded part of the way: judges the first bytes, then redacts.
+struct TextStage {
+    plan: Arc<Plan>,
+    media: Media,
+    delivery: Delivery,
+    /// The first bytes, until they suffice to start the redactor.
+    head: BytesMut,
+    redactor: Option<(Format, Redactor)>,
+    /// For unknown types only.
+    utf8: Option<Utf8Check>,
+    taken: u64,
+    released: u64,
+}
+
+impl TextStage {
+    fn new(plan: &Arc<Plan>, media: Media, delivery: Delivery) -> Self {
+        Self {
+            plan: Arc::clone(plan),
+            media,
+            delivery,
+            head: BytesMut::new(),
+            redactor: None,
+            utf8: (media == Media::Unknown).then(Utf8Check::default),
+            taken: 0,
+            released: 0,
+        }
+    }
+
+    fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
+        self.taken += chunk.len() as u64;
+        if let Some(utf8) = &mut self.utf8 {
+            utf8.push(&chunk)?;
+        }
+        if self.redactor.is_some() {
+            return self.redact(chunk, out);
+        }
+        // The usual case: the first chunk has all that is needed.
+        if self.head.is_empty() && self.suffices(&chunk) {
+            self.start(&chunk)?;
+            return self.redact(chunk, out);
+        }
+        self.head.extend_from_slice(&chunk);
+        if self.suffices(&self.head) {
+            return self.start_from_head(out);
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
+        if let Some(utf8) = &self.utf8 {
+            utf8.finish()?;
+        }
+        if self.redactor.is_none() {
+            self.start_from_head(out)?;
+        }
+        let from = out.len();
+        if let Some((_, redactor)) = &mut self.redactor {
+            redactor.finish(out)?;
+        }
+        self.count_released(&out[from..]);
+        Ok(())
+    }
+
+    fn suffices(&self, head: &[u8]) -> bool {
+        head.len() >= MAX_PREFIX || (head.len() >= sniff::PREFIX && sniff::first_byte(head).is_some())
+    }
+
+    fn start_from_head(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
+        let head = std::mem::take(&mut self.head).freeze();
+        self.start(&head)?;
+        if head.is_empty() {
+            return Ok(());
+        }
+        self.redact(head, out)
+    }
+
+    fn start(&mut self, head: &[u8]) -> Result<(), ContentError> {
+        if sniff::is_compressed(head) {
+            return Err(ContentError::Media);
+        }
+        if sniff::is_wide(head) {
+            return Err(ContentError::Charset);
+        }
+        let looks_json = matches!(sniff::first_byte(head), Some(b'{' | b'['));
+        let format = match self.media {
+            Media::Json => Format::Json,
+            Media::Ndjson => Format::Ndjson,
+            Media::Text | Media::Unknown if looks_json => Format::Json,
+            Media::Text => Format::Text,
+            Media::Unknown if self.delivery == Delivery::Whole => Format::Text,
+            Media::Unknown | Media::Unsupported => return Err(ContentError::Media),
+        };
+        self.redactor = Some((format, Redactor::new(&self.plan, format)));
+        Ok(())
+    }
+
+    fn redact(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
+        let from = out.len();
+        if let Some((_, redactor)) = &mut self.redactor {
+            redactor.push(chunk, out)?;
+        }
+        self.count_released(&out[from..]);
+        Ok(())
+    }
+
+    fn count_released(&mut self, pieces: &[Bytes]) {
+        self.released += pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::redact::Policy;
+    use crate::rule::{Rule, Ruleset};
+    use crate::scan::Engine;
+
+    const LIMITS: GzipLimits = GzipLimits { max_decoded: 1 << 20, max_ratio: 100 };
+
+    fn plan() -> Arc<Plan> {
+        let ruleset = Ruleset { rules: Vec::<Rule>::new(), hash: String::new() };
+        let engine = Engine::compile(Arc::new(ruleset)).unwrap();
+        Arc::new(Plan::new(Arc::new(engine), &Policy::default()))
+    }
+
+    fn run(
+        kind: Option<&str>,
+        coding: Coding,
+        delivery: Delivery,
+        chunks: &[&[u8]],
+    ) -> Result<(Format, Vec<u8>), ContentError> {
+        let content = ContentType::parse(kind.map(str::as_bytes));
+        let mut pipeline = Pipeline::new(&plan(), &content, coding, LIMITS, delivery)?;
+        let mut out = Vec::new();
+        for chunk in chunks {
+            pipeline.push(Bytes::copy_from_slice(chunk), &mut out)?;
+        }
+        pipeline.finish(&mut out)?;
+        Ok((pipeline.format().unwrap(), out.concat()))
+    }
+
+    fn whole(kind: Option<&str>, body: &[u8]) -> Result<Format, ContentError> {
+        let identity = Coding::Identity;
+        run(kind, identity, Delivery::Whole, &[body]).map(|(format, _)| format)
+    }
+
+    #[test]
+    fn json_is_seen_under_a_text_type_and_without_a_type() {
+        for kind in [None, Some("text/plain"), Some("text/html"), Some("application/x-new")] {
+            assert_eq!(whole(kind, b" \n{\"a\":1}"), Ok(Format::Json), "{kind:?}");
+        }
+        assert_eq!(whole(Some("text/plain"), b"hello"), Ok(Format::Text));
+        assert_eq!(whole(None, b"hello"), Ok(Format::Text));
+        assert_eq!(whole(Some("application/json"), b"\"x\""), Ok(Format::Json));
+    }
+
+    #[test]
+    fn an_unknown_type_must_be_utf8_to_the_last_byte() {
+        assert_eq!(whole(Some("image/png"), b"\x89PNG\r\n"), Err(ContentError::Media));
+        assert_eq!(whole(None, b"a fine text until \xe2\x82"), Err(ContentError::Media));
+    }
+
+    #[test]
+    fn an_unknown_type_does_not_stream_unless_it_is_json() {
+        let stream = |body: &[u8]| run(None, Coding::Identity, Delivery::Streaming, &[body]).map(|(format, _)| format);
+        assert_eq!(stream(b"hello"), Err(ContentError::Media));
+        assert_eq!(stream(b"[1, 2]"), Ok(Format::Json));
+    }
+
+    #[test]
+    fn wide_text_is_refused_at_every_split() {
+        let body = b"{\0\"\0a\0\"\0}\0";
+        for at in 0..=body.len() {
+            let chunks = [&body[..at], &body[at..]];
+            let json = Some("application/json");
+            assert_eq!(run(json, Coding::Identity, Delivery::Whole, &chunks), Err(ContentError::Charset));
+        }
+        assert_eq!(whole(Some("text/plain; charset=utf-16"), b"x"), Err(ContentError::Charset));
+    }
+
+    #[test]
+    fn compressed_bytes_without_their_header_are_refused() {
+        for kind in ["application/json", "text/plain"] {
+            for body in [&b"\x1f\x8b\x08\x08name\0"[..], b"x\x9c\xab\x56\x4a\x54"] {
+                assert_eq!(whole(Some(kind), body), Err(ContentError::Media), "{kind}");
+            }
+        }
+    }
+
+    #[test]
+    fn bodies_shorter_than_the_prefix_pass() {
+        for body in [&b""[..], b"1", b"{}", b"   "] {
+            let json = Some("application/json");
+            let (_, out) = run(json, Coding::Identity, Delivery::Streaming, &[body]).unwrap();
+            assert_eq!(out, body);
+        }
+    }
+
+    #[test]
+    fn gzip_streams_as_gzip_and_is_delivered_whole_as_text() {
+        let text = br#"{"a":"hello hello"}"#.repeat(3000);
+        let (mut encoder, mut wire) = (GzipEncoder::default(), Vec::new());
+        encoder.push(&text, &mut wire).unwrap();
+        encoder.finish(&mut wire).unwrap();
+        let wire = wire.concat();
+        let chunks: Vec<&[u8]> = wire.chunks(100).collect();
+        let json = Some("application/json");
+        let (_, plain) = run(json, Coding::Gzip, Delivery::Whole, &chunks).unwrap();
+        assert_eq!(plain, text);
+        let (_, again) = run(json, Coding::Gzip, Delivery::Streaming, &chunks).unwrap();
+        let mut decoded = Vec::new();
+        let mut decoder = GzipDecoder::new(LIMITS);
+        let keep = |piece: Bytes| -> Result<(), GzipError> {
+            decoded.extend_from_slice(&piece);
+            Ok(())
+        };
+        decoder.push(&again, keep).unwrap();
+        decoder.finish().unwrap();
+        assert_eq!(decoded, text);
+    }
+
+    #[test]
+    fn formats_not_understood_are_refused_before_the_first_byte() {
+        assert_eq!(whole(Some("multipart/form-data; boundary=a"), b""), Err(ContentError::Media));
+    }
+}

@@ -1,0 +1,415 @@
+//! Bytes in, redacted bytes out.
+//!
+//! The bytes not yet settled are kept in one contiguous buffer, which never
+//! grows beyond [`PIECE`] and what the scanner holds back. A large chunk that
+//! arrives while nothing is held is scanned where it lies, and its clean
+//! stretches are released as slices of it, without a copy.
+//!
+//! ```text
+//!            base            released          settled
+//! buffer     | left context  | released now ...| held for the next scan
+//! ```
+
+use super::{Action, Format, Plan, RedactError, Report, Tally, label};
+use crate::scan::{Finding, Part, Scanner, Wrap};
+use crate::span::Span;
+use bytes::{Bytes, BytesMut};
+use std::sync::Arc;
+
+/// Bytes scanned at a time at most: fits the second-level cache.
+const PIECE: usize = 64 << 10;
+/// Smaller pieces wait for more: scanning has a fixed cost, and what is held
+/// back is looked at again.
+const SMALLEST: usize = 16 << 10;
+
+/// One finding as it was acted on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// Where it stood, in bytes of the body as it came in.
+    pub span: Span,
+    /// Index into [`crate::rule::Ruleset::rules`].
+    pub rule: usize,
+    /// What was done.
+    pub action: Action,
+}
+
+/// Redacts one body.
+pub struct Redactor {
+    plan: Arc<Plan>,
+    format: Format,
+    scanner: Scanner,
+    /// Bytes from the scanner's origin on.
+    buffer: BytesMut,
+    /// Bytes at the end of `buffer` that no scan has seen.
+    fresh: usize,
+    /// Fewer new bytes wait for more.
+    smallest: usize,
+    /// In bytes of the body: everything before was released.
+    released: u64,
+    findings: Vec<Finding>,
+    /// `None` unless asked for: see [`Redactor::record`].
+    applied: Option<Vec<Applied>>,
+    /// Whether the last of `applied` is a long finding that may go on.
+    open: bool,
+    report: Report,
+}
+
+impl Redactor {
+    /// A redactor for one body. The rules and the policy stay the same for
+    /// its whole life, whatever is reloaded meanwhile.
+    pub fn new(plan: &Arc<Plan>, format: Format) -> Self {
+        let mut scanner = Scanner::new(Arc::clone(plan.engine()), format);
+        scanner.set_quiet(plan.quiet());
+        Self {
+            scanner,
+            plan: Arc::clone(plan),
+            format,
+            buffer: BytesMut::new(),
+            fresh: 0,
+            smallest: SMALLEST,
+            released: 0,
+            findings: Vec::new(),
+            applied: None,
+            open: false,
+            report: Report::default(),
+        }
+    }
+
+    /// From now on scans as soon as `bytes` new ones have come (16 KiB unless
+    /// told): less is held, more is done. The output stays the same.
+    pub fn scan_every(&mut self, bytes: usize) {
+        self.smallest = bytes.clamp(1, SMALLEST);
+    }
+
+    /// From now on keeps each finding for [`Redactor::take_applied`].
+    pub fn record(&mut self) {
+        self.applied = Some(Vec::new());
+    }
+
+    /// The findings settled since the last call, in order; none unless
+    /// [`Redactor::record`] was called. Each is given once and whole: one that
+    /// goes on is given when it is over, see [`Redactor::unfinished`].
+    pub fn take_applied(&mut self) -> Vec<Applied> {
+        let open = self.unfinished();
+        let Some(list) = &mut self.applied else { return Vec::new() };
+        let mut taken = std::mem::take(list);
+        if open.is_some() {
+            taken.pop();
+            list.extend(open);
+        }
+        taken
+    }
+
+    /// The long finding that has begun and may go on, as far as it is known.
+    pub fn unfinished(&self) -> Option<Applied> {
+        let last = *self.applied.as_ref()?.last()?;
+        (self.open && last.span.end >= self.released).then_some(last)
+    }
+
+    /// Takes the next bytes of the body and appends to `out` what is safe to
+    /// release. May release nothing: see [`Redactor::held`].
+    ///
+    /// # Errors
+    /// After an error nothing more may be released; drop the redactor.
+    pub fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), RedactError> {
+        self.report.scanned += chunk.len() as u64;
+        let mut chunk = chunk;
+        if !self.buffer.is_empty() && chunk.len() >= self.smallest {
+            self.close_gap(&mut chunk, out)?;
+        }
+        while !chunk.is_empty() {
+            if self.buffer.is_empty() && chunk.len() >= self.smallest {
+                let piece = chunk.split_to(chunk.len().min(PIECE));
+                self.scan_piece(piece, out)?;
+                continue;
+            }
+            let room = PIECE.saturating_sub(self.fresh).max(1);
+            let taken = chunk.split_to(chunk.len().min(room));
+            self.take(&taken);
+            if self.fresh >= self.smallest {
+                self.scan_buffer(false, out)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Joins what is held with the beginning of a large chunk, up to a place
+    /// at which most likely nothing need be held: then the rest of the chunk
+    /// can be scanned where it lies.
+    fn close_gap(&mut self, chunk: &mut Bytes, out: &mut Vec<Bytes>) -> Result<(), RedactError> {
+        let fence = if self.format == Format::Text { b'\n' } else { b'"' };
+        let near = &chunk[..chunk.len().min(SMALLEST)];
+        if let Some(place) = memchr::memchr_iter(fence, near).find(|&at| at > 0 && near[at - 1] != b'\\') {
+            let taken = chunk.split_to(place + 1);
+            self.take(&taken);
+            self.scan_buffer(false, out)?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+        self.fresh += bytes.len();
+    }
+
+    /// The body has ended: releases all that is held.
+    ///
+    /// # Errors
+    /// As [`Redactor::push`].
+    pub fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<(), RedactError> {
+        self.scan_buffer(true, out)?;
+        self.open = false;
+        Ok(())
+    }
+
+    /// Bytes held back now.
+    pub fn held(&self) -> usize {
+        // What of the buffer was released is context for what follows.
+        let end = self.scanner.origin() + self.buffer.len() as u64;
+        relative(end, self.released)
+    }
+
+    /// In bytes of the body as it came in: everything before has been
+    /// released or redacted.
+    pub fn settled(&self) -> u64 {
+        self.released
+    }
+
+    /// The counters so far.
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// Scans a piece in place; keeps a copy of its unsettled rest only.
+    fn scan_piece(&mut self, piece: Bytes, out: &mut Vec<Bytes>) -> Result<(), RedactError> {
+        let base = self.scanner.origin();
+        let settled = self.scan(&piece, false)?;
+        self.release(&piece, base, settled, out)?;
+        let keep = relative(self.scanner.origin(), base);
+        self.buffer.extend_from_slice(&piece[keep..]);
+        Ok(())
+    }
+
+    fn scan_buffer(&mut self, last: bool, out: &mut Vec<Bytes>) -> Result<(), RedactError> {
+        let base = self.scanner.origin();
+        let buffer = std::mem::take(&mut self.buffer);
+        self.fresh = 0;
+        let settled = self.scan(&buffer, last)?;
+        let data = buffer.freeze();
+        self.release(&data, base, settled, out)?;
+        let keep = relative(self.scanner.origin(), base);
+        if keep < data.len() {
+            self.buffer = BytesMut::from(&data[keep..]);
+        }
+        Ok(())
+    }
+
+    fn scan(&mut self, data: &[u8], last: bool) -> Result<u64, RedactError> {
+        let base = self.scanner.origin();
+        let mut settled = self.scanner.scan(data, last, &mut self.findings).map_err(|_| RedactError::Engine)?;
+        let mut before = None;
+        while self.scanner.is_behind() {
+            let rest = data.get(relative(self.scanner.origin(), base)..).unwrap_or_default();
+            settled = self.scanner.scan(rest, last, &mut self.findings).map_err(|_| RedactError::Engine)?;
+            let now = Some(self.scanner.judged());
+            if now == before {
+                return Err(RedactError::Engine);
+            }
+            before = now;
+        }
+        if last {
+            self.report.rejections = self.scanner.rejections().collect();
+        }
+        Ok(settled)
+    }
+
+    /// Releases what of `data`, which begins at `base`, is settled, with the
+    /// findings acted on.
+    fn release(&mut self, data: &Bytes, base: u64, settled: u64, out: &mut Vec<Bytes>) -> Result<(), RedactError> {
+        let findings = std::mem::take(&mut self.findings);
+        for finding in &findings {
+            let action = self.plan.action(finding.rule);
+            if action == Action::Block {
+                return Err(self.blocked(finding.rule));
+            }
+            self.count(finding, action);
+            if action == Action::Report {
+                continue;
+            }
+            self.pass(data, base, finding.span.start, out);
+            if finding.part != Part::More {
+                self.act(finding, action, out);
+            }
+            self.released = self.released.max(finding.span.end);
+        }
+        self.findings = findings;
+        self.findings.clear();
+        self.pass(data, base, settled, out);
+        Ok(())
+    }
+
+    /// Releases the bytes up to `end` unchanged.
+    fn pass(&mut self, data: &Bytes, base: u64, end: u64, out: &mut Vec<Bytes>) {
+        if end > self.released {
+            out.push(data.slice(relative(self.released, base)..relative(end, base)));
+            self.released = end;
+        }
+    }
+
+    fn act(&mut self, finding: &Finding, action: Action, out: &mut Vec<Bytes>) {
+        match (action, finding.wrap) {
+            (Action::Remove, Wrap::Plain) | (Action::Report | Action::Block, _) => {}
+            (Action::Remove, wrap) => out.push(label::wrapped(Bytes::new(), wrap)),
+            (Action::Replace, wrap) => out.push(label::wrapped(self.plan.label(finding.rule), wrap)),
+        }
+    }
+
+    fn count(&mut self, finding: &Finding, action: Action) {
+        let applied = Applied { span: finding.span, rule: finding.rule, action };
+        if let Some(list) = &mut self.applied {
+            match list.last_mut() {
+                Some(last) if finding.part == Part::More && last.span.end == finding.span.start => {
+                    last.span.end = finding.span.end;
+                }
+                _ => list.push(applied),
+            }
+            self.open = finding.part != Part::Whole;
+        }
+        if finding.part == Part::More {
+            return;
+        }
+        let same = |tally: &&mut Tally| tally.rule == finding.rule && tally.action == action;
+        match self.report.findings.iter_mut().find(same) {
+            Some(tally) => tally.count += 1,
+            None => self.report.findings.push(Tally { rule: finding.rule, action, count: 1 }),
+        }
+    }
+
+    fn blocked(&self, rule: usize) -> RedactError {
+        match self.plan.engine().ruleset().rules.get(rule) {
+            Some(rule) => RedactError::Blocked { entity: rule.entity.clone(), rule: rule.id.clone() },
+            None => RedactError::Engine,
+        }
+    }
+}
+
+/// A place of the body, counted from `base`.
+fn relative(place: u64, base: u64) -> usize {
+    usize::try_from(place.saturating_sub(base)).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::redact::Policy;
+    use crate::rule::Ruleset;
+    use crate::scan::Engine;
+
+    fn plan() -> Arc<Plan> {
+        let ruleset = Arc::new(Ruleset::builtin().unwrap());
+        Arc::new(Plan::new(Arc::new(Engine::compile(ruleset).unwrap()), &Policy::default()))
+    }
+
+    #[test]
+    fn a_finding_longer_than_many_chunks_is_one_entry() {
+        let body = format!(r#"{{"password": "{}", "mail": "bob@example.com"}}"#, "aZ3kQ9".repeat(50_000));
+        let mut redactor = Redactor::new(&plan(), Format::Json);
+        redactor.record();
+        let (mut out, mut applied, mut unfinished) = (Vec::new(), Vec::new(), 0);
+        for chunk in body.as_bytes().chunks(10_000) {
+            redactor.push(Bytes::copy_from_slice(chunk), &mut out).unwrap();
+            applied.extend(redactor.take_applied());
+            unfinished += usize::from(redactor.unfinished().is_some_and(|open| open.span.start == 14));
+        }
+        redactor.finish(&mut out).unwrap();
+        applied.extend(redactor.take_applied());
+        assert_eq!(out.concat(), br#"{"password": "[PASSWORD]", "mail": "[EMAIL_ADDRESS]"}"#);
+        let spans: Vec<Span> = applied.iter().map(|found| found.span).collect();
+        assert_eq!(spans, [Span::new(14, 300_014), Span::new(300_026, 300_041)]);
+        assert!(unfinished > 5, "{unfinished}");
+    }
+
+    fn redacted(user: &str, policy: Policy, body: &str) -> String {
+        let ruleset = Ruleset::from_texts(&[("user.toml".into(), user.into())]).unwrap();
+        let plan = Arc::new(Plan::new(Arc::new(Engine::compile(Arc::new(ruleset)).unwrap()), &policy));
+        let (mut redactor, mut out) = (Redactor::new(&plan, Format::Json), Vec::new());
+        redactor.push(Bytes::copy_from_slice(body.as_bytes()), &mut out).unwrap();
+        redactor.finish(&mut out).unwrap();
+        String::from_utf8(out.concat()).unwrap()
+    }
+
+    #[test]
+    fn what_is_only_reported_hides_nothing() {
+        let mut policy = Policy::default();
+        policy.entities.insert("PASSWORD".into(), Action::Report);
+        let long = "bob@example.com ".repeat(2000);
+        for (value, expected) in [
+            ("bob@example.com", "[EMAIL_ADDRESS]".to_owned()),
+            (long.as_str(), "[EMAIL_ADDRESS] ".repeat(2000)),
+            (r#"{\"api_key\": \"aZ3kQ9vT6xR1mB8n\"}"#, r#"{\"api_key\": \"[API_KEY]\"}"#.to_owned()),
+        ] {
+            let (value, expected) = (value.replace(r"\\", r"\"), expected.replace(r"\\", r"\"));
+            let body = format!(r#"{{"password": "{value}", "b": "bob@example.com"}}"#);
+            let expected = format!(r#"{{"password": "{expected}", "b": "[EMAIL_ADDRESS]"}}"#);
+            assert_eq!(redacted("", policy.clone(), &body), expected);
+        }
+    }
+
+    #[test]
+    fn a_shadow_rule_hides_no_other() {
+        let shadow = r#"
+[[key]]
+id = "a.shadow"
+entity = "ACME"
+names = ["db_password", "password", "note"]
+shadow = true
+examples = ['{"note": "a1"}']
+negative_examples = ['{"acme": "a1"}']
+
+[[rule]]
+id = "a.wide"
+entity = "ACME"
+category = "pii"
+description = "Wide"
+pattern = '''mail [a-z@.]{4,}'''
+priority = 100
+shadow = true
+examples = ["mail bob@example.com"]
+negative_examples = ["x"]
+"#;
+        for name in ["db_password", "password"] {
+            let body = format!(r#"{{"{name}": "hunter2!", "a": "mail bob@example.com"}}"#);
+            let expected = format!(r#"{{"{name}": "[PASSWORD]", "a": "mail [EMAIL_ADDRESS]"}}"#);
+            assert_eq!(redacted(shadow, Policy::default(), &body), expected);
+        }
+        assert_eq!(
+            redacted(shadow, Policy::default(), r#"{"note": "bob@example.com"}"#),
+            r#"{"note": "[EMAIL_ADDRESS]"}"#
+        );
+    }
+
+    #[test]
+    fn more_literals_than_fit_are_looked_at_bit_by_bit() {
+        let dense = r#"
+[[rule]]
+id = "a.dense"
+entity = "DENSE"
+category = "pii"
+description = "Dense"
+pattern = '''zzz[0-9]{4}'''
+keywords = ["zzz", "zzzz", "zzzzz", "zzzzzz"]
+examples = ["zzz zzz1234"]
+negative_examples = ["x"]
+"#;
+        let body = format!(r#"{{"a": "{} zzz zzz1234", "b": "bob@example.com"}}"#, "z".repeat(200_000));
+        let expected = body.replace("zzz1234", "[DENSE]").replace("bob@example.com", "[EMAIL_ADDRESS]");
+        assert!(redacted(dense, Policy::default(), &body) == expected);
+    }
+
+    #[test]
+    fn an_escaped_literal_is_found_behind_long_runs_of_letters() {
+        let token = r"AK\u0049AZ3KQ7VT6XR2MB5NW";
+        let body = format!(r#"{{"a": "{}\n{token}"}}"#, "a".repeat(300));
+        assert_eq!(redacted("", Policy::default(), &body), body.replace(token, "[AWS_ACCESS_KEY_ID]"));
+    }
+}

@@ -1,0 +1,332 @@
+//! A rule set compiled for scanning.
+
+use super::detector_kinds;
+use super::key::Names;
+use super::literal::{ByteSet, Needed};
+use super::naive::Plain;
+use super::pattern::Pattern;
+use super::shape::{Candidate, Kinds, Shapes};
+use super::trigger::{Trigger, Triggers};
+use super::window::Window;
+use crate::hyperscan::{Database, Hits, HyperscanError, Literal, Outcome, Scratch};
+use crate::rule::{Detector, Matcher, Rule, Ruleset};
+use regex_automata::hybrid::dfa::Cache;
+use regex_automata::meta::Regex;
+use regex_automata::util::syntax;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// A rule set compiled for scanning. Immutable and shared between threads.
+pub struct Engine {
+    ruleset: Arc<Ruleset>,
+    /// By rule index; `None` for detectors, keys and disabled rules.
+    pub(super) patterns: Vec<Option<Pattern>>,
+    /// By rule index.
+    pub(super) allows: Vec<Vec<Regex>>,
+    /// By rule index: indices into `keywords`.
+    pub(super) rule_keywords: Vec<Vec<usize>>,
+    /// Enabled detector rules.
+    pub(super) detectors: Vec<(Detector, usize)>,
+    /// Shapes that some enabled rule looks at.
+    pub(super) kinds: Kinds,
+    pub(super) names: Names,
+    /// Lower case.
+    pub(super) keywords: Vec<Vec<u8>>,
+    /// The widest proximity of any rule, in bytes.
+    pub(super) widest_proximity: usize,
+    /// By literal id.
+    pub(super) literals: Vec<LiteralUse>,
+    pub(super) longest_literal: usize,
+    /// `None` when no rule has a literal.
+    database: Option<Database>,
+    /// One per thread that scans at the same time.
+    workspaces: Mutex<Vec<Workspace>>,
+    /// What the oracle needs; made at its first use.
+    pub(super) naive: OnceLock<Plain>,
+}
+
+/// What one literal of the database stands for.
+#[derive(Debug, Default)]
+pub(super) struct LiteralUse {
+    pub(super) length: usize,
+    /// Rules whose pattern needs it.
+    pub(super) patterns: Vec<PatternUse>,
+    pub(super) keywords: Vec<usize>,
+    /// Part of a member name.
+    pub(super) key: bool,
+    /// The start of a private key block, with its rule.
+    pub(super) private_key: Option<usize>,
+}
+
+/// How a rule's pattern needs a literal.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PatternUse {
+    pub(super) rule: usize,
+    /// Characters between the start of the match and the literal: at least, at most.
+    pub(super) offset: (usize, usize),
+    /// The bytes that those can be.
+    pub(super) lead: ByteSet,
+}
+
+/// Why a rule set cannot be compiled.
+#[derive(Debug, thiserror::Error)]
+pub enum CompileError {
+    /// A rule's pattern cannot be used.
+    #[error("rule {id}: {reason}")]
+    Pattern {
+        /// The rule's id.
+        id: String,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// The literal database could not be built.
+    #[error("cannot build the literal database")]
+    Database(#[from] HyperscanError),
+}
+
+/// What a private key block begins with (RFC 7468 section 2).
+const PRIVATE_KEY_HEAD: &[u8] = b"-----BEGIN ";
+
+/// Hits of one scan beyond this make it stop early and go on in another.
+const MOST_HITS: usize = 1 << 16;
+
+impl Engine {
+    /// Compiles the enabled rules of `ruleset`.
+    ///
+    /// # Errors
+    /// When a pattern is invalid or too wide to bound.
+    pub fn compile(ruleset: Arc<Ruleset>) -> Result<Self, CompileError> {
+        let mut builder = Builder::default();
+        let rules = ruleset.rules.len();
+        let mut engine = Self {
+            patterns: Vec::with_capacity(rules),
+            allows: Vec::with_capacity(rules),
+            rule_keywords: Vec::with_capacity(rules),
+            detectors: Vec::new(),
+            kinds: 0,
+            names: Names::default(),
+            keywords: Vec::new(),
+            widest_proximity: 0,
+            literals: Vec::new(),
+            longest_literal: 0,
+            database: None,
+            workspaces: Mutex::new(Vec::new()),
+            naive: OnceLock::new(),
+            ruleset: Arc::clone(&ruleset),
+        };
+        for (index, rule) in ruleset.rules.iter().enumerate() {
+            engine.add(index, rule, &mut builder)?;
+        }
+        engine.longest_literal = builder.literals.keys().map(|(bytes, _)| bytes.len()).max().unwrap_or(0);
+        engine.build_database(builder)?;
+        Ok(engine)
+    }
+
+    /// The rules it was compiled from.
+    pub fn ruleset(&self) -> &Arc<Ruleset> {
+        &self.ruleset
+    }
+
+    fn add(&mut self, index: usize, rule: &Rule, builder: &mut Builder) -> Result<(), CompileError> {
+        let refuse = |reason: String| CompileError::Pattern { id: rule.id.clone(), reason };
+        let mut pattern = None;
+        if rule.enabled {
+            match &rule.matcher {
+                Matcher::Pattern(source) => {
+                    let compiled = Pattern::compile(source).map_err(refuse)?;
+                    let needed = compiled.needed.as_ref().ok_or_else(|| {
+                        refuse("the pattern needs a fixed text of at least 3 characters near its start".into())
+                    })?;
+                    builder.pattern(index, needed);
+                    pattern = Some(compiled);
+                }
+                Matcher::Detector(Detector::PrivateKey) => {
+                    let known = &mut builder.literal(PRIVATE_KEY_HEAD.to_vec(), false).private_key;
+                    // A shadow rule does not stand before a real one.
+                    if known.is_none_or(|first| self.ruleset.rules[first].shadow && !rule.shadow) {
+                        *known = Some(index);
+                    }
+                }
+                Matcher::Detector(detector) => {
+                    self.detectors.push((*detector, index));
+                    self.kinds |= detector_kinds(*detector);
+                }
+                Matcher::Key(names) => self.add_names(index, names, builder),
+            }
+        }
+        self.patterns.push(pattern);
+        let allows = rule.allow.iter().map(|source| allow(source).map_err(refuse)).collect::<Result<_, _>>()?;
+        self.allows.push(allows);
+        let keywords = rule.keywords.iter().map(|keyword| self.keyword(keyword, builder)).collect();
+        self.rule_keywords.push(keywords);
+        self.widest_proximity = self.widest_proximity.max(rule.proximity);
+        Ok(())
+    }
+
+    fn add_names(&mut self, index: usize, names: &[String], builder: &mut Builder) {
+        for name in names {
+            self.names.add(name, index);
+            for spelling in Names::spellings(name) {
+                builder.literal(spelling, true).key = true;
+            }
+        }
+    }
+
+    fn keyword(&mut self, keyword: &str, builder: &mut Builder) -> usize {
+        let lower = keyword.to_ascii_lowercase().into_bytes();
+        let index = self.keywords.iter().position(|known| *known == lower).unwrap_or_else(|| {
+            self.keywords.push(lower.clone());
+            self.keywords.len() - 1
+        });
+        let usage = builder.literal(lower, true);
+        if !usage.keywords.contains(&index) {
+            usage.keywords.push(index);
+        }
+        index
+    }
+
+    fn build_database(&mut self, builder: Builder) -> Result<(), CompileError> {
+        let keys: Vec<(Vec<u8>, bool)> = builder.literals.keys().cloned().collect();
+        self.literals = builder.literals.into_values().collect();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let literals: Vec<Literal<'_>> =
+            keys.iter().map(|(bytes, caseless)| Literal { bytes, caseless: *caseless }).collect();
+        self.database = Some(Database::literals(&literals)?);
+        Ok(())
+    }
+
+    /// The literals in `data`, in the order of their ends.
+    pub(super) fn find_literals(
+        &self,
+        data: &[u8],
+        scratch: &mut Option<(Scratch, Hits)>,
+        found: &mut Found,
+    ) -> Result<(), HyperscanError> {
+        found.hits.clear();
+        found.complete = true;
+        let (Some(database), Some((scratch, hits))) = (&self.database, scratch) else { return Ok(()) };
+        found.complete = database.scan(data, scratch, hits)? == Outcome::Complete;
+        found.hits.extend(hits.as_slice().iter().map(|hit| (hit.id as usize, hit.end as usize)));
+        // Literals with the same end come in an order that is the library's.
+        let order = |&(id, end): &(usize, usize)| (end, id);
+        if !found.hits.is_sorted_by_key(order) {
+            found.hits.sort_unstable_by_key(order);
+        }
+        Ok(())
+    }
+
+    /// How many literals the database finds in `data`: the first step of a
+    /// scan by itself, for benchmarks to compare with.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub fn count_literals(&self, data: &[u8]) -> Result<usize, HyperscanError> {
+        let mut work = self.take_workspace()?;
+        let result = self.find_literals(data, &mut work.scratch, &mut work.found);
+        let number = work.found.hits.len();
+        self.put_workspace(work);
+        result.map(|()| number)
+    }
+
+    /// Working memory for one scan; as many come to be as threads scan at the
+    /// same time.
+    pub(super) fn take_workspace(&self) -> Result<Workspace, HyperscanError> {
+        if let Some(workspace) = self.lock_workspaces().pop() {
+            return Ok(workspace);
+        }
+        let scratch = match &self.database {
+            Some(database) => Some((Scratch::new(&[database])?, Hits::with_limit(MOST_HITS))),
+            None => None,
+        };
+        let caches = std::iter::repeat_with(|| None).take(self.patterns.len()).collect();
+        Ok(Workspace { scratch, caches, ..Workspace::default() })
+    }
+
+    /// Gives working memory back.
+    pub(super) fn put_workspace(&self, workspace: Workspace) {
+        self.lock_workspaces().push(workspace);
+    }
+
+    fn lock_workspaces(&self) -> std::sync::MutexGuard<'_, Vec<Workspace>> {
+        // Nothing can panic while the lock is held; the list is whole anyway.
+        self.workspaces.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Working memory of a scan, kept from body to body.
+#[derive(Debug, Default)]
+pub(super) struct Workspace {
+    pub(super) scratch: Option<(Scratch, Hits)>,
+    pub(super) shapes: Shapes,
+    pub(super) shapes_escaped: Vec<Candidate>,
+    pub(super) found: Found,
+    pub(super) found_escaped: Found,
+    pub(super) escaped: Vec<Trigger>,
+    /// Text of the candidate being confirmed.
+    pub(super) window: Window,
+    /// Text before a number being confirmed.
+    pub(super) context: Window,
+    pub(super) starts: Vec<usize>,
+    /// By rule index.
+    pub(super) caches: Vec<Option<Cache>>,
+}
+
+impl Workspace {
+    /// Takes the triggers out, so that the rest can be lent while they are read.
+    pub(super) fn take_triggers(&mut self) -> Triggers {
+        Triggers {
+            hits: std::mem::take(&mut self.found.hits),
+            shapes: std::mem::take(&mut self.shapes.candidates),
+            escaped: std::mem::take(&mut self.escaped),
+        }
+    }
+
+    /// Puts their memory back.
+    pub(super) fn put_triggers(&mut self, triggers: Triggers) {
+        self.found.hits = triggers.hits;
+        self.shapes.candidates = triggers.shapes;
+        self.escaped = triggers.escaped;
+    }
+}
+
+/// The literals found by one scan.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// (literal id, end), in the order of the ends.
+    pub(super) hits: Vec<(usize, usize)>,
+    /// False when there were too many: those behind the last one are missing.
+    pub(super) complete: bool,
+}
+
+/// Literals by their bytes and whether case is ignored, in a fixed order, so
+/// that every replica builds the same database.
+#[derive(Default)]
+struct Builder {
+    literals: BTreeMap<(Vec<u8>, bool), LiteralUse>,
+}
+
+impl Builder {
+    fn literal(&mut self, bytes: Vec<u8>, caseless: bool) -> &mut LiteralUse {
+        let length = bytes.len();
+        let usage = self.literals.entry((bytes, caseless)).or_default();
+        usage.length = length;
+        usage
+    }
+
+    fn pattern(&mut self, rule: usize, needed: &[Needed]) {
+        for literal in needed {
+            let usage = self.literal(literal.bytes.clone(), literal.caseless);
+            usage.patterns.push(PatternUse { rule, offset: literal.offset, lead: literal.lead });
+        }
+    }
+}
+
+fn allow(source: &str) -> Result<Regex, String> {
+    Regex::builder()
+        .configure(Regex::config().utf8_empty(false))
+        .syntax(syntax::Config::new().unicode(false).utf8(false))
+        .build(source)
+        .map_err(|error| format!("allow: {error}"))
+}

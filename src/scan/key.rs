@@ -1,0 +1,475 @@
+//! Member names and the values under them.
+//!
+//! [`Names`] tells which rule, if any, a member name belongs to. From the
+//! name's closing quote on, [`Walk`] reads what follows, unit by unit and
+//! across chunk borders, until it is at the value or knows that none follows:
+//!
+//! ```text
+//! "password": "..."                                     a member
+//! {\"password\": 1234}                                  nested, a number
+//! "api_keys": ["...", "..."]                            an array of values
+//! {"key": "db.password", "value": {"stringValue": "..."}}   OTLP, split up
+//! ```
+//!
+//! Of arrays all values are read, `null` and the like passed over. Objects stay (their members are judged by their own names; JSON Schemas
+//! put objects there), so do `true`, `false` and `null`.
+
+use super::unit::{Meaning, Unit, unit};
+use std::collections::HashMap;
+
+/// The longest member name that is looked at, in characters.
+pub(crate) const LONGEST_NAME: usize = 64;
+
+/// Member names by the rule they belong to.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    /// Folded names.
+    exact: HashMap<Vec<u8>, Vec<usize>>,
+    /// Folded last words, with the rule.
+    suffixes: Vec<(Vec<u8>, usize)>,
+    /// Folded first words, with the rule.
+    prefixes: Vec<(Vec<u8>, usize)>,
+}
+
+impl Names {
+    /// Adds a name such as `api_key`, `*_password` or `password_*`.
+    pub(crate) fn add(&mut self, name: &str, rule: usize) {
+        let folded = Folded::of(name.trim_matches('*').as_bytes()).bytes;
+        if name.starts_with('*') {
+            self.suffixes.push((folded, rule));
+        } else if name.ends_with('*') {
+            self.prefixes.push((folded, rule));
+        } else {
+            self.exact.entry(folded).or_default().push(rule);
+        }
+    }
+
+    /// The rule that `name` belongs to: the first to claim it among those
+    /// `preferred`, else among all.
+    pub(crate) fn rule(&self, name: &[u8], preferred: impl Fn(usize) -> bool) -> Option<usize> {
+        let folded = Folded::of(name);
+        let exact = self.exact.get(&folded.bytes).into_iter().flatten().copied();
+        let suffixes = self
+            .suffixes
+            .iter()
+            .filter(|(words, _)| {
+                folded.bytes.ends_with(words) && folded.is_word_start(folded.bytes.len() - words.len())
+            })
+            .map(|&(_, rule)| rule);
+        let prefixes = self
+            .prefixes
+            .iter()
+            .filter(|(words, _)| folded.bytes.starts_with(words) && folded.is_word_start(words.len()))
+            .map(|&(_, rule)| rule);
+        let mut claims = exact.chain(suffixes).chain(prefixes).peekable();
+        let first = claims.peek().copied();
+        claims.find(|&rule| preferred(rule)).or(first)
+    }
+
+    /// The spellings of a name's fixed words that can stand in raw bytes, in
+    /// lower case: what the literal database looks for.
+    pub(crate) fn spellings(name: &str) -> Vec<Vec<u8>> {
+        let words: Vec<&str> = name.trim_matches('*').split('_').filter(|word| !word.is_empty()).collect();
+        let mut spellings: Vec<Vec<u8>> =
+            ["", "_", "-", ".", " "].iter().map(|by| words.join(by).into_bytes()).collect();
+        spellings.sort();
+        spellings.dedup();
+        spellings
+    }
+}
+
+/// Whether a byte may stand in a member name that is looked at.
+pub(crate) fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b' ' | b':' | b'/' | b'$' | b'@' | b'#')
+}
+
+/// A name in lower case without separators, and where its words begin.
+struct Folded {
+    bytes: Vec<u8>,
+    /// Bit per byte of `bytes` (names are at most [`LONGEST_NAME`] long).
+    word_starts: u128,
+}
+
+impl Folded {
+    fn of(name: &[u8]) -> Self {
+        let mut folded = Self { bytes: Vec::with_capacity(name.len()), word_starts: 1 };
+        let mut before = b'_';
+        for &byte in name {
+            if byte.is_ascii_alphanumeric() || !byte.is_ascii() {
+                let camel = byte.is_ascii_uppercase() && !before.is_ascii_uppercase();
+                if (camel || !before.is_ascii_alphanumeric()) && folded.bytes.len() < 128 {
+                    folded.word_starts |= 1 << folded.bytes.len();
+                }
+                folded.bytes.push(byte.to_ascii_lowercase());
+            }
+            before = byte;
+        }
+        folded
+    }
+
+    /// Whether a word begins at `index`, or the name ends there.
+    fn is_word_start(&self, index: usize) -> bool {
+        index == self.bytes.len() || (index < 128 && self.word_starts >> index & 1 == 1)
+    }
+}
+
+/// Where in the text behind a member name the reader is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Behind the closing quote of the name.
+    Name,
+    /// Behind a comma: `"value"` may follow.
+    Comma,
+    /// Behind `"value"` or `"stringValue"`.
+    ValueName,
+    /// Behind a colon: the value follows. `split` allows an OTLP wrapper.
+    Colon { split: bool },
+    /// Behind the brace of an OTLP wrapper: `"stringValue"` may follow.
+    Wrapper,
+    /// Behind a value in an array.
+    Element,
+    /// Behind `"arrayValue"`: `"values"` and a bracket follow.
+    List,
+    /// In an OTLP array: the brace of a wrapper follows.
+    Item,
+}
+
+/// Reads from a member name to its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Walk {
+    /// The key rule.
+    pub(crate) rule: usize,
+    /// The nesting level of the name's quotes.
+    pub(crate) level: u32,
+    stage: Stage,
+    /// Arrays around the value.
+    depth: u8,
+    /// Within an OTLP array, whose elements have wrappers.
+    list: bool,
+}
+
+/// What a [`Walk`] came to; places are relative to the data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// The data ends at or behind this place, from where to go on.
+    More(usize),
+    /// No (further) value: go on scanning here.
+    Over(usize),
+    /// A string whose content begins here.
+    Text(usize),
+    /// A number begins here.
+    Number(usize),
+}
+
+impl Walk {
+    /// A walk that begins behind the closing quote of a name.
+    pub(crate) fn new(rule: usize, level: u32) -> Self {
+        Self { rule, level, stage: Stage::Name, depth: 0, list: false }
+    }
+
+    /// Whether the values of an array are being read.
+    pub(crate) fn in_array(&self) -> bool {
+        self.depth > 0
+    }
+
+    /// Reads on from `at`. `last` tells that nothing follows `raw`.
+    pub(crate) fn advance(&mut self, raw: &[u8], at: usize, last: bool) -> Step {
+        let mut at = at;
+        loop {
+            let Some(unit) = whole_unit(raw, at, last) else {
+                return if last && at >= raw.len() { Step::Over(at) } else { Step::More(at) };
+            };
+            let after = at + unit.len;
+            if unit.is_space() {
+                at = after;
+                continue;
+            }
+            match (self.stage, unit.meaning) {
+                (Stage::Name | Stage::ValueName, Meaning::Byte(b':')) => {
+                    self.stage = Stage::Colon { split: self.stage == Stage::ValueName && self.depth == 0 };
+                }
+                (Stage::Name, Meaning::Byte(b',')) => self.stage = Stage::Comma,
+                (Stage::Comma | Stage::Wrapper | Stage::List, Meaning::Quote(level)) if level == self.level => {
+                    match self.value_name(raw, after, last) {
+                        Named::Yes(behind) => {
+                            at = behind;
+                            continue;
+                        }
+                        Named::No => return Step::Over(at),
+                        Named::More => return Step::More(at),
+                    }
+                }
+                (Stage::Colon { .. }, Meaning::Quote(level)) if level == self.level => {
+                    self.stage = Stage::Element;
+                    return Step::Text(after);
+                }
+                (Stage::Colon { .. }, Meaning::Byte(b'-' | b'0'..=b'9')) if !unit.escaped => {
+                    self.stage = Stage::Element;
+                    return Step::Number(at);
+                }
+                (Stage::Colon { split: true }, Meaning::Byte(b'{')) => self.stage = Stage::Wrapper,
+                (Stage::Colon { .. }, Meaning::Byte(b'[')) if self.depth < u8::MAX => {
+                    self.depth += 1;
+                    self.stage = Stage::Colon { split: false };
+                }
+                // `null`, `true` and `false` between others.
+                (Stage::Colon { .. }, Meaning::Byte(b'a'..=b'z' | b',')) if self.depth > 0 => {}
+                (Stage::Colon { .. } | Stage::Element, Meaning::Byte(b']')) if self.depth > 1 => {
+                    self.depth -= 1;
+                    self.stage = Stage::Element;
+                }
+                (Stage::Element, Meaning::Byte(b',')) if self.depth > 0 => {
+                    self.stage = if self.list { Stage::Item } else { Stage::Colon { split: false } };
+                }
+                (Stage::Element, Meaning::Byte(b'}')) if self.list => {}
+                (Stage::List, Meaning::Byte(b':' | b'{')) => {}
+                (Stage::List, Meaning::Byte(b'[')) => {
+                    (self.depth, self.list, self.stage) = (1, true, Stage::Item);
+                }
+                (Stage::Item, Meaning::Byte(b'{')) => self.stage = Stage::Wrapper,
+                _ => return Step::Over(at),
+            }
+            at = after;
+        }
+    }
+
+    /// Whether what follows is the name of a split member's value and its
+    /// closing quote.
+    fn value_name(&mut self, raw: &[u8], at: usize, last: bool) -> Named {
+        let wanted: &[&[u8]] = match self.stage {
+            Stage::Wrapper => &[
+                b"stringValue",
+                b"string_value",
+                b"intValue",
+                b"int_value",
+                b"bytesValue",
+                b"doubleValue",
+                b"arrayValue",
+                b"array_value",
+            ],
+            Stage::List => &[b"values"],
+            _ => &[b"value", b"Value", b"val"],
+        };
+        let mut text = Vec::with_capacity(16);
+        let mut at = at;
+        while text.len() <= 12 {
+            let Some(unit) = whole_unit(raw, at, last) else {
+                return if last { Named::No } else { Named::More };
+            };
+            at += unit.len;
+            match unit.meaning {
+                Meaning::Quote(level) if level == self.level && wanted.contains(&text.as_slice()) => {
+                    self.stage = match self.stage {
+                        Stage::Wrapper if !text.starts_with(b"array") => Stage::Name,
+                        // One array only.
+                        Stage::Wrapper if self.list => return Named::No,
+                        Stage::Wrapper | Stage::List => Stage::List,
+                        _ => Stage::ValueName,
+                    };
+                    return Named::Yes(at);
+                }
+                Meaning::Byte(byte) => text.push(byte),
+                _ => return Named::No,
+            }
+        }
+        Named::No
+    }
+}
+
+enum Named {
+    Yes(usize),
+    No,
+    More,
+}
+
+/// Longer runs of backslashes are not read as one unit by [`whole_unit`].
+const LONGEST_RUN: usize = 512;
+
+/// The unit at `at`, or `None` where more data could make it another one, or
+/// the data ends. `last` tells that nothing follows.
+pub(crate) fn whole_unit(raw: &[u8], at: usize, last: bool) -> Option<Unit> {
+    let byte = *raw.get(at)?;
+    if last || !matches!(byte, b'\\' | b'%') {
+        return Some(unit(raw, at));
+    }
+    let window = &raw[at..raw.len().min(at + LONGEST_RUN)];
+    let run = window.iter().take_while(|&&byte| byte == b'\\').count();
+    if run >= LONGEST_RUN {
+        // Half a power of two more or less does not change a quote's level.
+        return Some(Unit { meaning: Meaning::Byte(b'\\'), len: LONGEST_RUN / 2, escaped: true });
+    }
+    let longest = match window.get(run) {
+        None => return None,
+        Some(b'u') => 2 * (run + 5),
+        Some(b'%') if run == 0 => 11,
+        Some(_) => run + 1,
+    };
+    (raw.len() - at >= longest).then(|| unit(raw, at))
+}
+
+/// The end of a string's content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The content ends here.
+    At(usize),
+    /// Not in this data: go on here.
+    More(usize),
+}
+
+/// The end of the content of a string of `level`, looking from `at` on: before
+/// the quote that ends it, or, where `line` is set, before the line feed.
+pub(crate) fn string_end(raw: &[u8], at: usize, level: u32, line: bool, last: bool) -> End {
+    let mut at = at;
+    loop {
+        let stop = next_stop(&raw[at..], line);
+        let Some(found) = stop.map(|stop| at + stop) else {
+            return if last { End::At(raw.len()) } else { End::More(raw.len()) };
+        };
+        if raw[found] == b'\n' {
+            return End::At(found);
+        }
+        let Some(unit) = whole_unit(raw, found, last) else {
+            return End::More(found);
+        };
+        if matches!(unit.meaning, Meaning::Quote(ends) if ends <= level) {
+            return End::At(found);
+        }
+        at = found + unit.len;
+    }
+}
+
+fn next_stop(raw: &[u8], line: bool) -> Option<usize> {
+    if line { memchr::memchr3(b'"', b'\\', b'\n', raw) } else { memchr::memchr2(b'"', b'\\', raw) }
+}
+
+/// The end of a JSON number that begins at `at`.
+pub(crate) fn number_end(raw: &[u8], at: usize, last: bool) -> End {
+    let is_part = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E');
+    match raw[at..].iter().position(|byte| !is_part(byte)) {
+        Some(length) => End::At(at + length),
+        None if last => End::At(raw.len()),
+        None => End::More(raw.len()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names() -> Names {
+        let mut names = Names::default();
+        names.add("api_key", 1);
+        names.add("*_password", 2);
+        names.add("password_*", 3);
+        names
+    }
+
+    #[test]
+    fn case_and_separators_do_not_count() {
+        for name in ["api_key", "apiKey", "API-KEY", "Api Key", "apikey", "api.key"] {
+            assert_eq!(names().rule(name.as_bytes(), |_| true), Some(1), "{name}");
+        }
+        for name in ["db_password", "dbPassword", "metadata.db.password", "DB_PASSWORD"] {
+            assert_eq!(names().rule(name.as_bytes(), |_| true), Some(2), "{name}");
+        }
+        assert_eq!(names().rule(b"passwordHash", |_| true), Some(3));
+        for name in ["api_keys", "my_api_key", "nopasswordx", "passwords", "key"] {
+            assert_eq!(names().rule(name.as_bytes(), |_| true), None, "{name}");
+        }
+    }
+
+    /// Walks over `raw` from behind its first `|`.
+    fn walk(raw: &str, level: u32) -> (Step, String) {
+        let at = raw.find('|').unwrap();
+        let raw = raw.replacen('|', "", 1);
+        let step = Walk::new(0, level).advance(raw.as_bytes(), at, true);
+        let place = match step {
+            Step::More(at) | Step::Over(at) | Step::Text(at) | Step::Number(at) => at,
+        };
+        (step, raw[place..].to_owned())
+    }
+
+    #[test]
+    fn the_value_is_reached_at_every_level_and_spelling() {
+        for (raw, level, rest) in [
+            (r#""p"| : "v""#, 0, "v\""),
+            (r#"{\"p\"|:\n \"v\"}"#, 1, r#"v\"}"#),
+            (r#"{"key":"p"|,"value":{"stringValue":"v"}}"#, 0, "v\"}}"),
+            (r#"{"key":"p"|, "value": "v"}"#, 0, "v\"}"),
+            (r#""p"|: ["v"]"#, 0, "v\"]"),
+            (r#""p"|: [null, [], [true, "v"]]"#, 0, "v\"]]"),
+            (r#"{"key":"p"|,"value":{"arrayValue":{"values":[{"stringValue":"v"}]}}}"#, 0, "v\"}]}}}"),
+        ] {
+            let (step, found) = walk(raw, level);
+            assert!(matches!(step, Step::Text(_)), "{raw}: {step:?}");
+            assert_eq!(found, rest, "{raw}");
+        }
+        assert!(matches!(walk(r#""p"|: -12"#, 0), (Step::Number(_), rest) if rest == "-12"));
+    }
+
+    #[test]
+    fn all_values_of_an_array_are_reached() {
+        for raw in [
+            r#""p": ["v", null, "v"], "q""#,
+            r#""p": [["v"], ["v"]], "q""#,
+            r#""p","value":{"arrayValue":{"values":[{"stringValue":"v"},{"stringValue":"v"}]}}, "q""#,
+        ] {
+            let mut walk = Walk::new(0, 0);
+            let (mut at, mut found) = (3, 0);
+            while let Step::Text(start) = walk.advance(raw.as_bytes(), at, true) {
+                assert!(raw[start..].starts_with('v'), "{raw}");
+                found += 1;
+                at = start + 2;
+            }
+            assert_eq!(found, 2, "{raw}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_value_ends_the_walk() {
+        for raw in [r#""p"|: null"#, r#""p"|: {"a": 1}"#, r#""p"|, "q""#, r#""p"|]"#, r#""p"|: \"x\""#, r#""p"|"#] {
+            assert!(matches!(walk(raw, 0).0, Step::Over(_)), "{raw}");
+        }
+    }
+
+    #[test]
+    fn a_walk_cut_anywhere_comes_to_the_same() {
+        let raw = br#"{\"key\":\"p\" , \"value\" : { \"stringValue\"\n: \"v\"}}"#;
+        let start = 14;
+        let mut whole = Walk::new(0, 1);
+        let expected = whole.advance(raw, start, true);
+        assert!(matches!(expected, Step::Text(_)));
+        for cut in start..raw.len() {
+            let mut walk = Walk::new(0, 1);
+            let step = walk.advance(&raw[..cut], start, false);
+            let step = if let Step::More(at) = step { walk.advance(raw, at, true) } else { step };
+            assert_eq!(step, expected, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn a_string_ends_at_a_quote_of_its_level_or_above() {
+        let end = |raw: &str, level| string_end(raw.as_bytes(), 0, level, false, true);
+        assert_eq!(end(r#"ab\"c" d"#, 0), End::At(5));
+        assert_eq!(end(r#"ab\\\"c\" d"#, 1), End::At(7));
+        assert_eq!(end(r#"C:\\" x"#, 0), End::At(4));
+        assert_eq!(end(r#"C:\\\\\" x"#, 1), End::At(6));
+        assert_eq!(end(r"v\u0022,", 1), End::At(1));
+        assert_eq!(end("never", 0), End::At(5));
+    }
+
+    #[test]
+    fn long_runs_of_backslashes_keep_their_level() {
+        let raw = [vec![b'\\'; 5000], b"\" x".to_vec()].concat();
+        let mut at = 0;
+        while at < raw.len() {
+            let unit = whole_unit(&raw, at, false).unwrap();
+            if let Meaning::Quote(level) = unit.meaning {
+                assert_eq!((at, level), (5000, 0));
+                return;
+            }
+            at += unit.len;
+        }
+        panic!("no quote");
+    }
+}

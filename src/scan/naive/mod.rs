@@ -1,0 +1,362 @@
+//! The slow oracle: the same findings as [`super::Scanner`], found the plain way.
+//!
+//! The whole document lies in memory and is taken apart into units once.
+//! Every rule is tried at every unit, with ordinary regular expressions: no
+//! literals, no shapes, no chunks, no triggers. Shared with the scanner are
+//! only parts with tests of their own: what a unit means, what a detector
+//! confirms, the validators, how a number is wrapped, how overlaps are
+//! resolved. Used by the properties, and by `expurgate check` on the examples
+//! of rules.
+//!
+//! The limits of the scanner that are part of its meaning are kept: a match is
+//! judged within [`LOOKAHEAD`] raw bytes of its start, a longer one goes on as
+//! far as its last class does; a longer value under a key rule goes whole,
+//! whatever its validator says.
+
+mod document;
+mod region;
+
+use super::detector;
+use super::engine::Engine;
+use super::key::{Names, whole_unit};
+use super::number::{self, Place};
+use super::resolve::{Match, Resolver};
+use super::scanner::{Finding, Part};
+use super::window::Window;
+use super::{Format, LOOKAHEAD};
+use crate::rule::{Detector, Matcher, Ruleset};
+use crate::span::Span;
+use document::{Document, Text};
+use regex_automata::meta::Regex;
+use regex_automata::util::syntax;
+use regex_automata::{Anchored, Input};
+use region::Region;
+use std::ops::Range;
+
+/// Everything found in `document`, in order, each finding in one piece.
+pub fn findings(engine: &Engine, format: Format, document: &[u8]) -> Vec<Finding> {
+    let plain = engine.naive.get_or_init(|| Plain::of(engine.ruleset()));
+    let document = Document::read(format, document);
+    let mut search = Search { engine, plain, document: &document, candidates: Vec::new(), regions: Vec::new() };
+    search.find_candidates();
+    search.find_regions();
+    search.resolve()
+}
+
+/// The rules in the form in which the oracle uses them.
+pub(super) struct Plain {
+    /// By rule index.
+    regexes: Vec<Option<Regex>>,
+    /// Of the names of all key rules, in lower case.
+    spellings: Vec<Vec<u8>>,
+    private_key: Option<usize>,
+}
+
+impl Plain {
+    fn of(ruleset: &Ruleset) -> Self {
+        let mut plain = Self { regexes: Vec::new(), spellings: Vec::new(), private_key: None };
+        for (index, rule) in ruleset.rules.iter().enumerate() {
+            let mut regex = None;
+            match &rule.matcher {
+                _ if !rule.enabled => {}
+                // The engine has compiled it before.
+                Matcher::Pattern(source) => regex = compile(source),
+                Matcher::Detector(Detector::PrivateKey) => plain.private_key = plain.private_key.or(Some(index)),
+                Matcher::Detector(_) => {}
+                Matcher::Key(names) => plain.spellings.extend(names.iter().flat_map(|name| Names::spellings(name))),
+            }
+            plain.regexes.push(regex);
+        }
+        plain
+    }
+}
+
+fn compile(source: &str) -> Option<Regex> {
+    Regex::builder()
+        .configure(Regex::config().utf8_empty(false))
+        .syntax(syntax::Config::new().unicode(false).utf8(false))
+        .build(source)
+        .ok()
+}
+
+/// What a rule matches, before keywords, validators and overlaps are looked at.
+struct Candidate {
+    rule: usize,
+    /// Where the whole match begins; the secret may begin further on.
+    whole_start: usize,
+    secret: Range<usize>,
+    /// What led to it: what it begins with, or a detector's anchor.
+    anchor: usize,
+    text: Vec<u8>,
+    haystack: Range<usize>,
+    inside: bool,
+    /// Cut off at the look-ahead, in the middle of its last repetition.
+    open: bool,
+}
+
+struct Search<'a> {
+    engine: &'a Engine,
+    plain: &'a Plain,
+    document: &'a Document<'a>,
+    candidates: Vec<Candidate>,
+    regions: Vec<Region>,
+}
+
+impl Search<'_> {
+    /// Every rule at every place.
+    fn find_candidates(&mut self) {
+        for (units, inside) in self.document.haystacks() {
+            let haystack = self.document.start(units.start)..self.document.start(units.end);
+            let text = Text::of(&self.document.units[units.clone()]);
+            for rule in 0..self.plain.regexes.len() {
+                self.try_pattern(rule, &text, &haystack, inside);
+            }
+            self.try_letters(units, &haystack, inside);
+            for index in 0..self.engine.detectors.len() {
+                let (detector, rule) = self.engine.detectors[index];
+                self.try_detector(detector, rule, &text, &haystack, inside);
+            }
+        }
+    }
+
+    fn try_pattern(&mut self, rule: usize, text: &Text, haystack: &Range<usize>, inside: bool) {
+        let Some(regex) = &self.plain.regexes[rule] else { return };
+        if haystack.len() <= LOOKAHEAD && !regex.is_match(&text.bytes) {
+            return;
+        }
+        for start in (0..text.bytes.len()).filter(|&start| text.begins(start)) {
+            let found = self.match_at(rule, text, start, haystack, inside);
+            self.candidates.extend(found);
+        }
+    }
+
+    /// Patterns that begin at the letter of an escape that may be none.
+    fn try_letters(&mut self, units: Range<usize>, haystack: &Range<usize>, inside: bool) {
+        for index in units.clone() {
+            let Some(letter) = self.document.unclear_letter(index) else { continue };
+            let mut text = Text::default();
+            text.push(b'\\', letter - 1..letter);
+            text.push(self.document.raw[letter], letter..letter + 1);
+            text.extend(Text::of(&self.document.units[index + 1..units.end]));
+            for rule in 0..self.plain.regexes.len() {
+                if self.engine.patterns[rule].as_ref().is_some_and(super::pattern::Pattern::starts_with_literal) {
+                    let found = self.match_at(rule, &text, 1, haystack, inside);
+                    self.candidates.extend(found);
+                }
+            }
+        }
+    }
+
+    /// The match of a pattern that begins at `start` of `text`.
+    fn match_at(
+        &self,
+        rule: usize,
+        text: &Text,
+        start: usize,
+        haystack: &Range<usize>,
+        inside: bool,
+    ) -> Option<Candidate> {
+        let regex = self.plain.regexes[rule].as_ref()?;
+        let limit = text.spans[start].start + LOOKAHEAD;
+        let cut = haystack.end > limit;
+        let end = if cut { self.seen(text, start, limit) } else { text.bytes.len() };
+        let mut captures = regex.create_captures();
+        let input = Input::new(&text.bytes[..end]).range(start..).anchored(Anchored::Yes);
+        regex.search_captures(&input, &mut captures);
+        let whole = captures.get_match()?.range();
+        let has_group = regex.group_info().to_index(captures.pattern()?, super::pattern::SECRET_GROUP).is_some();
+        let secret =
+            if has_group { captures.get_group_by_name(super::pattern::SECRET_GROUP)?.range() } else { whole.clone() };
+        let has_tail = || {
+            let pattern = self.engine.patterns[rule].as_ref();
+            pattern.is_some_and(|pattern| (0..=255).any(|byte| pattern.tail_takes(byte)))
+        };
+        Some(Candidate {
+            rule,
+            whole_start: text.spans[start].start,
+            secret: text.raw(secret.clone()),
+            anchor: text.spans[start].start,
+            text: text.bytes[secret.clone()].to_vec(),
+            haystack: haystack.clone(),
+            inside,
+            open: cut && whole.end == end && secret.end == end && has_tail(),
+        })
+    }
+
+    /// How much of `text` is seen when the raw bytes are cut at `limit`: no
+    /// unit that the cut might make another one.
+    fn seen(&self, text: &Text, start: usize, limit: usize) -> usize {
+        let raw = &self.document.raw[..limit];
+        let whole = |span: &Range<usize>| whole_unit(raw, span.start, false).is_some();
+        start + text.spans[start..].iter().take_while(|span| span.start < limit && whole(span)).count()
+    }
+
+    /// A detector at every place that can be its anchor.
+    fn try_detector(&mut self, detector: Detector, rule: usize, text: &Text, haystack: &Range<usize>, inside: bool) {
+        for anchor in (0..text.bytes.len()).filter(|&at| is_anchor(detector, &text.bytes, at)) {
+            let Some(found) = detector::confirm(detector, &text.bytes, anchor) else { continue };
+            let secret = text.raw(found.clone());
+            self.candidates.push(Candidate {
+                rule,
+                whole_start: secret.start,
+                secret,
+                anchor: text.raw(anchor..anchor + 1).start,
+                text: text.bytes[found].to_vec(),
+                haystack: haystack.clone(),
+                inside,
+                open: false,
+            });
+        }
+    }
+
+    /// Whether validator and allow list of a rule let `text` be a finding.
+    fn is_valid(&self, rule: usize, text: &[u8]) -> bool {
+        let known = &self.engine.ruleset().rules[rule];
+        known.validator.is_none_or(|validator| validator.accepts(text))
+            && !self.engine.allows[rule].iter().any(|allow| allow.is_match(text))
+    }
+
+    fn is_wanted(&self, candidate: &Candidate) -> bool {
+        let known = &self.engine.ruleset().rules[candidate.rule];
+        let near = || known.keywords.iter().any(|word| self.is_near(word, known.proximity, candidate.whole_start));
+        (known.keywords.is_empty() || near()) && self.is_valid(candidate.rule, &candidate.text)
+    }
+
+    /// Whether `keyword` stands as a word of its own at most `proximity` bytes
+    /// before `place`, in no region.
+    fn is_near(&self, keyword: &str, proximity: usize, place: usize) -> bool {
+        let keyword = keyword.to_ascii_lowercase().into_bytes();
+        // Room for the keyword itself, escaped.
+        let from = place.saturating_sub(proximity + keyword.len() * 12);
+        let units = &self.document.units;
+        let (first, last) = (units.partition_point(|&(at, _)| at < from), units.partition_point(|&(at, _)| at < place));
+        (first..last).any(|index| {
+            // With one unit before and after, to see whether it is a word.
+            let after = &units[index + 1..units.len().min(index + keyword.len() + 1)];
+            let around = Text::of(&[&units[index.saturating_sub(1)..=index], after].concat());
+            let start = around.spans.partition_point(|span| span.start < units[index].0);
+            let letter = self.document.unclear_letter(index).map(|letter| {
+                let mut text = Text::default();
+                text.push(self.document.raw[letter], letter..letter + 1);
+                text.extend(Text::of(after));
+                text
+            });
+            self.reads(&keyword, &around, start, place, proximity)
+                || letter.is_some_and(|text| self.reads(&keyword, &text, 0, place, proximity))
+        })
+    }
+
+    /// Whether `keyword` is at `start` of `text`, near enough before `place`.
+    fn reads(&self, keyword: &[u8], text: &Text, start: usize, place: usize, proximity: usize) -> bool {
+        let range = start..start + keyword.len();
+        if !text.bytes.get(range.clone()).is_some_and(|found| found.eq_ignore_ascii_case(keyword)) {
+            return false;
+        }
+        let span = text.raw(range.clone());
+        let apart = !self.regions.iter().any(|region| span.start < region.span.end && region.span.start < span.end);
+        apart && span.end <= place && place - span.end <= proximity && is_word(&text.bytes, range)
+    }
+
+    /// Lets regions and matches settle who stays.
+    fn resolve(mut self) -> Vec<Finding> {
+        let mut resolver = Resolver::default();
+        let mut out = Vec::new();
+        let candidates = std::mem::take(&mut self.candidates);
+        let mut matches: Vec<Match> = candidates.iter().filter_map(|candidate| self.judge(candidate)).collect();
+        matches.sort_by_key(|found| found.start);
+        let mut rest = &matches[..];
+        let mut kept = Vec::new();
+        for region in &self.regions {
+            let (before, after) = rest.split_at(rest.partition_point(|found| found.start < region.span.start as u64));
+            rest = after;
+            before.iter().for_each(|found| resolver.add(*found));
+            resolver.region(region.span.start as u64, &mut kept);
+            out.extend(kept.drain(..).map(finding));
+            let span = Span::new(region.span.start as u64, region.span.end as u64);
+            out.push(Finding { span, rule: region.rule, wrap: region.wrap, part: Part::Whole });
+            resolver.pass(span.end);
+        }
+        rest.iter().for_each(|found| resolver.add(*found));
+        resolver.settle(u64::MAX, &mut kept);
+        out.extend(kept.drain(..).map(finding));
+        out
+    }
+
+    /// The match that a candidate is, if it is one.
+    fn judge(&self, candidate: &Candidate) -> Option<Match> {
+        let covered = |at: usize| self.regions.iter().any(|region| region.span.contains(&at));
+        if candidate.open || covered(candidate.whole_start) || covered(candidate.secret.start) {
+            return None;
+        }
+        // What is seen only behind the start of a region is not followed to
+        // before that.
+        let behind =
+            |region: &Region| region.span.start <= candidate.anchor && candidate.secret.start < region.span.end;
+        if self.regions.iter().any(behind) {
+            return None;
+        }
+        if !self.is_wanted(candidate) {
+            return None;
+        }
+        let rule = &self.engine.ruleset().rules[candidate.rule];
+        let range = whole_characters(self.document.raw, &candidate.haystack, candidate.secret.clone());
+        let place = Place {
+            raw: self.document.raw,
+            format: self.document.format,
+            bounds: (candidate.haystack.start, candidate.haystack.end),
+            inside: candidate.inside,
+            behind_quote: false,
+        };
+        let wrap = number::wrap(place, &range, rule.numbers, &mut Window::default())?;
+        let (start, end) = (range.start as u64, range.end as u64);
+        Some(Match { start, end, rule: candidate.rule, priority: rule.priority, wrap })
+    }
+}
+
+fn finding(found: Match) -> Finding {
+    Finding { span: Span::new(found.start, found.end), rule: found.rule, wrap: found.wrap, part: Part::Whole }
+}
+
+/// Whether a detector is asked about the byte at `at`. For phone numbers with
+/// `00`: that begin a run of four digits or more.
+fn is_anchor(detector: Detector, text: &[u8], at: usize) -> bool {
+    let digits = || text[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let in_run = || at.checked_sub(1).is_some_and(|before| text[before].is_ascii_digit());
+    match detector {
+        Detector::Email => text[at] == b'@',
+        Detector::PhoneInternational => {
+            text[at] == b'+' || (text[at..].starts_with(b"00") && !in_run() && digits() >= 4)
+        }
+        Detector::PhoneNanp | Detector::UsSsn | Detector::Card => text[at].is_ascii_digit(),
+        Detector::Iban => text[at].is_ascii_uppercase(),
+        Detector::PrivateKey => false,
+    }
+}
+
+/// Whether the word at `range` is not a part of a longer one, except of a name
+/// such as `phoneNumber` or in the plural.
+fn is_word(text: &[u8], range: Range<usize>) -> bool {
+    let (first, last) = (text[range.start], text[range.end - 1]);
+    let begins = match range.start.checked_sub(1).map(|at| text[at]) {
+        Some(before) if before.is_ascii_lowercase() => first.is_ascii_uppercase() || !first.is_ascii(),
+        Some(before) => !before.is_ascii_alphabetic(),
+        None => true,
+    };
+    let ends = match text.get(range.end) {
+        Some(b's') => true,
+        Some(after) if after.is_ascii_uppercase() => last.is_ascii_lowercase(),
+        Some(after) => !after.is_ascii_alphabetic(),
+        None => true,
+    };
+    begins && ends
+}
+
+/// `range`, widened so that it cuts no UTF-8 character in two.
+fn whole_characters(raw: &[u8], haystack: &Range<usize>, mut range: Range<usize>) -> Range<usize> {
+    let continues = |at: usize| haystack.contains(&at) && raw[at] & 0xc0 == 0x80;
+    let back = (0..3).take_while(|&by| range.start - by > haystack.start && continues(range.start - by)).count();
+    let on = (0..3).take_while(|&by| continues(range.end + by)).count();
+    range.start -= back;
+    range.end += on;
+    range
+}

@@ -1,0 +1,181 @@
+//! How a redacted number must be written.
+//!
+//! A bare number that becomes a label must become a string, or the document
+//! is broken; within a string the same digits may be text, or a number of a
+//! document within the string, whose quotes are written with backslashes.
+
+use super::Format;
+use super::resolve::Wrap;
+use super::unit::{Meaning, run_before, unit};
+use super::window::{Window, sync};
+use std::ops::Range;
+
+/// Raw bytes before a number that are looked at.
+const LOOK: usize = 512;
+
+/// Where a match stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place<'a> {
+    pub(super) raw: &'a [u8],
+    pub(super) format: Format,
+    /// Fence before and after, or the ends of what may be looked at.
+    pub(super) bounds: (usize, usize),
+    /// Within a top-level JSON string.
+    pub(super) inside: bool,
+    /// A top-level quote stands right before the data.
+    pub(super) behind_quote: bool,
+}
+
+/// How to write what replaces the match at `range`; `None` when it is a bare
+/// JSON number and the rule does not judge those.
+pub(super) fn wrap(place: Place<'_>, range: &Range<usize>, numbers: bool, window: &mut Window) -> Option<Wrap> {
+    let digits_only = place.raw[range.clone()].iter().all(u8::is_ascii_digit);
+    if !digits_only {
+        return Some(Wrap::Plain);
+    }
+    if place.format != Format::Text && !place.inside {
+        return bare(place, range, numbers);
+    }
+    Some(nested(place, range, window))
+}
+
+/// A number between strings: of the document itself.
+fn bare(place: Place<'_>, range: &Range<usize>, numbers: bool) -> Option<Wrap> {
+    let raw = place.raw;
+    let opens = |byte: u8| matches!(byte, b':' | b',' | b'[') || byte.is_ascii_whitespace();
+    let closes = |byte: u8| matches!(byte, b',' | b']' | b'}') || byte.is_ascii_whitespace();
+    // A string may end right before the data.
+    let quote = place.behind_quote.then_some(b'"');
+    let before = range.start.checked_sub(1).map_or(quote, |at| Some(raw[at]));
+    let after = raw.get(range.end).copied();
+    if before.is_none_or(opens) && after.is_none_or(closes) {
+        return numbers.then_some(Wrap::Quoted(0));
+    }
+    // Not JSON: text like any other.
+    Some(Wrap::Plain)
+}
+
+/// Digits within text: a number of a nested document when a member's colon or
+/// an array stands before them and a comma or bracket after.
+fn nested(place: Place<'_>, range: &Range<usize>, window: &mut Window) -> Wrap {
+    if !closes_value(place, range.end) {
+        return Wrap::Plain;
+    }
+    let from = range.start.saturating_sub(LOOK).max(place.bounds.0);
+    let from = if from == place.bounds.0 { from } else { sync(place.raw, from, range.start) };
+    window.decode(place.raw, from..range.start);
+    let at_fence = from == place.bounds.0;
+    walk_back(place, window, at_fence)
+}
+
+fn closes_value(place: Place<'_>, end: usize) -> bool {
+    let raw = &place.raw[..place.bounds.1];
+    let mut at = end;
+    while at < raw.len() {
+        let unit = unit(raw, at);
+        if !unit.is_space() {
+            return matches!(unit.meaning, Meaning::Byte(b',' | b']' | b'}'));
+        }
+        at += unit.len;
+    }
+    false
+}
+
+/// Reads the text before the number backwards to the quote that tells its level.
+fn walk_back(place: Place<'_>, window: &Window, at_fence: bool) -> Wrap {
+    let text = window.text();
+    let mut index = text.len();
+    let mut in_array = false;
+    let mut behind = None;
+    while index > 0 {
+        index -= 1;
+        match (text[index], behind) {
+            (b' ' | b'\t' | b'\n', _) | (b'0'..=b'9' | b'.' | b'-', Some(_)) => {}
+            (byte @ (b'[' | b','), _) => {
+                in_array |= byte == b'[';
+                behind = Some(byte);
+            }
+            (b':', _) => return member(place, window, index),
+            (b'"', Some(b'[')) => return Wrap::Quoted(level_of(place, window, index) + 1),
+            (b'"', Some(_)) => return Wrap::Quoted(level_of(place, window, index)),
+            // Behind an object or an array: the last string in it tells.
+            (b'}' | b']', Some(b',')) => match memchr::memrchr(b'"', &text[..index]) {
+                Some(quote) => return Wrap::Quoted(level_of(place, window, quote)),
+                None => index = 0,
+            },
+            (b'a'..=b'z', Some(b',')) => match word_before(&text[..=index]) {
+                Some(length) => index = index + 1 - length,
+                None => return Wrap::Plain,
+            },
+            _ => return Wrap::Plain,
+        }
+    }
+    match (in_array, at_fence) {
+        // An array at the very start of a string, or of a line of text.
+        (true, true) if place.format == Format::Text => Wrap::Quoted(0),
+        (true, true) => Wrap::Quoted(1),
+        (false, true) => Wrap::Plain,
+        (_, false) => Wrap::Zero,
+    }
+}
+
+/// The length of the JSON word that `text` ends with.
+fn word_before(text: &[u8]) -> Option<usize> {
+    [&b"null"[..], b"true", b"false"].iter().find(|word| text.ends_with(word)).map(|word| word.len())
+}
+
+/// Behind a colon: a member of the level of its name's closing quote.
+fn member(place: Place<'_>, window: &Window, colon: usize) -> Wrap {
+    let text = window.text();
+    let name_end = text[..colon].iter().rposition(|byte| !matches!(byte, b' ' | b'\t' | b'\n'));
+    match name_end {
+        Some(index) if text[index] == b'"' => Wrap::Quoted(level_of(place, window, index)),
+        _ => Wrap::Plain,
+    }
+}
+
+/// The level of the quote at `index` of the window.
+fn level_of(place: Place<'_>, window: &Window, index: usize) -> u32 {
+    let start = window.raw_start(index);
+    match unit(place.raw, start).meaning {
+        Meaning::Quote(level) => level,
+        _ => run_before(place.raw, place.bounds.0, start).trailing_ones(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrap_in(raw: &str, format: Format, inside: bool) -> Option<Wrap> {
+        let start = raw.find("4111").unwrap();
+        let end = start + 16;
+        // The content of the string that holds the number, as fences would tell.
+        let bounds = if inside { (1, raw.len() - 1) } else { (0, raw.len()) };
+        let place = Place { raw: raw.as_bytes(), format, bounds, inside, behind_quote: false };
+        wrap(place, &(start..end), true, &mut Window::default())
+    }
+
+    #[test]
+    fn a_bare_number_becomes_a_string() {
+        assert_eq!(wrap_in(r": 4111111111111111}", Format::Json, false), Some(Wrap::Quoted(0)));
+        assert_eq!(wrap_in("4111111111111111", Format::Json, false), Some(Wrap::Quoted(0)));
+        assert_eq!(wrap_in("x 4111111111111111 y", Format::Json, true), Some(Wrap::Plain));
+    }
+
+    #[test]
+    fn a_number_of_a_nested_document_gets_quotes_of_its_level() {
+        let quoted = |raw: &str| wrap_in(raw, Format::Json, true);
+        assert_eq!(quoted(r#""{\"card\": 4111111111111111}""#), Some(Wrap::Quoted(1)));
+        assert_eq!(quoted(r#""{\\\"card\\\":4111111111111111, 1}""#), Some(Wrap::Quoted(2)));
+        assert_eq!(quoted(r#""{\"cards\": [1, 4111111111111111]}""#), Some(Wrap::Quoted(1)));
+        for before in [r#"\"x\","#, r#"{\"b\": 1}, "#, r#"[\"b\"], "#, r#"\"x\", null, true, 1, "#, r#"\"x\", ["#] {
+            let raw = format!(r#""{{\"a\": [1, {before}4111111111111111]}}""#);
+            assert_eq!(quoted(&raw), Some(Wrap::Quoted(1)), "{raw}");
+        }
+        assert_eq!(quoted(r#""[4111111111111111, 5]""#), Some(Wrap::Quoted(1)));
+        assert_eq!(quoted(r#""{\"a\": \"[4111111111111111]\"}""#), Some(Wrap::Quoted(2)));
+        assert_eq!(quoted(r#""card: 4111111111111111, thanks""#), Some(Wrap::Plain));
+        assert_eq!(quoted(r#""4111111111111111""#), Some(Wrap::Plain));
+    }
+}

@@ -1,0 +1,139 @@
+//! Secrets of any length, swallowed as they stream by.
+
+use super::detector::private_key;
+use super::engine::Engine;
+use super::key::{self, End, whole_unit};
+use super::unit::Meaning;
+use super::window::Window;
+use super::{Format, LOOKAHEAD};
+
+/// What kind of secret the scanner is inside of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Region {
+    /// A string under a key rule, whose quotes have this level.
+    Text { level: u32 },
+    /// The open end of a pattern, by rule index.
+    Tail { rule: usize },
+    /// A private key block.
+    PrivateKey,
+}
+
+/// Characters of a key block's end line, at most.
+const LONGEST_FOOTER: usize = 80;
+/// Raw bytes in which a footer must end to be seen.
+const FOOTER_REACH: usize = 1024;
+
+impl Region {
+    /// The end of the secret, looking from `at` on.
+    pub(super) fn end(self, engine: &Engine, format: Format, raw: &[u8], at: usize, last: bool) -> End {
+        match self {
+            Self::Text { level } => key::string_end(raw, at, level, format == Format::Text, last),
+            Self::Tail { rule } => tail_end(engine, rule, format, raw, at, last),
+            Self::PrivateKey => key_block_end(format, raw, at, last),
+        }
+    }
+}
+
+/// Whether the raw byte at `at` is a fence. Only asked of bytes that begin a
+/// unit, where a quote is never escaped.
+fn is_fence(format: Format, byte: u8) -> bool {
+    match format {
+        Format::Json => byte == b'"',
+        Format::Ndjson => matches!(byte, b'"' | b'\n'),
+        Format::Text => byte == b'\n',
+    }
+}
+
+fn tail_end(engine: &Engine, rule: usize, format: Format, raw: &[u8], at: usize, last: bool) -> End {
+    let Some(pattern) = engine.patterns.get(rule).and_then(Option::as_ref) else { return End::At(at) };
+    let mut at = at;
+    while at < raw.len() {
+        let Some(unit) = whole_unit(raw, at, last) else { return End::More(at) };
+        let mut buffer = [0; 4];
+        let taken = unit.bytes(&mut buffer).iter().all(|&byte| pattern.tail_takes(byte));
+        if !taken || is_fence(format, raw[at]) {
+            return End::At(at);
+        }
+        at += unit.len;
+    }
+    if last { End::At(at) } else { End::More(at) }
+}
+
+fn key_block_end(format: Format, raw: &[u8], at: usize, last: bool) -> End {
+    // A block goes over lines, in text too.
+    let format = if format == Format::Text { None } else { Some(format) };
+    let mut window = Window::default();
+    let mut at = at;
+    while at < raw.len() {
+        let Some(unit) = whole_unit(raw, at, last) else { return End::More(at) };
+        let byte = match unit.meaning {
+            Meaning::Byte(byte) if !format.is_some_and(|format| is_fence(format, raw[at])) => byte,
+            _ => return End::At(at),
+        };
+        if byte == b'-' {
+            match footer(raw, at, last, &mut window) {
+                Footer::Ends(end) => return End::At(end),
+                Footer::Unclear => return End::More(at),
+                Footer::None => {}
+            }
+        }
+        if !private_key::is_body_byte(byte) {
+            return End::At(at);
+        }
+        at += unit.len;
+    }
+    if last { End::At(at) } else { End::More(at) }
+}
+
+enum Footer {
+    Ends(usize),
+    None,
+    Unclear,
+}
+
+fn footer(raw: &[u8], at: usize, last: bool, window: &mut Window) -> Footer {
+    window.clear();
+    let mut end = at;
+    while window.text().len() < LONGEST_FOOTER && end < raw.len() && end - at < FOOTER_REACH {
+        match whole_unit(raw, end, last) {
+            Some(_) => end = window.push_unit(raw, end),
+            None => break,
+        }
+        if let Some(length) = private_key::footer_length(window.text()) {
+            return Footer::Ends(window.raw_range(0..length).end);
+        }
+        let text = window.text();
+        let common = text.len().min(b"-----END ".len());
+        if text[..common] != b"-----END "[..common] {
+            return Footer::None;
+        }
+    }
+    let cut = end >= raw.len() || whole_unit(raw, end, last).is_none();
+    if cut && !last && window.text().len() < LONGEST_FOOTER && end - at < FOOTER_REACH {
+        Footer::Unclear
+    } else {
+        Footer::None
+    }
+}
+
+/// Whether a string of `level` whose content begins at `at` is short enough to
+/// be judged whole: its end, or that it is longer than [`LOOKAHEAD`], or that
+/// more data is needed.
+pub(super) fn text_extent(format: Format, raw: &[u8], at: usize, level: u32, last: bool) -> Extent {
+    let limit = raw.len().min(at + LOOKAHEAD);
+    // Exactly as long is long, whether the end is known by now or not.
+    let whole = last && raw.len() < at + LOOKAHEAD;
+    match key::string_end(&raw[..limit], at, level, format == Format::Text, whole) {
+        End::At(end) => Extent::Ends(end),
+        End::More(_) if raw.len() - at < LOOKAHEAD => Extent::Unclear,
+        End::More(_) => Extent::Long,
+    }
+}
+
+/// See [`text_extent`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extent {
+    Ends(usize),
+    Long,
+    Unclear,
+}

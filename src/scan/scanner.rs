@@ -1,0 +1,705 @@
+//! The streaming scanner: candidates, confirmation, regions, settled findings.
+//!
+//! The caller keeps a window of the body and calls [`Scanner::scan`] with it
+//! again and again as it grows at its end:
+//!
+//! ```text
+//! origin        settled            horizon           end of data
+//!   |  context     |  may still change  |  not judged yet  |
+//! ```
+//!
+//! Everything before `settled` is final and may be released; everything
+//! before `origin` is not needed any more.
+
+use super::engine::{Engine, PatternUse, Workspace};
+use super::key::{End, Step, Walk, number_end};
+use super::number::{self, Place};
+use super::pattern::Memory;
+use super::place::{self, Before, Bounds};
+use super::region::{self, Extent, Region};
+use super::resolve::{Match, Resolver, Wrap};
+use super::shape::Lexical;
+use super::trigger::{self, Popped, Trigger, Triggers, What};
+use super::unit::unit;
+use super::{Format, LOOKAHEAD, LOOKBACK};
+use crate::hyperscan::HyperscanError;
+use crate::rule::{Detector, Rule};
+use crate::span::Span;
+use crate::validator::is_placeholder;
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// A settled finding, or a piece of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// In bytes of the body.
+    pub span: Span,
+    /// Index into [`crate::rule::Ruleset::rules`].
+    pub rule: usize,
+    /// How the replacement must be written.
+    pub wrap: Wrap,
+    /// Whether this is all of it.
+    pub part: Part,
+}
+
+/// Which part of a finding a [`Finding`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// All of it.
+    Whole,
+    /// The first piece of a long one: the replacement goes here.
+    First,
+    /// A further piece: nothing goes here.
+    More,
+}
+
+/// The engine failed; the body must be refused.
+#[derive(Debug, thiserror::Error)]
+#[error("the scan engine failed")]
+pub struct ScanError(#[from] HyperscanError);
+
+/// Scans one body.
+pub struct Scanner {
+    engine: Arc<Engine>,
+    format: Format,
+    /// Where the data of the next scan begins.
+    origin: u64,
+    /// The lexical state there.
+    lexical: Lexical,
+    /// A top-level quote stands right before it.
+    behind_quote: bool,
+    /// Triggers up to here have been judged.
+    judged: u64,
+    /// The last scan stopped early: see [`Scanner::is_behind`].
+    behind: bool,
+    /// No further match can begin before this.
+    known: u64,
+    /// Matches that begin before this are part of something judged before.
+    resume: u64,
+    mode: Mode,
+    resolver: Resolver,
+    /// By rule index: findings that change nothing, see [`Scanner::set_quiet`].
+    quiet: Arc<[bool]>,
+    /// Resolves those among themselves.
+    quiet_resolver: Resolver,
+    kept: Vec<Match>,
+    /// Keywords seen: (keyword, end), no older than any proximity.
+    keywords: VecDeque<(usize, u64)>,
+    /// By rule index: candidates that a validator turned down.
+    rejections: Vec<u64>,
+}
+
+/// What the scanner is in the middle of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    /// Looking for candidates.
+    Open,
+    /// On the way from a member name to its value.
+    Walking { walk: Walk, at: u64 },
+    /// At a value under a key rule, which begins at `at`.
+    Judging { walk: Walk, at: u64, number: bool },
+    /// Inside a secret; it goes on at `at`.
+    Swallowing { region: Region, rule: usize, at: u64, walk: Option<Walk> },
+}
+
+/// The data of one scan.
+#[derive(Clone, Copy)]
+struct Data<'a> {
+    engine: &'a Engine,
+    raw: &'a [u8],
+    /// Nothing follows.
+    last: bool,
+}
+
+/// Up to where triggers can be judged.
+#[derive(Clone, Copy, Debug)]
+struct Horizon {
+    at: usize,
+    /// No match crosses this place.
+    hard: bool,
+    /// It is nearer than the data allows.
+    early: bool,
+}
+
+impl Mode {
+    /// Where it goes on, unless it is open.
+    fn at(self) -> Option<u64> {
+        match self {
+            Self::Open => None,
+            Self::Walking { at, .. } | Self::Judging { at, .. } | Self::Swallowing { at, .. } => Some(at),
+        }
+    }
+
+    /// Whether it must run before what stands at `place` is judged.
+    fn is_before(self, place: u64) -> bool {
+        self.at().is_some_and(|at| at < place)
+    }
+}
+
+impl Scanner {
+    /// A scanner at the first byte of a body.
+    pub fn new(engine: Arc<Engine>, format: Format) -> Self {
+        Self {
+            engine,
+            format,
+            origin: 0,
+            lexical: Lexical::default(),
+            behind_quote: false,
+            judged: 0,
+            behind: false,
+            known: 0,
+            resume: 0,
+            mode: Mode::Open,
+            resolver: Resolver::default(),
+            quiet: Arc::default(),
+            quiet_resolver: Resolver::default(),
+            kept: Vec::new(),
+            keywords: VecDeque::new(),
+            rejections: Vec::new(),
+        }
+    }
+
+    /// Whether the last scan stopped early, since it met too many literals: it
+    /// must be called again before more data comes.
+    pub fn is_behind(&self) -> bool {
+        self.behind
+    }
+
+    /// Everything before this place of the body has been looked at.
+    pub fn judged(&self) -> u64 {
+        self.judged
+    }
+
+    /// By rule index: rules whose findings change nothing. They are found beside
+    /// the others and hide none of them; of a long secret only the head is told.
+    /// Their findings come in order within one scan, but may come late.
+    pub fn set_quiet(&mut self, quiet: Arc<[bool]>) {
+        self.quiet = quiet;
+    }
+
+    fn is_quiet(&self, rule: usize) -> bool {
+        self.quiet.get(rule).copied().unwrap_or(false)
+    }
+
+    /// Where the data of the next scan must begin.
+    pub fn origin(&self) -> u64 {
+        self.origin
+    }
+
+    /// Candidates that a validator turned down: (rule index, count).
+    pub fn rejections(&self) -> impl Iterator<Item = (usize, u64)> {
+        self.rejections.iter().copied().enumerate().filter(|&(_, count)| count > 0)
+    }
+
+    /// Scans `raw`, which begins at [`Scanner::origin`] and goes at least as
+    /// far as the last time. Appends to `out`, in order, the findings that are
+    /// settled by it; the place (in bytes of the body) before which all is.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub fn scan(&mut self, raw: &[u8], last: bool, out: &mut Vec<Finding>) -> Result<u64, ScanError> {
+        let engine = Arc::clone(&self.engine);
+        let mut work = engine.take_workspace()?;
+        let settled = self.scan_with(&mut work, Data { engine: &engine, raw, last }, out);
+        engine.put_workspace(work);
+        settled
+    }
+
+    fn scan_with(&mut self, work: &mut Workspace, data: Data<'_>, out: &mut Vec<Finding>) -> Result<u64, ScanError> {
+        let first = out.len();
+        work.shapes.analyze(data.raw, self.lexical, self.format);
+        data.engine.find_literals(data.raw, &mut work.scratch, &mut work.found)?;
+        let horizon = self.horizon(work, data);
+        self.behind = horizon.early;
+        trigger::collect_escaped(data.engine, work, data.raw)?;
+        let stopped = self.judge(work, data, horizon, out);
+        // What was known stays known, though this scan may have seen less.
+        let known = self.known(horizon, stopped).max(self.known);
+        self.known = known;
+        self.judged = match stopped {
+            Some(at) => self.judged.max(at.min(self.absolute(horizon.at))),
+            None => self.judged.max(self.absolute(horizon.at)),
+        };
+        let settled = self.resolver.settle(known, &mut self.kept);
+        self.flush(out);
+        self.quiet_resolver.settle(known, &mut self.kept);
+        if !self.kept.is_empty() {
+            self.flush(out);
+            out[first..].sort_by_key(|finding| finding.span.start);
+        }
+        self.move_origin(work, settled, data.raw);
+        Ok(settled)
+    }
+
+    /// The place before which no further match can begin.
+    fn known(&self, horizon: Horizon, stopped: Option<u64>) -> u64 {
+        let reached = |at: u64, hard: bool| if hard { at } else { at.saturating_sub(LOOKBACK as u64) };
+        let end = self.absolute(horizon.at);
+        let known = match stopped {
+            Some(at) if at < end => reached(at, false),
+            _ => reached(end, horizon.hard),
+        };
+        // What begins before `resume` is part of a region.
+        known.max(self.resume)
+    }
+
+    /// Up to where triggers can be judged.
+    fn horizon(&self, work: &Workspace, data: Data<'_>) -> Horizon {
+        let length = data.raw.len();
+        let soft = length.saturating_sub(LOOKAHEAD);
+        let fence = work.shapes.fence_before(length).map(|fence| fence + 1).filter(|&fence| fence >= soft);
+        let horizon = match fence {
+            _ if data.last => Horizon { at: length, hard: true, early: false },
+            Some(fence) => Horizon { at: fence, hard: true, early: false },
+            None => Horizon { at: soft, hard: false, early: false },
+        };
+        match work.found.hits.last() {
+            // Of several literals with the same end some may be missing.
+            Some(&(_, end)) if !work.found.complete && end <= horizon.at => {
+                Horizon { at: end - 1, hard: false, early: true }
+            }
+            _ => horizon,
+        }
+    }
+
+    /// Goes through the triggers; where it stopped for want of data, if it did.
+    fn judge(&mut self, work: &mut Workspace, data: Data<'_>, horizon: Horizon, out: &mut Vec<Finding>) -> Option<u64> {
+        let triggers = work.take_triggers();
+        let stopped = self.judge_all(work, data, &triggers, horizon, out);
+        work.put_triggers(triggers);
+        if stopped.is_none() && self.mode.is_before(self.absolute(horizon.at) + 1) {
+            return self.run(work, data, out);
+        }
+        stopped
+    }
+
+    fn judge_all(
+        &mut self,
+        work: &mut Workspace,
+        data: Data<'_>,
+        triggers: &Triggers,
+        horizon: Horizon,
+        out: &mut Vec<Finding>,
+    ) -> Option<u64> {
+        let from = self.relative(self.judged);
+        let mut queue = triggers.queue(data.engine, from);
+        while let Some(place) = queue.next_end().filter(|&end| end <= horizon.at) {
+            if self.mode.is_before(self.absolute(place))
+                && let Some(at) = self.run(work, data, out)
+            {
+                return Some(at);
+            }
+            match queue.pop() {
+                Popped::Trigger(trigger) => self.confirm(work, data, trigger, out),
+                Popped::Shapes(candidate) => {
+                    for trigger in trigger::of_shapes(data.raw, candidate, data.engine.kinds) {
+                        self.confirm(work, data, trigger, out);
+                    }
+                }
+                Popped::Nothing => break,
+            }
+        }
+        None
+    }
+
+    fn confirm(&mut self, work: &mut Workspace, data: Data<'_>, trigger: Trigger, out: &mut Vec<Finding>) {
+        match trigger.what {
+            What::Literal { id, start } if self.absolute(start) >= self.resume => {
+                self.confirm_literal(work, data, id, start..trigger.end, out);
+            }
+            What::Shape { detector, anchor } if self.absolute(anchor) >= self.resume => {
+                self.confirm_detector(work, data, detector, anchor);
+            }
+            _ => {}
+        }
+    }
+
+    fn confirm_literal(
+        &mut self,
+        work: &mut Workspace,
+        data: Data<'_>,
+        id: usize,
+        literal: Range<usize>,
+        out: &mut Vec<Finding>,
+    ) {
+        let usage = &data.engine.literals[id];
+        for &keyword in &usage.keywords {
+            self.note_keyword(data.raw, keyword, &literal);
+        }
+        for usage in &usage.patterns {
+            self.confirm_pattern(work, data, usage, literal.start, out);
+        }
+        if let Some(rule) = usage.private_key {
+            self.confirm_private_key(work, data, rule, literal.start, out);
+        }
+        if usage.key && self.mode == Mode::Open {
+            // Other literals of the same name find the mode taken.
+            self.confirm_key(work, data, &literal);
+        }
+    }
+
+    fn confirm_detector(&mut self, work: &mut Workspace, data: Data<'_>, detector: Detector, anchor: usize) {
+        let bounds = self.bounds(work, data, anchor);
+        let Some(found) = place::confirm(detector, data.raw, (bounds.from, bounds.to), anchor, &mut work.window) else {
+            return;
+        };
+        for &(_, rule) in data.engine.detectors.iter().filter(|(which, _)| *which == detector) {
+            let text = match &found.text {
+                Some(range) => &work.window.text()[range.clone()],
+                None => &data.raw[found.raw.clone()],
+            };
+            if self.is_wanted(data.engine, rule, text, self.absolute(found.raw.start)) {
+                self.add(work, data, &bounds, rule, found.raw.clone());
+            }
+        }
+    }
+
+    fn confirm_pattern(
+        &mut self,
+        work: &mut Workspace,
+        data: Data<'_>,
+        usage: &PatternUse,
+        literal: usize,
+        out: &mut Vec<Finding>,
+    ) {
+        let bounds = self.bounds(work, data, literal);
+        if usage.offset == (0, 0) {
+            self.try_start(work, data, usage.rule, literal, &bounds, out);
+            return;
+        }
+        let Some(pattern) = &data.engine.patterns[usage.rule] else { return };
+        let mut starts = std::mem::take(&mut work.starts);
+        place::starts_before(data.raw, bounds.from, literal, usage, pattern, &mut work.window, &mut starts);
+        for &start in &starts {
+            self.try_start(work, data, usage.rule, start, &bounds, out);
+        }
+        work.starts = starts;
+    }
+
+    /// Tries a pattern at one start.
+    fn try_start(
+        &mut self,
+        work: &mut Workspace,
+        data: Data<'_>,
+        rule: usize,
+        start: usize,
+        bounds: &Bounds,
+        out: &mut Vec<Finding>,
+    ) {
+        let Some(pattern) = &data.engine.patterns[rule] else { return };
+        let before = match place::before(data.raw, bounds.from, start, self.format) {
+            Before::Unit(byte) => byte,
+            Before::Letter if pattern.starts_with_literal() => Some(b'\\'),
+            Before::Letter | Before::Within => return,
+        };
+        let to = bounds.to.min(start + LOOKAHEAD);
+        let cut = to < bounds.to || bounds.cut;
+        let mut memory = Memory { cache: &mut work.caches[rule], window: &mut work.window };
+        let Some(extent) = pattern.match_at(data.raw, start..to, before, cut, &mut memory) else { return };
+        let range = work.window.raw_range(extent.secret.clone());
+        let text = &work.window.text()[extent.secret];
+        if self.absolute(range.start) < self.resume || !self.is_wanted(data.engine, rule, text, self.absolute(start)) {
+            return;
+        }
+        if extent.open {
+            // A member's value goes on behind quotes that would end the tail.
+            self.confirm_key(work, data, &(start..start + 1));
+            if self.mode != Mode::Open {
+                return;
+            }
+        }
+        if extent.open && !self.is_quiet(rule) {
+            self.open_region(Region::Tail { rule }, rule, range.start, range.end, None, out);
+        } else {
+            self.add(work, data, bounds, rule, range);
+        }
+    }
+
+    fn confirm_private_key(
+        &mut self,
+        work: &mut Workspace,
+        data: Data<'_>,
+        rule: usize,
+        start: usize,
+        out: &mut Vec<Finding>,
+    ) {
+        let bounds = self.bounds(work, data, start);
+        work.window.decode(data.raw, start..bounds.to.min(start + 512));
+        let text = work.window.text();
+        let Some(found) = super::detector::confirm(Detector::PrivateKey, text, 0) else { return };
+        let range = work.window.raw_range(found);
+        if self.is_quiet(rule) {
+            return self.add_quiet(rule, range, Wrap::Plain);
+        }
+        self.open_region(Region::PrivateKey, rule, start, range.end, None, out);
+    }
+
+    /// A literal of some member name: walks on from the name if it is one.
+    fn confirm_key(&mut self, work: &mut Workspace, data: Data<'_>, literal: &Range<usize>) {
+        let bounds = self.bounds(work, data, literal.start);
+        let Some(name) = place::member_name(data.raw, &bounds, literal, &mut work.window) else { return };
+        let Some(rule) = data.engine.names.rule(&work.window.text()[name.text], |rule| !self.is_quiet(rule)) else {
+            return;
+        };
+        self.mode = Mode::Walking { walk: Walk::new(rule, name.level), at: self.absolute(name.end) };
+    }
+
+    /// Runs the mode until it is open again; where it stopped for want of
+    /// data, if it did.
+    fn run(&mut self, work: &mut Workspace, data: Data<'_>, out: &mut Vec<Finding>) -> Option<u64> {
+        loop {
+            let before = self.mode;
+            match self.mode {
+                Mode::Open => return None,
+                Mode::Walking { walk, at } => self.walk(data, walk, at),
+                Mode::Judging { walk, at, number: false } => self.judge_text(work, data, walk, at, out),
+                Mode::Judging { walk, at, number: true } => self.judge_number(data, walk, at, out),
+                Mode::Swallowing { region, rule, at, walk } => self.swallow(data, region, rule, at, walk, out),
+            }
+            if self.mode == before {
+                return self.mode.at();
+            }
+        }
+    }
+
+    fn walk(&mut self, data: Data<'_>, mut walk: Walk, at: u64) {
+        let step = walk.advance(data.raw, self.relative(at), data.last);
+        self.mode = match step {
+            Step::More(at) => Mode::Walking { walk, at: self.absolute(at) },
+            Step::Over(_) => Mode::Open,
+            Step::Text(at) => Mode::Judging { walk, at: self.absolute(at), number: false },
+            Step::Number(at) => Mode::Judging { walk, at: self.absolute(at), number: true },
+        };
+    }
+
+    fn judge_text(&mut self, work: &mut Workspace, data: Data<'_>, walk: Walk, at: u64, out: &mut Vec<Finding>) {
+        let start = self.relative(at);
+        match region::text_extent(self.format, data.raw, start, walk.level, data.last) {
+            Extent::Unclear if !data.last => {}
+            Extent::Unclear | Extent::Long if self.is_quiet(walk.rule) => {
+                self.add_quiet(walk.rule, start..data.raw.len().min(start + LOOKAHEAD), Wrap::Plain);
+                self.mode = Mode::Open;
+            }
+            Extent::Unclear | Extent::Long => {
+                self.open_region(Region::Text { level: walk.level }, walk.rule, start, start, Some(walk), out)
+            }
+            Extent::Ends(end) => {
+                work.window.decode(data.raw, start..end);
+                let text = work.window.text();
+                let stays = is_placeholder(text) || !self.is_valid(data.engine, walk.rule, text);
+                if !stays {
+                    self.add_region(walk.rule, start..end, Wrap::Plain, out);
+                }
+                if (stays || self.is_quiet(walk.rule)) && !walk.in_array() {
+                    self.mode = Mode::Open;
+                    return;
+                }
+                let after = data.raw.get(end).map_or(end, |_| end + unit(data.raw, end).len);
+                self.mode = Mode::Walking { walk, at: self.absolute(after) };
+            }
+        }
+    }
+
+    fn judge_number(&mut self, data: Data<'_>, walk: Walk, at: u64, out: &mut Vec<Finding>) {
+        let start = self.relative(at);
+        let limit = data.raw.len().min(start + LOOKAHEAD);
+        match number_end(&data.raw[..limit], start, data.last && limit == data.raw.len()) {
+            End::At(end) => {
+                if self.is_valid(data.engine, walk.rule, &data.raw[start..end]) {
+                    self.add_region(walk.rule, start..end, Wrap::Quoted(walk.level), out);
+                }
+                self.mode = Mode::Walking { walk, at: self.absolute(end) };
+            }
+            // No number has thousands of digits.
+            End::More(_) if limit - start >= LOOKAHEAD => self.mode = Mode::Open,
+            End::More(_) => {}
+        }
+    }
+
+    fn swallow(
+        &mut self,
+        data: Data<'_>,
+        region: Region,
+        rule: usize,
+        at: u64,
+        walk: Option<Walk>,
+        out: &mut Vec<Finding>,
+    ) {
+        let start = self.relative(at);
+        let (end, over) = match region.end(data.engine, self.format, data.raw, start, data.last) {
+            End::At(end) => (end, true),
+            End::More(end) => (end, false),
+        };
+        let span = Span::new(at, self.absolute(end));
+        if !span.is_empty() {
+            out.push(Finding { span, rule, wrap: Wrap::Plain, part: Part::More });
+        }
+        self.resume = self.resume.max(span.end);
+        self.resolver.pass(span.end);
+        self.mode = match walk {
+            _ if !over => Mode::Swallowing { region, rule, at: span.end, walk },
+            Some(walk) => {
+                let after = data.raw.get(end).map_or(end, |_| end + unit(data.raw, end).len);
+                Mode::Walking { walk, at: self.absolute(after) }
+            }
+            None => Mode::Open,
+        };
+    }
+
+    /// Begins a secret of unknown length: its head is `start..head`.
+    fn open_region(
+        &mut self,
+        region: Region,
+        rule: usize,
+        start: usize,
+        head: usize,
+        walk: Option<Walk>,
+        out: &mut Vec<Finding>,
+    ) {
+        let span = Span::new(self.absolute(start), self.absolute(head));
+        // Nothing comes between the pieces of a long one.
+        self.quiet_resolver.region(span.start, &mut self.kept);
+        self.flush(out);
+        self.resolver.region(span.start, &mut self.kept);
+        self.flush(out);
+        out.push(Finding { span, rule, wrap: Wrap::Plain, part: Part::First });
+        self.resolver.pass(span.end);
+        self.resume = span.end;
+        self.mode = Mode::Swallowing { region, rule, at: span.end, walk };
+    }
+
+    /// Adds a finding that nothing may overlap.
+    fn add_region(&mut self, rule: usize, range: Range<usize>, wrap: Wrap, out: &mut Vec<Finding>) {
+        if self.is_quiet(rule) {
+            return self.add_quiet(rule, range, wrap);
+        }
+        let span = Span::new(self.absolute(range.start), self.absolute(range.end));
+        self.resolver.region(span.start, &mut self.kept);
+        self.flush(out);
+        out.push(Finding { span, rule, wrap, part: Part::Whole });
+        self.resolver.pass(span.end);
+        self.resume = span.end;
+    }
+
+    /// Adds a match for the resolver to judge.
+    fn add(&mut self, work: &mut Workspace, data: Data<'_>, bounds: &Bounds, rule: usize, range: Range<usize>) {
+        if self.absolute(range.start) < self.resume {
+            return;
+        }
+        let known = self.rule(rule);
+        let (numbers, priority) = (known.numbers, known.priority);
+        let range = place::whole_characters(data.raw, (bounds.from, bounds.to), range);
+        let inside = work.shapes.lexical_at(range.start).inside;
+        let place = Place {
+            raw: data.raw,
+            format: self.format,
+            bounds: (bounds.from, bounds.to),
+            inside,
+            behind_quote: self.behind_quote,
+        };
+        let Some(wrap) = number::wrap(place, &range, numbers, &mut work.context) else { return };
+        if self.is_quiet(rule) {
+            return self.add_quiet(rule, range, wrap);
+        }
+        let (start, end) = (self.absolute(range.start), self.absolute(range.end));
+        self.resolver.add(Match { start, end, rule, priority, wrap });
+    }
+
+    /// Adds a finding that changes nothing.
+    fn add_quiet(&mut self, rule: usize, range: Range<usize>, wrap: Wrap) {
+        let priority = self.rule(rule).priority;
+        let (start, end) = (self.absolute(range.start), self.absolute(range.end));
+        self.quiet_resolver.add(Match { start, end, rule, priority, wrap });
+    }
+
+    /// Keywords, validator and allow list of a rule.
+    fn is_wanted(&mut self, engine: &Engine, rule: usize, text: &[u8], start: u64) -> bool {
+        let known = &engine.ruleset().rules[rule];
+        if !known.keywords.is_empty() && !self.is_near_keyword(engine, rule, known.proximity, start) {
+            return false;
+        }
+        self.is_valid(engine, rule, text)
+    }
+
+    /// Validator and allow list of a rule.
+    fn is_valid(&mut self, engine: &Engine, rule: usize, text: &[u8]) -> bool {
+        let known = &engine.ruleset().rules[rule];
+        if known.validator.is_some_and(|validator| !validator.accepts(text)) {
+            if self.rejections.len() <= rule {
+                self.rejections.resize(rule + 1, 0);
+            }
+            self.rejections[rule] += 1;
+            return false;
+        }
+        !engine.allows[rule].iter().any(|allow| allow.is_match(text))
+    }
+
+    fn is_near_keyword(&self, engine: &Engine, rule: usize, proximity: usize, start: u64) -> bool {
+        let wanted = &engine.rule_keywords[rule];
+        self.keywords
+            .iter()
+            .rev()
+            .skip_while(|&&(_, end)| end > start)
+            .take_while(|&&(_, end)| start - end <= proximity as u64)
+            .any(|(keyword, _)| wanted.contains(keyword))
+    }
+
+    fn note_keyword(&mut self, raw: &[u8], keyword: usize, literal: &Range<usize>) {
+        if !place::is_word(raw, literal, self.format) {
+            return;
+        }
+        let end = self.absolute(literal.end);
+        let oldest = end.saturating_sub((self.engine.widest_proximity + LOOKBACK) as u64);
+        while self.keywords.front().is_some_and(|&(_, first)| first < oldest) {
+            self.keywords.pop_front();
+        }
+        self.keywords.push_back((keyword, end));
+    }
+
+    /// The stretch around `at` that a match may lie in.
+    fn bounds(&self, work: &mut Workspace, data: Data<'_>, at: usize) -> Bounds {
+        let (fence, end) = work.shapes.fences_around(at);
+        let fence = fence.map_or(0, |fence| fence + 1);
+        let limit = at + LOOKAHEAD;
+        Bounds {
+            from: fence.max(at.saturating_sub(LOOKBACK)),
+            to: end.unwrap_or(data.raw.len()).min(limit),
+            behind_quote: self.behind_quote,
+            cut: end.map_or(!data.last || data.raw.len() > limit, |end| end > limit),
+        }
+    }
+
+    fn flush(&mut self, out: &mut Vec<Finding>) {
+        out.extend(self.kept.drain(..).map(|found| Finding {
+            span: Span::new(found.start, found.end),
+            rule: found.rule,
+            wrap: found.wrap,
+            part: Part::Whole,
+        }));
+    }
+
+    fn move_origin(&mut self, work: &Workspace, settled: u64, raw: &[u8]) {
+        let judged = self.relative(self.judged).min(raw.len());
+        let fence = work.shapes.fence_before(judged).map_or(0, |fence| fence + 1);
+        let needed = fence.max(judged.saturating_sub(LOOKBACK + 64));
+        let keep = needed.min(self.relative(settled)).min(raw.len());
+        if let Some(last) = keep.checked_sub(1) {
+            self.behind_quote = raw[last] == b'"' && work.shapes.fence_from(last) == Some(last);
+        }
+        self.lexical = work.shapes.lexical_at(keep);
+        self.origin += keep as u64;
+    }
+
+    fn rule(&self, index: usize) -> &Rule {
+        &self.engine.ruleset().rules[index]
+    }
+
+    fn absolute(&self, at: usize) -> u64 {
+        self.origin + at as u64
+    }
+
+    fn relative(&self, at: u64) -> usize {
+        usize::try_from(at.saturating_sub(self.origin)).unwrap_or(usize::MAX)
+    }
+}

@@ -1,0 +1,145 @@
+//! Decoded text around a place, with the way back to raw offsets.
+
+use super::unit::unit;
+use std::ops::Range;
+
+/// The text that a stretch of raw bytes means. Reused between candidates, so
+/// that the hot path does not allocate.
+#[derive(Debug, Default)]
+pub(crate) struct Window {
+    /// Decoded bytes.
+    text: Vec<u8>,
+    /// For every byte of `text`, the raw bytes of its unit, counted from `base`.
+    units: Vec<(u32, u32)>,
+    base: usize,
+}
+
+impl Window {
+    /// Decodes `raw[range]`; `range.start` must be the first byte of a unit.
+    pub(crate) fn decode(&mut self, raw: &[u8], range: Range<usize>) {
+        self.decode_around(raw, range, usize::MAX, 0);
+    }
+
+    /// As [`Window::decode`], but stops `reach` characters behind the raw
+    /// place `anchor`.
+    pub(crate) fn decode_around(&mut self, raw: &[u8], range: Range<usize>, anchor: usize, reach: usize) {
+        self.clear();
+        let raw = &raw[..range.end];
+        let mut at = range.start;
+        let mut most = usize::MAX;
+        while at < raw.len() && self.text.len() < most {
+            if at >= anchor && most == usize::MAX {
+                most = self.text.len() + reach;
+            }
+            at = self.push_unit(raw, at);
+        }
+    }
+
+    /// Forgets everything.
+    pub(crate) fn clear(&mut self) {
+        self.text.clear();
+        self.units.clear();
+    }
+
+    /// Appends the unit at `at`; the place after it.
+    #[inline]
+    pub(crate) fn push_unit(&mut self, raw: &[u8], at: usize) -> usize {
+        let byte = raw[at];
+        if !matches!(byte, b'\\' | b'%') {
+            self.push_byte(byte, at, at + 1);
+            return at + 1;
+        }
+        let unit = unit(raw, at);
+        let end = at + unit.len;
+        for &byte in unit.bytes(&mut [0; 4]) {
+            self.push_byte(byte, at, end);
+        }
+        end
+    }
+
+    /// Appends one decoded byte that stands for the raw bytes `start..end`.
+    #[inline]
+    pub(crate) fn push_byte(&mut self, byte: u8, start: usize, end: usize) {
+        if self.text.is_empty() {
+            self.base = start;
+        }
+        self.text.push(byte);
+        let offset = |place: usize| u32::try_from(place - self.base).unwrap_or(u32::MAX);
+        self.units.push((offset(start), offset(end)));
+    }
+
+    /// The decoded bytes.
+    pub(crate) fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// The raw place of the unit that the byte at `index` belongs to.
+    pub(crate) fn raw_start(&self, index: usize) -> usize {
+        self.base + self.units[index].0 as usize
+    }
+
+    fn raw_end(&self, index: usize) -> usize {
+        self.base + self.units[index].1 as usize
+    }
+
+    /// Whether the byte at `index` is written with an escape.
+    pub(crate) fn is_escaped(&self, index: usize) -> bool {
+        self.units[index].1 - self.units[index].0 > 1
+    }
+
+    /// The raw bytes that `text[range]` stands for, whole units only.
+    pub(crate) fn raw_range(&self, range: Range<usize>) -> Range<usize> {
+        match self.units.get(range.clone()) {
+            Some([first, .., last]) => self.base + first.0 as usize..self.base + last.1 as usize,
+            Some([only]) => self.base + only.0 as usize..self.base + only.1 as usize,
+            _ => {
+                let before = range.start.checked_sub(1).filter(|&index| index < self.units.len());
+                let at = before.map_or(self.base, |index| self.raw_end(index));
+                at..at
+            }
+        }
+    }
+
+    /// The first byte of `text` whose unit starts at raw place `raw` or holds it.
+    pub(crate) fn index_of(&self, raw: usize) -> Option<usize> {
+        let index = self.units.partition_point(|unit| self.base + unit.1 as usize <= raw);
+        (index < self.text.len() && self.raw_start(index) <= raw).then_some(index)
+    }
+}
+
+/// The first place at or after `from` that surely begins a unit, at most `to`:
+/// right behind a byte that no escape can go on after, before a sign that
+/// begins one, or behind more letters than an escape has. Whatever lies before
+/// is not looked at.
+pub(crate) fn sync(raw: &[u8], from: usize, to: usize) -> usize {
+    let mut letters = 0;
+    for (at, &byte) in raw.iter().enumerate().take(to).skip(from) {
+        match byte {
+            b'%' => return at,
+            b'\\' if letters > 0 => return at,
+            byte if byte == b'\\' || byte.is_ascii_alphanumeric() => {
+                letters = if byte == b'\\' { 0 } else { letters + 1 };
+                if letters > LONGEST_ESCAPE {
+                    return at;
+                }
+            }
+            _ => return at + 1,
+        }
+    }
+    to
+}
+
+/// Letters and digits behind the sign of an escape at most: `%25252540`.
+const LONGEST_ESCAPE: usize = 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_is_found_to_begin_even_in_long_runs_of_letters() {
+        for (raw, begins) in [("ab cdef", 3), (r"0040abc\ndef", 7), ("2540%41", 4), ("0123456789abcdef", 10)] {
+            assert_eq!(sync(raw.as_bytes(), 0, raw.len()), begins, "{raw}");
+        }
+    }
+}

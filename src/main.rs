@@ -1,5 +1,5 @@
 //! The `expurgate` command: a thin shell around [`expurgate::cli`].
 
 fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+    expurgate::cli::main()
 }

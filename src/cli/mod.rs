@@ -1,1 +1,81 @@
-//! (in the making)
+//! The commands.
+//!
+//! Each has a file of its own with its arguments and a `run` function that
+//! ends in an [`Exit`] or a [`CliError`]; here they are only listed.
+
+mod check;
+mod demo;
+mod exit;
+mod input;
+mod log;
+mod progress;
+mod redact;
+mod rules;
+mod run;
+mod scan;
+mod setup;
+mod table;
+
+pub use exit::{CliError, Exit};
+pub use input::InputError;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Keeps personal data and credentials out of what your agents report.
+///
+/// A streaming proxy: point an SDK at it, and e-mail addresses, phone numbers
+/// and credentials are redacted before its requests go on to the upstream.
+#[derive(Debug, Parser)]
+#[command(name = "expurgate", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the proxy
+    Run(run::Args),
+    /// Redact files or standard input to standard output
+    Redact(redact::Args),
+    /// List what would be redacted in files or standard input
+    Scan(scan::Args),
+    /// Validate configuration and rules without listening
+    Check(check::Args),
+    /// Show the proxy at work, in half a minute
+    Demo(demo::Args),
+    /// Show the rules
+    Rules(rules::Args),
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    // clap itself ends the process for --help (0) and wrong usage (2).
+    let result = match Cli::parse().command {
+        Command::Run(args) => run::run(&args),
+        Command::Redact(args) => redact::run(&args),
+        Command::Scan(args) => scan::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Rules(args) => rules::run(&args),
+    };
+    match result {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            error.print();
+            error.exit().into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,1 +1,207 @@
-//! (in the making)
+//! One [`Config`] out of file, environment and flags.
+//!
+//! Precedence: flags, then environment, then file, then defaults. Everything
+//! is parsed into types that can only hold valid values; reading the file and
+//! the environment is the caller's.
+
+mod error;
+mod file;
+mod layers;
+mod types;
+
+pub use error::ConfigError;
+pub use layers::{Environment, Flags, Sources};
+pub use types::{LogFormat, LogLevel, Period, Scheme, Size, Upstream};
+
+use crate::redact::Policy;
+use crate::rule::Ruleset;
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The whole configuration, valid in itself; entity names are checked by
+/// [`Config::check_entities`] once the rules are loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where clients connect.
+    pub listener: SocketAddr,
+    /// Where probes and Prometheus connect.
+    pub admin: SocketAddr,
+    /// At least one; names are unique.
+    pub routes: Vec<Route>,
+    /// Sizes and counts.
+    pub limits: Limits,
+    /// One for every stage.
+    pub timeouts: Timeouts,
+    /// Whether the built-in packs are used.
+    pub builtin_rules: bool,
+    /// Rule files or directories, on top of the built-in packs if those are
+    /// used.
+    pub rules: Vec<PathBuf>,
+    /// What is logged, and how.
+    pub log: Log,
+    /// Variables that look like ours and mean nothing: misspelt, most likely.
+    pub ignored: Vec<String>,
+    /// The file it came from, for messages about it.
+    source: Option<file::Source>,
+}
+
+/// Which requests go where, and what happens to what is found in them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Unique; a label of metrics.
+    pub name: String,
+    /// Prefix of the path, ending at a `/` or at the path's end.
+    pub path: String,
+    /// Lower case, without port; `None` for any.
+    pub host: Option<String>,
+    /// Where to.
+    pub upstream: Upstream,
+    /// Trusted instead of the system's roots.
+    pub ca: Option<PathBuf>,
+    /// Media types that pass unscanned, lower case.
+    pub pass: Vec<String>,
+    /// Whether the query is redacted.
+    pub query: bool,
+    /// Action by entity.
+    pub policy: Policy,
+}
+
+/// Sizes in bytes, and counts. What goes beyond is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bodies up to this size are redacted before the upstream is called.
+    pub buffer: u64,
+    /// Request line and headers.
+    pub head: u64,
+    /// A body on the wire.
+    pub body: u64,
+    /// A body after decoding.
+    pub decoded: u64,
+    /// Decoded bytes per encoded byte.
+    pub ratio: u64,
+    /// Requests at a time.
+    pub requests: u64,
+    /// Client connections at a time; more wait to be accepted.
+    pub connections: u64,
+    /// Bytes of buffered bodies at a time.
+    pub buffered: u64,
+}
+
+/// How long each stage may take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// From the first byte of a request to the end of its head.
+    pub head: Duration,
+    /// Between two requests on a client's connection.
+    pub keep_alive: Duration,
+    /// Between two pieces of a request's body.
+    pub body_idle: Duration,
+    /// The whole exchange; `None` for no limit.
+    pub request: Option<Duration>,
+    /// Name resolution, TCP and TLS to the upstream.
+    pub connect: Duration,
+    /// From the last progress of the request's body to the response's head.
+    pub response_head: Duration,
+    /// Between two pieces of the response's body.
+    pub response_idle: Duration,
+    /// A client that does not read its response.
+    pub client_write: Duration,
+    /// An unused connection to the upstream.
+    pub upstream_keep_alive: Duration,
+    /// For requests in flight when the process is told to stop.
+    pub drain: Duration,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Log {
+    /// Our own events; those of libraries stop at `info`.
+    pub level: LogLevel,
+    /// Text or JSON.
+    pub format: LogFormat,
+}
+
+impl Config {
+    /// Reads all layers.
+    ///
+    /// # Errors
+    /// The first mistake, with the place where it was made.
+    pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
+        layers::load(sources)
+    }
+
+    /// Whether every entity named in a policy is one that a rule finds.
+    ///
+    /// # Errors
+    /// The first that is not, with the nearest name that is.
+    pub fn check_entities(&self, ruleset: &Ruleset) -> Result<(), ConfigError> {
+        let known: BTreeSet<&str> = ruleset.rules.iter().map(|r| r.entity.as_str()).collect();
+        for route in &self.routes {
+            for entity in route.policy.entities.keys() {
+                if !known.contains(entity.as_str()) {
+                    return Err(self.unknown_entity(&route.name, entity, &known));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn unknown_entity(&self, route: &str, entity: &str, known: &BTreeSet<&str>) -> ConfigError {
+        let nearest = known
+            .iter()
+            .copied()
+            .max_by_key(|name| shared_prefix(name, entity))
+            .filter(|name| shared_prefix(name, entity) >= 3);
+        let hint = nearest.map_or_else(
+            || "`expurgate rules list` shows all entities".to_owned(),
+            |name| format!("did you mean {name}?"),
+        );
+        let message = format!("route \"{route}\": no rule finds the entity {entity}; {hint}");
+        ConfigError::at_key(self.source.as_ref(), entity, message)
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        const KIB: u64 = 1024;
+        const MIB: u64 = 1024 * KIB;
+        Self {
+            buffer: 256 * KIB,
+            head: 64 * KIB,
+            body: 4096 * MIB,
+            decoded: 16384 * MIB,
+            ratio: 200,
+            requests: 1024,
+            connections: 8192,
+            buffered: 128 * MIB,
+        }
+    }
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self {
+            head: seconds(10),
+            keep_alive: seconds(75),
+            body_idle: seconds(30),
+            request: None,
+            connect: seconds(5),
+            response_head: seconds(60),
+            response_idle: seconds(300),
+            client_write: seconds(60),
+            upstream_keep_alive: seconds(30),
+            drain: seconds(30),
+        }
+    }
+}
+
+fn shared_prefix(one: &str, other: &str) -> usize {
+    let same = |(a, b): &(u8, u8)| a == b;
+    one.bytes().zip(other.bytes()).take_while(same).count()
+}
+
+#[cfg(test)]
+mod tests;

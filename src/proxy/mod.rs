@@ -1,1 +1,22 @@
-//! (in the making)
+//! The proxy: one request in, one redacted request out, its response back.
+//!
+//! The first layer with sockets. [`Proxy::handle`] is the life of a request;
+//! the only bodies that can be written to an upstream are those of `body`,
+//! and the only place where a failure becomes a status is `respond`.
+
+mod admission;
+mod body;
+mod exchange;
+mod headers;
+mod idle;
+mod query;
+mod respond;
+mod route;
+mod service;
+mod upstream;
+
+pub use body::RedactedBody;
+pub use idle::IdleTimer;
+pub use respond::{Failure, ResponseBody, UnreadBody};
+pub use service::Proxy;
+pub use upstream::UpstreamError;

@@ -1,1 +1,138 @@
-//! (in the making)
+//! The process around the proxy: sockets, admin endpoints, signals, drain.
+//!
+//! [`Server::bind`] takes the addresses, [`Server::run`] serves until it is
+//! told to stop, and then lets what is in flight finish.
+
+mod accept;
+mod admin;
+mod connection;
+mod harden;
+mod panics;
+mod signals;
+mod timed_io;
+
+pub use harden::disable_core_dumps;
+pub use panics::install_panic_hook;
+pub use signals::stop_signals;
+
+use crate::config::{Config, Timeouts};
+use crate::metrics::Metrics;
+use crate::proxy::{Proxy, UpstreamError};
+use crate::scan::Engine;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+
+/// Version and source revision, for `/version`, `build_info` and `--version`.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The revision that the build was told, if any.
+pub const REVISION: &str = match option_env!("EXPURGATE_REVISION") {
+    Some(revision) => revision,
+    None => "unknown",
+};
+
+/// Why the server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Bind {
+        /// As configured.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// An upstream cannot be set up.
+    #[error("an upstream cannot be set up")]
+    Upstream(#[from] UpstreamError),
+}
+
+/// A server that has its addresses and has not begun to serve.
+pub struct Server {
+    listener: TcpListener,
+    admin: TcpListener,
+    context: Arc<Context>,
+}
+
+/// What all connections share.
+struct Context {
+    proxy: Proxy,
+    metrics: Arc<Metrics>,
+    timeouts: Timeouts,
+    max_connections: usize,
+    max_head: usize,
+    /// What `/readyz` says.
+    ready: AtomicBool,
+}
+
+impl Server {
+    /// Takes the addresses and sets the routes up.
+    ///
+    /// # Errors
+    /// When an address is not free, or certificates cannot be read.
+    pub async fn bind(config: &Config, engine: &Arc<Engine>, metrics: Arc<Metrics>) -> Result<Self, ServerError> {
+        metrics.set_build(VERSION, REVISION);
+        let ruleset = engine.ruleset();
+        let enabled = ruleset.rules.iter().filter(|rule| rule.enabled).count();
+        metrics.set_ruleset(&ruleset.hash, enabled);
+        let proxy = Proxy::new(config, engine, Arc::clone(&metrics))?;
+        Ok(Self {
+            listener: listen(config.listener).await?,
+            admin: listen(config.admin).await?,
+            context: Arc::new(Context {
+                proxy,
+                metrics,
+                timeouts: config.timeouts.clone(),
+                max_connections: usize::try_from(config.limits.connections).unwrap_or(usize::MAX),
+                max_head: usize::try_from(config.limits.head).unwrap_or(usize::MAX),
+                ready: AtomicBool::new(false),
+            }),
+        })
+    }
+
+    /// Where clients connect; tells the port where the configuration said 0.
+    ///
+    /// # Errors
+    /// When the system does not know its own socket.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Where probes and Prometheus connect.
+    ///
+    /// # Errors
+    /// As [`Server::address`].
+    pub fn admin_address(&self) -> std::io::Result<SocketAddr> {
+        self.admin.local_addr()
+    }
+
+    /// Serves until the first message on `stop` (or its end), then drains; a
+    /// second message cuts the drain short.
+    pub async fn run(self, mut stop: mpsc::Receiver<()>) {
+        let (drain, draining) = watch::channel(false);
+        let context = self.context;
+        let admin = tokio::spawn(admin::serve(self.admin, Arc::clone(&context)));
+        let mut accepting = tokio::spawn(accept::serve(self.listener, Arc::clone(&context), draining));
+        context.ready.store(true, Ordering::Release);
+        stop.recv().await;
+        context.ready.store(false, Ordering::Release);
+        tracing::info!("draining");
+        // Nobody listens any more when all connections have ended already.
+        let _ = drain.send(true);
+        tokio::select! {
+            _ = &mut accepting => tracing::info!("drained"),
+            () = tokio::time::sleep(context.timeouts.drain) => {
+                tracing::warn!("the drain time is over; requests in flight are aborted");
+            }
+            Some(()) = stop.recv() => tracing::warn!("told again; requests in flight are aborted"),
+        }
+        accepting.abort();
+        admin.abort();
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, ServerError> {
+    TcpListener::bind(address).await.map_err(|source| ServerError::Bind { address, source })
+}

@@ -1,0 +1,100 @@
+//! How a command ends.
+
+use super::input::InputError;
+use crate::config::ConfigError;
+use crate::rule::RuleError;
+use crate::scan::CompileError;
+use crate::server::ServerError;
+use std::error::Error;
+use std::io::Write;
+use std::process::ExitCode;
+
+/// Exit codes; a contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Nothing wrong.
+    Clean = 0,
+    /// Findings, with `--fail-on-findings`.
+    Findings = 1,
+    /// Wrong usage or configuration.
+    Usage = 2,
+    /// Input or output failed.
+    Io = 3,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A rule file.
+    #[error(transparent)]
+    Rule(#[from] RuleError),
+    /// A rule that cannot be compiled.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// The sockets or the upstreams.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// Arguments that do not go together.
+    #[error("{0}")]
+    Usage(String),
+    /// An input that cannot be worked through.
+    #[error("{name}")]
+    Input {
+        /// The file, or - for standard input.
+        name: String,
+        /// Why not.
+        source: InputError,
+    },
+    /// A file, a pipe, the runtime.
+    #[error("{what}")]
+    Io {
+        /// What was tried, with the path if there is one.
+        what: String,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+}
+
+impl CliError {
+    /// The exit code that says what kind of failure it was.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Io { .. } | Self::Input { .. } | Self::Server(ServerError::Bind { .. }) => Exit::Io,
+            Self::Config(_) | Self::Rule(_) | Self::Compile(_) | Self::Server(_) | Self::Usage(_) => Exit::Usage,
+        }
+    }
+
+    /// Tells the user: the error and its causes on one line.
+    pub fn print(&self) {
+        // Whoever closed the pipe, `head` for one, has seen enough.
+        if self.is_broken_pipe() {
+            return;
+        }
+        let mut line = format!("error: {self}");
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            line += &format!(": {error}");
+            cause = error.source();
+        }
+        // Without a standard error there is nobody to tell.
+        let _ = writeln!(std::io::stderr(), "{line}");
+    }
+
+    fn is_broken_pipe(&self) -> bool {
+        match self {
+            Self::Io { source, .. } | Self::Input { source: InputError::Write(source), .. } => {
+                source.kind() == std::io::ErrorKind::BrokenPipe
+            }
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! `expurgate redact`: files or standard input to standard output.
+
+use super::input::{InputArgs, InputError, Sink};
+use super::{CliError, Exit};
+use crate::content::GzipEncoder;
+use crate::redact::{Format, Plan, Redactor};
+use bytes::Bytes;
+use std::io::Write;
+use std::sync::Arc;
+
+/// Redact files or standard input to standard output.
+///
+/// The same engine as the proxy's, streaming in constant memory. What came
+/// compressed with gzip goes out compressed with gzip.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    input: InputArgs,
+}
+
+/// Redacts all inputs.
+pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
+    let setup = args.input.setup()?;
+    let mut output =
+        Output { plan: setup.plan(), redactor: None, encoder: None, ready: Vec::new(), out: std::io::stdout() };
+    args.input.feed(&mut output)?;
+    Ok(Exit::Clean)
+}
+
+/// Standard output behind a redactor, and behind an encoder for gzip.
+struct Output<W> {
+    plan: Arc<Plan>,
+    redactor: Option<Redactor>,
+    encoder: Option<GzipEncoder>,
+    /// Redacted text.
+    ready: Vec<Bytes>,
+    out: W,
+}
+
+impl<W: Write> Output<W> {
+    fn write(&mut self) -> Result<(), InputError> {
+        let Some(encoder) = &mut self.encoder else {
+            for piece in self.ready.drain(..) {
+                self.out.write_all(&piece)?;
+            }
+            return Ok(());
+        };
+        let mut encoded = Vec::new();
+        for piece in self.ready.drain(..) {
+            encoder.push(&piece, &mut encoded)?;
+        }
+        write_all(&mut self.out, &encoded)
+    }
+}
+
+impl<W: Write> Sink for Output<W> {
+    fn begin(&mut self, _: &str, format: Format, gzip: bool) {
+        self.redactor = Some(Redactor::new(&self.plan, format));
+        self.encoder = gzip.then(GzipEncoder::default);
+    }
+
+    fn push(&mut self, text: Bytes) -> Result<(), InputError> {
+        if let Some(redactor) = &mut self.redactor {
+            redactor.push(text, &mut self.ready)?;
+        }
+        self.write()
+    }
+
+    fn finish(&mut self) -> Result<(), InputError> {
+        if let Some(redactor) = &mut self.redactor {
+            redactor.finish(&mut self.ready)?;
+        }
+        self.write()?;
+        if let Some(encoder) = &mut self.encoder {
+            let mut encoded = Vec::new();
+            encoder.finish(&mut encoded)?;
+            write_all(&mut self.out, &encoded)?;
+        }
+        Ok(self.out.flush()?)
+    }
+}
+
+fn write_all(out: &mut impl Write, pieces: &[Bytes]) -> Result<(), InputError> {
+    pieces.iter().try_for_each(|piece| out.write_all(piece))?;
+    Ok(())
+}

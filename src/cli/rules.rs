@@ -1,0 +1,119 @@
+//! `expurgate rules`: what is looked for.
+
+use super::table::{Table, stdout_width};
+use super::{CliError, Exit, setup};
+use crate::rule::{Matcher, Rule, Ruleset};
+use serde::Serialize;
+use std::io::{BufWriter, Write};
+use std::path::PathBuf;
+
+/// Show the rules.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// List all rules, disabled ones too
+    List(List),
+}
+
+#[derive(Debug, clap::Args)]
+struct List {
+    /// table or json
+    #[arg(long, value_name = "OUTPUT", default_value = "table")]
+    output: Style,
+    /// Rule files or directories on top of the built-in rules; also
+    /// EXPURGATE_RULES, separated by commas
+    #[arg(long, value_name = "PATH")]
+    rules: Vec<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Style {
+    Table,
+    Json,
+}
+
+/// Runs the subcommand.
+pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
+    let Command::List(list) = &args.command;
+    let ruleset = Ruleset::load(&setup::rules_or_environment(&list.rules))?;
+    let mut out = BufWriter::new(std::io::stdout());
+    let written = match list.output {
+        Style::Table => write_table(&ruleset, stdout_width(), &mut out),
+        Style::Json => write_json(&ruleset, &mut out),
+    };
+    written
+        .and_then(|()| out.flush())
+        .map_err(|source| CliError::Io { what: "cannot write to standard output".to_owned(), source })?;
+    Ok(Exit::Clean)
+}
+
+/// One rule as `--output json` has it.
+#[derive(Serialize)]
+struct Listed<'a> {
+    id: &'a str,
+    entity: &'a str,
+    category: &'a str,
+    kind: &'a str,
+    state: &'a str,
+    source: &'a str,
+    description: &'a str,
+}
+
+fn listed(rule: &Rule) -> Listed<'_> {
+    Listed {
+        id: &rule.id,
+        entity: &rule.entity,
+        category: rule.category.name(),
+        kind: match rule.matcher {
+            Matcher::Pattern(_) => "pattern",
+            Matcher::Detector(_) => "detector",
+            Matcher::Key(_) => "key",
+        },
+        state: match (rule.enabled, rule.shadow) {
+            (false, _) => "disabled",
+            (true, true) => "shadow",
+            (true, false) => "on",
+        },
+        source: &rule.source,
+        description: &rule.description,
+    }
+}
+
+fn write_table(ruleset: &Ruleset, width: Option<usize>, out: &mut impl Write) -> std::io::Result<()> {
+    let mut table = Table::new(&["ID", "ENTITY", "CATEGORY", "STATE", "SOURCE", "DESCRIPTION"], width);
+    for rule in ruleset.rules.iter().map(listed) {
+        let cells = [rule.id, rule.entity, rule.category, rule.state, rule.source, rule.description];
+        table.add(out, &cells.map(str::to_owned))?;
+    }
+    table.flush(out)
+}
+
+fn write_json(ruleset: &Ruleset, out: &mut impl Write) -> std::io::Result<()> {
+    let rules: Vec<Listed<'_>> = ruleset.rules.iter().map(listed).collect();
+    serde_json::to_writer_pretty(&mut *out, &rules)?;
+    writeln!(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_rule_is_listed_once_in_both_forms() {
+        let ruleset = Ruleset::builtin().unwrap();
+        let (mut table, mut json) = (Vec::new(), Vec::new());
+        write_table(&ruleset, Some(100), &mut table).unwrap();
+        write_json(&ruleset, &mut json).unwrap();
+        let table = String::from_utf8(table).unwrap();
+        assert_eq!(table.lines().count(), ruleset.rules.len() + 1);
+        assert!(table.lines().all(|line| line.chars().count() <= 100), "{table}");
+        let json: Vec<serde_json::Value> = serde_json::from_slice(&json).unwrap();
+        assert_eq!(json.len(), ruleset.rules.len());
+        assert!(json.iter().any(|rule| rule["id"] == "email.address" && rule["state"] == "on"));
+    }
+}

@@ -1,0 +1,77 @@
+//! `expurgate run`: the proxy.
+
+use super::setup::{ConfigArgs, configured_engine};
+use super::{CliError, Exit, log};
+use crate::config::Config;
+use crate::metrics::Metrics;
+use crate::scan::Engine;
+use crate::server::{self, Server};
+use std::sync::Arc;
+
+/// Run the proxy until SIGTERM or SIGINT.
+///
+/// Flags win over EXPURGATE_... variables, those over the file, and that over
+/// the defaults. `--upstream URL` alone is enough.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+/// Serves until told to stop.
+pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
+    let config = args.config.load()?;
+    log::start(config.log);
+    if let Err(error) = server::disable_core_dumps() {
+        tracing::warn!(%error, "core dumps could not be disabled");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| failed("cannot start the runtime", source))?;
+    runtime.block_on(serve(&config))?;
+    // Whatever still runs is aborted with the runtime.
+    runtime.shutdown_background();
+    Ok(Exit::Clean)
+}
+
+async fn serve(config: &Config) -> Result<(), CliError> {
+    // First of all, so that no signal is missed while the rules are compiled.
+    let stop = server::stop_signals().map_err(|source| failed("cannot install the signal handlers", source))?;
+    let metrics = Arc::new(Metrics::new());
+    server::install_panic_hook(Arc::clone(&metrics));
+    let engine = configured_engine(config)?;
+    config.check_entities(engine.ruleset())?;
+    let server = Server::bind(config, &engine, metrics).await?;
+    announce(config, &engine, &server)?;
+    server.run(stop).await;
+    Ok(())
+}
+
+fn announce(config: &Config, engine: &Engine, server: &Server) -> Result<(), CliError> {
+    let unknown = |source| failed("cannot tell the address", source);
+    for name in &config.ignored {
+        tracing::warn!(name, "an unknown environment variable is ignored");
+    }
+    for route in &config.routes {
+        tracing::info!(
+            route = route.name,
+            path = route.path,
+            upstream = %route.upstream,
+            "route"
+        );
+    }
+    tracing::info!(
+        address = %server.address().map_err(unknown)?,
+        admin = %server.admin_address().map_err(unknown)?,
+        rules = engine.ruleset().rules.len(),
+        ruleset = engine.ruleset().hash,
+        version = server::VERSION,
+        "listening"
+    );
+    Ok(())
+}
+
+fn failed(what: &str, source: std::io::Error) -> CliError {
+    CliError::Io { what: what.to_owned(), source }
+}

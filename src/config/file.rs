@@ -1,0 +1,132 @@
+//! The configuration file's syntax: every key optional, unknown keys errors.
+
+use super::types::{LogFormat, LogLevel, Period, Size, Upstream};
+use crate::redact::Action;
+use serde::{Deserialize, Deserializer, de};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// A file's path and text, kept to tell where a mistake is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Source {
+    /// As given.
+    pub path: String,
+    /// All of it.
+    pub text: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct File {
+    pub(super) listener: Address,
+    pub(super) admin: Address,
+    pub(super) route: Vec<Route>,
+    pub(super) limits: Limits,
+    pub(super) timeouts: Timeouts,
+    pub(super) rules: Rules,
+    pub(super) log: Log,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Address {
+    #[serde(deserialize_with = "socket_address")]
+    pub(super) address: Option<SocketAddr>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Route {
+    pub(super) name: Option<String>,
+    pub(super) path: Option<String>,
+    pub(super) host: Option<String>,
+    pub(super) upstream: Option<Upstream>,
+    pub(super) protocol: Option<Protocol>,
+    pub(super) pass: Vec<String>,
+    pub(super) query: Option<bool>,
+    pub(super) tls: Tls,
+    pub(super) policy: BTreeMap<String, ActionName>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Tls {
+    pub(super) ca: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Limits {
+    pub(super) buffer_limit: Option<Size>,
+    pub(super) max_head: Option<Size>,
+    pub(super) max_body: Option<Size>,
+    pub(super) max_decoded: Option<Size>,
+    pub(super) max_ratio: Option<u32>,
+    pub(super) max_requests: Option<u32>,
+    pub(super) max_connections: Option<u32>,
+    pub(super) max_buffered: Option<Size>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Timeouts {
+    pub(super) head: Option<Period>,
+    pub(super) keep_alive: Option<Period>,
+    pub(super) body_idle: Option<Period>,
+    pub(super) request: Option<Period>,
+    pub(super) connect: Option<Period>,
+    pub(super) response_head: Option<Period>,
+    pub(super) response_idle: Option<Period>,
+    pub(super) client_write: Option<Period>,
+    pub(super) upstream_keep_alive: Option<Period>,
+    pub(super) drain: Option<Period>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Rules {
+    pub(super) builtin: Option<bool>,
+    pub(super) paths: Vec<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Log {
+    pub(super) level: Option<LogLevel>,
+    pub(super) format: Option<LogFormat>,
+}
+
+/// The protocol pack of a route; there is one that fits all so far.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Protocol;
+
+/// An [`Action`] by its name.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ActionName(pub(super) Action);
+
+impl<'de> Deserialize<'de> for Protocol {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        if name == "auto" {
+            return Ok(Self);
+        }
+        Err(de::Error::custom(format!("unknown protocol \"{name}\"; only \"auto\" exists so far")))
+    }
+}
+
+impl<'de> Deserialize<'de> for ActionName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        name.parse().map(Self).map_err(de::Error::custom)
+    }
+}
+
+fn socket_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map(Some).map_err(|_| {
+        de::Error::custom(format!(
+            "\"{text}\" is not an address; write an IP address and a port, like \"127.0.0.1:8080\""
+        ))
+    })
+}

@@ -1,0 +1,276 @@
+//! Tests of the configuration's layers and messages.
+
+use super::*;
+use crate::redact::Action;
+
+fn sources(file: &str, environment: &[(&str, &str)], flags: Flags) -> Sources {
+    let owned = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
+    Sources {
+        file: (!file.is_empty()).then(|| ("expurgate.toml".to_owned(), file.to_owned())),
+        environment: environment.iter().map(owned).collect(),
+        flags,
+    }
+}
+
+fn from_file(text: &str) -> Result<Config, String> {
+    Config::load(&sources(text, &[], Flags::default())).map_err(|error| error.to_string())
+}
+
+fn from_environment(variables: &[(&str, &str)]) -> Result<Config, String> {
+    Config::load(&sources("", variables, Flags::default())).map_err(|error| error.to_string())
+}
+
+const ALL: &str = r#"
+[listener]
+address = "127.0.0.1:1"
+[admin]
+address = "127.0.0.1:2"
+[rules]
+builtin = false
+paths = ["mine.toml"]
+[log]
+level = "debug"
+format = "json"
+[limits]
+buffer_limit = "1KiB"
+max_head = "2KiB"
+max_body = "3KiB"
+max_decoded = "4KiB"
+max_ratio = 5
+max_requests = 6
+max_connections = 7
+max_buffered = "8KiB"
+[timeouts]
+head = "1s"
+keep_alive = "2s"
+body_idle = "3s"
+request = "4s"
+connect = "5s"
+response_head = "6s"
+response_idle = "7s"
+client_write = "8s"
+upstream_keep_alive = "9s"
+drain = "10s"
+[[route]]
+name = "one"
+path = "/v1"
+host = "Example.com"
+upstream = "https://up.example.com/base"
+protocol = "auto"
+pass = ["image/png"]
+query = false
+[route.tls]
+ca = "ca.pem"
+[route.policy]
+default = "report"
+EMAIL_ADDRESS = "block"
+"#;
+
+#[test]
+fn every_key_of_the_file_is_read() {
+    let config = from_file(ALL).unwrap();
+    assert_eq!(config.listener.port(), 1);
+    assert_eq!(config.admin.port(), 2);
+    assert!(!config.builtin_rules);
+    assert_eq!(config.limits.buffer, 1024);
+    assert_eq!(config.limits.connections, 7);
+    assert_eq!(config.timeouts.request, Some(Duration::from_secs(4)));
+    assert_eq!(config.timeouts.drain, Duration::from_secs(10));
+    assert_eq!(config.log.format, LogFormat::Json);
+    let route = &config.routes[0];
+    assert_eq!(route.host.as_deref(), Some("example.com"));
+    assert_eq!(route.policy.action("EMAIL_ADDRESS"), Action::Block);
+    assert_eq!(route.policy.action("IBAN_CODE"), Action::Report);
+    assert!(!route.query);
+}
+
+/// The keys in the table of environment variables are those of the file: one
+/// that is forgotten there would be a key without a variable.
+#[test]
+fn every_key_of_the_file_has_a_variable() {
+    let table: toml::Table = toml::from_str(ALL).unwrap();
+    let mut expected = Vec::new();
+    for (section, value) in &table {
+        let keys = match value {
+            toml::Value::Table(keys) => keys.clone(),
+            toml::Value::Array(routes) => routes[0].as_table().unwrap().clone(),
+            _ => panic!("a key outside of sections"),
+        };
+        for key in keys.keys() {
+            expected.push(match (section.as_str(), key.as_str()) {
+                ("route", "policy") => continue,
+                ("route", "tls") => "EXPURGATE_ROUTE_0_TLS_CA".to_owned(),
+                ("route", key) => format!("EXPURGATE_ROUTE_0_{}", key.to_ascii_uppercase()),
+                (section, key) => format!("EXPURGATE_{section}_{key}").to_ascii_uppercase(),
+            });
+        }
+    }
+    let mut variables = layers::variables();
+    expected.sort();
+    variables.sort();
+    assert_eq!(variables, expected);
+}
+
+#[test]
+fn the_test_file_has_every_key_that_the_parser_knows() {
+    let probes = ["", "listener", "rules", "log", "limits", "timeouts"];
+    for section in probes {
+        let text = if section.is_empty() { "nonsense = 1".to_owned() } else { format!("[{section}]\nnonsense = 1") };
+        let error = from_file(&text).unwrap_err();
+        for key in error.split('`').skip(3).step_by(2) {
+            assert!(
+                ALL.contains(&format!("\n{key} = ")) || ALL.contains(&format!("[{key}]")),
+                "{key} of [{section}] is not in the test file"
+            );
+        }
+    }
+}
+
+#[test]
+fn an_upstream_is_all_that_is_needed() {
+    let config = from_environment(&[("EXPURGATE_UPSTREAM", "https://api.example.com")]).unwrap();
+    let route = &config.routes[0];
+    assert_eq!((route.name.as_str(), route.path.as_str()), ("default", "/"));
+    assert_eq!(config.listener.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.limits, Limits::default());
+    assert_eq!(config.timeouts, Timeouts::default());
+}
+
+#[test]
+fn flags_win_over_the_environment_and_that_over_the_file() {
+    let flags = Flags {
+        listen: Some("127.0.0.1:33".to_owned()),
+        upstream: Some("https://flag.example".to_owned()),
+        ..Flags::default()
+    };
+    let environment = [
+        ("EXPURGATE_LISTEN", "127.0.0.1:22"),
+        ("EXPURGATE_ADMIN", "127.0.0.1:23"),
+        ("EXPURGATE_LIMITS_MAX_REQUESTS", "9"),
+        ("EXPURGATE_RULES", "a.toml, b.toml"),
+        ("EXPURGATE_ROUTE_0_POLICY_IBAN_CODE", "remove"),
+    ];
+    let config = Config::load(&sources(ALL, &environment, flags)).unwrap();
+    assert_eq!(config.listener.port(), 33);
+    assert_eq!(config.admin.port(), 23);
+    assert_eq!(config.limits.requests, 9);
+    assert_eq!(config.limits.ratio, 5);
+    assert_eq!(config.rules.len(), 2);
+    let route = &config.routes[0];
+    assert_eq!(route.upstream.authority, "flag.example");
+    assert_eq!(route.policy.action("IBAN_CODE"), Action::Remove);
+}
+
+#[test]
+fn what_kubernetes_sets_for_a_service_of_our_name_is_ignored() {
+    let config = from_environment(&[
+        ("EXPURGATE_UPSTREAM", "http://a"),
+        ("EXPURGATE_PORT", "tcp://10.0.0.1:8080"),
+        ("EXPURGATE_SERVICE_HOST", "10.0.0.1"),
+        ("EXPURGATE_PORT_8080_TCP_PROTO", "tcp"),
+    ]);
+    assert_eq!(config.unwrap().ignored, Vec::<String>::new());
+}
+
+#[test]
+fn a_misspelt_variable_is_named() {
+    let config = from_environment(&[
+        ("EXPURGATE_UPSTREAM", "http://a"),
+        ("EXPURGATE_CONFIG", "read elsewhere"),
+        ("EXPURGATE_LIMITS_MAX_BODI", "1KiB"),
+        ("PATH", "/bin"),
+    ]);
+    assert_eq!(config.unwrap().ignored, ["EXPURGATE_LIMITS_MAX_BODI"]);
+}
+
+#[test]
+fn mistakes_in_the_file_name_line_column_and_remedy() {
+    let cases = [
+        ("[limits]\nbufer_limit = \"1KiB\"", "expurgate.toml:2:1: unknown field `bufer_limit`"),
+        ("[limits]\nbuffer_limit = \"1 cow\"", "expurgate.toml:2:16: \"1 cow\" is not a size"),
+        ("[listener]\naddress = \"8080\"", "expurgate.toml:2:11: \"8080\" is not an address"),
+        ("[[route]]\nupstream = \"api\"", "expurgate.toml:2:12: not an upstream"),
+        (
+            "[[route]]\nupstream = \"http://a\"\n[route.policy]\nX = \"hide\"",
+            "expurgate.toml:4:5: unknown action \"hide\"",
+        ),
+        (
+            "[[route]]\nname=\"a\"\nupstream=\"http://a\"\n[[route]]\nname=\"b\"\n",
+            "expurgate.toml:4:1: route \"b\" needs an \"upstream\"",
+        ),
+        ("[[route]]\nprotocol = \"otlp\"", "expurgate.toml:2:12: unknown protocol \"otlp\"; only \"auto\""),
+        ("a = [", "expurgate.toml:1:"),
+    ];
+    for (text, expected) in cases {
+        let error = from_file(text).unwrap_err();
+        assert!(error.starts_with(expected), "{error}");
+    }
+}
+
+#[test]
+fn routes_may_come_from_variables_in_any_order() {
+    let mut variables = [
+        ("EXPURGATE_ROUTE_1_NAME", "b"),
+        ("EXPURGATE_ROUTE_1_PATH", "/b"),
+        ("EXPURGATE_ROUTE_1_UPSTREAM", "http://b"),
+        ("EXPURGATE_ROUTE_0_NAME", "a"),
+        ("EXPURGATE_ROUTE_0_UPSTREAM", "http://a"),
+    ];
+    for _ in 0..variables.len() {
+        variables.rotate_left(1);
+        let config = from_environment(&variables).unwrap();
+        let names: Vec<&str> = config.routes.iter().map(|route| route.name.as_str()).collect();
+        assert_eq!(names, ["a", "b"], "{variables:?}");
+    }
+}
+
+#[test]
+fn what_could_never_be_met_is_a_mistake() {
+    let route = |key: &str| from_file(&format!("[[route]]\nupstream = \"http://a\"\n{key}"));
+    for wrong in ["pass = [\"image/*\"]", "pass = [\"png\"]", "pass = [\"\"]", "host = \"a.example:8080\""] {
+        let error = route(wrong).unwrap_err();
+        assert!(error.starts_with("expurgate.toml:1:1: route \"default\": "), "{error}");
+    }
+    for right in ["pass = [\"application/vnd.x+json\"]", "host = \"[::1]\"", "host = \"::1\""] {
+        assert!(route(right).is_ok(), "{right}");
+    }
+}
+
+#[test]
+fn the_builtin_rules_are_used_unless_told_otherwise() {
+    let upstream = ("EXPURGATE_UPSTREAM", "http://a");
+    assert!(from_environment(&[upstream]).unwrap().builtin_rules);
+    let without = from_environment(&[upstream, ("EXPURGATE_RULES_BUILTIN", "false")]);
+    assert!(!without.unwrap().builtin_rules);
+    let error = from_environment(&[upstream, ("EXPURGATE_RULES_BUILTIN", "off")]).unwrap_err();
+    assert!(error.starts_with("environment variable EXPURGATE_RULES_BUILTIN: "), "{error}");
+}
+
+#[test]
+fn mistakes_in_variables_and_flags_name_them() {
+    let error = from_environment(&[("EXPURGATE_TIMEOUTS_HEAD", "soon")]).unwrap_err();
+    assert!(error.starts_with("environment variable EXPURGATE_TIMEOUTS_HEAD: \"soon\" is not"), "{error}");
+    let flags = Flags { upstream: Some("nowhere".to_owned()), ..Flags::default() };
+    let error = Config::load(&sources("", &[], flags)).unwrap_err();
+    assert!(error.to_string().starts_with("--upstream: not an upstream"));
+    let error = from_environment(&[]).unwrap_err();
+    assert!(error.contains("EXPURGATE_UPSTREAM"), "{error}");
+}
+
+#[test]
+fn an_entity_that_no_rule_finds_is_an_error_with_its_place() {
+    let config = from_file(ALL).unwrap();
+    let ruleset = Ruleset { rules: Vec::new(), hash: String::new() };
+    let error = config.check_entities(&ruleset).unwrap_err().to_string();
+    assert!(error.contains("no rule finds the entity EMAIL_ADDRESS"), "{error}");
+    assert!(error.starts_with("expurgate.toml:"), "{error}");
+}
+
+#[test]
+fn two_routes_may_share_neither_name_nor_place() {
+    let route =
+        |name: &str, path: &str| format!("[[route]]\nname = \"{name}\"\npath = \"{path}\"\nupstream = \"http://a\"\n");
+    assert!(from_file(&(route("a", "/") + &route("b", "/b"))).is_ok());
+    assert!(from_file(&(route("a", "/") + &route("a", "/b"))).is_err());
+    assert!(from_file(&(route("a", "/") + &route("b", "/"))).is_err());
+}

@@ -1,0 +1,168 @@
+//! Small bodies: redacted whole, sent with their exact length.
+
+use super::slices::Slices;
+use super::{Change, Job, Prepared, RedactedBody, Repr, Whole};
+use crate::content::{Coding, ContentError, Delivery, GzipEncoder, GzipError, GzipLimits, Media, Pipeline};
+use crate::proxy::admission::Reservation;
+use crate::proxy::exchange::{Place, Sizes};
+use crate::proxy::respond::Failure;
+use bytes::{Buf, Bytes};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Decoded output of compressed bodies kept at least for re-encoding; of
+/// larger ones it is made a second time, in the rare case that it is needed.
+const KEPT: u64 = 1024 * 1024;
+
+/// Redacts `wire` and makes it ready to be sent.
+pub(super) async fn redact(job: &Job<'_>, wire: Bytes, mut reservation: Reservation) -> Result<Prepared, Failure> {
+    let mut scanned = scan(job, &wire, &mut reservation).await?;
+    let change = match scanned.changed {
+        true if job.signed => return Err(Failure::Signed),
+        true => Change::Changed,
+        false => Change::Unchanged,
+    };
+    let mut pieces = match (job.coding, change, scanned.kept.take()) {
+        (Coding::Identity, _, Some(output)) => output,
+        (Coding::Gzip, Change::Unchanged, _) => vec![wire],
+        (Coding::Gzip, _, Some(output)) => encode(&output)?,
+        (_, _, None) => redact_again(job, &wire).await?,
+    };
+    let frame = Slices::take(&mut pieces).holding(reservation);
+    Ok(Prepared {
+        change,
+        length: Some(frame.remaining() as u64),
+        body: RedactedBody(Repr::Whole(Whole {
+            frame: Some(frame),
+            decoded: scanned.released,
+            exchange: Arc::clone(job.exchange),
+        })),
+    })
+}
+
+/// What the first pass over a body found out.
+struct Scanned {
+    /// Whether it may not leave as it came.
+    changed: bool,
+    /// The decoded output; `None` when it was too large to keep.
+    kept: Option<Vec<Bytes>>,
+    /// Length of the decoded output.
+    released: u64,
+}
+
+/// Runs the whole body through a pipeline without re-encoding it: most bodies
+/// need no change, and for those the encoder would be most of the work.
+async fn scan(job: &Job<'_>, wire: &Bytes, reservation: &mut Reservation) -> Result<Scanned, Failure> {
+    let limits = limits(job);
+    let mut pipeline = Pipeline::new(job.plan, job.content, job.coding, limits, Delivery::Whole)?;
+    let mut output = Output {
+        pieces: Vec::new(),
+        kept: true,
+        length: 0,
+        limit: KEPT.max(job.limits.buffer),
+        gzip: job.coding == Coding::Gzip,
+    };
+    let result = drive(job, wire, &mut pipeline, |pieces| output.add(pieces, reservation)).await;
+    let report = pipeline.report();
+    if let Some(format) = pipeline.format() {
+        job.exchange.record(Place::Body(format), &report, job.plan);
+    }
+    job.exchange.add_sizes(Sizes { received_decoded: pipeline.decoded().0, ..Sizes::default() });
+    result.map_err(|failure| of_unknown_type(job, failure))?;
+    // What a gzip header may carry was not scanned: it is written anew.
+    let changed = report.changed() > 0 || pipeline.annotated();
+    Ok(Scanned { changed, kept: output.kept.then_some(output.pieces), released: output.length })
+}
+
+/// The second pass over a compressed body that changed and whose output was
+/// too large to keep.
+async fn redact_again(job: &Job<'_>, wire: &Bytes) -> Result<Vec<Bytes>, Failure> {
+    let (limits, delivery) = (limits(job), Delivery::Streaming);
+    let mut pipeline = Pipeline::new(job.plan, job.content, job.coding, limits, delivery)?;
+    let mut encoded = Vec::new();
+    drive(job, wire, &mut pipeline, |pieces| {
+        encoded.append(pieces);
+        Ok(())
+    })
+    .await?;
+    Ok(encoded)
+}
+
+/// Pushes all of `wire` through, giving way to other tasks in between.
+async fn drive(
+    job: &Job<'_>,
+    wire: &Bytes,
+    pipeline: &mut Pipeline,
+    mut sink: impl FnMut(&mut Vec<Bytes>) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let (mut wire, mut out) = (wire.clone(), Vec::new());
+    while !wire.is_empty() {
+        let started = Instant::now();
+        let pushed = pipeline.push(wire.split_to(wire.len().min(job.step())), &mut out);
+        job.exchange.add_redaction(started.elapsed());
+        pushed?;
+        sink(&mut out)?;
+        tokio::task::consume_budget().await;
+    }
+    let started = Instant::now();
+    let finished = pipeline.finish(&mut out);
+    job.exchange.add_redaction(started.elapsed());
+    finished?;
+    sink(&mut out)
+}
+
+/// Decoded output on its way to be kept.
+struct Output {
+    pieces: Vec<Bytes>,
+    /// Whether all of it so far is in `pieces`.
+    kept: bool,
+    length: u64,
+    limit: u64,
+    /// Then the output takes memory beyond what the body's own bytes take.
+    gzip: bool,
+}
+
+impl Output {
+    fn add(&mut self, pieces: &mut Vec<Bytes>, reserved: &mut Reservation) -> Result<(), Failure> {
+        let more: u64 = pieces.iter().map(|piece| piece.len() as u64).sum();
+        self.length += more;
+        if !self.kept || (self.gzip && self.length > self.limit) {
+            self.kept = false;
+            self.pieces.clear();
+            pieces.clear();
+            return Ok(());
+        }
+        if self.gzip {
+            reserved.grow(more)?;
+        }
+        self.pieces.append(pieces);
+        Ok(())
+    }
+}
+
+/// A body of an unknown type must fit the buffer after decoding too.
+fn limits(job: &Job<'_>) -> GzipLimits {
+    let mut limits = job.gzip_limits();
+    if job.content.media == Media::Unknown {
+        limits.max_decoded = limits.max_decoded.min(job.limits.buffer);
+    }
+    limits
+}
+
+fn of_unknown_type(job: &Job<'_>, failure: Failure) -> Failure {
+    let unknown = job.content.media == Media::Unknown;
+    match failure {
+        Failure::DecodedTooLarge if unknown => Failure::Media,
+        failure => failure,
+    }
+}
+
+fn encode(pieces: &[Bytes]) -> Result<Vec<Bytes>, Failure> {
+    let failed = |error: GzipError| Failure::from(ContentError::Coding(error));
+    let (mut encoder, mut out) = (GzipEncoder::default(), Vec::new());
+    for piece in pieces {
+        encoder.push(piece, &mut out).map_err(failed)?;
+    }
+    encoder.finish(&mut out).map_err(failed)?;
+    Ok(out)
+}

@@ -1,0 +1,228 @@
+//! The body that goes upstream.
+//!
+//! A [`RedactedBody`] can only be made in here, by sending a client's body
+//! through the pipeline (or, for media types that the route names, by passing
+//! it on as configured). Small bodies are redacted whole before the upstream
+//! is called, so that they can still be refused; larger ones stream, and a
+//! failure then breaks the upstream request off, never ends it cleanly.
+
+mod buffered;
+mod slices;
+mod streaming;
+
+use slices::Slices;
+
+use super::admission::{Budget, Reservation};
+use super::exchange::{Exchange, Sizes};
+use super::respond::Failure;
+use crate::config::Limits;
+use crate::content::{Coding, ContentType, GzipLimits, SLICE};
+use crate::redact::Plan;
+use bytes::{Buf, Bytes, BytesMut};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use streaming::StreamingBody;
+
+/// A request body that may be written to an upstream.
+pub struct RedactedBody(Repr);
+
+enum Repr {
+    Empty,
+    Whole(Whole),
+    Streaming(Box<StreamingBody>),
+}
+
+/// A body redacted before its first byte leaves.
+struct Whole {
+    frame: Option<Slices>,
+    /// Bytes before encoding, for the metrics.
+    decoded: u64,
+    exchange: Arc<Exchange>,
+}
+
+/// The body was broken off; why is known to the exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the request's body was broken off")]
+pub struct BodyBroken;
+
+/// How a prepared body differs from the client's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// It is the same, byte for byte.
+    Unchanged,
+    /// It is another.
+    Changed,
+    /// Nobody knows yet.
+    Streaming,
+}
+
+/// A body ready to be sent.
+pub(super) struct Prepared {
+    pub(super) body: RedactedBody,
+    pub(super) change: Change,
+    /// `None` when it is sent in chunks.
+    pub(super) length: Option<u64>,
+}
+
+/// All that decides what happens to a body.
+pub(super) struct Job<'a> {
+    pub(super) plan: &'a Arc<Plan>,
+    pub(super) content: &'a ContentType,
+    pub(super) coding: Coding,
+    pub(super) limits: &'a Limits,
+    pub(super) idle: Duration,
+    pub(super) budget: &'a Arc<Budget>,
+    pub(super) exchange: &'a Arc<Exchange>,
+    /// Whether a change would break a signature.
+    pub(super) signed: bool,
+    /// Whether the route passes this media type unscanned.
+    pub(super) pass: bool,
+}
+
+/// Makes a client's body fit to be sent. On failure what is left of
+/// `incoming` stays there, to be drained.
+pub(super) async fn prepare(job: &Job<'_>, incoming: &mut Option<Incoming>) -> Result<Prepared, Failure> {
+    let Some(body) = incoming.as_mut().filter(|body| !body.is_end_stream()) else {
+        return Ok(empty());
+    };
+    let declared = body.size_hint().exact();
+    if declared.is_some_and(|bytes| bytes > job.limits.body) {
+        return Err(Failure::BodyTooLarge);
+    }
+    if job.pass {
+        job.exchange.pass_unscanned("media_type");
+        return Ok(streaming::unscanned(job, incoming, declared));
+    }
+    if declared.is_some_and(|bytes| bytes > job.limits.buffer) {
+        let nothing = (Bytes::new(), job.budget.open());
+        return streaming::start(job, nothing, incoming).await;
+    }
+    let (bytes, reservation, ended) = read_up_to_limit(job, body, declared).await?;
+    if !ended {
+        return streaming::start(job, (bytes, reservation), incoming).await;
+    }
+    if bytes.is_empty() {
+        return Ok(empty());
+    }
+    buffered::redact(job, bytes, reservation).await
+}
+
+impl Body for RedactedBody {
+    type Data = Slices;
+    type Error = BodyBroken;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Slices>, BodyBroken>>> {
+        match &mut self.0 {
+            Repr::Empty => Poll::Ready(None),
+            Repr::Whole(whole) => Poll::Ready(whole.send().map(|frame| Ok(Frame::data(frame)))),
+            Repr::Streaming(streaming) => streaming.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Repr::Empty => true,
+            Repr::Whole(whole) => whole.frame.is_none(),
+            Repr::Streaming(_) => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Repr::Empty => SizeHint::with_exact(0),
+            Repr::Whole(whole) => {
+                let left = whole.frame.as_ref().map_or(0, Slices::remaining);
+                SizeHint::with_exact(left as u64)
+            }
+            Repr::Streaming(streaming) => streaming.size_hint(),
+        }
+    }
+}
+
+impl Whole {
+    fn send(&mut self) -> Option<Slices> {
+        let frame = self.frame.take()?;
+        self.exchange.touch();
+        self.exchange.add_sizes(Sizes {
+            sent_wire: frame.remaining() as u64,
+            sent_decoded: self.decoded,
+            ..Sizes::default()
+        });
+        Some(frame)
+    }
+}
+
+/// Encoded bytes decoded per step: what one step costs and lets out stays
+/// bounded even for a bomb.
+const ENCODED_SLICE: usize = 4 * 1024;
+
+impl Job<'_> {
+    /// Bytes from the wire that are pushed at a time.
+    fn step(&self) -> usize {
+        match self.coding {
+            Coding::Identity => SLICE,
+            Coding::Gzip => ENCODED_SLICE,
+        }
+    }
+
+    fn gzip_limits(&self) -> GzipLimits {
+        GzipLimits { max_decoded: self.limits.decoded, max_ratio: self.limits.ratio }
+    }
+}
+
+/// For a request without a body.
+pub(super) fn empty() -> Prepared {
+    Prepared { body: RedactedBody(Repr::Empty), change: Change::Unchanged, length: Some(0) }
+}
+
+/// Reads until the end of the body or until more than the buffer limit has
+/// come; tells which by its last field.
+async fn read_up_to_limit(
+    job: &Job<'_>,
+    body: &mut Incoming,
+    declared: Option<u64>,
+) -> Result<(Bytes, Reservation, bool), Failure> {
+    let mut reservation = job.budget.open();
+    reservation.grow(declared.unwrap_or(0))?;
+    let mut gathered = BytesMut::new();
+    while let Some(data) = next_data(job, body).await? {
+        if declared.is_none() {
+            reservation.grow(data.len() as u64)?;
+        }
+        // The usual case: all of it came with one read, and is not copied.
+        if gathered.is_empty() && declared == Some(data.len() as u64) {
+            return Ok((data, reservation, true));
+        }
+        if gathered.is_empty() {
+            gathered.reserve(declared.and_then(|n| usize::try_from(n).ok()).unwrap_or(0));
+        }
+        gathered.extend_from_slice(&data);
+        if gathered.len() as u64 > job.limits.buffer {
+            return Ok((gathered.freeze(), reservation, false));
+        }
+    }
+    Ok((gathered.freeze(), reservation, true))
+}
+
+/// The next bytes of the client's body; trailers are dropped, since nobody
+/// looks into them.
+async fn next_data(job: &Job<'_>, body: &mut Incoming) -> Result<Option<Bytes>, Failure> {
+    loop {
+        let frame = match tokio::time::timeout(job.idle, body.frame()).await {
+            Err(_) => return Err(Failure::BodyTimeout),
+            Ok(None) => return Ok(None),
+            Ok(Some(Err(_))) => return Err(Failure::IncompleteBody),
+            Ok(Some(Ok(frame))) => frame,
+        };
+        if let Ok(data) = frame.into_data() {
+            job.exchange.touch();
+            job.exchange.add_sizes(Sizes { received_wire: data.len() as u64, ..Sizes::default() });
+            return Ok(Some(data));
+        }
+    }
+}

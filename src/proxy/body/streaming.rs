@@ -1,0 +1,288 @@
+//! Large bodies: pulled from the client, redacted and sent piece by piece, as
+//! fast as the upstream takes them.
+
+use super::slices::Slices;
+use super::{BodyBroken, Change, Job, Prepared, RedactedBody, Repr, next_data};
+use crate::content::{Coding, Delivery, Pipeline, SLICE};
+use crate::proxy::admission::Reservation;
+use crate::proxy::exchange::{Exchange, Place, Sizes};
+use crate::proxy::idle::IdleTimer;
+use crate::proxy::respond::Failure;
+use crate::redact::Plan;
+use bytes::{Buf, Bytes, BytesMut};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+/// Frames at least this large are not copied together with others.
+const LARGE_FRAME: usize = 16 * 1024;
+/// Pushes without output before other tasks get their turn.
+const MAX_STEPS: usize = 16;
+
+/// A body between client and upstream.
+///
+/// Invariant: `released` holds only what the pipeline has released (or, for an
+/// unscanned body, what the client sent).
+pub(super) struct StreamingBody {
+    /// `None` once it has ended.
+    incoming: Option<Incoming>,
+    /// Small frames on their way to become a larger one; not redacted yet.
+    gathered: BytesMut,
+    /// On its way into the pipeline, step by step.
+    unpushed: Bytes,
+    step: usize,
+    /// `None` for bodies that pass unscanned.
+    pipeline: Option<Pipeline>,
+    released: Vec<Bytes>,
+    /// Whether everything is in `released`, or nothing more will be.
+    finished: bool,
+    /// Whether it was broken off: then it has no end, however often it is
+    /// polled.
+    broken: bool,
+    /// Whether its end was handed over.
+    whole: bool,
+    /// The exact length of an unscanned body.
+    length: Option<u64>,
+    plan: Arc<Plan>,
+    exchange: Arc<Exchange>,
+    idle: IdleTimer,
+    signed: bool,
+    /// Bytes that the client may still send.
+    allowance: u64,
+    /// What the gauge of held bytes holds of ours.
+    held: i64,
+    sent: u64,
+    /// For the bytes read before the upstream is called.
+    _reservation: Reservation,
+}
+
+/// Begins to stream, with what was read so far. Reads on until the first bytes
+/// have been judged, so that what they decide is still a clean refusal.
+pub(super) async fn start(
+    job: &Job<'_>,
+    (head, mut reservation): (Bytes, Reservation),
+    incoming: &mut Option<Incoming>,
+) -> Result<Prepared, Failure> {
+    if job.signed && job.coding != Coding::Identity {
+        // Encoding it again changes it, whatever is found.
+        return Err(Failure::Signed);
+    }
+    reservation.grow(SLICE as u64)?;
+    let (limits, delivery) = (job.gzip_limits(), Delivery::Streaming);
+    let pipeline = Pipeline::new(job.plan, job.content, job.coding, limits, delivery)?;
+    let mut streaming = StreamingBody::new(job, Some(pipeline), reservation);
+    streaming.allow(head.len())?;
+    streaming.unpushed = head;
+    while !streaming.is_decided() {
+        if !streaming.unpushed.is_empty() {
+            streaming.push_step()?;
+            continue;
+        }
+        let Some(body) = incoming.as_mut() else { break };
+        match next_data(job, body).await? {
+            Some(data) => {
+                streaming.allow(data.len())?;
+                streaming.unpushed = data;
+            }
+            None => {
+                *incoming = None;
+                streaming.finish()?;
+            }
+        }
+    }
+    streaming.incoming = incoming.take();
+    Ok(Prepared { body: RedactedBody(Repr::Streaming(Box::new(streaming))), change: Change::Streaming, length: None })
+}
+
+/// Passes a body on as it is, since the route lists its media type.
+pub(super) fn unscanned(job: &Job<'_>, incoming: &mut Option<Incoming>, length: Option<u64>) -> Prepared {
+    let mut streaming = StreamingBody::new(job, None, job.budget.open());
+    streaming.incoming = incoming.take();
+    streaming.length = length;
+    Prepared { body: RedactedBody(Repr::Streaming(Box::new(streaming))), change: Change::Unchanged, length }
+}
+
+impl StreamingBody {
+    fn new(job: &Job<'_>, pipeline: Option<Pipeline>, reservation: Reservation) -> Self {
+        job.exchange.begin_streaming();
+        Self {
+            incoming: None,
+            gathered: BytesMut::new(),
+            unpushed: Bytes::new(),
+            step: job.step(),
+            pipeline,
+            released: Vec::new(),
+            finished: false,
+            broken: false,
+            whole: false,
+            length: None,
+            plan: Arc::clone(job.plan),
+            exchange: Arc::clone(job.exchange),
+            idle: IdleTimer::new(job.idle),
+            signed: job.signed,
+            allowance: job.limits.body,
+            held: 0,
+            sent: 0,
+            _reservation: reservation,
+        }
+    }
+
+    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Slices>, BodyBroken>>> {
+        if self.broken {
+            return Poll::Ready(Some(Err(BodyBroken)));
+        }
+        for _ in 0..MAX_STEPS {
+            let frame = Slices::take(&mut self.released);
+            if frame.has_remaining() {
+                self.sent += frame.remaining() as u64;
+                return Poll::Ready(Some(Ok(Frame::data(frame))));
+            }
+            if self.finished {
+                self.whole = true;
+                return Poll::Ready(None);
+            }
+            if let Err(failure) = ready!(self.poll_step(cx)) {
+                return Poll::Ready(Some(Err(self.fail(failure))));
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    pub(super) fn size_hint(&self) -> SizeHint {
+        let left = self.length.map(|length| length.saturating_sub(self.sent));
+        left.map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+
+    fn is_decided(&self) -> bool {
+        self.finished || self.pipeline.as_ref().is_none_or(Pipeline::decided)
+    }
+
+    /// Takes the next bytes from the client, or its end, through the pipeline.
+    fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        if self.unpushed.is_empty() {
+            match ready!(self.poll_gather(cx))? {
+                Some(data) => self.unpushed = data,
+                None => return Poll::Ready(self.finish()),
+            }
+        }
+        Poll::Ready(self.push_step())
+    }
+
+    /// The next bytes from the client: as many as there are without waiting,
+    /// up to a slice, since each push costs something.
+    fn poll_gather(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Failure>> {
+        while let Some(incoming) = &mut self.incoming {
+            let frame = match Pin::new(incoming).poll_frame(cx) {
+                Poll::Pending if self.gathered.is_empty() => {
+                    self.exchange.wait_for_client();
+                    ready!(self.idle.poll_wait(cx));
+                    return Poll::Ready(Err(Failure::BodyTimeout));
+                }
+                Poll::Pending => break,
+                Poll::Ready(Some(Ok(frame))) => frame,
+                Poll::Ready(Some(Err(_))) => return Poll::Ready(Err(Failure::IncompleteBody)),
+                Poll::Ready(None) => {
+                    self.incoming = None;
+                    break;
+                }
+            };
+            let Ok(data) = frame.into_data() else {
+                continue;
+            };
+            self.received(data.len())?;
+            if self.gathered.is_empty() && data.len() >= LARGE_FRAME {
+                return Poll::Ready(Ok(Some(data)));
+            }
+            self.gathered.extend_from_slice(&data);
+            if self.gathered.len() >= SLICE {
+                break;
+            }
+        }
+        let gathered = self.gathered.split().freeze();
+        Poll::Ready(Ok((!gathered.is_empty()).then_some(gathered)))
+    }
+
+    fn received(&mut self, bytes: usize) -> Result<(), Failure> {
+        self.idle.progress();
+        self.exchange.touch();
+        self.exchange.add_sizes(Sizes { received_wire: bytes as u64, ..Sizes::default() });
+        self.allow(bytes)
+    }
+
+    fn allow(&mut self, bytes: usize) -> Result<(), Failure> {
+        let left = self.allowance.checked_sub(bytes as u64);
+        self.allowance = left.ok_or(Failure::BodyTooLarge)?;
+        Ok(())
+    }
+
+    fn push_step(&mut self) -> Result<(), Failure> {
+        let data = self.unpushed.split_to(self.unpushed.len().min(self.step));
+        let Some(pipeline) = &mut self.pipeline else {
+            self.released.push(data);
+            return Ok(());
+        };
+        let started = Instant::now();
+        let pushed = pipeline.push(data, &mut self.released);
+        self.exchange.add_redaction(started.elapsed());
+        pushed?;
+        self.after_step()
+    }
+
+    fn finish(&mut self) -> Result<(), Failure> {
+        self.exchange.touch();
+        self.finished = true;
+        let Some(pipeline) = &mut self.pipeline else {
+            return Ok(());
+        };
+        let started = Instant::now();
+        let finished = pipeline.finish(&mut self.released);
+        self.exchange.add_redaction(started.elapsed());
+        finished?;
+        self.after_step()
+    }
+
+    fn after_step(&mut self) -> Result<(), Failure> {
+        let Some(pipeline) = &self.pipeline else {
+            return Ok(());
+        };
+        if self.signed && pipeline.report().changed() > 0 {
+            return Err(Failure::Signed);
+        }
+        let held = i64::try_from(pipeline.held()).unwrap_or(i64::MAX);
+        self.exchange.add_held(held - self.held);
+        self.held = held;
+        Ok(())
+    }
+
+    /// Nothing more leaves, and the end of the body is never sent.
+    fn fail(&mut self, failure: Failure) -> BodyBroken {
+        self.exchange.fail(failure);
+        self.broken = true;
+        self.released.clear();
+        self.unpushed = Bytes::new();
+        self.incoming = None;
+        BodyBroken
+    }
+}
+
+impl Drop for StreamingBody {
+    fn drop(&mut self) {
+        self.exchange.add_held(-self.held);
+        let mut sizes = Sizes { sent_wire: self.sent, ..Sizes::default() };
+        if let Some(pipeline) = &self.pipeline {
+            (sizes.received_decoded, sizes.sent_decoded) = pipeline.decoded();
+            if let Some(format) = pipeline.format() {
+                let place = Place::Body(format);
+                self.exchange.record(place, &pipeline.report(), &self.plan);
+            }
+        }
+        self.exchange.add_sizes(sizes);
+        // A body of known length is not asked for its end.
+        let whole = self.whole || self.length == Some(self.sent);
+        self.exchange.end_streaming(whole);
+    }
+}

@@ -1,0 +1,398 @@
+//! One request and its response, as they are counted and logged.
+//!
+//! Everything that takes part in an exchange holds an `Arc` of it; when the
+//! last one lets go, both bodies are done, and the metrics and the access line
+//! are written. So nothing is counted twice and nothing is forgotten, in
+//! whatever order the two bodies end.
+
+use super::admission::Permit;
+use super::respond::{Failure, Kind};
+use super::route::Route;
+use crate::metrics::Metrics;
+use crate::redact::{Action, Format, Plan, Report};
+use hyper::{Method, StatusCode};
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// Identifies a request in error bodies and logs. Says nothing of its content.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RequestId(u64);
+
+/// Makes request ids: unlike within a process, and most likely between them.
+pub(super) struct RequestIds {
+    seed: u64,
+    next: AtomicU64,
+}
+
+impl RequestIds {
+    pub(super) fn new() -> Self {
+        use std::hash::{BuildHasher, RandomState};
+        Self { seed: RandomState::new().hash_one(0), next: AtomicU64::new(0) }
+    }
+
+    pub(super) fn next(&self) -> RequestId {
+        // splitmix64: a bijection, so ids repeat after 2^64 only.
+        let count = self.next.fetch_add(1, Ordering::Relaxed);
+        let mut mixed = self.seed.wrapping_add(count.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        RequestId(mixed ^ (mixed >> 31))
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// Where something was scanned: the `format` label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Body(Format),
+    Query,
+    /// Findings here are never acted on.
+    Path,
+}
+
+impl Place {
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Body(Format::Json) => "json",
+            Self::Body(Format::Ndjson) => "ndjson",
+            Self::Body(Format::Text) => "text",
+            Self::Query => "query",
+            Self::Path => "path",
+        }
+    }
+}
+
+/// Bytes of a request's body.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sizes {
+    pub(super) received_wire: u64,
+    pub(super) received_decoded: u64,
+    pub(super) sent_wire: u64,
+    pub(super) sent_decoded: u64,
+}
+
+/// Nothing streams, or all of it was handed over.
+const WHOLE: u8 = 0;
+const STREAMING: u8 = 1;
+/// It was dropped before its end.
+const CUT: u8 = 2;
+
+/// One request and its response.
+pub(super) struct Exchange {
+    id: RequestId,
+    method: &'static str,
+    metrics: Arc<Metrics>,
+    started: Instant,
+    /// Milliseconds since `started` when the request's body last moved.
+    moved: AtomicU64,
+    /// Whether it waits for the client now.
+    waits: AtomicBool,
+    /// How far a streaming request body is.
+    sending: AtomicU8,
+    /// Told when `sending` is no longer `STREAMING`.
+    over: Notify,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    route: Option<Arc<Route>>,
+    permit: Option<Permit>,
+    status: Option<StatusCode>,
+    /// The first one; later ones follow from it.
+    failure: Option<Failure>,
+    sizes: Sizes,
+    response: u64,
+    redaction: Duration,
+    upstream: Option<Duration>,
+    findings: u64,
+}
+
+impl Exchange {
+    pub(super) fn begin(id: RequestId, method: &Method, metrics: &Arc<Metrics>) -> Arc<Self> {
+        Arc::new(Self {
+            id,
+            method: method_label(method),
+            metrics: Arc::clone(metrics),
+            started: Instant::now(),
+            moved: AtomicU64::new(0),
+            waits: AtomicBool::new(false),
+            sending: AtomicU8::new(WHOLE),
+            over: Notify::new(),
+            state: Mutex::default(),
+        })
+    }
+
+    pub(super) fn id(&self) -> RequestId {
+        self.id
+    }
+
+    pub(super) fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// The request belongs to `route` and is in flight there.
+    pub(super) fn enter(&self, route: &Arc<Route>) {
+        route.metrics.inflight.inc();
+        self.state().route = Some(Arc::clone(route));
+    }
+
+    /// Keeps the place among the requests in flight until the end.
+    pub(super) fn keep(&self, permit: Permit) {
+        self.state().permit = Some(permit);
+    }
+
+    /// What went wrong; the first counts.
+    pub(super) fn fail(&self, failure: Failure) {
+        self.state().failure.get_or_insert(failure);
+    }
+
+    pub(super) fn failure(&self) -> Option<Failure> {
+        self.state().failure.clone()
+    }
+
+    pub(super) fn answer(&self, status: StatusCode) {
+        self.state().status = Some(status);
+    }
+
+    pub(super) fn add_sizes(&self, more: Sizes) {
+        let mut state = self.state();
+        state.sizes.received_wire += more.received_wire;
+        state.sizes.received_decoded += more.received_decoded;
+        state.sizes.sent_wire += more.sent_wire;
+        state.sizes.sent_decoded += more.sent_decoded;
+    }
+
+    pub(super) fn add_response(&self, bytes: usize) {
+        self.state().response += bytes as u64;
+    }
+
+    pub(super) fn add_redaction(&self, time: Duration) {
+        self.state().redaction += time;
+    }
+
+    pub(super) fn set_upstream(&self, time: Duration) {
+        self.state().upstream = Some(time);
+    }
+
+    /// Whether any of the request's body was read.
+    pub(super) fn has_received(&self) -> bool {
+        self.state().sizes.received_wire > 0
+    }
+
+    /// More, or less, bytes of the request's body are held back.
+    pub(super) fn add_held(&self, bytes: i64) {
+        self.metrics.holdback_bytes.add(bytes);
+    }
+
+    /// The request's body moved.
+    pub(super) fn touch(&self) {
+        let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.moved.store(now, Ordering::Relaxed);
+        self.waits.store(false, Ordering::Relaxed);
+    }
+
+    /// The request's body waits for the client, from now on until it moves.
+    pub(super) fn wait_for_client(&self) {
+        self.waits.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the client is the one that everybody waits for.
+    pub(super) fn waits_for_client(&self) -> bool {
+        self.waits.load(Ordering::Relaxed)
+    }
+
+    /// When the request's body last moved.
+    pub(super) fn last_moved(&self) -> Instant {
+        self.started + Duration::from_millis(self.moved.load(Ordering::Relaxed))
+    }
+
+    /// The request's body leaves piece by piece, from now on.
+    pub(super) fn begin_streaming(&self) {
+        self.sending.store(STREAMING, Ordering::Release);
+    }
+
+    /// No more of the request's body will leave; `whole` when none is missing.
+    pub(super) fn end_streaming(&self, whole: bool) {
+        self.sending.store(if whole { WHOLE } else { CUT }, Ordering::Release);
+        self.over.notify_one();
+    }
+
+    /// Waits until the request's body was handed over to its end.
+    pub(super) async fn request_is_whole(&self) -> Result<(), Failure> {
+        loop {
+            // The permit of a notification that came before is kept.
+            match self.sending.load(Ordering::Acquire) {
+                WHOLE => return Ok(()),
+                CUT => return Err(self.failure().unwrap_or(Failure::UpstreamBroke)),
+                _ => self.over.notified().await,
+            }
+        }
+    }
+
+    /// The body passed unscanned.
+    pub(super) fn pass_unscanned(&self, reason: &'static str) {
+        let route = self.route_name();
+        self.metrics.passthrough_requests.with_label_values(&[&route, reason]).inc();
+    }
+
+    /// Adds up what a redactor found.
+    pub(super) fn record(&self, place: Place, report: &Report, plan: &Plan) {
+        let (metrics, route) = (&self.metrics, self.route_name());
+        let rules = &plan.engine().ruleset().rules;
+        metrics.scanned_bytes.with_label_values(&[&route, place.label()]).inc_by(report.scanned);
+        for tally in &report.findings {
+            let Some(rule) = rules.get(tally.rule) else {
+                continue;
+            };
+            let action = match place {
+                Place::Path => Action::Report,
+                Place::Body(_) | Place::Query => tally.action,
+            };
+            metrics.findings.with_label_values(&[&rule.id, &rule.entity, action.name(), &route]).inc_by(tally.count);
+        }
+        for &(rule, count) in &report.rejections {
+            if let Some(rule) = rules.get(rule) {
+                metrics.validator_rejections.with_label_values(&[&rule.id]).inc_by(count);
+            }
+        }
+        self.state().findings += report.findings.iter().map(|tally| tally.count).sum::<u64>();
+    }
+
+    fn route_name(&self) -> String {
+        name_of(self.state().route.as_ref()).to_owned()
+    }
+
+    /// A panic elsewhere leaves plain counters behind: still good to add up.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if state.status.is_none() {
+            // hyper drops a request that nobody waits for any more.
+            state.failure.get_or_insert(Failure::ClientGone);
+        }
+        let took = self.started.elapsed();
+        count(&self.metrics, self.method, state, took);
+        // With microseconds, and no more digits than that.
+        let millis = |time: Duration| (time.as_secs_f64() * 1e6).round() / 1e3;
+        tracing::info!(
+            target: "expurgate::access",
+            request_id = %self.id,
+            method = self.method,
+            route = name_of(state.route.as_ref()),
+            status = status_of(state).as_u16(),
+            outcome = outcome_of(state),
+            reason = state.failure.as_ref().map(Failure::code),
+            received_bytes = state.sizes.received_wire,
+            sent_bytes = state.sizes.sent_wire,
+            response_bytes = state.response,
+            findings = state.findings,
+            redaction_ms = millis(state.redaction),
+            upstream_ms = state.upstream.map(millis),
+            duration_ms = millis(took),
+            "request"
+        );
+    }
+}
+
+fn count(metrics: &Metrics, method: &str, state: &State, took: Duration) {
+    let route = name_of(state.route.as_ref());
+    let outcome = outcome_of(state);
+    let code = status_of(state);
+    metrics.requests.with_label_values(&[route, method, code.as_str(), outcome]).inc();
+    if let Some(failure) = &state.failure {
+        let counter = match failure.kind() {
+            Kind::Refused => &metrics.refused_requests,
+            Kind::Failed => &metrics.failures,
+        };
+        counter.with_label_values(&[route, failure.code()]).inc();
+        if let Some(kind) = failure.upstream_kind() {
+            metrics.upstream_errors.with_label_values(&[route, kind]).inc();
+        }
+    }
+    if let Some(route) = &state.route {
+        let (to, sizes) = (&route.metrics, &state.sizes);
+        to.inflight.dec();
+        to.request_duration.observe(took.as_secs_f64());
+        to.redaction_duration.observe(state.redaction.as_secs_f64());
+        if let Some(time) = state.upstream {
+            to.upstream_duration.observe(time.as_secs_f64());
+        }
+        to.received_wire.inc_by(sizes.received_wire);
+        to.received_decoded.inc_by(sizes.received_decoded);
+        to.sent_wire.inc_by(sizes.sent_wire);
+        to.sent_decoded.inc_by(sizes.sent_decoded);
+    }
+}
+
+fn name_of(route: Option<&Arc<Route>>) -> &str {
+    route.map_or("none", |route| &route.name)
+}
+
+fn outcome_of(state: &State) -> &'static str {
+    match state.failure.as_ref().map(Failure::kind) {
+        None => "forwarded",
+        Some(Kind::Refused) => "refused",
+        Some(Kind::Failed) => "failed",
+    }
+}
+
+/// What the client saw; a client that left before an answer saw none.
+fn status_of(state: &State) -> StatusCode {
+    state.status.unwrap_or_else(|| Failure::ClientGone.status())
+}
+
+/// A closed set: the method is the client's to choose.
+fn method_label(method: &Method) -> &'static str {
+    const KNOWN: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"];
+    let known = KNOWN.iter().find(|known| **known == method.as_str());
+    known.copied().unwrap_or("other")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn methods_outside_of_the_closed_set_are_other() {
+        assert_eq!(method_label(&Method::PATCH), "PATCH");
+        let made_up = Method::from_bytes(b"SECRET").unwrap();
+        assert_eq!(method_label(&made_up), "other");
+    }
+
+    #[test]
+    fn request_ids_do_not_repeat() {
+        let ids = RequestIds::new();
+        let made: std::collections::BTreeSet<String> = (0..1000).map(|_| ids.next().to_string()).collect();
+        assert_eq!(made.len(), 1000);
+        assert!(made.iter().all(|id| id.len() == 16));
+    }
+
+    #[test]
+    fn the_first_failure_is_the_one_that_counts() {
+        let metrics = Arc::new(Metrics::new());
+        let exchange = Exchange::begin(RequestIds::new().next(), &Method::POST, &metrics);
+        exchange.fail(Failure::Media);
+        exchange.fail(Failure::ClientGone);
+        exchange.answer(Failure::Media.status());
+        drop(exchange);
+        let text = metrics.render();
+        let line = "expurgate_requests_total{code=\"415\",method=\"POST\",outcome=\"refused\",route=\"none\"} 1";
+        assert!(text.contains(line), "{text}");
+        assert!(text.contains("refused_requests_total{reason=\"unsupported_media_type\""));
+    }
+}

@@ -1,0 +1,379 @@
+//! What the client gets: the upstream's response, or the one error that a
+//! failure maps to. The only place where a failure becomes a status.
+
+use super::exchange::Exchange;
+use super::idle::IdleTimer;
+use crate::content::{ContentError, GzipError};
+use crate::redact::RedactError;
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::{Response, StatusCode};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::time::{Instant, Sleep};
+
+/// Why a request was not, or not wholly, forwarded. Display is fixed text
+/// without anything of the payload: it is sent to the client and logged.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// `CONNECT`, `*`, or an absolute URL for a host we do not serve.
+    #[error("the request target is not served here")]
+    Target,
+    /// No `Host`, or several.
+    #[error("a request needs exactly one Host header")]
+    Host,
+    /// A protocol upgrade.
+    #[error("protocol upgrades are not supported")]
+    Upgrade,
+    /// No route has this host and path.
+    #[error("no route is configured for this host and path")]
+    NoRoute,
+    /// An unknown coding, or more than one.
+    #[error("the content coding is not supported; send identity or gzip")]
+    Coding,
+    /// An unknown media type.
+    #[error("the media type is not supported; send JSON, NDJSON or UTF-8 text")]
+    Media,
+    /// A charset other than UTF-8.
+    #[error("the charset is not supported; send UTF-8")]
+    Charset,
+    /// Broken compression.
+    #[error("the content coding of the body is broken")]
+    CorruptCoding,
+    /// The body ended before its declared end, or its framing is broken.
+    #[error("the body is incomplete")]
+    IncompleteBody,
+    /// The client stopped sending.
+    #[error("the body did not arrive in time")]
+    BodyTimeout,
+    /// More bytes than allowed.
+    #[error("the body is larger than the limit")]
+    BodyTooLarge,
+    /// More bytes than allowed after decoding, or too many per encoded byte.
+    #[error("the decoded body is larger than the limit")]
+    DecodedTooLarge,
+    /// The policy blocks an entity.
+    #[error("the policy of this route blocks {entity} (rule {rule})")]
+    Blocked {
+        /// What was found.
+        entity: String,
+        /// By which rule.
+        rule: String,
+    },
+    /// A redacted body would break its signature.
+    #[error("the body is signed and holds data to be redacted; redaction would break the signature")]
+    Signed,
+    /// Too many requests at a time.
+    #[error("too many requests are in progress; try again")]
+    Overloaded,
+    /// Too many buffered bytes at a time.
+    #[error("the memory for buffered bodies is used up; try again")]
+    BufferedTooMuch,
+    /// The scan engine failed.
+    #[error("the body could not be scanned; nothing was forwarded")]
+    Engine,
+    /// The whole exchange took too long.
+    #[error("the request took longer than its limit")]
+    Deadline,
+    /// A bug of ours.
+    #[error("the proxy failed; nothing unredacted was forwarded")]
+    Panic,
+    /// The upstream could not be reached.
+    #[error("the upstream could not be reached")]
+    UpstreamUnreachable,
+    /// The upstream could not be reached in time.
+    #[error("the upstream could not be reached in time")]
+    UpstreamConnectTimeout,
+    /// The upstream did not answer in time.
+    #[error("the upstream did not answer in time")]
+    UpstreamTimeout,
+    /// The upstream broke the connection or the protocol.
+    #[error("the upstream broke off")]
+    UpstreamBroke,
+    /// The client went away.
+    #[error("the client went away")]
+    ClientGone,
+}
+
+/// Whose decision or fault a failure is; decides in which metric it counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The proxy refused the request, as configured.
+    Refused,
+    /// Something broke.
+    Failed,
+}
+
+impl Failure {
+    /// Stable name: in error bodies and as the `reason` label.
+    pub fn code(&self) -> &'static str {
+        self.row().1
+    }
+
+    /// The status that the client sees.
+    pub fn status(&self) -> StatusCode {
+        self.row().0
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        self.row().2
+    }
+
+    /// The `kind` label of `upstream_errors_total`.
+    pub(super) fn upstream_kind(&self) -> Option<&'static str> {
+        match self {
+            Self::UpstreamUnreachable => Some("connect"),
+            Self::UpstreamConnectTimeout => Some("connect_timeout"),
+            Self::UpstreamTimeout => Some("timeout"),
+            Self::UpstreamBroke => Some("broken"),
+            _ => None,
+        }
+    }
+
+    /// The table of all failures. SDKs retry 502, 503 and 504, and drop the
+    /// data on any other: what may pass must be one of these. 500 is not used.
+    fn row(&self) -> (StatusCode, &'static str, Kind) {
+        use Kind::{Failed, Refused};
+        use StatusCode as S;
+        match self {
+            Self::Target => (S::BAD_REQUEST, "unsupported_request_target", Refused),
+            Self::Host => (S::BAD_REQUEST, "bad_host", Refused),
+            Self::Upgrade => (S::BAD_REQUEST, "unsupported_upgrade", Refused),
+            Self::NoRoute => (S::NOT_FOUND, "no_route", Refused),
+            Self::Coding => (S::UNSUPPORTED_MEDIA_TYPE, "unsupported_content_encoding", Refused),
+            Self::Media => (S::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", Refused),
+            Self::Charset => (S::UNSUPPORTED_MEDIA_TYPE, "unsupported_charset", Refused),
+            Self::CorruptCoding => (S::BAD_REQUEST, "corrupt_content_encoding", Refused),
+            Self::IncompleteBody => (S::BAD_REQUEST, "incomplete_body", Failed),
+            Self::BodyTimeout => (S::REQUEST_TIMEOUT, "body_timeout", Failed),
+            Self::BodyTooLarge => (S::PAYLOAD_TOO_LARGE, "body_too_large", Refused),
+            Self::DecodedTooLarge => (S::PAYLOAD_TOO_LARGE, "decoded_body_too_large", Refused),
+            Self::Blocked { .. } => (S::UNPROCESSABLE_ENTITY, "blocked", Refused),
+            Self::Signed => (S::UNPROCESSABLE_ENTITY, "signed_body", Refused),
+            Self::Overloaded => (S::SERVICE_UNAVAILABLE, "overloaded", Refused),
+            Self::BufferedTooMuch => (S::SERVICE_UNAVAILABLE, "memory_budget", Refused),
+            Self::Engine => (S::SERVICE_UNAVAILABLE, "engine_failed", Failed),
+            Self::Deadline => (S::SERVICE_UNAVAILABLE, "deadline", Failed),
+            Self::Panic => (S::SERVICE_UNAVAILABLE, "panic", Failed),
+            Self::UpstreamUnreachable => (S::BAD_GATEWAY, "upstream_unreachable", Failed),
+            Self::UpstreamConnectTimeout => (S::GATEWAY_TIMEOUT, "upstream_connect_timeout", Failed),
+            Self::UpstreamTimeout => (S::GATEWAY_TIMEOUT, "upstream_timeout", Failed),
+            Self::UpstreamBroke => (S::BAD_GATEWAY, "upstream_broke", Failed),
+            // Nobody is there to read it; the number is nginx's, for the logs.
+            Self::ClientGone => (client_closed_request(), "client_gone", Failed),
+        }
+    }
+}
+
+impl From<ContentError> for Failure {
+    fn from(error: ContentError) -> Self {
+        match error {
+            ContentError::Coding(GzipError::TooLarge) => Self::DecodedTooLarge,
+            ContentError::Coding(_) => Self::CorruptCoding,
+            ContentError::Charset => Self::Charset,
+            ContentError::Media => Self::Media,
+            ContentError::Redact(error) => error.into(),
+        }
+    }
+}
+
+impl From<RedactError> for Failure {
+    fn from(error: RedactError) -> Self {
+        match error {
+            RedactError::Blocked { entity, rule } => Self::Blocked { entity, rule },
+            RedactError::Engine => Self::Engine,
+        }
+    }
+}
+
+/// Marks a response to a request whose body was not read to its end: the
+/// connection must linger, else the client sees a reset instead of the status.
+#[derive(Clone, Copy, Debug)]
+pub struct UnreadBody;
+
+/// The answer for a failure; `unread` when the connection cannot be reused.
+pub(super) fn refuse(failure: &Failure, exchange: &Arc<Exchange>, unread: bool) -> Response<ResponseBody> {
+    let body = serde_json::json!({"error": {
+        "code": failure.code(),
+        "message": failure.to_string(),
+        "request_id": exchange.id().to_string(),
+    }});
+    let body = ResponseBody {
+        inner: Inner::Fixed(Some(Bytes::from(body.to_string()))),
+        idle: IdleTimer::new(Duration::MAX),
+        deadline: None,
+        exchange: Some(Arc::clone(exchange)),
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = failure.status();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if matches!(failure.status().as_u16(), 502..=504) {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    if unread {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        response.extensions_mut().insert(UnreadBody);
+    }
+    response
+}
+
+/// The upstream's response on its way back, untouched.
+pub(super) fn relay(
+    response: Response<Incoming>,
+    idle: Duration,
+    deadline: Option<Instant>,
+    exchange: &Arc<Exchange>,
+) -> Response<ResponseBody> {
+    response.map(|incoming| ResponseBody {
+        inner: Inner::Upstream(incoming),
+        idle: IdleTimer::new(idle),
+        deadline: deadline.map(|at| Box::pin(tokio::time::sleep_until(at))),
+        exchange: Some(Arc::clone(exchange)),
+    })
+}
+
+/// The body of every response.
+pub struct ResponseBody {
+    inner: Inner,
+    idle: IdleTimer,
+    deadline: Option<Pin<Box<Sleep>>>,
+    /// Kept until the body is done, so that the exchange ends with it.
+    exchange: Option<Arc<Exchange>>,
+}
+
+enum Inner {
+    Upstream(Incoming),
+    Fixed(Option<Bytes>),
+}
+
+/// The response could not be completed; the client's connection breaks.
+#[derive(Debug, thiserror::Error)]
+#[error("the response was broken off")]
+pub struct ResponseBroken;
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = ResponseBroken;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, ResponseBroken>>> {
+        let this = &mut *self;
+        let incoming = match &mut this.inner {
+            Inner::Fixed(bytes) => return Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
+            Inner::Upstream(incoming) => incoming,
+        };
+        let polled = match Pin::new(incoming).poll_frame(cx) {
+            Poll::Ready(polled) => polled,
+            Poll::Pending => {
+                let failure = ready!(this.poll_too_late(cx));
+                return Poll::Ready(this.fail(failure));
+            }
+        };
+        this.idle.progress();
+        match polled {
+            Some(Ok(frame)) => {
+                if let (Some(exchange), Some(data)) = (&this.exchange, frame.data_ref()) {
+                    exchange.add_response(data.len());
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Some(Err(_)) => Poll::Ready(this.fail(Failure::UpstreamBroke)),
+            None => {
+                this.complete();
+                Poll::Ready(None)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.inner {
+            Inner::Upstream(incoming) => incoming.is_end_stream(),
+            Inner::Fixed(bytes) => bytes.is_none(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.inner {
+            Inner::Upstream(incoming) => incoming.size_hint(),
+            Inner::Fixed(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+        }
+    }
+}
+
+impl ResponseBody {
+    fn poll_too_late(&mut self, cx: &mut Context<'_>) -> Poll<Failure> {
+        if let Some(deadline) = &mut self.deadline
+            && deadline.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(Failure::Deadline);
+        }
+        self.idle.poll_wait(cx).map(|()| Failure::UpstreamTimeout)
+    }
+
+    fn fail<T>(&mut self, failure: Failure) -> Option<Result<T, ResponseBroken>> {
+        if let Some(exchange) = self.exchange.take() {
+            exchange.fail(failure);
+        }
+        Some(Err(ResponseBroken))
+    }
+
+    /// Lets go of the exchange: no more can go wrong with it.
+    fn complete(&mut self) {
+        self.exchange = None;
+    }
+}
+
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        let ended = self.is_end_stream();
+        if let (Some(exchange), false) = (&self.exchange, ended) {
+            exchange.fail(Failure::ClientGone);
+        }
+    }
+}
+
+fn client_closed_request() -> StatusCode {
+    StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_pass_is_a_status_that_clients_retry() {
+        for failure in [
+            Failure::Overloaded,
+            Failure::BufferedTooMuch,
+            Failure::Engine,
+            Failure::Deadline,
+            Failure::Panic,
+            Failure::UpstreamUnreachable,
+            Failure::UpstreamConnectTimeout,
+            Failure::UpstreamTimeout,
+            Failure::UpstreamBroke,
+        ] {
+            assert!(matches!(failure.status().as_u16(), 502..=504), "{failure}");
+        }
+    }
+
+    #[test]
+    fn the_errors_of_lower_layers_keep_their_meaning() {
+        let status = |error: ContentError| Failure::from(error).status().as_u16();
+        assert_eq!(status(ContentError::Coding(GzipError::TooLarge)), 413);
+        assert_eq!(status(ContentError::Coding(GzipError::Truncated)), 400);
+        assert_eq!(status(ContentError::Charset), 415);
+        assert_eq!(status(ContentError::Media), 415);
+        assert_eq!(status(ContentError::Redact(RedactError::Engine)), 503);
+        let blocked = RedactError::Blocked { entity: "IBAN_CODE".to_owned(), rule: "iban".to_owned() };
+        assert_eq!(status(ContentError::Redact(blocked)), 422);
+    }
+}

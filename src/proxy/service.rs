@@ -1,0 +1,250 @@
+//! The life of a request: head checks, route, content, body, upstream,
+//! response.
+
+use super::admission::{Admission, Budget};
+use super::body::{self, Job};
+use super::exchange::{Exchange, RequestIds};
+use super::respond::{self, Failure, ResponseBody};
+use super::route::{Route, Routes};
+use super::upstream::UpstreamError;
+use super::{headers, query};
+use crate::config::{Config, Limits, Timeouts};
+use crate::content::{Coding, ContentType};
+use crate::metrics::Metrics;
+use crate::scan::Engine;
+use http_body::Body;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use hyper::http::request::Parts;
+use hyper::{Request, Response, Version};
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// What is read and thrown away of the body of a refused request, so that the
+/// client reads the answer instead of failing to write.
+const DRAIN_BYTES: usize = 1024 * 1024;
+/// How long that may take.
+const DRAIN_TIME: Duration = Duration::from_secs(2);
+/// How long it waits for more. A client that sends later than that has its
+/// answer by then, and the connection lingers for what it still sends.
+const DRAIN_IDLE: Duration = Duration::from_millis(200);
+
+/// Everything that requests share.
+pub struct Proxy {
+    routes: Routes,
+    limits: Limits,
+    timeouts: Timeouts,
+    admission: Arc<Admission>,
+    budget: Arc<Budget>,
+    ids: RequestIds,
+    metrics: Arc<Metrics>,
+}
+
+impl Proxy {
+    /// Sets the routes up; connects to nothing yet.
+    ///
+    /// # Errors
+    /// When certificates of an upstream cannot be read.
+    pub fn new(config: &Config, engine: &Arc<Engine>, metrics: Arc<Metrics>) -> Result<Self, UpstreamError> {
+        Ok(Self {
+            routes: Routes::new(config, engine, &metrics)?,
+            limits: config.limits.clone(),
+            timeouts: config.timeouts.clone(),
+            admission: Admission::new(config.limits.requests),
+            budget: Budget::new(config.limits.buffered, Arc::clone(&metrics)),
+            ids: RequestIds::new(),
+            metrics,
+        })
+    }
+
+    /// Answers one request: with the upstream's response, or with why not.
+    pub async fn handle(&self, request: Request<Incoming>) -> Response<ResponseBody> {
+        let exchange = Exchange::begin(self.ids.next(), request.method(), &self.metrics);
+        let (mut parts, incoming) = request.into_parts();
+        let waits = headers::expects_continue(&parts.headers);
+        let mut incoming = Some(incoming);
+        let result = {
+            let forwarding = self.forward(&mut parts, &mut incoming, &exchange);
+            self.guard(forwarding, &exchange).await
+        };
+        let response = match result {
+            Ok(response) => response,
+            Err(failure) => {
+                exchange.fail(failure.clone());
+                let unread = drain(incoming, waits && !exchange.has_received()).await;
+                respond::refuse(&failure, &exchange, unread)
+            }
+        };
+        exchange.answer(response.status());
+        response
+    }
+
+    /// Bounds the time, and turns a panic into an answer.
+    async fn guard<T>(
+        &self,
+        forwarding: impl Future<Output = Result<T, Failure>>,
+        exchange: &Exchange,
+    ) -> Result<T, Failure> {
+        let mut forwarding = std::pin::pin!(forwarding);
+        let caught = std::future::poll_fn(|cx| {
+            // The future is not polled again after a panic, and what it shares
+            // with other requests are counters.
+            catch_unwind(AssertUnwindSafe(|| forwarding.as_mut().poll(cx))).unwrap_or(Poll::Ready(Err(Failure::Panic)))
+        });
+        match self.deadline(exchange) {
+            None => caught.await,
+            Some(deadline) => tokio::time::timeout_at(deadline, caught).await.unwrap_or(Err(Failure::Deadline)),
+        }
+    }
+
+    fn deadline(&self, exchange: &Exchange) -> Option<Instant> {
+        self.timeouts.request.map(|limit| exchange.started() + limit)
+    }
+
+    async fn forward(
+        &self,
+        parts: &mut Parts,
+        incoming: &mut Option<Incoming>,
+        exchange: &Arc<Exchange>,
+    ) -> Result<Response<ResponseBody>, Failure> {
+        let route = self.route(parts)?;
+        exchange.enter(&route);
+        exchange.keep(self.admission.admit()?);
+        let plan = route.plan();
+        let (target, query_changed) = query::redact_target(&parts.uri, &route, &plan, exchange)?;
+        if query_changed && headers::signs_head(parts) {
+            return Err(Failure::Signed);
+        }
+        let prepared = if incoming.as_ref().is_none_or(Body::is_end_stream) {
+            // Nothing to be scanned, whatever the headers say about it.
+            body::empty()
+        } else {
+            let content = content_type(parts);
+            let pass = route.pass.contains(&content.essence);
+            let job = Job {
+                plan: &plan,
+                content: &content,
+                // What passes unscanned is not decoded either.
+                coding: match pass {
+                    true => Coding::Identity,
+                    false => content_coding(parts)?,
+                },
+                limits: &self.limits,
+                idle: self.timeouts.body_idle,
+                budget: &self.budget,
+                exchange,
+                signed: headers::signs_body(parts),
+                pass,
+            };
+            body::prepare(&job, incoming).await?
+        };
+        let mut request = Request::new(prepared.body);
+        *request.method_mut() = parts.method.clone();
+        *request.uri_mut() = route.upstream.uri(target)?;
+        *request.version_mut() = Version::HTTP_11;
+        *request.headers_mut() = std::mem::take(&mut parts.headers);
+        let host = route.upstream.host.clone();
+        headers::rewrite(request.headers_mut(), host, prepared.length, prepared.change);
+        let sent = Instant::now();
+        let response = route.upstream.send(request, exchange).await?;
+        exchange.set_upstream(sent.elapsed());
+        self.relay(response, exchange)
+    }
+
+    fn route(&self, parts: &Parts) -> Result<Arc<Route>, Failure> {
+        let host = headers::check(parts)?;
+        let route = self.routes.find(host, parts.uri.path());
+        let route = route.ok_or(Failure::NoRoute)?;
+        if parts.uri.authority().is_some() && route.host.is_none() {
+            // A client that takes us for its forward proxy.
+            return Err(Failure::Target);
+        }
+        Ok(Arc::clone(route))
+    }
+
+    fn relay(
+        &self,
+        mut response: Response<Incoming>,
+        exchange: &Arc<Exchange>,
+    ) -> Result<Response<ResponseBody>, Failure> {
+        if response.status().is_informational() {
+            // An upgrade that nobody asked for.
+            return Err(Failure::UpstreamBroke);
+        }
+        headers::strip_hop_by_hop(response.headers_mut());
+        *response.version_mut() = Version::HTTP_11;
+        let (idle, deadline) = (self.timeouts.response_idle, self.deadline(exchange));
+        Ok(respond::relay(response, idle, deadline, exchange))
+    }
+}
+
+fn content_type(parts: &Parts) -> ContentType {
+    let mut values = parts.headers.get_all(CONTENT_TYPE).iter();
+    let (first, second) = (values.next(), values.next());
+    if second.is_some() {
+        // Which one the upstream would believe is anybody's guess; no format
+        // fits all, and the name fits none.
+        return ContentType::parse(Some(b"multipart/ambiguous"));
+    }
+    ContentType::parse(first.map(hyper::header::HeaderValue::as_bytes))
+}
+
+fn content_coding(parts: &Parts) -> Result<Coding, Failure> {
+    let values = parts.headers.get_all(CONTENT_ENCODING).iter();
+    Coding::from_headers(values.map(hyper::header::HeaderValue::as_bytes)).map_err(|_| Failure::Coding)
+}
+
+/// Reads the rest of a refused body, within bounds. Whether the client's
+/// connection cannot be used again. A client that waits for `100 Continue` is
+/// not asked for a body that nobody wants.
+async fn drain(incoming: Option<Incoming>, waits: bool) -> bool {
+    let Some(mut incoming) = incoming.filter(|body| !body.is_end_stream()) else {
+        return false;
+    };
+    if waits {
+        return true;
+    }
+    let reading = async {
+        let mut left = DRAIN_BYTES;
+        while let Ok(Some(Ok(frame))) = tokio::time::timeout(DRAIN_IDLE, incoming.frame()).await {
+            let bytes = frame.data_ref().map_or(0, bytes::Bytes::len);
+            match left.checked_sub(bytes) {
+                Some(rest) => left = rest,
+                None => break,
+            }
+        }
+    };
+    // Out of time or not, the connection is closed after the answer.
+    let _ = tokio::time::timeout(DRAIN_TIME, reading).await;
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Flags, Sources};
+    use crate::rule::Ruleset;
+    use hyper::Method;
+
+    fn proxy() -> Proxy {
+        let flags = Flags { upstream: Some("http://127.0.0.1:1".to_owned()), ..Flags::default() };
+        let config = Config::load(&Sources { flags, ..Sources::default() });
+        let engine = Engine::compile(Arc::new(Ruleset::builtin().unwrap())).unwrap();
+        Proxy::new(&config.unwrap(), &Arc::new(engine), Arc::new(Metrics::new())).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_answered_and_the_process_stays() {
+        let proxy = proxy();
+        let exchange = Exchange::begin(proxy.ids.next(), &Method::POST, &proxy.metrics);
+        let panicking = async { panic!("jane.doe@example.com") };
+        let result: Result<(), Failure> = proxy.guard(panicking, &exchange).await;
+        assert_eq!(result, Err(Failure::Panic));
+        assert_eq!(Failure::Panic.status().as_u16(), 503);
+    }
+}

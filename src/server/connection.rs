@@ -1,0 +1,164 @@
+//! One client connection: requests one after the other, each with its time.
+
+use super::Context;
+use super::timed_io::{Periods, Phase, TimedIo};
+use crate::metrics::Metrics;
+use crate::proxy::{ResponseBody, UnreadBody};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+/// What is thrown away after an answer to a body that nobody wanted.
+const LINGER_BYTES: usize = 64 * 1024 * 1024;
+/// How long that may take.
+const LINGER_TIME: Duration = Duration::from_secs(5);
+
+/// Serves until the connection ends; after the drain has begun, until the
+/// request in flight ends.
+pub(super) async fn serve(stream: TcpStream, context: Arc<Context>, mut draining: watch::Receiver<bool>) {
+    let _counted = Connected::new(&context.metrics);
+    // Small responses must not wait for more to come. A failure shows later.
+    let _ = stream.set_nodelay(true);
+    let phase = Arc::new(Phase::default());
+    let io = TimedIo::new(stream, Arc::clone(&phase), periods(&context));
+    let service = service_fn(|request| {
+        // Boxed, since the connection has to be movable.
+        Box::pin(answer(Arc::clone(&context), Arc::clone(&phase), request))
+    });
+    let mut connection = http1::Builder::new()
+        // `TimedIo` tells waiting for a request from reading one.
+        .header_read_timeout(None)
+        .max_header_size(context.max_head)
+        .max_buf_size(context.max_head.max(MIN_BUFFER))
+        .serve_connection(TokioIo::new(io), service);
+    let mut told = false;
+    let result = loop {
+        tokio::select! {
+            result = poll_fn(|cx| connection.poll_without_shutdown(cx)) => break result,
+            () = phase.ended() => {}
+            _ = draining.wait_for(|draining| *draining), if !told => {
+                told = true;
+                Pin::new(&mut connection).graceful_shutdown();
+            }
+        }
+    };
+    let malformed = result.as_ref().is_err_and(hyper::Error::is_parse);
+    if let Err(error) = &result {
+        count_malformed(&context.metrics, error);
+        tracing::debug!(%error, "a connection broke");
+    }
+    if malformed || phase.lingers() {
+        linger(connection.into_parts().io.into_inner()).await;
+    }
+}
+
+/// Room for whole slices of a body, however small heads must be.
+const MIN_BUFFER: usize = 64 * 1024;
+
+async fn answer(
+    context: Arc<Context>,
+    phase: Arc<Phase>,
+    request: Request<Incoming>,
+) -> Result<Response<Tracked>, Infallible> {
+    phase.begin();
+    let response = context.proxy.handle(request).await;
+    if response.extensions().get::<UnreadBody>().is_some() {
+        phase.linger();
+    }
+    Ok(response.map(|body| Tracked { body, phase }))
+}
+
+fn periods(context: &Context) -> Periods {
+    Periods { idle: context.timeouts.keep_alive, head: context.timeouts.head, write: context.timeouts.client_write }
+}
+
+/// hyper has answered these itself, before there was a request to handle.
+fn count_malformed(metrics: &Metrics, error: &hyper::Error) {
+    let reason = if error.is_parse_too_large() {
+        "head_too_large"
+    } else if error.is_parse() {
+        "malformed_head"
+    } else {
+        return;
+    };
+    metrics.refused_requests.with_label_values(&["none", reason]).inc();
+}
+
+/// Says that nothing more will be written, and lets the client finish: a close
+/// with unread data would reset the connection, and the answer with it.
+async fn linger(mut stream: impl AsyncRead + tokio::io::AsyncWrite + Unpin) {
+    let discarding = async {
+        stream.shutdown().await?;
+        let mut buffer = vec![0; 16 * 1024];
+        let mut left = LINGER_BYTES;
+        loop {
+            let read = stream.read(&mut buffer).await?;
+            left = left.saturating_sub(read);
+            if read == 0 || left == 0 {
+                return std::io::Result::Ok(());
+            }
+        }
+    };
+    // However it ends, the connection is closed then.
+    let _ = tokio::time::timeout(LINGER_TIME, discarding).await;
+}
+
+/// Tells the connection when its response is done.
+struct Tracked {
+    body: ResponseBody,
+    phase: Arc<Phase>,
+}
+
+impl Body for Tracked {
+    type Data = <ResponseBody as Body>::Data;
+    type Error = <ResponseBody as Body>::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut TaskContext<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Tracked {
+    fn drop(&mut self) {
+        self.phase.end();
+    }
+}
+
+/// Counts a connection while it lives.
+struct Connected(Arc<Metrics>);
+
+impl Connected {
+    fn new(metrics: &Arc<Metrics>) -> Self {
+        metrics.listener_connections.inc();
+        Self(Arc::clone(metrics))
+    }
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.0.listener_connections.dec();
+    }
+}

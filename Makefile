@@ -1,0 +1,59 @@
+# Everything a contributor runs. `make` alone lists the targets.
+
+# rustup installs here; not every shell has it on PATH.
+export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
+
+CARGO ?= cargo
+CARGO_FLAGS ?= --locked
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+BIN := $(TARGET_DIR)/release/expurgate
+LISTEN ?= 127.0.0.1:8080
+PYTEST_FLAGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo run test test-rust test-sdk bench loadtest fmt lint clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## Install what is missing and build the release binary
+	@scripts/setup build
+	$(CARGO) build $(CARGO_FLAGS) --release
+
+demo: build ## See recorded SDK payloads go through the proxy, before and after
+	$(BIN) demo
+
+run: build ## Run the proxy: make run UPSTREAM=https://api.example.com
+	@test -n "$(UPSTREAM)" || { echo "usage: make run UPSTREAM=https://... [LISTEN=127.0.0.1:8080]" >&2; exit 2; }
+	$(BIN) run --listen $(LISTEN) --upstream "$(UPSTREAM)"
+
+test: ## Run every check: format, lints, Rust tests, real SDKs through the binary
+	@scripts/setup test
+	$(MAKE) --no-print-directory lint
+	$(MAKE) --no-print-directory test-rust
+	$(MAKE) --no-print-directory test-sdk
+
+test-rust: ## Run the Rust tests only
+	$(CARGO) test $(CARGO_FLAGS)
+
+test-sdk: build ## Run the Python tests against the release binary only
+	@scripts/python-env
+	EXPURGATE_BIN="$(abspath $(BIN))" .venv/bin/python -m pytest tests/sdk $(PYTEST_FLAGS)
+
+bench: build ## Run the in-process benches
+	$(CARGO) bench $(CARGO_FLAGS)
+
+loadtest: build ## Compare CPU and latency with nginx, side by side
+	@scripts/setup bench
+	EXPURGATE_BIN="$(abspath $(BIN))" loadtest/compare
+
+fmt: ## Format the Rust code
+	$(CARGO) fmt
+
+lint: ## Check format and lints
+	$(CARGO) fmt --check
+	$(CARGO) clippy $(CARGO_FLAGS) --all-targets -- -D warnings
+
+clean: ## Remove what was built
+	$(CARGO) clean
+	rm -rf .venv .work

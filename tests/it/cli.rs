@@ -1,0 +1,111 @@
+//! The commands, as a shell sees them.
+
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+fn expurgate(args: &[&str], input: &[u8]) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_expurgate"))
+        .args(args)
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_vec();
+    // A command that fails early closes its input.
+    let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap();
+    output
+}
+
+fn gzip(text: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(text).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn gunzip(wire: &[u8]) -> String {
+    std::io::read_to_string(flate2::read::GzDecoder::new(wire)).unwrap()
+}
+
+const BODY: &[u8] = br#"{"text":"mail: jane@example.com","n":1}"#;
+const REDACTED: &str = r#"{"text":"mail: [EMAIL_ADDRESS]","n":1}"#;
+
+#[test]
+fn redact_reads_standard_input_and_keeps_the_coding() {
+    let plain = expurgate(&["redact"], BODY);
+    assert_eq!(String::from_utf8_lossy(&plain.stdout), REDACTED);
+    assert_eq!(plain.status.code(), Some(0));
+    assert_eq!(gunzip(&expurgate(&["redact"], &gzip(BODY)).stdout), REDACTED);
+}
+
+#[test]
+fn redact_takes_files_in_their_order() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &[u8]| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (json, text) = (file("a.json", BODY), file("b.log", b"\nhello bob@example.com\n"));
+    let output = expurgate(&["redact", &text, &json, &text], b"");
+    let expected = format!("\nhello [EMAIL_ADDRESS]\n{REDACTED}\nhello [EMAIL_ADDRESS]\n");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
+}
+
+#[test]
+fn a_broken_input_ends_with_3() {
+    let wire = gzip(BODY);
+    let cut = expurgate(&["redact"], &wire[..wire.len() - 3]);
+    assert_eq!(cut.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&cut.stderr).contains("end too early"));
+    assert_eq!(expurgate(&["redact", "/no/such/file"], b"").status.code(), Some(3));
+    assert_eq!(expurgate(&["scan"], b"\xff\xfe{\0}\0").status.code(), Some(3));
+}
+
+#[test]
+fn scan_fails_on_findings_only_when_told() {
+    let output = expurgate(&["scan", "--output", "jsonl", "--fail-on-findings"], BODY);
+    assert_eq!(output.status.code(), Some(1));
+    let line: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&line["source"], &line["pointer"]), (&"-".into(), &"/text".into()));
+    assert_eq!(expurgate(&["scan"], BODY).status.code(), Some(0));
+    assert_eq!(expurgate(&["scan", "--fail-on-findings"], b"nothing here").status.code(), Some(0));
+}
+
+#[test]
+fn what_is_not_supported_yet_is_wrong_usage() {
+    for args in [&["redact", "--format", "otlp"][..], &["scan", "--output", "sarif"]] {
+        let output = expurgate(args, b"");
+        assert_eq!(output.status.code(), Some(2));
+        assert!(String::from_utf8_lossy(&output.stderr).contains("supported now: "));
+    }
+}
+
+#[test]
+fn check_passes_the_built_in_rules_and_names_what_is_wrong_in_others() {
+    assert_eq!(expurgate(&["check"], b"").status.code(), Some(0));
+    let file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
+    let rule = "[[rule]]\nid = 'acme.key'\nentity = 'ACME_KEY'\ncategory = 'credential'\ndescription = 'Acme'\n\
+                pattern = 'acme_[a-z0-9]{8}'\nexamples = ['acme_']\nnegative_examples = ['acme']\n";
+    std::fs::write(file.path(), rule).unwrap();
+    let output = expurgate(&["check", "--rules", file.path().to_str().unwrap()], b"");
+    assert_eq!(output.status.code(), Some(2));
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(told.contains("acme.key: in `acme_` as text: expected `acme_`, the pipeline found nothing"), "{told}");
+}
+
+#[test]
+fn the_demonstration_shows_everything_and_ends() {
+    let output = expurgate(&["demo"], b"");
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    for part in ["{-", "{+[EMAIL_ADDRESS]+}", "EMAIL_ADDRESS  ", "requests/s", "expurgate_requests_total{", "make run"]
+    {
+        assert!(told.contains(part), "{part} is missing in {told}");
+    }
+    assert!(!told.contains("{-phc_"), "the project's public key must arrive");
+}

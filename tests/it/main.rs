@@ -1,0 +1,29 @@
+//! The integration tests: one binary, so that it links once.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking; clippy.toml knows test functions only, not what they call"
+)]
+
+mod cli;
+mod proxy_admin;
+mod proxy_bodies;
+mod proxy_client;
+mod proxy_drain;
+mod proxy_failures;
+mod proxy_findings;
+mod proxy_gzip;
+mod proxy_headers;
+mod proxy_limits;
+mod proxy_refusals;
+mod proxy_rig;
+mod proxy_sink;
+mod proxy_tls;
+mod redactor;
+mod redactor_corpus;
+mod redactor_long;
+mod redactor_rig;
+mod redactor_text;
+mod redactor_tree;
+mod tidy;

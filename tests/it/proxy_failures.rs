@@ -1,0 +1,210 @@
+//! Upstreams and clients that fail, stall or go away.
+
+use crate::proxy_client::{Client, chunk, head, request};
+use crate::proxy_rig::{JSON, Proxy, Rig};
+use crate::proxy_sink::{Answer, silent};
+use std::net::SocketAddr;
+use tokio::net::TcpListener;
+
+const SMALL: &[u8] = b"{\"a\": 1}";
+
+async fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    listener.local_addr().unwrap()
+}
+
+#[tokio::test]
+async fn an_upstream_that_is_down_is_a_bad_gateway() {
+    let nowhere = free_address().await;
+    let proxy = Proxy::start("", &format!("http://{nowhere}")).await;
+    let mut client = Client::connect(proxy.address).await;
+    for _ in 0..2 {
+        let reply = client.exchange(&request("POST", "/", &[JSON], SMALL)).await;
+        let got = (reply.status, reply.code());
+        assert_eq!(got, (502, "upstream_unreachable".to_owned()));
+        assert_eq!(reply.header("retry-after"), Some("1"));
+    }
+    let line = "upstream_errors_total{kind=\"connect\",route=\"default\"}";
+    proxy.wait_for_metric(line, 2).await;
+    let line = "failures_total{reason=\"upstream_unreachable\",route=\"default\"}";
+    proxy.wait_for_metric(line, 2).await;
+}
+
+#[tokio::test]
+async fn an_upstream_that_does_not_finish_the_handshake_is_a_gateway_timeout() {
+    let (address, _kept) = silent().await;
+    let timeouts = "[timeouts]\nconnect = \"100ms\"";
+    let proxy = Proxy::start(timeouts, &format!("https://{address}")).await;
+    let mut client = Client::connect(proxy.address).await;
+    let reply = client.exchange(&request("POST", "/", &[JSON], SMALL)).await;
+    let got = (reply.status, reply.code());
+    assert_eq!(got, (504, "upstream_connect_timeout".to_owned()));
+    assert_eq!(reply.header("retry-after"), Some("1"));
+}
+
+#[tokio::test]
+async fn an_upstream_that_does_not_answer_is_a_gateway_timeout() {
+    let timeouts = "[timeouts]\nresponse_head = \"100ms\"";
+    let rig = Rig::with(timeouts, Answer::Gated("late")).await;
+    let reply = rig.post(&[JSON], SMALL).await;
+    assert_eq!((reply.status, reply.code().as_str()), (504, "upstream_timeout"));
+    let line = "upstream_errors_total{kind=\"timeout\",route=\"default\"}";
+    rig.proxy.wait_for_metric(line, 1).await;
+}
+
+#[tokio::test]
+async fn the_whole_exchange_may_be_limited() {
+    let timeouts = "[timeouts]\nrequest = \"100ms\"";
+    let rig = Rig::with(timeouts, Answer::Gated("late")).await;
+    let reply = rig.post(&[JSON], SMALL).await;
+    assert_eq!((reply.status, reply.code().as_str()), (503, "deadline"));
+}
+
+#[tokio::test]
+async fn an_upstream_that_hangs_up_is_a_bad_gateway() {
+    let rig = Rig::with("", Answer::Close).await;
+    let reply = rig.post(&[JSON], SMALL).await;
+    assert_eq!((reply.status, reply.code().as_str()), (502, "upstream_broke"));
+    assert_eq!(reply.header("retry-after"), Some("1"));
+}
+
+#[tokio::test]
+async fn a_response_that_breaks_never_ends_cleanly() {
+    let rig = Rig::with("", Answer::Half("first")).await;
+    let mut client = rig.client().await;
+    client.send(&request("POST", "/", &[JSON], SMALL)).await;
+    assert_eq!(client.read_head().await.0, 200);
+    assert_eq!(client.read_chunk().await, b"first");
+    rig.sink.open_gate();
+    let rest = client.rest().await.unwrap_or_default();
+    assert!(rest.is_empty(), "no last chunk");
+    let line = "failures_total{reason=\"upstream_broke\",route=\"default\"}";
+    rig.proxy.wait_for_metric(line, 1).await;
+}
+
+#[tokio::test]
+async fn a_response_that_stalls_is_broken_off() {
+    let timeouts = "[timeouts]\nresponse_idle = \"100ms\"";
+    let rig = Rig::with(timeouts, Answer::Halves("first", "never")).await;
+    let mut client = rig.client().await;
+    client.send(&request("POST", "/", &[JSON], SMALL)).await;
+    assert_eq!(client.read_head().await.0, 200);
+    assert_eq!(client.read_chunk().await, b"first");
+    assert!(client.rest().await.unwrap_or_default().is_empty());
+    let line = "failures_total{reason=\"upstream_timeout\",route=\"default\"}";
+    rig.proxy.wait_for_metric(line, 1).await;
+}
+
+/// Starts a large body of which the upstream has seen a part.
+async fn half_sent(rig: &Rig, framing: (&str, &str)) -> Client {
+    let mut client = rig.client().await;
+    client.send(&head("POST", "/", &[JSON, framing])).await;
+    let data = vec![b'1'; 400_000];
+    if framing.0 == "transfer-encoding" {
+        client.send(&chunk(&data)).await;
+    } else {
+        client.send(&data).await;
+    }
+    let some = |seen: &[crate::proxy_sink::Seen]| seen.len() == 1 && !seen[0].body.is_empty();
+    rig.sink.wait("the first part", some).await;
+    client
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_in_the_middle_breaks_the_upstream_request_off() {
+    for framing in [("content-length", "1000000"), ("transfer-encoding", "chunked")] {
+        let rig = Rig::start().await;
+        let client = half_sent(&rig, framing).await;
+        drop(client);
+        let seen = rig.sink.wait("a break", |seen| seen[0].broken).await;
+        assert!(!seen[0].complete, "{framing:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_stalls_in_a_streaming_body_breaks_the_upstream_request_off() {
+    // The upstream is not to blame, however short its time is.
+    let timeouts = "[timeouts]\nbody_idle = \"300ms\"\nresponse_head = \"100ms\"";
+    let rig = Rig::with(timeouts, Answer::Ok("ok")).await;
+    let mut client = half_sent(&rig, ("content-length", "1000000")).await;
+    let seen = rig.sink.wait("a break", |seen| seen[0].broken).await;
+    assert!(!seen[0].complete);
+    let reply = client.reply().await;
+    assert_eq!((reply.status, reply.code().as_str()), (408, "body_timeout"));
+}
+
+#[tokio::test]
+async fn an_early_success_is_not_believed_when_the_rest_of_the_body_breaks() {
+    let configuration = "[timeouts]\nbody_idle = \"200ms\"";
+    let rig = Rig::with(configuration, Answer::Early(200, "already")).await;
+    let mut client = half_sent(&rig, ("content-length", "1000000")).await;
+    let reply = client.reply().await;
+    assert_eq!((reply.status, reply.code().as_str()), (408, "body_timeout"));
+    assert!(!rig.sink.wait("a break", |seen| seen[0].broken).await[0].complete);
+}
+
+#[tokio::test]
+async fn an_upstream_that_has_answered_and_takes_no_more_is_given_up() {
+    let configuration = "[timeouts]\nresponse_head = \"200ms\"";
+    let rig = Rig::with(configuration, Answer::EarlyAndStuck("enough")).await;
+    let mut client = rig.client().await;
+    client.send(&head("POST", "/", &[JSON, ("content-length", "100000000")])).await;
+    client.send(b"[1,2,3,4").await;
+    assert_eq!(client.reply().await.status, 413);
+    // More than the buffers in between take.
+    client.try_send(&vec![b'1'; 50_000_000]).await;
+    for line in ["inflight_requests{route=\"default\"}", "upstream_connections{route=\"default\",state=\"open\"}"] {
+        rig.proxy.wait_for_metric(line, 0).await;
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_stalls_in_a_small_body_never_reaches_the_upstream() {
+    let rig = Rig::with("[timeouts]\nbody_idle = \"100ms\"", Answer::Ok("ok")).await;
+    let mut client = rig.client().await;
+    let head = head("POST", "/", &[JSON, ("content-length", "100")]);
+    client.send(&head).await;
+    client.send(b"{\"a\"").await;
+    let reply = client.reply().await;
+    assert_eq!((reply.status, reply.code().as_str()), (408, "body_timeout"));
+    assert!(rig.sink.seen().is_empty());
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_in_a_small_body_never_reaches_the_upstream() {
+    let rig = Rig::start().await;
+    let mut client = rig.client().await;
+    let head = head("POST", "/", &[JSON, ("content-length", "100")]);
+    client.send(&head).await;
+    client.send(b"{\"a\"").await;
+    drop(client);
+    let labels = "reason=\"incomplete_body\",route=\"default\"";
+    let line = format!("failures_total{{{labels}}}");
+    rig.proxy.wait_for_metric(&line, 1).await;
+    assert!(rig.sink.seen().is_empty());
+}
+
+#[tokio::test]
+async fn broken_chunk_framing_never_reaches_the_upstream() {
+    let rig = Rig::start().await;
+    let mut bytes = head("POST", "/", &[JSON, ("transfer-encoding", "chunked")]);
+    bytes.extend(b"2\r\n{}\r\nnonsense\r\n");
+    let reply = rig.client().await.exchange(&bytes).await;
+    assert_eq!((reply.status, reply.code().as_str()), (400, "incomplete_body"));
+    assert!(rig.sink.seen().is_empty());
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_wait_for_its_answer_is_counted() {
+    let rig = Rig::with("", Answer::Gated("late")).await;
+    let mut client = rig.client().await;
+    client.send(&request("POST", "/", &[JSON], SMALL)).await;
+    rig.sink.only().await;
+    drop(client);
+    let labels = "code=\"499\",method=\"POST\",outcome=\"failed\",route=\"default\"";
+    let line = format!("requests_total{{{labels}}}");
+    rig.proxy.wait_for_metric(&line, 1).await;
+    let line = "failures_total{reason=\"client_gone\",route=\"default\"}";
+    rig.proxy.wait_for_metric(line, 1).await;
+    rig.proxy.wait_for_metric("inflight_requests{route=\"default\"}", 0).await;
+}

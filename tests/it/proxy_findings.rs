@@ -1,0 +1,160 @@
+//! What happens to a request in which something is found.
+
+use crate::proxy_client::{chunk, head, request};
+use crate::proxy_gzip::{GZIP, gunzip, gzip, large_json};
+use crate::proxy_rig::{JSON, Rig};
+use crate::proxy_sink::Answer;
+
+const EMAIL: &str = "jane.doe@example.com";
+const LABEL: &str = "[EMAIL_ADDRESS]";
+const BLOCK: &str = "[[route]]\n[route.policy]\nEMAIL_ADDRESS = \"block\"";
+const REPORT: &str = "[[route]]\n[route.policy]\nEMAIL_ADDRESS = \"report\"";
+
+fn small() -> Vec<u8> {
+    format!("{{\"to\": \"{EMAIL}\"}}").into_bytes()
+}
+
+fn redacted(body: &[u8]) -> Vec<u8> {
+    let text = std::str::from_utf8(body).unwrap();
+    text.replace(EMAIL, LABEL).into_bytes()
+}
+
+/// Above the buffer limit, with a finding near its end.
+fn large() -> Vec<u8> {
+    let filler = "\"abc\",\n".repeat(60_000);
+    format!("[{filler}\"{EMAIL}\",1]").into_bytes()
+}
+
+fn findings(action: &str) -> String {
+    let labels = format!("action=\"{action}\",entity=\"EMAIL_ADDRESS\",route=\"default\"");
+    format!("findings_total{{{labels},rule=\"email.address\"}}")
+}
+
+#[tokio::test]
+async fn a_small_body_is_redacted_and_its_length_and_digests_are_true() {
+    let rig = Rig::start().await;
+    let digest = ("content-digest", "sha-256=:abc:");
+    assert_eq!(rig.post(&[JSON, digest], &small()).await.status, 200);
+    let seen = rig.sink.only().await;
+    assert_eq!(seen.body, redacted(&small()));
+    let length = seen.body.len().to_string();
+    assert_eq!(seen.header("content-length"), Some(length.as_str()));
+    assert_eq!(seen.header("content-digest"), None);
+    rig.proxy.wait_for_metric(&findings("replace"), 1).await;
+}
+
+#[tokio::test]
+async fn a_large_body_is_redacted_while_it_streams() {
+    let rig = Rig::start().await;
+    for size in [1000, 64 * 1024, usize::MAX] {
+        let mut bytes = head("POST", "/", &[JSON, ("transfer-encoding", "chunked")]);
+        for piece in large().chunks(size) {
+            bytes.extend(chunk(piece));
+        }
+        bytes.extend(chunk(b""));
+        assert_eq!(rig.client().await.exchange(&bytes).await.status, 200);
+        assert!(rig.sink.seen().pop().unwrap().body == redacted(&large()));
+    }
+    rig.proxy.wait_for_metric(&findings("replace"), 3).await;
+}
+
+#[tokio::test]
+async fn compressed_bodies_are_redacted_and_compressed_again() {
+    // Small; small on the wire but too large to keep decoded; streaming.
+    let filler = "\"abc\",\n".repeat(300_000);
+    let squeezed = format!("[{filler}\"{EMAIL}\"]").into_bytes();
+    let mut streaming = large_json();
+    streaming.pop();
+    streaming.extend(format!(",\"{EMAIL}\"]").bytes());
+    for (json, streams) in [(small(), false), (squeezed, false), (streaming, true)] {
+        let rig = Rig::with("[limits]\nmax_ratio = 2000", Answer::Ok("ok")).await;
+        assert_eq!(rig.post(&[JSON, GZIP], &gzip(&json)).await.status, 200);
+        let seen = rig.sink.only().await;
+        assert!(gunzip(&seen.body) == redacted(&json));
+        assert_eq!(seen.header("content-encoding"), Some("gzip"));
+        assert_eq!(seen.header("content-length").is_none(), streams);
+        rig.proxy.wait_for_metric(&findings("replace"), 1).await;
+    }
+}
+
+#[tokio::test]
+async fn a_finding_that_is_only_reported_changes_no_byte() {
+    let rig = Rig::with(REPORT, Answer::Ok("ok")).await;
+    rig.post(&[JSON], &small()).await;
+    rig.post(&[JSON, GZIP], &gzip(&small())).await;
+    let seen = rig.sink.wait("two", |s| s.len() == 2 && s[1].complete).await;
+    assert_eq!(seen[0].body, small());
+    assert_eq!(seen[1].body, gzip(&small()));
+    rig.proxy.wait_for_metric(&findings("report"), 2).await;
+}
+
+#[tokio::test]
+async fn the_query_is_redacted_unless_the_route_says_otherwise() {
+    let target = format!("/x?a=1&to={EMAIL}&b=%20");
+    for (route, expected) in
+        [("", "/x?a=1&to=%5BEMAIL_ADDRESS%5D&b=%20".to_owned()), ("[[route]]\nquery = false", target.clone())]
+    {
+        let rig = Rig::with(route, Answer::Ok("ok")).await;
+        let reply = rig.client().await.exchange(&request("GET", &target, &[], b"")).await;
+        assert_eq!(reply.status, 200);
+        assert_eq!(rig.sink.only().await.target, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_finding_in_the_path_is_counted_and_left_alone() {
+    let rig = Rig::start().await;
+    let target = format!("/users/{EMAIL}/runs");
+    let reply = rig.client().await.exchange(&request("GET", &target, &[], b"")).await;
+    assert_eq!(reply.status, 200);
+    assert_eq!(rig.sink.only().await.target, target);
+    rig.proxy.wait_for_metric(&findings("report"), 1).await;
+}
+
+#[tokio::test]
+async fn a_blocked_small_body_never_reaches_the_upstream() {
+    let rig = Rig::with(BLOCK, Answer::Ok("ok")).await;
+    let mut client = rig.client().await;
+    for _ in 0..2 {
+        let reply = client.exchange(&request("POST", "/", &[JSON], &small())).await;
+        assert_eq!((reply.status, reply.code().as_str()), (422, "blocked"));
+        assert!(reply.text().contains("EMAIL_ADDRESS"));
+        assert!(reply.text().contains("email.address"));
+        assert!(!reply.text().contains("jane"));
+    }
+    assert!(rig.sink.seen().is_empty());
+}
+
+#[tokio::test]
+async fn a_blocked_large_body_is_broken_off_at_the_upstream() {
+    let rig = Rig::with(BLOCK, Answer::Ok("ok")).await;
+    let reply = rig.post(&[JSON], &large()).await;
+    assert_eq!((reply.status, reply.code().as_str()), (422, "blocked"));
+    let seen = rig.sink.wait("a break", |s| s.len() == 1 && s[0].broken).await;
+    assert!(!seen[0].complete);
+    assert!(!String::from_utf8_lossy(&seen[0].body).contains("jane"));
+}
+
+#[tokio::test]
+async fn a_success_before_a_finding_that_blocks_is_not_believed() {
+    let route = "[[route]]\n[route.policy]\ndefault = \"block\"";
+    let rig = Rig::with(route, Answer::Early(200, "already")).await;
+    let reply = rig.post(&[JSON], &large()).await;
+    assert_eq!((reply.status, reply.code().as_str()), (422, "blocked"));
+}
+
+#[tokio::test]
+async fn a_signed_request_with_a_finding_is_refused() {
+    let signed = ("x-amz-content-sha256", "44136fa355b3678a1146ad16f7e8649e");
+    for body in [small(), large()] {
+        let rig = Rig::start().await;
+        let reply = rig.post(&[JSON, signed], &body).await;
+        assert_eq!((reply.status, reply.code().as_str()), (422, "signed_body"));
+        assert!(rig.sink.seen().iter().all(|seen| !seen.complete));
+    }
+    let rig = Rig::start().await;
+    let target = format!("/?to={EMAIL}&X-Amz-Signature=ab");
+    let reply = rig.client().await.exchange(&request("GET", &target, &[], b"")).await;
+    assert_eq!((reply.status, reply.code().as_str()), (422, "signed_body"));
+    assert!(rig.sink.seen().is_empty());
+}

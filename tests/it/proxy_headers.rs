@@ -1,0 +1,173 @@
+//! What happens to heads on their way.
+
+use crate::proxy_client::{Client, chunk, head, request};
+use crate::proxy_rig::{JSON, Proxy, Rig};
+use crate::proxy_sink::{Answer, Sink};
+
+#[tokio::test]
+async fn headers_for_one_connection_stay_behind_and_others_travel() {
+    let rig = Rig::start().await;
+    let headers = [
+        JSON,
+        ("connection", "keep-alive, x-hop"),
+        ("x-hop", "1"),
+        ("keep-alive", "timeout=5"),
+        ("proxy-connection", "keep-alive"),
+        ("te", "trailers"),
+        ("upgrade", "h2c"),
+        ("authorization", "Bearer upstream-key"),
+        ("x_langfuse_sdk_name", "python"),
+        ("x-api-key", "key"),
+        ("cookie", "a=1"),
+    ];
+    assert_eq!(rig.post(&headers, b"{}").await.status, 200);
+    let seen = rig.sink.only().await;
+    let mut names: Vec<&str> = seen.headers.keys().map(|name| name.as_str()).collect();
+    names.sort_unstable();
+    let expected =
+        ["authorization", "content-length", "content-type", "cookie", "host", "x-api-key", "x_langfuse_sdk_name"];
+    assert_eq!(names, expected);
+    assert_eq!(seen.header("authorization"), Some("Bearer upstream-key"));
+    let host = rig.sink.address.to_string();
+    assert_eq!(seen.header("host"), Some(host.as_str()));
+}
+
+#[tokio::test]
+async fn digests_stay_with_a_clean_body_and_go_with_a_streaming_one() {
+    let rig = Rig::start().await;
+    let digest = ("content-md5", "abc");
+    rig.post(&[JSON, digest], b"{}").await;
+    rig.post(&[JSON, digest], &vec![b'1'; 300_000]).await;
+    let seen = rig.sink.wait("two", |seen| seen.len() == 2).await;
+    assert_eq!(seen[0].header("content-md5"), Some("abc"));
+    assert_eq!(seen[1].header("content-md5"), None);
+}
+
+#[tokio::test]
+async fn the_target_is_kept_and_the_base_path_put_in_front() {
+    let sink = Sink::start(Answer::Ok("ok")).await;
+    let upstream = format!("http://{}/base/", sink.address);
+    let proxy = Proxy::start("", &upstream).await;
+    let mut client = Client::connect(proxy.address).await;
+    for (sent, expected) in
+        [("/", "/base/"), ("/v1/x%2Fy?a=%20b&c[]=1", "/base/v1/x%2Fy?a=%20b&c[]=1"), ("/v1?", "/base/v1?")]
+    {
+        assert_eq!(client.exchange(&request("GET", sent, &[], b"")).await.status, 200);
+        assert_eq!(sink.seen().pop().unwrap().target, expected);
+    }
+}
+
+async fn refused(bytes: &[u8]) -> (u16, String) {
+    let rig = Rig::start().await;
+    let reply = rig.client().await.exchange(bytes).await;
+    assert!(rig.sink.seen().is_empty());
+    (reply.status, reply.code())
+}
+
+#[tokio::test]
+async fn targets_of_a_forward_proxy_are_refused() {
+    let target = (400, "unsupported_request_target".to_owned());
+    let absolute = request("GET", "http://elsewhere.test/", &[], b"");
+    assert_eq!(refused(&absolute).await, target);
+    assert_eq!(refused(&request("OPTIONS", "*", &[], b"")).await, target);
+    let connect = request("CONNECT", "elsewhere.test:443", &[], b"");
+    assert_eq!(refused(&connect).await, target);
+}
+
+#[tokio::test]
+async fn an_absolute_target_for_a_host_of_ours_is_served() {
+    let rig = Rig::with("[[route]]\nhost = \"ours.test\"", Answer::Ok("ok")).await;
+    let mut client = rig.client().await;
+    let ours = request("GET", "http://ours.test/x", &[("host", "other")], b"");
+    assert_eq!(client.exchange(&ours).await.status, 200);
+    assert_eq!(rig.sink.only().await.target, "/x");
+    let by_header = request("GET", "/", &[("host", "other.test")], b"");
+    assert_eq!(client.exchange(&by_header).await.status, 404);
+}
+
+#[tokio::test]
+async fn upgrades_are_refused() {
+    let headers = [("connection", "upgrade"), ("upgrade", "websocket")];
+    let got = refused(&request("GET", "/", &headers, b"")).await;
+    assert_eq!(got, (400, "unsupported_upgrade".to_owned()));
+}
+
+#[tokio::test]
+async fn codings_before_chunked_are_refused() {
+    let mut bytes = head("POST", "/", &[JSON, ("transfer-encoding", "gzip, chunked")]);
+    bytes.extend(chunk(b"{}"));
+    bytes.extend(chunk(b""));
+    let got = refused(&bytes).await;
+    assert_eq!(got, (415, "unsupported_content_encoding".to_owned()));
+}
+
+/// hyper refuses these before there is a request to handle.
+#[tokio::test]
+async fn lengths_that_disagree_are_refused() {
+    let rig = Rig::start().await;
+    let headers = [JSON, ("content-length", "2"), ("content-length", "3")];
+    let mut client = rig.client().await;
+    client.send(&head("POST", "/", &headers)).await;
+    assert_eq!(client.read_head().await.0, 400);
+    assert!(rig.sink.seen().is_empty());
+    let line = "refused_requests_total{reason=\"malformed_head\",route=\"none\"}";
+    rig.proxy.wait_for_metric(line, 1).await;
+}
+
+/// As RFC 9112, section 6.3 says: the chunks count, and the connection, which
+/// somebody may understand otherwise, is not used again.
+#[tokio::test]
+async fn a_length_beside_chunks_is_dropped_and_the_connection_closed() {
+    for headers in [
+        [JSON, ("content-length", "4"), ("transfer-encoding", "chunked")],
+        [JSON, ("transfer-encoding", "chunked"), ("content-length", "4")],
+    ] {
+        let rig = Rig::start().await;
+        let mut bytes = head("POST", "/", &headers);
+        bytes.extend(chunk(b"[1, 2]"));
+        bytes.extend(chunk(b""));
+        bytes.extend(request("GET", "/smuggled", &[], b""));
+        let mut client = rig.client().await;
+        let reply = client.exchange(&bytes).await;
+        assert_eq!(reply.status, 200);
+        assert_eq!(reply.header("connection"), Some("close"));
+        assert_eq!(client.rest().await.unwrap_or_default(), b"");
+        let seen = rig.sink.only().await;
+        assert_eq!(seen.body, b"[1, 2]");
+        assert_eq!(seen.header("content-length"), Some("6"));
+        assert_eq!(seen.header("transfer-encoding"), None);
+    }
+}
+
+#[tokio::test]
+async fn a_request_needs_exactly_one_host() {
+    let two = head("GET", "/", &[("host", "a"), ("host", "b")]);
+    assert_eq!(refused(&two).await, (400, "bad_host".to_owned()));
+    let none = b"GET / HTTP/1.1\r\n\r\n";
+    assert_eq!(refused(none).await, (400, "bad_host".to_owned()));
+}
+
+#[tokio::test]
+async fn trailers_do_not_travel() {
+    let rig = Rig::start().await;
+    let mut bytes = head("POST", "/", &[JSON, ("transfer-encoding", "chunked")]);
+    bytes.extend(chunk(b"{}"));
+    bytes.extend(b"0\r\nx-trailer: canary@example.com\r\n\r\n");
+    let mut client = rig.client().await;
+    assert_eq!(client.exchange(&bytes).await.status, 200);
+    assert_eq!(client.exchange(&request("GET", "/", &[], b"")).await.status, 200);
+    let seen = rig.sink.wait("two", |seen| seen.len() == 2).await;
+    assert_eq!(seen[0].body, b"{}");
+    assert_eq!(seen[0].header("x-trailer"), None);
+}
+
+#[tokio::test]
+async fn an_http_1_0_client_is_served() {
+    let rig = Rig::with("", Answer::Halves("first", "second")).await;
+    rig.sink.open_gate();
+    let mut client = rig.client().await;
+    client.send(b"GET / HTTP/1.0\r\n\r\n").await;
+    let reply = client.reply().await;
+    assert_eq!((reply.status, reply.text()), (200, "firstsecond"));
+    assert_eq!(reply.header("transfer-encoding"), None);
+}

@@ -1,0 +1,116 @@
+//! What is too much, too many or too slow.
+
+use crate::proxy_client::{Client, head, request};
+use crate::proxy_rig::{JSON, Rig};
+use crate::proxy_sink::Answer;
+
+#[tokio::test]
+async fn requests_over_the_limit_are_shed_and_the_place_is_given_again() {
+    let rig = Rig::with("[limits]\nmax_requests = 1", Answer::Gated("ok")).await;
+    let mut first = rig.client().await;
+    first.send(&request("POST", "/", &[JSON], b"{}")).await;
+    rig.sink.only().await;
+    let reply = rig.post(&[JSON], b"{}").await;
+    assert_eq!((reply.status, reply.code().as_str()), (503, "overloaded"));
+    assert_eq!(reply.header("retry-after"), Some("1"));
+    rig.sink.open_gate();
+    assert_eq!(first.reply().await.status, 200);
+    rig.proxy.wait_for_metric("inflight_requests{route=\"default\"}", 0).await;
+    assert_eq!(rig.post(&[JSON], b"{}").await.status, 200);
+}
+
+#[tokio::test]
+async fn buffered_bytes_over_the_budget_are_shed() {
+    let limits = "[limits]\nbuffer_limit = \"1KiB\"\nmax_buffered = \"1KiB\"";
+    let rig = Rig::with(limits, Answer::Ok("ok")).await;
+    let mut holding = rig.client().await;
+    let large = head("POST", "/", &[JSON, ("content-length", "1000")]);
+    holding.send(&large).await;
+    rig.proxy.wait_for_metric("buffered_bytes", 1000).await;
+    let reply = rig.post(&[JSON], &[b'1'; 100]).await;
+    assert_eq!((reply.status, reply.code().as_str()), (503, "memory_budget"));
+    assert_eq!(reply.header("retry-after"), Some("1"));
+    holding.send(&[b'1'; 1000]).await;
+    assert_eq!(holding.reply().await.status, 200);
+    rig.proxy.wait_for_metric("buffered_bytes", 0).await;
+    assert_eq!(rig.post(&[JSON], &[b'1'; 100]).await.status, 200);
+}
+
+#[tokio::test]
+async fn connections_over_the_limit_wait_for_a_place() {
+    let rig = Rig::with("[limits]\nmax_connections = 1", Answer::Ok("ok")).await;
+    let bytes = request("GET", "/", &[], b"");
+    let mut first = rig.client().await;
+    assert_eq!(first.exchange(&bytes).await.status, 200);
+    let mut second = rig.client().await;
+    second.send(&bytes).await;
+    rig.proxy.wait_for_metric("listener_connections", 1).await;
+    assert_eq!(first.exchange(&bytes).await.status, 200);
+    assert_eq!(rig.sink.seen().len(), 2, "the second has not been served");
+    drop(first);
+    assert_eq!(second.reply().await.status, 200);
+}
+
+#[tokio::test]
+async fn a_head_over_the_limit_is_refused() {
+    let rig = Rig::with("[limits]\nmax_head = \"2KiB\"", Answer::Ok("ok")).await;
+    let mut client = rig.client().await;
+    let fits = "x".repeat(1000);
+    let bytes = request("GET", "/", &[("x-long", &fits)], b"");
+    assert_eq!(client.exchange(&bytes).await.status, 200);
+    let long = "x".repeat(100_000);
+    let bytes = request("GET", "/", &[("x-long", &long)], b"");
+    client.try_send(&bytes).await;
+    assert_eq!(client.read_head().await.0, 431);
+    assert_eq!(rig.sink.seen().len(), 1);
+    let line = "refused_requests_total{reason=\"head_too_large\",route=\"none\"}";
+    rig.proxy.wait_for_metric(line, 1).await;
+}
+
+#[tokio::test]
+async fn a_head_that_trickles_in_is_cut_off() {
+    let timeouts = "[timeouts]\nhead = \"200ms\"\nkeep_alive = \"1h\"";
+    let rig = Rig::with(timeouts, Answer::Ok("ok")).await;
+    let mut client = rig.client().await;
+    // After a whole request too: the time-out is one of each head.
+    let bytes = request("GET", "/", &[], b"");
+    assert_eq!(client.exchange(&bytes).await.status, 200);
+    client.send(b"GET / HTTP/1.1\r\nhost: a\r\n").await;
+    assert_eq!(client.rest().await.unwrap_or_default(), b"");
+    assert_eq!(rig.sink.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed() {
+    let timeouts = "[timeouts]\nhead = \"1h\"\nkeep_alive = \"200ms\"";
+    let rig = Rig::with(timeouts, Answer::Ok("ok")).await;
+    let mut unused = rig.client().await;
+    assert_eq!(unused.rest().await.unwrap_or_default(), b"");
+    let mut used = rig.client().await;
+    let reply = used.exchange(&request("GET", "/", &[], b"")).await;
+    assert_eq!(reply.status, 200);
+    assert_eq!(used.rest().await.unwrap_or_default(), b"");
+}
+
+#[tokio::test]
+async fn a_request_in_progress_is_not_an_idle_connection() {
+    let timeouts = "[timeouts]\nhead = \"50ms\"\nkeep_alive = \"50ms\"\nresponse_head = \"300ms\"";
+    let rig = Rig::with(timeouts, Answer::Gated("never")).await;
+    let mut client = Client::connect(rig.proxy.address).await;
+    // Were it cut off after 50 ms, there would be no answer.
+    let reply = client.exchange(&request("GET", "/", &[], b"")).await;
+    assert_eq!(reply.status, 504);
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_its_response_is_cut_off() {
+    // More than the sockets' buffers hold.
+    let response: &'static str = Box::leak("x".repeat(32 * 1024 * 1024).into_boxed_str());
+    let timeouts = "[timeouts]\nclient_write = \"100ms\"";
+    let rig = Rig::with(timeouts, Answer::Ok(response)).await;
+    let mut client = rig.client().await;
+    client.send(&request("GET", "/", &[], b"")).await;
+    let line = "failures_total{reason=\"client_gone\",route=\"default\"}";
+    rig.proxy.wait_for_metric(line, 1).await;
+    rig.proxy.wait_for_metric("listener_connections", 0).await;
+}

@@ -1,0 +1,183 @@
+//! What is refused is answered as the table says, and nothing of it reaches
+//! the upstream.
+
+use crate::proxy_client::{chunk, head, request};
+use crate::proxy_rig::{JSON, Rig};
+use crate::proxy_sink::Answer;
+
+const CANARY: &[u8] = b"{\"email\": \"canary@example.com\"}";
+
+/// (headers, body, status, code)
+type Case<'a> = (&'a [(&'a str, &'a str)], &'a [u8], u16, &'a str);
+
+async fn expect(cases: &[Case<'_>]) {
+    let rig = Rig::start().await;
+    for (headers, body, status, code) in cases {
+        let reply = rig.post(headers, body).await;
+        let got = (reply.status, reply.code());
+        assert_eq!(got, (*status, (*code).to_owned()), "{headers:?}");
+        assert_eq!(reply.header("content-type"), Some("application/json"));
+        assert!(!reply.text().contains("canary"));
+    }
+    assert!(rig.sink.seen().is_empty());
+    assert_eq!(rig.sink.connections(), 0);
+}
+
+#[tokio::test]
+async fn content_codings_that_are_not_understood() {
+    let encoding = |value| [JSON, ("content-encoding", value)];
+    expect(&[
+        (&encoding("br"), CANARY, 415, "unsupported_content_encoding"),
+        (&encoding("zstd"), CANARY, 415, "unsupported_content_encoding"),
+        (&encoding("deflate"), CANARY, 415, "unsupported_content_encoding"),
+        (&encoding("gzip, gzip"), CANARY, 415, "unsupported_content_encoding"),
+        (&encoding("aws-chunked"), CANARY, 415, "unsupported_content_encoding"),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn media_types_that_are_not_understood() {
+    let kind = |value| [("content-type", value)];
+    let twice = [JSON, ("content-type", "text/plain")];
+    let code = "unsupported_media_type";
+    expect(&[
+        (&kind("multipart/form-data; boundary=x"), CANARY, 415, code),
+        (&kind("application/x-www-form-urlencoded"), CANARY, 415, code),
+        (&kind("application/x-protobuf"), CANARY, 415, code),
+        (&kind("application/grpc"), CANARY, 415, code),
+        (&kind("application/msgpack"), CANARY, 415, code),
+        (&kind("application/x-sentry-envelope"), CANARY, 415, code),
+        (&kind("text/event-stream"), CANARY, 415, code),
+        (&kind("image/png"), b"\x89PNG\r\n\x1a\n", 415, code),
+        (&[], b"canary@example.com \xff", 415, code),
+        (&twice, CANARY, 415, code),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn charsets_other_than_utf8() {
+    let wide = |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_be_bytes).collect() };
+    let latin = [("content-type", "text/plain; charset=iso-8859-1")];
+    let utf16 = [("content-type", "application/json; charset=UTF-16")];
+    let code = "unsupported_charset";
+    expect(&[
+        (&latin, CANARY, 415, code),
+        (&utf16, CANARY, 415, code),
+        (&[JSON], &wide("{\"a\": \"canary\"}"), 415, code),
+        (&[JSON], &wide("\u{feff}{}"), 415, code),
+        (&[JSON], b"\xff\xfe\0\0{\0\0\0}\0\0\0", 415, code),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn refusals_are_counted_by_reason() {
+    let rig = Rig::start().await;
+    for _ in 0..2 {
+        rig.post(&[JSON, ("content-encoding", "br")], CANARY).await;
+    }
+    let reason = "reason=\"unsupported_content_encoding\",route=\"default\"";
+    let line = format!("refused_requests_total{{{reason}}}");
+    rig.proxy.wait_for_metric(&line, 2).await;
+    let labels = "code=\"415\",method=\"POST\",outcome=\"refused\",route=\"default\"";
+    let line = format!("requests_total{{{labels}}}");
+    rig.proxy.wait_for_metric(&line, 2).await;
+}
+
+#[tokio::test]
+async fn a_large_body_of_an_unknown_type_is_refused_by_its_first_bytes() {
+    let rig = Rig::start().await;
+    let body = b"canary@example.com ".repeat(20_000);
+    let reply = rig.post(&[], &body).await;
+    assert_eq!((reply.status, reply.code().as_str()), (415, "unsupported_media_type"));
+    assert!(rig.sink.seen().is_empty());
+}
+
+#[tokio::test]
+async fn a_declared_size_over_the_limit_is_refused_before_it_is_read() {
+    let rig = Rig::with("[limits]\nmax_body = \"1MiB\"", Answer::Ok("ok")).await;
+    let body = vec![b'1'; 1024 * 1024 + 1];
+    let reply = rig.post(&[JSON], &body).await;
+    assert_eq!((reply.status, reply.code().as_str()), (413, "body_too_large"));
+    assert_eq!(reply.header("connection"), Some("close"));
+    assert!(rig.sink.seen().is_empty());
+}
+
+#[tokio::test]
+async fn a_chunked_body_over_the_limit_is_broken_off() {
+    let rig = Rig::with("[limits]\nmax_body = \"1MiB\"", Answer::Ok("ok")).await;
+    let mut client = rig.client().await;
+    let head = head("POST", "/", &[JSON, ("transfer-encoding", "chunked")]);
+    client.send(&head).await;
+    let piece = chunk(&vec![b'1'; 64 * 1024]);
+    for _ in 0..17 {
+        client.try_send(&piece).await;
+    }
+    let reply = client.reply().await;
+    assert_eq!((reply.status, reply.code().as_str()), (413, "body_too_large"));
+    let seen = rig.sink.wait("a break", |s| s.len() == 1 && s[0].broken).await;
+    assert!(seen[0].body.len() <= 1024 * 1024 && !seen[0].complete);
+}
+
+/// A client that sends its whole body before it reads must see the status, not
+/// a reset: it would retry.
+#[tokio::test]
+async fn a_client_that_sends_all_before_it_reads_sees_the_refusal() {
+    let rig = Rig::start().await;
+    let body = vec![b'x'; 20 * 1024 * 1024];
+    let bytes = request("POST", "/", &[JSON, ("content-encoding", "br")], &body);
+    let mut client = rig.client().await;
+    client.send(&bytes).await;
+    let reply = client.reply().await;
+    assert_eq!(reply.status, 415);
+    assert_eq!(reply.header("connection"), Some("close"));
+    assert_eq!(client.rest().await.unwrap(), b"");
+}
+
+#[tokio::test]
+async fn a_client_that_waits_for_100_continue_is_not_asked_for_a_refused_body() {
+    let rig = Rig::start().await;
+    let mut client = rig.client().await;
+    let headers = [JSON, ("expect", "100-continue"), ("content-encoding", "br"), ("content-length", "1000000")];
+    client.send(&head("POST", "/", &headers)).await;
+    let reply = client.reply().await;
+    assert_eq!(reply.status, 415);
+    assert_eq!(reply.header("connection"), Some("close"));
+}
+
+#[tokio::test]
+async fn a_path_without_a_route_is_not_found() {
+    let rig = Rig::with("[[route]]\npath = \"/api\"", Answer::Ok("ok")).await;
+    let mut client = rig.client().await;
+    let reply = client.exchange(&request("GET", "/other", &[], b"")).await;
+    assert_eq!((reply.status, reply.code().as_str()), (404, "no_route"));
+    let reply = client.exchange(&request("GET", "/api/x", &[], b"")).await;
+    assert_eq!(reply.status, 200);
+    let line = "refused_requests_total{reason=\"no_route\",route=\"none\"}";
+    rig.proxy.wait_for_metric(line, 1).await;
+}
+
+#[tokio::test]
+async fn a_clean_signed_body_passes() {
+    let rig = Rig::start().await;
+    let authorization = ("authorization", "AWS4-HMAC-SHA256 Credential=AKIA/x");
+    let hash = ("x-amz-content-sha256", "44136fa355b3678a1146ad16f7e8649e");
+    let reply = rig.post(&[JSON, authorization, hash], b"{}").await;
+    assert_eq!(reply.status, 200);
+    let seen = rig.sink.only().await;
+    assert_eq!(seen.header("authorization"), Some(authorization.1));
+    assert_eq!(seen.header("x-amz-content-sha256"), Some(hash.1));
+}
+
+#[tokio::test]
+async fn a_large_signed_body_that_would_be_encoded_again_is_refused() {
+    let rig = Rig::start().await;
+    let body = vec![b'1'; 300_000];
+    let signed = ("x-amz-content-sha256", "44136fa355b3678a1146ad16f7e8649e");
+    let headers = [JSON, signed, ("content-encoding", "gzip")];
+    let reply = rig.post(&headers, &body).await;
+    assert_eq!((reply.status, reply.code().as_str()), (422, "signed_body"));
+    assert!(rig.sink.seen().is_empty());
+}

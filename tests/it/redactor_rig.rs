@@ -1,0 +1,138 @@
+//! The redactor and its oracle under test, with the built-in rules.
+
+use bytes::Bytes;
+use expurgate::redact::{Plan, Policy, Redactor, naive};
+use expurgate::rule::Ruleset;
+use expurgate::scan::{Engine, Finding, Format, Part, Scanner, naive as scan_naive};
+use std::sync::{Arc, LazyLock};
+
+static PLAN: LazyLock<Arc<Plan>> = LazyLock::new(|| plan_of(&[]));
+
+/// The built-in rules, every finding replaced.
+pub(crate) fn plan() -> &'static Arc<Plan> {
+    &PLAN
+}
+
+/// The built-in rules and these files.
+pub(crate) fn plan_of(files: &[(String, String)]) -> Arc<Plan> {
+    let engine = Engine::compile(Arc::new(Ruleset::from_texts(files).unwrap())).unwrap();
+    Arc::new(Plan::new(Arc::new(engine), &Policy::default()))
+}
+
+/// What the oracle writes.
+pub(crate) fn expected(format: Format, document: &[u8]) -> Vec<u8> {
+    naive::redact(plan(), format, document).unwrap()
+}
+
+/// What the redactor writes when the document comes in chunks of these sizes,
+/// again and again.
+pub(crate) fn redact(format: Format, document: &[u8], sizes: &[usize]) -> Vec<u8> {
+    let mut redactor = Redactor::new(plan(), format);
+    let mut out = Vec::new();
+    let mut rest = Bytes::copy_from_slice(document);
+    let mut sizes = sizes.iter().cycle();
+    while !rest.is_empty() {
+        let size = sizes.next().map_or(rest.len(), |&size| size.clamp(1, rest.len()));
+        redactor.push(rest.split_to(size), &mut out).unwrap();
+    }
+    redactor.finish(&mut out).unwrap();
+    assert_eq!(redactor.held(), 0);
+    out.concat()
+}
+
+/// What the redactor writes when the document comes as a whole.
+pub(crate) fn redact_whole(format: Format, document: &[u8]) -> Vec<u8> {
+    redact(format, document, &[])
+}
+
+/// What the oracle finds.
+pub(crate) fn findings_of_oracle(format: Format, document: &[u8]) -> Vec<Finding> {
+    scan_naive::findings(plan().engine(), format, document)
+}
+
+/// What the scanner finds when it sees the document grow to each of `cuts`,
+/// which are in order. The redactor gathers small chunks before it scans; here
+/// every one is scanned.
+pub(crate) fn findings(format: Format, document: &[u8], cuts: &[usize]) -> Vec<Finding> {
+    findings_by(plan(), format, document, cuts)
+}
+
+/// As [`findings`], with other rules.
+pub(crate) fn findings_by(plan: &Arc<Plan>, format: Format, document: &[u8], cuts: &[usize]) -> Vec<Finding> {
+    let mut scanner = Scanner::new(Arc::clone(plan.engine()), format);
+    let mut found = Vec::new();
+    let mut settled = 0;
+    for cut in cuts.iter().map(|&cut| cut.min(document.len())) {
+        let from = usize::try_from(scanner.origin()).unwrap();
+        let now = scanner.scan(&document[from..cut], false, &mut found).unwrap();
+        assert!(settled <= now && now <= cut as u64 && scanner.origin() <= now, "{settled} {now} {cut}");
+        assert!(found.iter().all(|finding| finding.span.end <= now), "released before it was settled");
+        settled = now;
+    }
+    while settled < document.len() as u64 || document.is_empty() {
+        let from = usize::try_from(scanner.origin()).unwrap();
+        let now = scanner.scan(&document[from..], true, &mut found).unwrap();
+        if document.is_empty() {
+            break;
+        }
+        assert!(now > settled, "no progress");
+        settled = now;
+    }
+    for pair in found.windows(2) {
+        assert!(pair[0].span.end <= pair[1].span.start, "findings overlap: {pair:?}");
+    }
+    in_one_piece(found)
+}
+
+/// Joins the pieces of long findings.
+fn in_one_piece(pieces: Vec<Finding>) -> Vec<Finding> {
+    let mut whole: Vec<Finding> = Vec::new();
+    for piece in pieces {
+        match whole.last_mut() {
+            Some(last) if piece.part == Part::More => {
+                assert_eq!((last.span.end, last.rule), (piece.span.start, piece.rule), "a piece is missing");
+                last.span.end = piece.span.end;
+            }
+            _ => whole.push(Finding { part: Part::Whole, ..piece }),
+        }
+    }
+    whole
+}
+
+/// Asserts that scanner and oracle agree, however the document is cut.
+pub(crate) fn check_cuts(format: Format, document: &[u8], cuts: &[Vec<usize>]) {
+    let oracle = findings_of_oracle(format, document);
+    assert_same(document, "oracle", &oracle, "whole", &findings(format, document, &[]));
+    for cuts in cuts {
+        let cut = findings(format, document, cuts);
+        assert_same(document, "oracle", &oracle, &format!("cut at {cuts:?}"), &cut);
+    }
+}
+
+/// Asserts that the scanner finds the same however the document is cut: for
+/// documents too long for the oracle.
+pub(crate) fn check_cuts_of_long(format: Format, document: &[u8], cuts: &[Vec<usize>]) {
+    let whole = findings(format, document, &[]);
+    for cuts in cuts {
+        let cut = findings(format, document, cuts);
+        assert_same(document, "whole", &whole, &format!("cut at {cuts:?}"), &cut);
+    }
+}
+
+fn assert_same(document: &[u8], left: &str, expected: &[Finding], right: &str, found: &[Finding]) {
+    if expected == found {
+        return;
+    }
+    let shown = |findings: &[Finding]| {
+        let rules = &plan().engine().ruleset().rules;
+        let show = |finding: &Finding| {
+            let range = usize::try_from(finding.span.start).unwrap()..usize::try_from(finding.span.end).unwrap();
+            let text = String::from_utf8_lossy(&document[range.clone()]);
+            let text: String = text.chars().take(120).collect();
+            format!("\n    {range:?} {} {:?} {text:?}", rules[finding.rule].id, finding.wrap)
+        };
+        findings.iter().filter(|one| !expected.contains(one) || !found.contains(one)).map(show).collect::<String>()
+    };
+    let text: String = String::from_utf8_lossy(document).chars().take(2000).collect();
+    panic!("{left}:{}\n{right}:{}\nin {text}", shown(expected), shown(found));
+}

@@ -1,0 +1,378 @@
+//! Documents to redact: plausible ones and hostile ones.
+
+use super::redactor_rig::plan;
+use expurgate::rule::Matcher;
+use proptest::prelude::*;
+use std::fmt::Write;
+use std::sync::LazyLock;
+
+/// A JSON document; texts may hold documents themselves.
+#[derive(Clone, Debug)]
+pub(crate) enum Value {
+    /// Literals and numbers, as they are written.
+    Plain(&'static str),
+    Text(String),
+    /// A document in a string.
+    Nested(Box<Value>),
+    List(Vec<Value>),
+    Object(Vec<(String, Value)>),
+    /// `{"key": ..., "value": {"stringValue": ...}}`
+    Attribute(String, String),
+}
+
+/// How freely a writer uses escapes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Style {
+    /// Only those that must be.
+    Least,
+    /// Everything beyond ASCII, and slashes.
+    Ascii,
+    /// Any character, at random.
+    Wild,
+}
+
+/// Values that a rule finds whole wherever they stand between spaces: the
+/// rules' own examples.
+pub(crate) static PLANTED: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let rules = plan().engine().ruleset().rules.iter().filter(|rule| rule.enabled && !rule.shadow);
+    let whole = rules.filter(|rule| match &rule.matcher {
+        Matcher::Pattern(pattern) => !pattern.contains("(?P<secret>") && rule.keywords.is_empty(),
+        Matcher::Detector(_) => true,
+        Matcher::Key(_) => false,
+    });
+    let texts = whole.flat_map(|rule| rule.examples.iter().filter(|example| example.finds.is_none()));
+    texts.map(|example| example.text.clone()).collect()
+});
+
+/// Texts that no rule says anything about.
+const HARMLESS: &[&str] = &[
+    "the agent ran ",
+    "naïve café ",
+    "第三章 ",
+    "🎉 done ",
+    "a/b/c ",
+    "C:\\Users\\new\\temp ",
+    "\n",
+    "\t",
+    "\r\n",
+    "\"quoted\" ",
+    "'x' ",
+    "{braces} ",
+    "[1, 2] ",
+    "2025-01-31T10:20:30.123456+00:00 ",
+    "6f9d362e-244a-4ca5-ac48-1fc342d32173 ",
+    "\\",
+    "\\\\ ",
+    "100% ",
+    "\u{0} ",
+    "\u{7f} ",
+    "&lt; ",
+    "x = 1; ",
+    "1749563440396 ",
+    "v1.2.3-rc.1 ",
+    "@maria ",
+    "\u{feff}",
+    "\u{2028} ",
+];
+
+/// Pieces of secrets, and what stands around them in bad luck.
+const FRAGMENTS: &[&str] = &[
+    "@",
+    "a@",
+    "a@a@",
+    "bob@example.com",
+    "jane@",
+    "example.com",
+    ".co",
+    "+",
+    "+1",
+    "00",
+    "0044",
+    "+44 20 7946 0129",
+    "617-555-0110",
+    "4111111111111111",
+    "4111",
+    " 1111",
+    "1111",
+    "-",
+    "5555-5555-5555-4444",
+    "DE89",
+    "DE89370400440532013000",
+    "536-22-8145",
+    "-8145",
+    "0",
+    "1234567890",
+    "ghp_",
+    "sk-ant-",
+    "sk-proj-",
+    "eyJ",
+    "eyJhbGciOiJIUzI1NiJ9.",
+    "AKIA",
+    "AKIAQ3EGUW5XRTJ7MVPA",
+    "npm_",
+    "://",
+    "postgres://u:",
+    "password",
+    "Password=",
+    "password: hunter22x",
+    "\"password\": \"hunter22x\"",
+    "\"password\":",
+    "\"api_key\"",
+    "api_key=",
+    "secret",
+    "token",
+    "\"key\": \"db.password\", \"value\": {\"stringValue\": \"q8f1o2m3n4\"}",
+    "\"value\"",
+    "stringValue",
+    "bearer ",
+    "Bearer q8f1o2m3n4b5v6c7x8z9",
+    "Authorization: ",
+    "cookie: session=",
+    "-----BEGIN PRIVATE KEY-----",
+    "-----END PRIVATE KEY-----",
+    "-----BEGIN ",
+    "-----",
+    "MC4CAQAw",
+    "\"",
+    "\"\"",
+    "\\",
+    "\\\\",
+    "\\\"",
+    "\\\\\\\"",
+    "\\n",
+    "\\\\n",
+    "\\u0040",
+    "\\u00",
+    "\\u0022",
+    "\\\\u0022",
+    "\\u00e9",
+    "\\ud83c\\udf89",
+    "\\ud83c",
+    "\\udf89",
+    "\\/",
+    "%40",
+    "%2540",
+    "%",
+    "%25",
+    "%2",
+    "\n",
+    "\r",
+    "\t",
+    "\0",
+    "\u{feff}",
+    " ",
+    "  ",
+    ",",
+    ":",
+    ": ",
+    "{",
+    "}",
+    "[",
+    "]",
+    "[EMAIL_ADDRESS]",
+    "[PASSWORD]",
+    "é",
+    "🎉",
+    "用户8740@例子.公司",
+    "x",
+    "X",
+    "n",
+    "u",
+    "_",
+    ".",
+    "/",
+    "?",
+    "=",
+    "&",
+    "<",
+    ">",
+    "'",
+    "`",
+    ";",
+    "|",
+    "null",
+    "true",
+    "-1.5e3",
+    "key",
+    "-us12",
+    "AzSe",
+    "8Q~",
+    "T3BlbkFJ",
+];
+
+/// Bytes that are no text.
+const NO_TEXT: &[&[u8]] = &[b"\xff", b"\xc3", b"\xe2\x82", b"\x80", b"\xf0\x9f\x8e", b"\xed\xa0\x80", b"\0\0"];
+
+/// A hostile heap of fragments, written at some nesting level.
+pub(crate) fn heap() -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop_oneof![
+        40 => prop::sample::select(FRAGMENTS).prop_map(|text| text.as_bytes().to_vec()),
+        6 => prop::sample::select(&**PLANTED).prop_map(String::into_bytes),
+        4 => prop::sample::select(HARMLESS).prop_map(|text| text.as_bytes().to_vec()),
+        2 => prop::sample::select(NO_TEXT).prop_map(<[u8]>::to_vec),
+        2 => "[a-zA-Z0-9@.+_-]{1,40}".prop_map(String::into_bytes),
+        1 => prop::collection::vec(any::<u8>(), 1..6),
+    ];
+    let pieces = prop::collection::vec(piece, 1..24).prop_map(|pieces| pieces.concat());
+    (pieces, 0_u32..4, any::<u64>(), any::<bool>()).prop_map(|(heap, level, seed, member)| {
+        let mut random = Random(seed);
+        let mut heap = heap;
+        for _ in 0..level {
+            heap = escaped(&heap, &mut random);
+        }
+        match (level, member) {
+            (0, _) => heap,
+            (_, true) => [b"{\"text\": \"", heap.as_slice(), b"\", \"n\": 1}"].concat(),
+            (_, false) => [b"\"", heap.as_slice(), b"\""].concat(),
+        }
+    })
+}
+
+/// As a JSON string writes it, bytes that are no text as they are.
+fn escaped(text: &[u8], random: &mut Random) -> Vec<u8> {
+    let mut out = Vec::new();
+    let free = random.below(3) == 0;
+    for &byte in text {
+        match byte {
+            b'"' | b'\\' => out.extend([b'\\', byte]),
+            b'\n' => out.extend(b"\\n"),
+            b'\t' => out.extend(b"\\t"),
+            0..0x20 => out.extend(format!("\\u{byte:04x}").into_bytes()),
+            0x20..0x7f if free && random.below(8) == 0 => out.extend(format!("\\u{byte:04X}").into_bytes()),
+            _ => out.push(byte),
+        }
+    }
+    out
+}
+
+/// Texts with planted values between harmless ones.
+pub(crate) fn text() -> impl Strategy<Value = String> {
+    let planted = (prop::sample::select(&**PLANTED), prop::sample::select(&[" ", "\n", "\" ", "\t", " | "][..]))
+        .prop_map(|(value, apart)| format!("{apart}{value} "));
+    let piece = prop_oneof![
+        3 => prop::sample::select(HARMLESS).prop_map(str::to_owned),
+        2 => planted,
+        1 => "[a-z]{1,12} ".prop_map(|word| word),
+    ];
+    prop::collection::vec(piece, 0..6).prop_map(|pieces| pieces.concat())
+}
+
+fn name() -> impl Strategy<Value = String> {
+    prop_oneof![
+        6 => "[a-z]{1,8}".prop_map(|name| name),
+        3 => prop::sample::select(&["password", "apiKey", "X-Api-Key", "db.password", "access_token", "token", "api keys", "secret", "ssn", "card_number"][..])
+            .prop_map(str::to_owned),
+        1 => text(),
+    ]
+}
+
+/// Documents with texts up to four levels deep.
+pub(crate) fn value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        8 => text().prop_map(Value::Text),
+        2 => prop::sample::select(&["null", "true", "false", "0", "-1.5e3", "4111111111111111", "1749563440396", "4242424242424242"][..])
+            .prop_map(Value::Plain),
+        1 => (name(), "[a-zA-Z0-9]{0,20}").prop_map(|(key, value)| Value::Attribute(key, value)),
+    ];
+    leaf.prop_recursive(5, 24, 4, |inner| {
+        prop_oneof![
+            3 => prop::collection::vec((name(), inner.clone()), 0..4).prop_map(Value::Object),
+            2 => prop::collection::vec(inner.clone(), 0..4).prop_map(Value::List),
+            3 => inner.prop_map(|value| Value::Nested(Box::new(value))),
+        ]
+    })
+}
+
+/// Styles of writing, with a seed.
+pub(crate) fn style() -> impl Strategy<Value = (Style, u64)> {
+    (prop::sample::select(&[Style::Least, Style::Ascii, Style::Wild][..]), any::<u64>())
+}
+
+impl Value {
+    /// The document as `style` writes it.
+    pub(crate) fn write(&self, style: (Style, u64)) -> String {
+        self.json(style.0, &mut Random(style.1))
+    }
+
+    fn json(&self, style: Style, random: &mut Random) -> String {
+        let space = random.pick(&["", "", " ", "\n  "]);
+        match self {
+            Self::Plain(text) => (*text).to_owned(),
+            Self::Text(text) => quoted(text, style, random),
+            Self::Nested(value) => {
+                let inner = value.json(style, random);
+                quoted(&inner, style, random)
+            }
+            Self::List(values) => {
+                let values: Vec<String> = values.iter().map(|value| value.json(style, random)).collect();
+                format!("[{}]", values.join(&format!(",{space}")))
+            }
+            Self::Object(members) => {
+                let member = |(name, value): &(String, Self)| {
+                    format!("{}:{space}{}", quoted(name, style, random), value.json(style, random))
+                };
+                let members: Vec<String> = members.iter().map(member).collect();
+                format!("{{{}{space}}}", members.join(","))
+            }
+            Self::Attribute(key, value) => {
+                let (key, value) = (quoted(key, style, random), quoted(value, style, random));
+                format!("{{\"key\":{space}{key},{space}\"value\":{space}{{\"stringValue\":{space}{value}}}}}")
+            }
+        }
+    }
+}
+
+fn quoted(text: &str, style: Style, random: &mut Random) -> String {
+    let mut out = String::from("\"");
+    for char in text.chars() {
+        let code = |out: &mut String, random: &mut Random| {
+            for unit in char.encode_utf16(&mut [0; 2]) {
+                let written = if random.below(2) == 0 { format!("\\u{unit:04x}") } else { format!("\\u{unit:04X}") };
+                out.push_str(&written);
+            }
+        };
+        match char {
+            // Not where it would escape an escape of the text within: units are
+            // not read through that (see the README's limits).
+            _ if matches!(style, Style::Wild) && !text.contains('\\') && random.below(10) == 0 => {
+                code(&mut out, random)
+            }
+            '"' | '\\' => write!(out, "\\{char}").unwrap(),
+            '/' if !matches!(style, Style::Least) => out.push_str("\\/"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\0'..' ' => code(&mut out, random),
+            _ if !char.is_ascii() && matches!(style, Style::Ascii) => code(&mut out, random),
+            _ => out.push(char),
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// A small generator of numbers that proptest's seed starts.
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    /// A number below `end`.
+    pub(crate) fn below(&mut self, end: usize) -> usize {
+        // splitmix64
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut word = self.0;
+        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((word ^ (word >> 31)) >> 33).unwrap() % end.max(1)
+    }
+
+    fn pick<'a>(&mut self, of: &[&'a str]) -> &'a str {
+        of[self.below(of.len())]
+    }
+
+    /// Up to `most` places within `length`, in order.
+    pub(crate) fn cuts(&mut self, length: usize, most: usize) -> Vec<usize> {
+        let mut cuts: Vec<usize> = (0..self.below(most + 1)).map(|_| self.below(length + 1)).collect();
+        cuts.sort_unstable();
+        cuts
+    }
+}

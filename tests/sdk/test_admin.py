@@ -1,0 +1,38 @@
+"""The admin port: alive, ready, metrics that Prometheus' own linter likes."""
+
+import shutil
+import subprocess
+
+import pytest
+
+import wire
+
+
+def test_the_proxy_says_that_it_lives_and_is_ready(proxy):
+    assert proxy.admin("/livez")[0] == 200
+    assert proxy.admin("/readyz")[0] == 200
+    assert proxy.admin("/nothing-here")[0] == 404
+
+
+def test_metrics_count_requests_bytes_and_findings(proxy, sink):
+    body = b'{"to": "someone@corp-mail.example"}'
+    for _ in range(3):
+        assert wire.post(proxy.address, body).status == 200
+    assert wire.post(proxy.address, body, Content_Encoding="sdch").status == 415
+    proxy.assert_metric("expurgate_requests_total", 3, method="POST", code="200")
+    proxy.assert_metric("expurgate_requests_total", 1, method="POST", code="415")
+    proxy.assert_metric("expurgate_findings_total", 3, entity="EMAIL_ADDRESS", action="replace")
+    proxy.assert_metric("expurgate_refused_requests_total", 1)
+    proxy.assert_metric("expurgate_inflight_requests", 0)
+    assert proxy.metric("process_resident_memory_bytes") > 0
+
+
+def test_metrics_are_clean_for_promtool(proxy, sink):
+    promtool = shutil.which("promtool")
+    if not promtool:
+        pytest.skip("promtool is not installed: scripts/setup test")
+    wire.post(proxy.address, b'{"to": "someone@corp-mail.example"}')
+    check = subprocess.run(
+        [promtool, "check", "metrics"], input=proxy.metrics(), capture_output=True, text=True, timeout=30
+    )
+    assert (check.returncode, check.stdout + check.stderr) == (0, "")

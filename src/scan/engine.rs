@@ -1,7 +1,8 @@
 //! A rule set compiled for scanning.
 
+use super::around::Decoded;
 use super::detector_kinds;
-use super::key::Names;
+use super::key::{Names, Spelling};
 use super::literal::{ByteSet, Needed};
 use super::naive::Plain;
 use super::pattern::Pattern;
@@ -166,8 +167,8 @@ impl Engine {
     fn add_names(&mut self, index: usize, names: &[String], builder: &mut Builder) {
         for name in names {
             self.names.add(name, index);
-            for spelling in Names::spellings(name) {
-                builder.literal(spelling, true).key = true;
+            for literal in Names::spellings(name).iter().flat_map(Spelling::literals) {
+                builder.literal(literal, true).key = true;
             }
         }
     }
@@ -264,6 +265,8 @@ pub(super) struct Workspace {
     pub(super) found: Found,
     pub(super) found_escaped: Found,
     pub(super) escaped: Vec<Trigger>,
+    /// Text around the anchors of detectors.
+    pub(super) decoded: Decoded,
     /// Text of the candidate being confirmed.
     pub(super) window: Window,
     /// Text before a number being confirmed.

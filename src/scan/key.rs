@@ -66,15 +66,46 @@ impl Names {
         claims.find(|&rule| preferred(rule)).or(first)
     }
 
-    /// The spellings of a name's fixed words that can stand in raw bytes, in
-    /// lower case: what the literal database looks for.
-    pub(crate) fn spellings(name: &str) -> Vec<Vec<u8>> {
+    /// What the literal database looks for to find `name`, in lower case.
+    pub(crate) fn spellings(name: &str) -> Vec<Spelling> {
         let words: Vec<&str> = name.trim_matches('*').split('_').filter(|word| !word.is_empty()).collect();
-        let mut spellings: Vec<Vec<u8>> =
-            ["", "_", "-", ".", " "].iter().map(|by| words.join(by).into_bytes()).collect();
-        spellings.sort();
-        spellings.dedup();
-        spellings
+        let is_head = name.ends_with('*') && !name.starts_with('*');
+        let few = |number: usize| if is_head { &words[..number] } else { &words[words.len() - number..] };
+        let letters = |number: &usize| few(*number).iter().map(|word| word.len()).sum::<usize>();
+        let number = (1..words.len()).find(|number| letters(number) >= RARE).unwrap_or(words.len());
+        let mut texts: Vec<Vec<u8>> =
+            ["", "_", "-", ".", " "].iter().map(|by| few(number).join(by).into_bytes()).collect();
+        texts.sort();
+        texts.dedup();
+        texts.into_iter().map(|text| Spelling { text, is_head }).collect()
+    }
+}
+
+/// A name's words are looked for until they have so many letters: `key` alone
+/// is everywhere.
+const RARE: usize = 5;
+
+/// The last words of a member name, or the first ones, one way to write them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Spelling {
+    text: Vec<u8>,
+    /// Names begin with it; else they end with it.
+    is_head: bool,
+}
+
+impl Spelling {
+    /// The literals that stand in the raw bytes of every name spelled so: a
+    /// name's last word has a quote behind it, with backslashes or without.
+    pub(crate) fn literals(&self) -> Vec<Vec<u8>> {
+        match self.is_head {
+            true => vec![self.text.clone()],
+            false => [b"\"", b"\\"].map(|quote| [&self.text[..], quote].concat()).to_vec(),
+        }
+    }
+
+    /// Whether `name`, in lower case, is spelled so.
+    pub(crate) fn fits(&self, name: &[u8]) -> bool {
+        if self.is_head { name.starts_with(&self.text) } else { name.ends_with(&self.text) }
     }
 }
 
@@ -212,8 +243,18 @@ impl Walk {
                     self.depth += 1;
                     self.stage = Stage::Colon { split: false };
                 }
-                // `null`, `true` and `false` between others.
-                (Stage::Colon { .. }, Meaning::Byte(b'a'..=b'z' | b',')) if self.depth > 0 => {}
+                (Stage::Colon { .. }, Meaning::Byte(b'a'..=b'z')) if self.depth > 0 => {
+                    // `null`, `true` and `false` between others.
+                    match whole_word(&raw[at..], last) {
+                        Word::Is(length) => {
+                            at += length;
+                            continue;
+                        }
+                        Word::Cut => return Step::More(at),
+                        Word::Other => return Step::Over(at),
+                    }
+                }
+                (Stage::Colon { .. }, Meaning::Byte(b',')) if self.depth > 0 => {}
                 (Stage::Colon { .. } | Stage::Element, Meaning::Byte(b']')) if self.depth > 1 => {
                     self.depth -= 1;
                     self.stage = Stage::Element;
@@ -280,6 +321,27 @@ enum Named {
     Yes(usize),
     No,
     More,
+}
+
+enum Word {
+    /// It has this length.
+    Is(usize),
+    Other,
+    /// More data tells.
+    Cut,
+}
+
+/// Whether `raw` begins with one of the words of JSON.
+fn whole_word(raw: &[u8], last: bool) -> Word {
+    for word in [&b"null"[..], b"true", b"false"] {
+        if raw.starts_with(word) {
+            return Word::Is(word.len());
+        }
+        if !last && word.starts_with(raw) {
+            return Word::Cut;
+        }
+    }
+    Word::Other
 }
 
 /// Longer runs of backslashes are not read as one unit by [`whole_unit`].

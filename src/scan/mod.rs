@@ -19,6 +19,7 @@
 //!
 //! [`naive`] finds the same the slow way; the properties hold us to it.
 
+mod around;
 pub mod detector;
 mod engine;
 mod key;

@@ -1,13 +1,12 @@
-//! What stands before a place in the raw bytes, and text around it.
+//! What stands before a place in the raw bytes, and the member name around it.
 
 use super::Format;
-use super::detector;
+use super::around::LONGEST_UNIT;
 use super::engine::PatternUse;
 use super::key::{LONGEST_NAME, is_name_byte};
 use super::pattern::Pattern;
 use super::unit::{Meaning, run_before, unit};
 use super::window::{Window, sync};
-use crate::rule::Detector;
 use std::ops::Range;
 
 /// What stands before a place.
@@ -65,146 +64,6 @@ fn meaning_byte(meaning: Meaning) -> u8 {
     }
 }
 
-/// The extent that `detector` sees around the byte or unit at `anchor`, as raw
-/// bytes. The text of what it found is `window`'s, when it had to be decoded.
-pub(super) fn confirm(
-    detector: Detector,
-    raw: &[u8],
-    bounds: (usize, usize),
-    anchor: usize,
-    window: &mut Window,
-) -> Option<Confirmed> {
-    let reach = detector::reach(detector);
-    // One byte more than the detector looks at, so that it never takes our
-    // cut for a boundary.
-    let from = anchor.saturating_sub(reach.0 + 1).max(bounds.0);
-    let to = bounds.1.min(anchor + reach.1 + 2);
-    if detector == Detector::Email && !begins_domain(raw, bounds.1, anchor) {
-        return None;
-    }
-    if is_plain(detector, raw, from..to, anchor) {
-        let found = detector::confirm(detector, &raw[from..to], anchor - from)?;
-        return Some(Confirmed { raw: from + found.start..from + found.end, text: None });
-    }
-    let around = decoded_stretch(detector, raw, bounds, anchor, reach);
-    window.decode_around(raw, around, anchor, reach.1 + 2);
-    let index = window.index_of(anchor)?;
-    let found = detector::confirm(detector, window.text(), index)?;
-    Some(Confirmed { raw: window.raw_range(found.clone()), text: Some(found) })
-}
-
-/// Whether a domain can begin behind the `@` at `at`: cheap, and enough to
-/// pass over runs of escaped `@` without decoding what surrounds each.
-fn begins_domain(raw: &[u8], end: usize, at: usize) -> bool {
-    let raw = &raw[..end];
-    let next = at + unit(raw, at).len;
-    next < end
-        && match unit(raw, next).meaning {
-            Meaning::Byte(byte) => byte.is_ascii_alphanumeric() || byte >= 0x80,
-            Meaning::Char(_) => true,
-            Meaning::Quote(_) => false,
-        }
-}
-
-/// What a detector found.
-#[derive(Clone, Debug)]
-pub(super) struct Confirmed {
-    pub(super) raw: Range<usize>,
-    /// Where the text stands in the window, when it was decoded.
-    pub(super) text: Option<Range<usize>>,
-}
-
-/// Whether the detector sees the same in the raw bytes as in what they mean:
-/// no escape touches the run of bytes around the anchor that it may walk over.
-fn is_plain(detector: Detector, raw: &[u8], range: Range<usize>, anchor: usize) -> bool {
-    let walks = walks(detector);
-    let stops = |byte: &u8| !walks[usize::from(*byte)];
-    // The anchor itself may be an escape.
-    if matches!(raw[anchor], b'\\' | b'%') {
-        return false;
-    }
-    let left = raw[range.start..anchor].iter().rev().find(|byte| stops(byte));
-    if matches!(left, Some(b'\\' | b'%')) {
-        return false;
-    }
-    let behind = anchor + 1;
-    let Some(stop) = raw[behind..range.end].iter().position(stops).map(|stop| behind + stop) else {
-        return true;
-    };
-    match raw[stop] {
-        b'%' => false,
-        // The escape of a quote or white space ends the value as the
-        // backslash does.
-        b'\\' => {
-            let letter = raw[stop..].iter().find(|&&byte| byte != b'\\');
-            !matches!(letter, Some(b'u' | b'/'))
-        }
-        _ => true,
-    }
-}
-
-/// The bytes that a detector may walk over, too many rather than too few. A
-/// backslash and a percent sign always stop.
-fn walks(detector: Detector) -> &'static [bool; 256] {
-    match detector {
-        Detector::Email => &EMAIL_BYTES,
-        _ => &NUMBER_BYTES,
-    }
-}
-
-static EMAIL_BYTES: [bool; 256] = table(b"!#$&'*+-./:=?^_`{|}~");
-static NUMBER_BYTES: [bool; 256] = table(b" -.()+/_");
-
-/// Letters, digits, all beyond ASCII, and `others`.
-const fn table(others: &[u8]) -> [bool; 256] {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        #[allow(clippy::cast_possible_truncation, reason = "below 256")]
-        let ascii = byte as u8;
-        table[byte] = ascii.is_ascii_alphanumeric() || ascii >= 0x80;
-        byte += 1;
-    }
-    let mut index = 0;
-    while index < others.len() {
-        table[others[index] as usize] = true;
-        index += 1;
-    }
-    table
-}
-
-/// A unit takes this many raw bytes at most, in text nested three deep.
-const LONGEST_UNIT: usize = 12;
-
-/// The raw bytes whose text the detector may look at, from the beginning of a
-/// unit on.
-fn decoded_stretch(
-    detector: Detector,
-    raw: &[u8],
-    bounds: (usize, usize),
-    anchor: usize,
-    reach: (usize, usize),
-) -> Range<usize> {
-    let walks = walks(detector);
-    let to = bounds.1.min(anchor + reach.1 * LONGEST_UNIT);
-    let furthest = anchor.saturating_sub(reach.0 * LONGEST_UNIT).max(bounds.0);
-    let stops = |&at: &usize| !walks[usize::from(raw[at])] && !matches!(raw[at], b'\\' | b'%');
-    let from = match (furthest..anchor).rev().find(stops) {
-        // Quoted local parts and the text before them are looked at too.
-        Some(stop) if detector == Detector::Email && raw[stop] == b'"' => sync_before(raw, furthest, stop, 80),
-        Some(stop) => stop + 1,
-        None if furthest == bounds.0 => furthest,
-        None => sync(raw, furthest, anchor),
-    };
-    from..to
-}
-
-/// A place at which a unit begins, about `by` bytes before `at`.
-fn sync_before(raw: &[u8], floor: usize, at: usize, by: usize) -> usize {
-    let from = at.saturating_sub(by).max(floor);
-    if from == floor { floor } else { sync(raw, from, at) }
-}
-
 /// The stretch of data in which a match may lie.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
@@ -227,19 +86,11 @@ pub(super) struct Name {
     pub(super) end: usize,
 }
 
-/// The member name that `literal` is part of, decoded into `window`: between
-/// two quotes of one level. (Top-level quotes are fences, `bounds` lie between.)
-pub(super) fn member_name(raw: &[u8], bounds: &Bounds, literal: &Range<usize>, window: &mut Window) -> Option<Name> {
-    // Cheap, and true of most literals that are no name: prose goes on.
-    let plain = raw[literal.end..bounds.to].iter().take(LONGEST_NAME + 1).position(|&byte| !is_name_byte(byte));
-    let stop = literal.end + plain.unwrap_or(0);
-    if plain.is_none() && bounds.to > literal.end + LONGEST_NAME {
-        return None;
-    }
-    if !matches!(raw.get(stop), None | Some(b'"' | b'\\' | b'%')) && plain.is_some() {
-        return None;
-    }
-    let from = name_start(raw, bounds, literal.start)?;
+/// The member name that the unit at `at` is part of, decoded into `window`:
+/// between two quotes of one level. (Top-level quotes are fences, `bounds` lie
+/// between.)
+pub(super) fn member_name(raw: &[u8], bounds: &Bounds, at: usize, window: &mut Window) -> Option<Name> {
+    let from = name_start(raw, bounds, at)?;
     window.clear();
     let mut at = from.content;
     while at < raw.len() && window.text().len() <= LONGEST_NAME {
@@ -385,7 +236,7 @@ pub(super) fn is_word(raw: &[u8], keyword: &Range<usize>, format: Format) -> boo
         Before::Letter => None,
         Before::Within => return false,
     };
-    let after = raw.get(keyword.end).copied();
+    let after = (keyword.end < raw.len()).then(|| meaning_byte(unit(raw, keyword.end).meaning));
     let begins = before
         .is_none_or(|byte| !byte.is_ascii_alphabetic() || byte.is_ascii_lowercase() && first.is_ascii_uppercase());
     let ends = after.is_none_or(|byte| {
@@ -413,23 +264,5 @@ mod tests {
         assert_eq!(before("a%40bc", 3), Before::Within);
         assert_eq!(before(r"\nabcd", 5), Before::Unit(Some(b'c')));
         assert_eq!(before(r"\x", 1), Before::Unit(Some(b'\\')));
-    }
-
-    #[test]
-    fn a_value_is_seen_through_escapes() {
-        let found = |raw: &str| {
-            let anchor = raw.find('@').or_else(|| raw.find(r"\u0040")).or_else(|| raw.find("%40")).unwrap();
-            let mut window = Window::default();
-            let confirmed = confirm(Detector::Email, raw.as_bytes(), (0, raw.len()), anchor, &mut window)?;
-            Some(raw[confirmed.raw].to_owned())
-        };
-        assert_eq!(found("x bob@example.com y").as_deref(), Some("bob@example.com"));
-        assert_eq!(found(r"\nbob@example.com\n").as_deref(), Some("bob@example.com"));
-        assert_eq!(found(r"\\nbob@example.com\\n").as_deref(), Some("bob@example.com"));
-        assert_eq!(found(r#"\"bob@example.com\""#).as_deref(), Some("bob@example.com"));
-        assert_eq!(found(r"jos\u00e9@example.com").as_deref(), Some(r"jos\u00e9@example.com"));
-        assert_eq!(found(r"bob\u0040example.com").as_deref(), Some(r"bob\u0040example.com"));
-        assert_eq!(found(r"bob@e\u0078ample.com").as_deref(), Some(r"bob@e\u0078ample.com"));
-        assert_eq!(found("?to=bob%40example.com&x").as_deref(), Some("bob%40example.com"));
     }
 }

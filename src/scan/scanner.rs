@@ -11,6 +11,7 @@
 //! Everything before `settled` is final and may be released; everything
 //! before `origin` is not needed any more.
 
+use super::around;
 use super::engine::{Engine, PatternUse, Workspace};
 use super::key::{End, Step, Walk, number_end};
 use super::number::{self, Place};
@@ -208,11 +209,12 @@ impl Scanner {
 
     fn scan_with(&mut self, work: &mut Workspace, data: Data<'_>, out: &mut Vec<Finding>) -> Result<u64, ScanError> {
         let first = out.len();
+        work.decoded.clear();
         work.shapes.analyze(data.raw, self.lexical, self.format);
         data.engine.find_literals(data.raw, &mut work.scratch, &mut work.found)?;
         let horizon = self.horizon(work, data);
         self.behind = horizon.early;
-        trigger::collect_escaped(data.engine, work, data.raw)?;
+        trigger::collect_escaped(data.engine, work, data.raw, self.format)?;
         let stopped = self.judge(work, data, horizon, out);
         // What was known stays known, though this scan may have seen less.
         let known = self.known(horizon, stopped).max(self.known);
@@ -335,18 +337,19 @@ impl Scanner {
         }
         if usage.key && self.mode == Mode::Open {
             // Other literals of the same name find the mode taken.
-            self.confirm_key(work, data, &literal);
+            self.confirm_key(work, data, literal.start);
         }
     }
 
     fn confirm_detector(&mut self, work: &mut Workspace, data: Data<'_>, detector: Detector, anchor: usize) {
         let bounds = self.bounds(work, data, anchor);
-        let Some(found) = place::confirm(detector, data.raw, (bounds.from, bounds.to), anchor, &mut work.window) else {
+        let Some(found) = around::confirm(detector, data.raw, (bounds.from, bounds.to), anchor, &mut work.decoded)
+        else {
             return;
         };
         for &(_, rule) in data.engine.detectors.iter().filter(|(which, _)| *which == detector) {
             let text = match &found.text {
-                Some(range) => &work.window.text()[range.clone()],
+                Some(range) => &work.decoded.text()[range.clone()],
                 None => &data.raw[found.raw.clone()],
             };
             if self.is_wanted(data.engine, rule, text, self.absolute(found.raw.start)) {
@@ -404,7 +407,7 @@ impl Scanner {
         }
         if extent.open {
             // A member's value goes on behind quotes that would end the tail.
-            self.confirm_key(work, data, &(start..start + 1));
+            self.confirm_key(work, data, start);
             if self.mode != Mode::Open {
                 return;
             }
@@ -436,8 +439,8 @@ impl Scanner {
     }
 
     /// A literal of some member name: walks on from the name if it is one.
-    fn confirm_key(&mut self, work: &mut Workspace, data: Data<'_>, literal: &Range<usize>) {
-        let bounds = self.bounds(work, data, literal.start);
+    fn confirm_key(&mut self, work: &mut Workspace, data: Data<'_>, literal: usize) {
+        let bounds = self.bounds(work, data, literal);
         let Some(name) = place::member_name(data.raw, &bounds, literal, &mut work.window) else { return };
         let Some(rule) = data.engine.names.rule(&work.window.text()[name.text], |rule| !self.is_quiet(rule)) else {
             return;

@@ -27,7 +27,8 @@ pub(crate) const CARD: Kinds = 1 << 4;
 pub(crate) const IBAN: Kinds = 1 << 5;
 /// The 4th digit of a run that begins with `00`.
 pub(crate) const RUN: Kinds = 1 << 6;
-/// An escape of an ASCII character: what stands there is not in the raw bytes.
+/// An escape that hides something from who looks at the raw bytes: see
+/// [`judge_escape`].
 pub(crate) const ESCAPE: Kinds = 1 << 7;
 
 /// A place to look at.
@@ -50,9 +51,10 @@ pub(crate) struct Lexical {
 /// The structure of some data; reused from scan to scan.
 #[derive(Debug, Default)]
 pub(crate) struct Shapes {
-    masks: Vec<Masks>,
     /// Fences, a bit per byte.
     fences: Vec<u64>,
+    /// Line feeds, a bit per byte; none are kept of JSON.
+    newlines: Vec<u64>,
     /// Bytes escaped by a backslash, a bit per byte.
     escaped: Vec<u64>,
     /// Whether a block begins within a string.
@@ -62,21 +64,50 @@ pub(crate) struct Shapes {
     end: Lexical,
     /// The fences around the place last asked for.
     around: Option<(Option<usize>, Option<usize>)>,
-    format: Format,
 }
 
 impl Shapes {
     /// Looks at all of `data`, which `before` precedes.
     pub(crate) fn analyze(&mut self, data: &[u8], before: Lexical, format: Format) {
-        simd::classify(data, &mut self.masks);
-        self.fences.clear();
-        self.escaped.clear();
+        self.clear(data.len());
+        let mut state = before;
+        let mut last = Masks::default();
+        simd::each_block(
+            data,
+            #[inline(always)]
+            |masks| {
+                let escaped = escaped(masks.backslash, &mut state.escaped);
+                let quotes = if format == Format::Text { 0 } else { masks.quote & !escaped };
+                let newlines = if format == Format::Json { 0 } else { masks.newline };
+                self.fences.push(quotes | newlines);
+                self.escaped.push(escaped);
+                self.inside.push(state.inside);
+                if format != Format::Json {
+                    self.newlines.push(newlines);
+                }
+                state.inside = inside_after(state.inside, quotes, newlines);
+                let at = (self.fences.len() - 1) * BLOCK;
+                Found::of(&masks, &last).each(at, data, &mut self.candidates);
+                last = masks;
+            },
+        );
+        self.end = state;
+        if !data.len().is_multiple_of(BLOCK) {
+            self.end = self.lexical_at(data.len());
+        }
+    }
+
+    /// Forgets all, and makes room for as much as `length` bytes need.
+    fn clear(&mut self, length: usize) {
+        let blocks = length.div_ceil(BLOCK);
+        for list in [&mut self.fences, &mut self.newlines, &mut self.escaped] {
+            list.clear();
+            list.reserve(blocks);
+        }
         self.inside.clear();
+        self.inside.reserve(blocks);
         self.candidates.clear();
         self.around = None;
-        self.format = format;
-        self.find_fences(before, data.len());
-        self.find_candidates(data);
     }
 
     /// The last fence before `end`.
@@ -132,59 +163,14 @@ impl Shapes {
         }
     }
 
-    fn find_fences(&mut self, before: Lexical, len: usize) {
-        let mut inside = before.inside;
-        let mut carry = before.escaped;
-        for block in 0..self.masks.len() {
-            let masks = self.masks[block];
-            let escaped = escaped(masks.backslash, &mut carry);
-            let quotes = masks.quote & !escaped;
-            let fences = match self.format {
-                Format::Json => quotes,
-                Format::Ndjson => quotes | masks.newline,
-                Format::Text => masks.newline,
-            };
-            self.fences.push(fences);
-            self.escaped.push(escaped);
-            self.inside.push(inside);
-            inside = inside_after(inside, self.quotes(block, fences), self.resets(block));
-        }
-        self.end = Lexical { inside, escaped: carry };
-        if !len.is_multiple_of(BLOCK) {
-            self.end = self.lexical_at(len);
-        }
-    }
-
     /// The fences of a block that open or close strings.
     fn quotes(&self, block: usize, fences: u64) -> u64 {
-        fences & self.masks[block].quote
+        fences & !self.resets(block)
     }
 
     /// The bytes of a block after which no string is open, whatever was before.
     fn resets(&self, block: usize) -> u64 {
-        if self.format == Format::Ndjson { self.masks[block].newline } else { 0 }
-    }
-
-    fn find_candidates(&mut self, data: &[u8]) {
-        let mut before = Masks::default();
-        for block in 0..self.masks.len() {
-            let masks = self.masks[block];
-            let found = Found::of(&masks, &before);
-            let mut any = found.any();
-            while any != 0 {
-                let bit = any.trailing_zeros();
-                any &= any - 1;
-                let at = block * BLOCK + bit as usize;
-                let kinds = found.kinds(bit);
-                let kinds = if kinds & ESCAPE != 0 { judge_escape(data, at, kinds) } else { kinds };
-                let kinds = if kinds & RUN != 0 { judge_run(data, at, kinds) } else { kinds };
-                // A `+` at the very end has no follower.
-                if kinds != 0 && at < data.len() {
-                    self.candidates.push(Candidate { at, kinds });
-                }
-            }
-            before = masks;
-        }
+        self.newlines.get(block).copied().unwrap_or(0)
     }
 }
 
@@ -202,7 +188,7 @@ struct Found {
 }
 
 impl Found {
-    #[inline]
+    #[inline(always)]
     fn of(masks: &Masks, before: &Masks) -> Self {
         let mut found = Self {
             at: masks.at,
@@ -221,7 +207,7 @@ impl Found {
     }
 
     /// The shapes of numbers, over this block and the one before as 128 bits.
-    #[inline]
+    #[inline(always)]
     fn digits(&mut self, masks: &Masks, before: &Masks) {
         let join = |now: u64, then: u64| u128::from(now) << 64 | u128::from(then);
         let upper_half = |bits: u128| (bits >> 64) as u64;
@@ -250,6 +236,22 @@ impl Found {
         self.run = upper_half(d4 & !(d4 << 1));
     }
 
+    /// Appends what is found in the block at `start` of `data`.
+    #[inline(always)]
+    fn each(&self, start: usize, data: &[u8], candidates: &mut Vec<Candidate>) {
+        let mut any = self.any();
+        while any != 0 {
+            let bit = any.trailing_zeros();
+            any &= any - 1;
+            let at = start + bit as usize;
+            let kinds = judge(data, at, self.kinds(bit));
+            if kinds != 0 {
+                candidates.push(Candidate { at, kinds });
+            }
+        }
+    }
+
+    #[inline(always)]
     fn any(&self) -> u64 {
         self.at | self.plus | self.nanp | self.ssn | self.card | self.iban | self.run | self.escape
     }
@@ -267,6 +269,14 @@ impl Found {
     }
 }
 
+/// Drops the kinds that a closer look at the bytes rules out.
+fn judge(data: &[u8], at: usize, kinds: Kinds) -> Kinds {
+    let kinds = if kinds & ESCAPE != 0 { judge_escape(data, at, kinds) } else { kinds };
+    let kinds = if kinds & RUN != 0 { judge_run(data, at, kinds) } else { kinds };
+    // A `+` at the very end has no follower.
+    if at < data.len() { kinds } else { 0 }
+}
+
 /// Drops [`RUN`] unless the run of digits whose 4th is at `at` begins with `00`.
 fn judge_run(data: &[u8], at: usize, kinds: Kinds) -> Kinds {
     let begins = at.checked_sub(3).and_then(|start| data.get(start..start + 2));
@@ -274,37 +284,34 @@ fn judge_run(data: &[u8], at: usize, kinds: Kinds) -> Kinds {
 }
 
 /// Drops [`ESCAPE`] unless the sign at `at` (`%`, or the `u` behind a
-/// backslash) really escapes ASCII.
+/// backslash) really escapes ASCII, or its hex digits run into a zero, and so
+/// hide that a run of digits begins with `00`.
 fn judge_escape(data: &[u8], at: usize, kinds: Kinds) -> Kinds {
     let start = if data[at] == b'u' { at.wrapping_sub(1) } else { at };
-    let ascii = start < data.len() && {
+    let hides = start < data.len() && {
         let unit = unit(data, start);
-        unit.escaped && matches!(unit.meaning, Meaning::Byte(_) | Meaning::Quote(_))
+        let ascii = matches!(unit.meaning, Meaning::Byte(_) | Meaning::Quote(_));
+        unit.escaped && (ascii || data.get(start + unit.len) == Some(&b'0'))
     };
-    if ascii { kinds } else { kinds & !ESCAPE }
+    if hides { kinds } else { kinds & !ESCAPE }
 }
 
-/// The shapes of `text` as seen byte by byte, for short decoded texts: the
-/// same as [`Shapes::analyze`] finds, which the properties hold it to.
-pub(crate) fn of_text(text: &[u8], found: &mut Vec<Candidate>) {
-    found.clear();
-    let mut blocks = Vec::with_capacity(text.len() / BLOCK + 1);
-    simd::classify(text, &mut blocks);
-    let mut before = Masks::default();
-    for (block, masks) in blocks.iter().enumerate() {
-        let shapes = Found { escape: 0, ..Found::of(masks, &before) };
-        let mut any = shapes.any();
-        while any != 0 {
-            let bit = any.trailing_zeros();
-            any &= any - 1;
-            let at = block * BLOCK + bit as usize;
-            let kinds = judge_run(text, at, shapes.kinds(bit));
-            if at < text.len() && kinds != 0 {
-                found.push(Candidate { at, kinds });
-            }
-        }
-        before = *masks;
-    }
+/// The shapes of decoded `text`, which holds no escapes: the same as
+/// [`Shapes::analyze`] finds, without its fences.
+pub(crate) fn of_text(text: &[u8], candidates: &mut Vec<Candidate>) {
+    candidates.clear();
+    let mut last = Masks::default();
+    let mut start = 0;
+    simd::each_block(
+        text,
+        #[inline(always)]
+        |masks| {
+            let found = Found { escape: 0, ..Found::of(&masks, &last) };
+            found.each(start, text, candidates);
+            last = masks;
+            start += BLOCK;
+        },
+    );
 }
 
 /// `now`, moved `by` bytes on, with the bits that come over from the block before.

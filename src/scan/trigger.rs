@@ -4,6 +4,7 @@
 //! (`\u0040`, `%40`) a literal or a shape shows only in the decoded text: such
 //! stretches are decoded and looked at again.
 
+use super::Format;
 use super::engine::{Engine, Workspace};
 use super::scanner::ScanError;
 use super::shape::{self, CARD, Candidate, ESCAPE, IBAN, NANP, PLUS, RUN, SSN, Shapes};
@@ -143,12 +144,17 @@ fn may_begin(kind: shape::Kinds, text: &[u8], anchor: usize) -> bool {
 
 /// Finds the triggers that escapes of ASCII characters hide, into
 /// `work.triggers.escaped`.
-pub(super) fn collect_escaped(engine: &Engine, work: &mut Workspace, raw: &[u8]) -> Result<(), ScanError> {
+pub(super) fn collect_escaped(
+    engine: &Engine,
+    work: &mut Workspace,
+    raw: &[u8],
+    format: Format,
+) -> Result<(), ScanError> {
     work.escaped.clear();
     let margin = engine.longest_literal.max(24) + 8;
     let stretches = stretches(raw, &mut work.shapes, margin);
     for stretch in stretches {
-        work.window.decode(raw, stretch);
+        work.window.decode_with_letters(raw, stretch, format);
         engine.find_literals(work.window.text(), &mut work.scratch, &mut work.found_escaped)?;
         for &(id, end) in &work.found_escaped.hits {
             let text = end - engine.literals[id].length..end;

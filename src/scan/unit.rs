@@ -20,6 +20,8 @@
 //!
 //! Formats: RFC 8259 section 7, RFC 3986 section 2.1.
 
+use super::Format;
+
 /// The meaning of a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Meaning {
@@ -94,6 +96,16 @@ pub(crate) const fn quote_escapes(level: u32) -> usize {
 /// `floor`.
 pub(crate) fn run_before(raw: &[u8], floor: usize, end: usize) -> usize {
     raw[floor..end].iter().rev().take_while(|&&byte| byte == b'\\').count()
+}
+
+/// The place of the letter behind the backslashes at `at`, when they may be an
+/// escape or end before it, depending on how deep the text is nested: `\\npm_...`
+/// in a JSON string is text that begins with `npm_`, or a line feed.
+pub(crate) fn unclear_letter(raw: &[u8], at: usize, format: Format) -> Option<usize> {
+    let run = raw[at..].iter().take_while(|&&byte| byte == b'\\').count();
+    let unclear = run > 0 && (run.is_multiple_of(2) || format == Format::Text);
+    let letter = raw.get(at + run)?;
+    (unclear && matches!(letter, b'n' | b'r' | b't' | b'b' | b'f')).then_some(at + run)
 }
 
 #[cold]

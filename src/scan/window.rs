@@ -1,6 +1,7 @@
 //! Decoded text around a place, with the way back to raw offsets.
 
-use super::unit::unit;
+use super::Format;
+use super::unit::{unclear_letter, unit};
 use std::ops::Range;
 
 /// The text that a stretch of raw bytes means. Reused between candidates, so
@@ -21,8 +22,8 @@ impl Window {
     }
 
     /// As [`Window::decode`], but stops `reach` characters behind the raw
-    /// place `anchor`.
-    pub(crate) fn decode_around(&mut self, raw: &[u8], range: Range<usize>, anchor: usize, reach: usize) {
+    /// place `anchor`. The place up to which it got.
+    pub(crate) fn decode_around(&mut self, raw: &[u8], range: Range<usize>, anchor: usize, reach: usize) -> usize {
         self.clear();
         let raw = &raw[..range.end];
         let mut at = range.start;
@@ -32,6 +33,23 @@ impl Window {
                 most = self.text.len() + reach;
             }
             at = self.push_unit(raw, at);
+        }
+        at
+    }
+
+    /// As [`Window::decode`], with the letter of every escape that may be none
+    /// ([`unclear_letter`]) behind what the escape means: for finding what may
+    /// begin at the letter.
+    pub(crate) fn decode_with_letters(&mut self, raw: &[u8], range: Range<usize>, format: Format) {
+        self.clear();
+        let raw = &raw[..range.end];
+        let mut at = range.start;
+        while at < raw.len() {
+            let start = at;
+            at = self.push_unit(raw, at);
+            if raw[start] == b'\\' && unclear_letter(raw, start, format).is_some_and(|letter| letter + 1 == at) {
+                self.push_byte(raw[at - 1], at - 1, at);
+            }
         }
     }
 

@@ -6,15 +6,21 @@ use std::arch::x86_64::{
     _mm256_or_si256, _mm256_set1_epi8,
 };
 
-/// As [`super::classify`]; `out` is appended to.
-#[target_feature(enable = "avx2")]
-pub(super) fn classify(data: &[u8], out: &mut Vec<Masks>) {
+/// Whether the processor has what [`each_block`] needs.
+#[inline]
+pub(super) fn is_available() -> bool {
+    use std::arch::is_x86_feature_detected as has;
+    has!("avx2") && has!("bmi1") && has!("bmi2") && has!("popcnt")
+}
+
+/// As [`super::each_block`]. The bit manipulation sets are for the caller's
+/// `each`, which is inlined here.
+#[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]
+pub(super) fn each_block(data: &[u8], mut each: impl FnMut(Masks)) {
     blocks(
         data,
         #[inline(always)]
-        |block| {
-            out.push(masks(block));
-        },
+        |block| each(masks(block)),
     );
 }
 

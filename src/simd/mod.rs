@@ -1,7 +1,7 @@
 //! Byte classes of 64-byte blocks as bit masks: bit `i` of a mask tells
 //! whether byte `i` of the block is in the class.
 //!
-//! [`classify`] picks AVX2 where the processor has it; [`scalar`] is the
+//! [`each_block`] picks AVX2 where the processor has it; [`scalar`] is the
 //! portable twin, and the oracle that the properties hold AVX2 to.
 
 #![allow(unsafe_code, reason = "vector loads; each block argues its soundness")]
@@ -40,18 +40,20 @@ pub struct Masks {
     pub letter_u: u64,
 }
 
-/// The masks of `data`, block by block, into `out`, which is cleared first.
-/// A last partial block is filled up with zero bytes.
-pub fn classify(data: &[u8], out: &mut Vec<Masks>) {
-    out.clear();
-    out.reserve(data.len().div_ceil(BLOCK));
+/// Calls `each` with the masks of every block of `data`, in order. A last
+/// partial block is filled up with zero bytes.
+///
+/// The masks are handed over in registers: storing them first would take more
+/// than a byte of memory traffic for every byte of data.
+#[inline]
+pub fn each_block(data: &[u8], each: impl FnMut(Masks)) {
     #[cfg(target_arch = "x86_64")]
-    if std::arch::is_x86_feature_detected!("avx2") {
-        // SAFETY: the processor has AVX2, as just checked.
-        unsafe { avx2::classify(data, out) };
+    if avx2::is_available() {
+        // SAFETY: the processor has what the function needs, as just checked.
+        unsafe { avx2::each_block(data, each) };
         return;
     }
-    scalar::classify(data, out);
+    scalar::each_block(data, each);
 }
 
 /// Calls `each` with every block of `data`, the last one filled up with zeros.
@@ -73,12 +75,17 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn both(data: &[u8]) -> (Vec<Masks>, Vec<Masks>) {
+        let (mut fast, mut slow) = (Vec::new(), Vec::new());
+        each_block(data, |masks| fast.push(masks));
+        scalar::each_block(data, |masks| slow.push(masks));
+        (fast, slow)
+    }
+
     proptest! {
         #[test]
         fn the_vector_code_equals_its_scalar_twin(data in prop::collection::vec(any::<u8>(), 0..400)) {
-            let (mut fast, mut slow) = (Vec::new(), Vec::new());
-            classify(&data, &mut fast);
-            scalar::classify(&data, &mut slow);
+            let (fast, slow) = both(&data);
             prop_assert_eq!(fast, slow);
         }
     }
@@ -86,9 +93,7 @@ mod tests {
     #[test]
     fn every_byte_value_is_classed_alike() {
         let data: Vec<u8> = (0..=255).collect();
-        let (mut fast, mut slow) = (Vec::new(), Vec::new());
-        classify(&data, &mut fast);
-        scalar::classify(&data, &mut slow);
+        let (fast, slow) = both(&data);
         assert_eq!(fast, slow);
         assert_eq!(slow.iter().map(|masks| masks.digit.count_ones()).sum::<u32>(), 10);
         assert_eq!(slow.iter().map(|masks| masks.upper.count_ones()).sum::<u32>(), 26);

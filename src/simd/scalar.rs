@@ -2,14 +2,14 @@
 
 use super::{Masks, blocks};
 
-/// As [`super::classify`]; `out` is appended to.
-pub fn classify(data: &[u8], out: &mut Vec<Masks>) {
+/// As [`super::each_block`].
+pub fn each_block(data: &[u8], mut each: impl FnMut(Masks)) {
     blocks(data, |block| {
         let mut masks = Masks::default();
         for (index, &byte) in block.iter().enumerate() {
             set(&mut masks, byte, 1 << index);
         }
-        out.push(masks);
+        each(masks);
     });
 }
 

@@ -7,6 +7,7 @@
 )]
 
 mod cli;
+mod equality;
 mod proxy_admin;
 mod proxy_bodies;
 mod proxy_client;

@@ -101,12 +101,20 @@ fn in_one_piece(pieces: Vec<Finding>) -> Vec<Finding> {
 
 /// Asserts that scanner and oracle agree, however the document is cut.
 pub(crate) fn check_cuts(format: Format, document: &[u8], cuts: &[Vec<usize>]) {
-    let oracle = findings_of_oracle(format, document);
-    assert_same(document, "oracle", &oracle, "whole", &findings(format, document, &[]));
-    for cuts in cuts {
-        let cut = findings(format, document, cuts);
-        assert_same(document, "oracle", &oracle, &format!("cut at {cuts:?}"), &cut);
+    if let Some(difference) = difference(format, document, cuts) {
+        panic!("{difference}");
     }
+}
+
+/// Where scanner and oracle do not agree on a document.
+pub(crate) fn difference(format: Format, document: &[u8], cuts: &[Vec<usize>]) -> Option<String> {
+    let oracle = findings_of_oracle(format, document);
+    let whole = (String::from("whole"), findings(format, document, &[]));
+    let cut = cuts.iter().map(|cuts| (format!("cut at {cuts:?}"), findings(format, document, cuts)));
+    std::iter::once(whole)
+        .chain(cut)
+        .find(|(_, found)| *found != oracle)
+        .map(|(how, found)| told(document, "oracle", &oracle, &how, &found))
 }
 
 /// Asserts that the scanner finds the same however the document is cut: for
@@ -120,9 +128,12 @@ pub(crate) fn check_cuts_of_long(format: Format, document: &[u8], cuts: &[Vec<us
 }
 
 fn assert_same(document: &[u8], left: &str, expected: &[Finding], right: &str, found: &[Finding]) {
-    if expected == found {
-        return;
+    if expected != found {
+        panic!("{}", told(document, left, expected, right, found));
     }
+}
+
+fn told(document: &[u8], left: &str, expected: &[Finding], right: &str, found: &[Finding]) -> String {
     let shown = |findings: &[Finding]| {
         let rules = &plan().engine().ruleset().rules;
         let show = |finding: &Finding| {
@@ -134,5 +145,5 @@ fn assert_same(document: &[u8], left: &str, expected: &[Finding], right: &str, f
         findings.iter().filter(|one| !expected.contains(one) || !found.contains(one)).map(show).collect::<String>()
     };
     let text: String = String::from_utf8_lossy(document).chars().take(2000).collect();
-    panic!("{left}:{}\n{right}:{}\nin {text}", shown(expected), shown(found));
+    format!("{left}:{}\n{right}:{}\nin {text}", shown(expected), shown(found))
 }

@@ -198,6 +198,18 @@ const FRAGMENTS: &[&str] = &[
     "AzSe",
     "8Q~",
     "T3BlbkFJ",
+    "\"a b\"@example.com",
+    "://",
+    "user:pass@",
+    "https://u:q8f1o2m3n4@",
+    "cookie",
+    "phone",
+    "\\x40",
+    "\u{200b}",
+    "４１５",
+    "＠",
+    "\\u200b",
+    "\\uff11",
 ];
 
 /// Bytes that are no text.
@@ -243,6 +255,33 @@ fn escaped(text: &[u8], random: &mut Random) -> Vec<u8> {
         }
     }
     out
+}
+
+/// As [`heap`], quickly, for runs of millions.
+pub(crate) fn quick_heap(random: &mut Random) -> Vec<u8> {
+    let mut heap = Vec::new();
+    for _ in 0..1 + random.below(14) {
+        match random.below(50) {
+            0..38 => heap.extend_from_slice(FRAGMENTS[random.below(FRAGMENTS.len())].as_bytes()),
+            38..43 => heap.extend_from_slice(PLANTED[random.below(PLANTED.len())].as_bytes()),
+            43..46 => heap.extend_from_slice(HARMLESS[random.below(HARMLESS.len())].as_bytes()),
+            46..48 => heap.extend_from_slice(NO_TEXT[random.below(NO_TEXT.len())]),
+            48 => heap.push(u8::try_from(random.below(256)).unwrap()),
+            _ => {
+                const ALPHABET: &[u8] = b"abcXYZ0189@.+_-";
+                heap.extend((0..1 + random.below(20)).map(|_| ALPHABET[random.below(ALPHABET.len())]));
+            }
+        }
+    }
+    let level = random.below(4);
+    for _ in 0..level {
+        heap = escaped(&heap, random);
+    }
+    match (level, random.below(2)) {
+        (0, _) => heap,
+        (_, 0) => [b"{\"text\": \"", heap.as_slice(), b"\", \"n\": 1}"].concat(),
+        _ => [b"\"", heap.as_slice(), b"\""].concat(),
+    }
 }
 
 /// Texts with planted values between harmless ones.

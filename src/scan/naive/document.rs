@@ -1,7 +1,7 @@
 //! A document in the form in which the oracle reads it.
 
 use super::super::Format;
-use super::super::unit::{Meaning, Unit, unit};
+use super::super::unit::{Meaning, Unit, unclear_letter, unit};
 use std::ops::Range;
 
 /// A document, unit by unit.
@@ -72,11 +72,7 @@ impl<'a> Document<'a> {
     /// text that begins with `npm_`, or a line feed.
     pub(super) fn unclear_letter(&self, index: usize) -> Option<usize> {
         let (at, unit) = *self.units.get(index)?;
-        let letter = at + unit.len - 1;
-        let run = self.raw[at..].iter().take_while(|&&byte| byte == b'\\').count();
-        let short = run > 0 && at + run == letter;
-        let unclear = run.is_multiple_of(2) || self.format == Format::Text;
-        (short && unclear && b"nrtbf".contains(&self.raw[letter])).then_some(letter)
+        unclear_letter(self.raw, at, self.format).filter(|letter| letter + 1 == at + unit.len)
     }
 }
 

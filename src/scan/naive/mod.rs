@@ -18,7 +18,7 @@ mod region;
 
 use super::detector;
 use super::engine::Engine;
-use super::key::{Names, whole_unit};
+use super::key::{Names, Spelling, whole_unit};
 use super::number::{self, Place};
 use super::resolve::{Match, Resolver};
 use super::scanner::{Finding, Part};
@@ -47,8 +47,8 @@ pub fn findings(engine: &Engine, format: Format, document: &[u8]) -> Vec<Finding
 pub(super) struct Plain {
     /// By rule index.
     regexes: Vec<Option<Regex>>,
-    /// Of the names of all key rules, in lower case.
-    spellings: Vec<Vec<u8>>,
+    /// Of the names of all key rules.
+    spellings: Vec<Spelling>,
     private_key: Option<usize>,
 }
 

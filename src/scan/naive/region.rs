@@ -69,7 +69,7 @@ impl Search<'_> {
             let close = open + 1 + name.len();
             let spelled = || {
                 let lower = name.to_ascii_lowercase();
-                self.plain.spellings.iter().any(|words| lower.windows(words.len()).any(|part| part == words))
+                self.plain.spellings.iter().any(|spelling| spelling.fits(&lower))
             };
             if document.meaning(close) == Some(Meaning::Quote(level))
                 && name.len() <= LONGEST_NAME

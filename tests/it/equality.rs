@@ -1,0 +1,90 @@
+//! The equality run: hostile documents, each cut in many ways, through the
+//! scanner and the oracle.
+//!
+//! ```text
+//! EQUALITY_CASES=10000000 EQUALITY_SEED=7 cargo test --test it equality -- --nocapture
+//! ```
+//!
+//! A case is a document with one way to cut it. A document that differs is made
+//! as small as it can be before it is shown.
+
+use super::redactor_rig::difference;
+use super::redactor_text::{Random, quick_heap};
+use expurgate::scan::Format;
+
+/// Ways to cut each document.
+const CUTS: usize = 25;
+/// Differences shown at most.
+const SHOWN: usize = 20;
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+#[test]
+fn generated_documents_are_found_as_the_oracle_finds_them_however_cut() {
+    let cases = setting("EQUALITY_CASES", 40_000);
+    let seed = setting("EQUALITY_SEED", 20_261_125);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+    let documents = cases.div_ceil(CUTS as u64).div_ceil(threads);
+    let workers: Vec<_> = (0..threads)
+        .map(|thread| std::thread::spawn(move || run(seed.wrapping_mul(1000).wrapping_add(thread), documents)))
+        .collect();
+    let differences: Vec<String> = workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect();
+    let checked = documents * threads;
+    println!("equality: {checked} documents, {} cases, {} differences", checked * CUTS as u64, differences.len());
+    assert!(differences.is_empty(), "{}", differences.join("\n---\n"));
+}
+
+fn run(seed: u64, documents: u64) -> Vec<String> {
+    let mut random = Random(seed);
+    let mut differences = Vec::new();
+    for _ in 0..documents {
+        let document = quick_heap(&mut random);
+        let format = [Format::Json, Format::Ndjson, Format::Text][random.below(3)];
+        let cuts = cuts(&mut random, document.len());
+        if difference(format, &document, &cuts).is_some() {
+            differences.push(smallest(format, document));
+        }
+        if differences.len() >= SHOWN {
+            break;
+        }
+    }
+    differences
+}
+
+/// The whole document, byte by byte, at one place, at a few, and at many.
+fn cuts(random: &mut Random, length: usize) -> Vec<Vec<usize>> {
+    let mut cuts = vec![(0..=length).collect()];
+    cuts.extend((0..10).map(|_| vec![random.below(length + 1)]));
+    cuts.extend((0..8).map(|_| random.cuts(length, 3)));
+    cuts.extend((cuts.len()..CUTS - 1).map(|_| random.cuts(length, 20)));
+    cuts
+}
+
+/// Takes bytes out as long as scanner and oracle still differ.
+fn smallest(format: Format, document: Vec<u8>) -> String {
+    let every = |length: usize| -> Vec<Vec<usize>> {
+        let mut cuts: Vec<Vec<usize>> = (0..=length).map(|cut| vec![cut]).collect();
+        cuts.push((0..=length).collect());
+        cuts
+    };
+    let differs = |document: &[u8]| difference(format, document, &every(document.len()));
+    let mut document = document;
+    let Some(mut told) = differs(&document) else {
+        return format!("only with several cuts, {format:?}: {}", document.escape_ascii());
+    };
+    let mut size = document.len() / 2;
+    while size > 0 {
+        let mut at = 0;
+        while at + size <= document.len() {
+            let shorter = [&document[..at], &document[at + size..]].concat();
+            match differs(&shorter) {
+                Some(difference) => (document, told) = (shorter, difference),
+                None => at += size,
+            }
+        }
+        size /= 2;
+    }
+    format!("{format:?} {told}\nbytes {}", document.escape_ascii())
+}

@@ -29,6 +29,34 @@ pub(super) struct Decoded {
     window: Window,
     /// The raw bytes that it stands for; they hold no fence.
     range: Range<usize>,
+    /// What stops the walk before an `@`, escapes among it or not.
+    stops: [Lookback; 2],
+}
+
+/// The last place of some kind before an anchor, remembered so that dense
+/// anchors do not walk over the same bytes again and again.
+#[derive(Clone, Debug, Default)]
+struct Lookback {
+    /// The bytes that were looked at.
+    seen: Range<usize>,
+    /// The last of the kind among them.
+    last: Option<usize>,
+}
+
+impl Lookback {
+    /// The last byte in `raw[range]` that `is` accepts, which is the same
+    /// question every time.
+    fn find(&mut self, raw: &[u8], range: Range<usize>, is: impl Fn(u8) -> bool) -> Option<usize> {
+        let goes_on = self.seen.start <= range.start && (range.start..=range.end).contains(&self.seen.end);
+        if !goes_on {
+            *self = Self { seen: range.start..range.start, last: None };
+        }
+        let fresh = self.seen.end..range.end;
+        let found = raw[fresh.clone()].iter().rposition(|&byte| is(byte)).map(|at| fresh.start + at);
+        self.last = found.or(self.last);
+        self.seen.end = range.end;
+        self.last.filter(|&at| at >= range.start)
+    }
 }
 
 impl Decoded {
@@ -36,11 +64,53 @@ impl Decoded {
     pub(super) fn clear(&mut self) {
         self.window.clear();
         self.range = 0..0;
+        self.stops = Default::default();
     }
 
     /// The decoded bytes.
     pub(super) fn text(&self) -> &[u8] {
         self.window.text()
+    }
+
+    /// The last byte in `range` that a detector does not walk over on its way
+    /// back; an escape is one, unless `deep`.
+    fn stop_before(&mut self, detector: Detector, raw: &[u8], range: Range<usize>, deep: bool) -> Option<usize> {
+        let (before, _) = walks(detector);
+        let stops = |byte: u8| !before[usize::from(byte)] && !(deep && matches!(byte, b'\\' | b'%'));
+        let mut fresh = Lookback::default();
+        let lookback = if detector == Detector::Email { &mut self.stops[usize::from(deep)] } else { &mut fresh };
+        lookback.find(raw, range, stops)
+    }
+
+    /// Whether the detector sees the same in the raw bytes as in what they mean:
+    /// no escape touches the run of bytes around the anchor that it may walk over.
+    fn is_plain(&mut self, detector: Detector, raw: &[u8], range: Range<usize>, anchor: usize) -> bool {
+        // The anchor itself may be an escape.
+        if matches!(raw[anchor], b'\\' | b'%') {
+            return false;
+        }
+        let left = self.stop_before(detector, raw, range.start..anchor, false);
+        match left.map(|at| raw[at]) {
+            Some(b'\\' | b'%') => return false,
+            // A quoted local part, whose quotes may be escaped.
+            Some(b'"') if detector == Detector::Email && left.is_some_and(|at| at + 1 == anchor) => return false,
+            _ => {}
+        }
+        let (_, after) = walks(detector);
+        let behind = anchor + 1;
+        let stops = |byte: &u8| !after[usize::from(*byte)];
+        let stop = raw[behind..range.end].iter().position(stops).map(|stop| behind + stop);
+        match stop.map(|stop| (raw[stop], stop)) {
+            None => true,
+            Some((b'%', _)) => false,
+            // The escape of a quote or white space ends the value as the
+            // backslash does.
+            Some((b'\\', stop)) => {
+                let letter = raw[stop..].iter().find(|&&byte| byte != b'\\');
+                !matches!(letter, Some(b'u' | b'/'))
+            }
+            Some(_) => true,
+        }
     }
 
     /// Makes sure that what stands around `anchor` is decoded: from `from` on,
@@ -71,21 +141,21 @@ pub(super) fn confirm(
     anchor: usize,
     decoded: &mut Decoded,
 ) -> Option<Confirmed> {
-    let reach = detector::reach(detector);
-    if detector == Detector::Email && !begins_domain(raw, bounds.1, anchor) {
+    if is_ruled_out(detector, raw, bounds, anchor) {
         return None;
     }
+    let reach = detector::reach(detector);
     // One byte more than the detector looks at, so that it never takes our
     // cut for a boundary.
     let from = anchor.saturating_sub(reach.0 + 1).max(bounds.0);
     let to = bounds.1.min(anchor + reach.1 + 2);
-    if is_plain(detector, raw, from..to, anchor) {
+    if decoded.is_plain(detector, raw, from..to, anchor) {
         let found = detector::confirm(detector, &raw[from..to], anchor - from)?;
         return Some(Confirmed { raw: from + found.start..from + found.end, text: None });
     }
     let furthest = anchor.saturating_sub(reach.0 * LONGEST_UNIT).max(bounds.0);
     let begin = |at: usize| if at == bounds.0 { at } else { sync(raw, at, anchor) };
-    let from = match stop_before(detector, raw, furthest, anchor) {
+    let from = match decoded.stop_before(detector, raw, furthest..anchor, true) {
         Some(stop) => stop + 1,
         None => begin(furthest),
     };
@@ -99,56 +169,42 @@ pub(super) fn confirm(
     Some(Confirmed { raw: decoded.window.raw_range(found.clone()), text: Some(found) })
 }
 
-/// Whether a domain can begin behind the `@` at `at`: cheap, and enough to
-/// pass over runs of escaped `@` without decoding what surrounds each.
-fn begins_domain(raw: &[u8], end: usize, at: usize) -> bool {
-    let raw = &raw[..end];
-    let next = at + unit(raw, at).len;
-    next < end
-        && match unit(raw, next).meaning {
-            Meaning::Byte(byte) => byte.is_ascii_alphanumeric() || byte >= 0x80,
-            Meaning::Char(_) => true,
-            Meaning::Quote(_) => false,
+/// Whether a cheap look is enough to pass over an anchor.
+fn is_ruled_out(detector: Detector, raw: &[u8], bounds: (usize, usize), anchor: usize) -> bool {
+    match detector {
+        Detector::Email => !may_begin_domain(&raw[..bounds.1], anchor),
+        // `1+1`: no sign of a phone number stands behind a digit.
+        Detector::PhoneInternational if raw[anchor] == b'+' => {
+            let near = &raw[anchor.saturating_sub(NEAR).max(bounds.0)..anchor];
+            near.last().is_some_and(u8::is_ascii_digit) && memchr::memrchr2(b'\\', b'%', near).is_none()
         }
-}
-
-/// Whether the detector sees the same in the raw bytes as in what they mean:
-/// no escape touches the run of bytes around the anchor that it may walk over.
-fn is_plain(detector: Detector, raw: &[u8], range: Range<usize>, anchor: usize) -> bool {
-    // The anchor itself may be an escape.
-    if matches!(raw[anchor], b'\\' | b'%') {
-        return false;
-    }
-    let (before, after) = walks(detector);
-    let stops = |table: &[bool; 256], byte: u8| !table[usize::from(byte)];
-    let left = raw[range.start..anchor].iter().rposition(|&byte| stops(before, byte)).map(|at| range.start + at);
-    match left.map(|at| raw[at]) {
-        Some(b'\\' | b'%') => return false,
-        // A quoted local part, whose quotes may be escaped.
-        Some(b'"') if detector == Detector::Email && left.is_some_and(|at| at + 1 == anchor) => return false,
-        _ => {}
-    }
-    let behind = anchor + 1;
-    let stop = raw[behind..range.end].iter().position(|&byte| stops(after, byte)).map(|stop| behind + stop);
-    match stop.map(|stop| (raw[stop], stop)) {
-        None => true,
-        Some((b'%', _)) => false,
-        // The escape of a quote or white space ends the value as the
-        // backslash does.
-        Some((b'\\', stop)) => {
-            let letter = raw[stop..].iter().find(|&&byte| byte != b'\\');
-            !matches!(letter, Some(b'u' | b'/'))
-        }
-        Some(_) => true,
+        _ => false,
     }
 }
 
-/// The last byte before `anchor`, not before `floor`, that nothing a detector
-/// looks at lies before.
-fn stop_before(detector: Detector, raw: &[u8], floor: usize, anchor: usize) -> Option<usize> {
-    let (before, _) = walks(detector);
-    let stops = |&byte: &u8| !before[usize::from(byte)] && !matches!(byte, b'\\' | b'%');
-    raw[floor..anchor].iter().rposition(|byte| stops(byte)).map(|at| floor + at)
+/// Escapes of one character are not longer, without their backslashes.
+const NEAR: usize = 16;
+
+/// Whether a domain can stand behind the `@` at `at`, as far as the text goes
+/// without escapes.
+fn may_begin_domain(raw: &[u8], at: usize) -> bool {
+    let from = at + unit(raw, at).len;
+    let domain = &raw[from.min(raw.len())..];
+    let domain = &domain[..domain.len().min(detector::EMAIL_REACH)];
+    let length = domain.iter().take_while(|&&byte| is_domain_byte(byte)).count();
+    let escaped = match domain.get(length) {
+        Some(b'\\' | b'%') => {
+            matches!(unit(raw, from + length).meaning,
+            Meaning::Byte(byte) if is_domain_byte(byte))
+                || matches!(unit(raw, from + length).meaning, Meaning::Char(_))
+        }
+        _ => false,
+    };
+    escaped || detector::is_before_domain(domain)
+}
+
+const fn is_domain_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.') || byte >= 0x80
 }
 
 /// The bytes that a detector may walk over before and behind its anchor, too

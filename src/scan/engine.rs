@@ -2,7 +2,7 @@
 
 use super::around::Decoded;
 use super::detector_kinds;
-use super::key::{Names, Spelling};
+use super::key::Names;
 use super::literal::{ByteSet, Needed};
 use super::naive::Plain;
 use super::pattern::Pattern;
@@ -54,9 +54,18 @@ pub(super) struct LiteralUse {
     pub(super) patterns: Vec<PatternUse>,
     pub(super) keywords: Vec<usize>,
     /// Part of a member name.
-    pub(super) key: bool,
+    pub(super) key: Option<KeyUse>,
     /// The start of a private key block, with its rule.
     pub(super) private_key: Option<usize>,
+}
+
+/// What part of a member name a literal is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct KeyUse {
+    /// Some names are this literal and nothing else.
+    pub(super) alone: bool,
+    /// Some names begin with it.
+    pub(super) head: bool,
 }
 
 /// How a rule's pattern needs a literal.
@@ -67,6 +76,16 @@ pub(super) struct PatternUse {
     pub(super) offset: (usize, usize),
     /// The bytes that those can be.
     pub(super) lead: ByteSet,
+    /// The bytes that can stand behind the literal.
+    pub(super) follow: ByteSet,
+}
+
+impl PatternUse {
+    /// Whether a match can go on with `next`, the raw byte behind the literal:
+    /// what an escape means is not looked at.
+    pub(super) fn goes_on(&self, next: Option<&u8>) -> bool {
+        next.is_none_or(|&next| matches!(next, b'\\' | b'%') || self.follow.contains(next))
+    }
 }
 
 /// Why a rule set cannot be compiled.
@@ -138,7 +157,7 @@ impl Engine {
                     let needed = compiled.needed.as_ref().ok_or_else(|| {
                         refuse("the pattern needs a fixed text of at least 3 characters near its start".into())
                     })?;
-                    builder.pattern(index, needed);
+                    builder.pattern(index, &compiled, needed);
                     pattern = Some(compiled);
                 }
                 Matcher::Detector(Detector::PrivateKey) => {
@@ -167,8 +186,12 @@ impl Engine {
     fn add_names(&mut self, index: usize, names: &[String], builder: &mut Builder) {
         for name in names {
             self.names.add(name, index);
-            for literal in Names::spellings(name).iter().flat_map(Spelling::literals) {
-                builder.literal(literal, true).key = true;
+            for spelling in Names::spellings(name) {
+                for literal in spelling.literals() {
+                    let usage = builder.literal(literal, true).key.get_or_insert_default();
+                    usage.alone |= spelling.fits_all_of(name);
+                    usage.head |= spelling.is_head();
+                }
             }
         }
     }
@@ -318,10 +341,11 @@ impl Builder {
         usage
     }
 
-    fn pattern(&mut self, rule: usize, needed: &[Needed]) {
+    fn pattern(&mut self, rule: usize, pattern: &Pattern, needed: &[Needed]) {
         for literal in needed {
+            let follow = pattern.follow(literal);
             let usage = self.literal(literal.bytes.clone(), literal.caseless);
-            usage.patterns.push(PatternUse { rule, offset: literal.offset, lead: literal.lead });
+            usage.patterns.push(PatternUse { rule, offset: literal.offset, lead: literal.lead, follow });
         }
     }
 }

@@ -83,7 +83,7 @@ impl Names {
 
 /// A name's words are looked for until they have so many letters: `key` alone
 /// is everywhere.
-const RARE: usize = 5;
+const RARE: usize = 3;
 
 /// The last words of a member name, or the first ones, one way to write them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -101,6 +101,17 @@ impl Spelling {
             true => vec![self.text.clone()],
             false => [b"\"", b"\\"].map(|quote| [&self.text[..], quote].concat()).to_vec(),
         }
+    }
+
+    /// Whether names begin with it, not end.
+    pub(crate) fn is_head(&self) -> bool {
+        self.is_head
+    }
+
+    /// Whether all of a rule's `name` is spelled so.
+    pub(crate) fn fits_all_of(&self, name: &str) -> bool {
+        let letters = |text: &[u8]| Folded::of(text).bytes;
+        letters(&self.text) == letters(name.trim_matches('*').as_bytes())
     }
 
     /// Whether `name`, in lower case, is spelled so.

@@ -32,7 +32,10 @@ impl ByteSet {
         self.0[usize::from(byte >> 6)] >> (byte & 63) & 1 == 1
     }
 
-    fn insert(&mut self, byte: u8) {
+    /// All bytes.
+    pub(crate) const ALL: Self = Self([u64::MAX; 4]);
+
+    pub(super) fn insert(&mut self, byte: u8) {
         self.0[usize::from(byte >> 6)] |= 1 << (byte & 63);
     }
 
@@ -168,7 +171,7 @@ fn insert_bytes(hir: &Hir, set: &mut ByteSet) {
         HirKind::Class(Class::Bytes(class)) => {
             class.iter().flat_map(|range| range.start()..=range.end()).for_each(|byte| insert_cases(set, byte));
         }
-        HirKind::Class(Class::Unicode(_)) => *set = ByteSet([u64::MAX; 4]),
+        HirKind::Class(Class::Unicode(_)) => *set = ByteSet::ALL,
         HirKind::Repetition(repetition) => insert_bytes(&repetition.sub, set),
         HirKind::Capture(group) => insert_bytes(&group.sub, set),
         HirKind::Concat(parts) | HirKind::Alternation(parts) => parts.iter().for_each(|part| insert_bytes(part, set)),

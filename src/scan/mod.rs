@@ -22,6 +22,7 @@
 mod around;
 pub mod detector;
 mod engine;
+mod follow;
 mod key;
 mod literal;
 pub mod naive;

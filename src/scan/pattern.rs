@@ -5,8 +5,9 @@
 //! its own decoding only. It stops at the first byte after which no match is
 //! possible, so a candidate that is none costs a few bytes.
 
+use super::follow;
 use super::key::whole_unit;
-use super::literal::{self, Needed};
+use super::literal::{self, ByteSet, Needed};
 use super::window::Window;
 use regex_automata::hybrid::dfa::{Cache, DFA};
 use regex_automata::meta::Regex;
@@ -82,6 +83,11 @@ impl Pattern {
             return Err("the pattern has no greatest width; only its last part may repeat without limit".into());
         }
         Ok(Self { automaton, groups, tail, needed: literal::needed(&hir), first: literal::first_bytes(&hir) })
+    }
+
+    /// The bytes that can stand behind one of the required literals.
+    pub(crate) fn follow(&self, needed: &Needed) -> ByteSet {
+        follow::follow(self.automaton.get_nfa(), needed)
     }
 
     /// Whether every match begins with one of the required literals.

@@ -295,7 +295,7 @@ impl Scanner {
             match queue.pop() {
                 Popped::Trigger(trigger) => self.confirm(work, data, trigger, out),
                 Popped::Shapes(candidate) => {
-                    for trigger in trigger::of_shapes(data.raw, candidate, data.engine.kinds) {
+                    for trigger in trigger::of_shapes(candidate, data.engine.kinds) {
                         self.confirm(work, data, trigger, out);
                     }
                 }
@@ -329,15 +329,22 @@ impl Scanner {
         for &keyword in &usage.keywords {
             self.note_keyword(data.raw, keyword, &literal);
         }
-        for usage in &usage.patterns {
+        let next = data.raw.get(literal.end);
+        for usage in usage.patterns.iter().filter(|usage| usage.goes_on(next)) {
             self.confirm_pattern(work, data, usage, literal.start, out);
         }
         if let Some(rule) = usage.private_key {
             self.confirm_private_key(work, data, rule, literal.start, out);
         }
-        if usage.key && self.mode == Mode::Open {
-            // Other literals of the same name find the mode taken.
-            self.confirm_key(work, data, literal.start);
+        if let Some(key) = usage.key
+            && self.mode == Mode::Open
+        {
+            // Of a name like `key`, which only others end with, nothing need be
+            // looked up.
+            let whole = literal.start.checked_sub(1).is_some_and(|before| data.raw[before] == b'"');
+            if key.alone || key.head || !whole {
+                self.confirm_key(work, data, literal.start);
+            }
         }
     }
 

@@ -51,14 +51,7 @@ pub(crate) struct Lexical {
 /// The structure of some data; reused from scan to scan.
 #[derive(Debug, Default)]
 pub(crate) struct Shapes {
-    /// Fences, a bit per byte.
-    fences: Vec<u64>,
-    /// Line feeds, a bit per byte; none are kept of JSON.
-    newlines: Vec<u64>,
-    /// Bytes escaped by a backslash, a bit per byte.
-    escaped: Vec<u64>,
-    /// Whether a block begins within a string.
-    inside: Vec<bool>,
+    blocks: Vec<Structure>,
     pub(crate) candidates: Vec<Candidate>,
     /// The state behind the last byte.
     end: Lexical,
@@ -66,76 +59,80 @@ pub(crate) struct Shapes {
     around: Option<(Option<usize>, Option<usize>)>,
 }
 
+/// Where the fences of a block are, and what else tells its lexical state.
+#[derive(Clone, Copy, Debug, Default)]
+struct Structure {
+    /// A bit per byte.
+    fences: u64,
+    /// Fences after which no string is open, whatever was before.
+    resets: u64,
+    /// Bytes escaped by a backslash.
+    escaped: u64,
+    /// Whether the block begins within a string.
+    inside: bool,
+}
+
+impl Structure {
+    /// The state before the byte at `bit`.
+    fn lexical_at(&self, bit: usize) -> Lexical {
+        let quotes = self.fences & !self.resets & below(bit);
+        Lexical {
+            inside: inside_after(self.inside, quotes, self.resets & below(bit)),
+            escaped: self.escaped >> bit & 1 == 1,
+        }
+    }
+}
+
 impl Shapes {
     /// Looks at all of `data`, which `before` precedes.
     pub(crate) fn analyze(&mut self, data: &[u8], before: Lexical, format: Format) {
-        self.clear(data.len());
-        let mut state = before;
-        let mut last = Masks::default();
-        simd::each_block(
+        self.blocks.clear();
+        self.blocks.reserve(data.len().div_ceil(BLOCK));
+        self.candidates.clear();
+        self.around = None;
+        let (blocks, candidates) = (&mut self.blocks, &mut self.candidates);
+        let walk = simd::each_block(
             data,
+            Walk { state: before, ..Walk::default() },
             #[inline(always)]
-            |masks| {
-                let escaped = escaped(masks.backslash, &mut state.escaped);
-                let quotes = if format == Format::Text { 0 } else { masks.quote & !escaped };
-                let newlines = if format == Format::Json { 0 } else { masks.newline };
-                self.fences.push(quotes | newlines);
-                self.escaped.push(escaped);
-                self.inside.push(state.inside);
-                if format != Format::Json {
-                    self.newlines.push(newlines);
+            |walk, masks| {
+                let start = blocks.len() * BLOCK;
+                blocks.push(walk.structure(masks, format));
+                let found = walk.shapes(masks);
+                if found.any() != 0 {
+                    found.collect(start, data, candidates);
                 }
-                state.inside = inside_after(state.inside, quotes, newlines);
-                let at = (self.fences.len() - 1) * BLOCK;
-                Found::of(&masks, &last).each(at, data, &mut self.candidates);
-                last = masks;
             },
         );
-        self.end = state;
+        self.end = walk.state;
         if !data.len().is_multiple_of(BLOCK) {
             self.end = self.lexical_at(data.len());
         }
     }
 
-    /// Forgets all, and makes room for as much as `length` bytes need.
-    fn clear(&mut self, length: usize) {
-        let blocks = length.div_ceil(BLOCK);
-        for list in [&mut self.fences, &mut self.newlines, &mut self.escaped] {
-            list.clear();
-            list.reserve(blocks);
-        }
-        self.inside.clear();
-        self.inside.reserve(blocks);
-        self.candidates.clear();
-        self.around = None;
-    }
-
     /// The last fence before `end`.
     pub(crate) fn fence_before(&self, end: usize) -> Option<usize> {
         let mut block = end / BLOCK;
-        let mut bits = match self.fences.get(block) {
-            Some(fences) => fences & below(end % BLOCK),
-            None => 0,
-        };
+        let mut bits = self.blocks.get(block).map_or(0, |found| found.fences & below(end % BLOCK));
         loop {
             if bits != 0 {
                 return Some(block * BLOCK + (63 - bits.leading_zeros() as usize));
             }
             block = block.checked_sub(1)?;
-            bits = self.fences.get(block).copied().unwrap_or(0);
+            bits = self.blocks.get(block).map_or(0, |found| found.fences);
         }
     }
 
     /// The first fence at or after `start`.
     pub(crate) fn fence_from(&self, start: usize) -> Option<usize> {
         let mut block = start / BLOCK;
-        let mut bits = self.fences.get(block)? & !below(start % BLOCK);
+        let mut bits = self.blocks.get(block)?.fences & !below(start % BLOCK);
         loop {
             if bits != 0 {
                 return Some(block * BLOCK + bits.trailing_zeros() as usize);
             }
             block += 1;
-            bits = *self.fences.get(block)?;
+            bits = self.blocks.get(block)?.fences;
         }
     }
 
@@ -152,25 +149,98 @@ impl Shapes {
 
     /// The state before the byte at `at`.
     pub(crate) fn lexical_at(&self, at: usize) -> Lexical {
-        let block = at / BLOCK;
-        match (self.fences.get(block), self.escaped.get(block), self.inside.get(block)) {
-            (Some(fences), Some(escaped), Some(&inside)) => {
-                let quotes = self.quotes(block, *fences) & below(at % BLOCK);
-                let resets = self.resets(block) & below(at % BLOCK);
-                Lexical { inside: inside_after(inside, quotes, resets), escaped: escaped >> (at % BLOCK) & 1 == 1 }
-            }
-            _ => self.end,
+        self.blocks.get(at / BLOCK).map_or(self.end, |block| block.lexical_at(at % BLOCK))
+    }
+}
+
+/// What goes from block to block.
+#[derive(Clone, Copy, Default)]
+struct Walk {
+    state: Lexical,
+    runs: Runs,
+    /// Masks of the block before.
+    backslash: u64,
+    plus: u64,
+}
+
+impl Walk {
+    /// The fences of the next block.
+    #[inline(always)]
+    fn structure(&mut self, masks: &Masks, format: Format) -> Structure {
+        let inside = self.state.inside;
+        let escaped = escaped(masks.backslash, &mut self.state.escaped);
+        let quotes = if format == Format::Text { 0 } else { masks.quote & !escaped };
+        let resets = if format == Format::Json { 0 } else { masks.newline };
+        self.state.inside = inside_after(inside, quotes, resets);
+        Structure { fences: quotes | resets, resets, escaped, inside }
+    }
+
+    /// The shapes that end in the next block.
+    #[inline(always)]
+    fn shapes(&mut self, masks: &Masks) -> Found {
+        let mut found = self.runs.shapes(masks);
+        found.at = masks.at;
+        found.escape = masks.percent | masks.letter_u & after(masks.backslash, self.backslash, 1);
+        // `(` is not among the masks: any follower but white space will do.
+        found.plus = after(masks.plus, self.plus, 1) & !masks.separator;
+        (self.backslash, self.plus) = (masks.backslash, masks.plus);
+        found
+    }
+}
+
+/// Runs of digits, and what stands between them, that end in the block before:
+/// what shapes that reach back into it are made of.
+#[derive(Clone, Copy, Default)]
+struct Runs {
+    digit: u64,
+    /// The last of two, three and four digits or more.
+    two: u64,
+    three: u64,
+    four: u64,
+    thirteen: u64,
+    separator: u64,
+    upper: u64,
+}
+
+impl Runs {
+    /// The shapes of numbers that end in the next block.
+    #[inline(always)]
+    fn shapes(&mut self, masks: &Masks) -> Found {
+        let (digit, separator) = (masks.digit, masks.separator);
+        let two = digit & after(digit, self.digit, 1);
+        let three = two & after(digit, self.digit, 2);
+        let four = two & after(two, self.two, 2);
+        let mut now = Self { digit, two, three, four, thirteen: 0, separator, upper: masks.upper };
+        let mut found = Found { iban: two & now.upper(self, 2) & now.upper(self, 3), ..Found::default() };
+        if four != 0 {
+            now.thirteen = four & after(four, self.four, 4) & after(four, self.four, 8) & after(digit, self.digit, 12);
+            now.long(self, &mut found);
         }
+        *self = now;
+        found
     }
 
-    /// The fences of a block that open or close strings.
-    fn quotes(&self, block: usize, fences: u64) -> u64 {
-        fences & !self.resets(block)
+    #[inline(always)]
+    fn upper(&self, last: &Self, by: u32) -> u64 {
+        after(self.upper, last.upper, by)
     }
 
-    /// The bytes of a block after which no string is open, whatever was before.
-    fn resets(&self, block: usize) -> u64 {
-        self.newlines.get(block).copied().unwrap_or(0)
+    /// The shapes that end with four digits.
+    #[inline(always)]
+    fn long(&self, last: &Self, found: &mut Found) {
+        let two = |by| after(self.two, last.two, by);
+        let three = |by| after(self.three, last.three, by);
+        let four = |by| after(self.four, last.four, by);
+        let separator = |by| after(self.separator, last.separator, by);
+        let behind_separator = self.four & separator(4);
+        // What stands before is judged later.
+        found.nanp = behind_separator & three(5);
+        found.ssn = behind_separator & two(5) & separator(7) & three(8);
+        let fours = behind_separator & four(5) & separator(9) & four(10);
+        let four_six = self.four & two(4) & separator(6) & four(7);
+        let thirteen = self.thirteen & !after(self.thirteen, last.thirteen, 1);
+        found.card = fours | four_six | thirteen;
+        found.run = self.four & !four(1);
     }
 }
 
@@ -189,56 +259,14 @@ struct Found {
 
 impl Found {
     #[inline(always)]
-    fn of(masks: &Masks, before: &Masks) -> Self {
-        let mut found = Self {
-            at: masks.at,
-            escape: masks.percent | masks.letter_u & behind(masks.backslash, before.backslash, 1),
-            ..Self::default()
-        };
-        // Most blocks of prose hold no digit at all.
-        if masks.digit != 0 {
-            found.digits(masks, before);
-        }
-        if masks.plus != 0 || before.plus >> 63 != 0 {
-            // `(` is not among the masks: any follower but white space will do.
-            found.plus = behind(masks.plus, before.plus, 1) & !masks.separator;
-        }
-        found
+    fn any(&self) -> u64 {
+        self.at | self.plus | self.nanp | self.ssn | self.card | self.iban | self.run | self.escape
     }
 
-    /// The shapes of numbers, over this block and the one before as 128 bits.
-    #[inline(always)]
-    fn digits(&mut self, masks: &Masks, before: &Masks) {
-        let join = |now: u64, then: u64| u128::from(now) << 64 | u128::from(then);
-        let upper_half = |bits: u128| (bits >> 64) as u64;
-        let d = join(masks.digit, before.digit);
-        let d2 = d & d << 1;
-        if upper_half(d2) == 0 {
-            return;
-        }
-        let upper = join(masks.upper, before.upper);
-        self.iban = upper_half(d2 & upper << 2 & upper << 3);
-        let d4 = d2 & d2 << 2;
-        if upper_half(d4) == 0 {
-            return;
-        }
-        let s = join(masks.separator, before.separator);
-        let close = join(masks.close, before.close);
-        let d3 = d2 & d << 2;
-        let d8 = d4 & d4 << 4;
-        let behind_separator = d4 & s << 4;
-        self.nanp = upper_half(behind_separator & d3 << 5 & (s | close) << 8);
-        self.ssn = upper_half(behind_separator & d2 << 5 & s << 7 & d3 << 8);
-        let fours = behind_separator & d4 << 5 & s << 9 & d4 << 10;
-        let four_six = d4 & d2 << 4 & s << 6 & d4 << 7;
-        let d13 = d8 & d4 << 8 & d << 12;
-        self.card = upper_half(fours | four_six | d13 & !(d13 << 1));
-        self.run = upper_half(d4 & !(d4 << 1));
-    }
-
-    /// Appends what is found in the block at `start` of `data`.
-    #[inline(always)]
-    fn each(&self, start: usize, data: &[u8], candidates: &mut Vec<Candidate>) {
+    /// Appends what is found in the block at `start` of `data`. Not inlined:
+    /// most blocks hold nothing, and the way of those must stay in registers.
+    #[inline(never)]
+    fn collect(&self, start: usize, data: &[u8], candidates: &mut Vec<Candidate>) {
         let mut any = self.any();
         while any != 0 {
             let bit = any.trailing_zeros();
@@ -251,36 +279,52 @@ impl Found {
         }
     }
 
-    #[inline(always)]
-    fn any(&self) -> u64 {
-        self.at | self.plus | self.nanp | self.ssn | self.card | self.iban | self.run | self.escape
-    }
-
     fn kinds(&self, bit: u32) -> Kinds {
-        let one = |mask: u64, kind: Kinds| if mask >> bit & 1 == 1 { kind } else { 0 };
-        one(self.at, AT)
-            | one(self.plus, PLUS)
-            | one(self.nanp, NANP)
-            | one(self.ssn, SSN)
-            | one(self.card, CARD)
-            | one(self.iban, IBAN)
-            | one(self.run, RUN)
-            | one(self.escape, ESCAPE)
+        let masks = [
+            (self.at, AT),
+            (self.plus, PLUS),
+            (self.nanp, NANP),
+            (self.ssn, SSN),
+            (self.card, CARD),
+            (self.iban, IBAN),
+            (self.run, RUN),
+            (self.escape, ESCAPE),
+        ];
+        masks.iter().filter(|(mask, _)| mask >> bit & 1 == 1).fold(0, |kinds, (_, kind)| kinds | kind)
     }
 }
 
 /// Drops the kinds that a closer look at the bytes rules out.
 fn judge(data: &[u8], at: usize, kinds: Kinds) -> Kinds {
-    let kinds = if kinds & ESCAPE != 0 { judge_escape(data, at, kinds) } else { kinds };
-    let kinds = if kinds & RUN != 0 { judge_run(data, at, kinds) } else { kinds };
     // A `+` at the very end has no follower.
-    if at < data.len() { kinds } else { 0 }
+    if at >= data.len() {
+        return 0;
+    }
+    let kinds = if kinds & ESCAPE != 0 { judge_escape(data, at, kinds) } else { kinds };
+    let kinds = if kinds & NANP != 0 { judge_nanp(data, at, kinds) } else { kinds };
+    let kinds = if kinds & PLUS != 0 { judge_plus(data, at, kinds) } else { kinds };
+    if kinds & RUN != 0 { judge_run(data, at, kinds) } else { kinds }
 }
 
-/// Drops [`RUN`] unless the run of digits whose 4th is at `at` begins with `00`.
+/// Drops [`PLUS`] before what most often is no phone number, time zones
+/// (`+00:00`): no calling code begins with 0 (ITU-T E.164, list of codes).
+fn judge_plus(data: &[u8], at: usize, kinds: Kinds) -> Kinds {
+    if matches!(data[at], b'1'..=b'9' | b'(' | b'\\' | b'%' | 0x80..) { kinds } else { kinds & !PLUS }
+}
+
+/// Drops [`NANP`] unless an area code may stand before the `ddd-dddd` that ends
+/// at `at`.
+fn judge_nanp(data: &[u8], at: usize, kinds: Kinds) -> Kinds {
+    let before = at.checked_sub(8).map(|before| data[before]);
+    if matches!(before, Some(b' ' | b'-' | b'.' | b'/' | b')')) { kinds } else { kinds & !NANP }
+}
+
+/// Drops [`RUN`] unless the run of digits whose 4th is at `at` begins with `00`,
+/// and not within an escape.
 fn judge_run(data: &[u8], at: usize, kinds: Kinds) -> Kinds {
-    let begins = at.checked_sub(3).and_then(|start| data.get(start..start + 2));
-    if begins == Some(b"00") { kinds } else { kinds & !RUN }
+    let begins = at.checked_sub(3).is_some_and(|start| data[start..].starts_with(b"00"));
+    let escape = at.checked_sub(5).is_some_and(|sign| data[sign..].starts_with(b"\\u"));
+    if begins && !escape { kinds } else { kinds & !RUN }
 }
 
 /// Drops [`ESCAPE`] unless the sign at `at` (`%`, or the `u` behind a
@@ -300,22 +344,23 @@ fn judge_escape(data: &[u8], at: usize, kinds: Kinds) -> Kinds {
 /// [`Shapes::analyze`] finds, without its fences.
 pub(crate) fn of_text(text: &[u8], candidates: &mut Vec<Candidate>) {
     candidates.clear();
-    let mut last = Masks::default();
-    let mut start = 0;
     simd::each_block(
         text,
+        (Walk::default(), 0),
         #[inline(always)]
-        |masks| {
-            let found = Found { escape: 0, ..Found::of(&masks, &last) };
-            found.each(start, text, candidates);
-            last = masks;
-            start += BLOCK;
+        |(walk, start), masks| {
+            let found = Found { escape: 0, ..walk.shapes(masks) };
+            if found.any() != 0 {
+                found.collect(*start, text, candidates);
+            }
+            *start += BLOCK;
         },
     );
 }
 
 /// `now`, moved `by` bytes on, with the bits that come over from the block before.
-fn behind(now: u64, then: u64, by: u32) -> u64 {
+#[inline(always)]
+fn after(now: u64, then: u64, by: u32) -> u64 {
     now << by | then >> (64 - by)
 }
 

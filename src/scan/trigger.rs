@@ -103,7 +103,7 @@ impl Queue<'_> {
 }
 
 /// The detectors that a candidate is for, with their anchors.
-pub(super) fn of_shapes(text: &[u8], candidate: Candidate, wanted: shape::Kinds) -> impl Iterator<Item = Trigger> {
+pub(super) fn of_shapes(candidate: Candidate, wanted: shape::Kinds) -> impl Iterator<Item = Trigger> {
     let mut kinds = candidate.kinds & wanted;
     let at = candidate.at;
     std::iter::from_fn(move || {
@@ -111,8 +111,7 @@ pub(super) fn of_shapes(text: &[u8], candidate: Candidate, wanted: shape::Kinds)
             let kind = kinds & kinds.wrapping_neg();
             kinds &= kinds - 1;
             let (detector, back) = detector(kind);
-            let Some(anchor) = at.checked_sub(back) else { continue };
-            if may_begin(kind, text, anchor) {
+            if let Some(anchor) = at.checked_sub(back) {
                 return Some(Trigger { end: at + 1, what: What::Shape { detector, anchor } });
             }
         }
@@ -130,15 +129,6 @@ fn detector(kind: shape::Kinds) -> (Detector, usize) {
         CARD => (Detector::Card, 0),
         IBAN => (Detector::Iban, 3),
         _ => (Detector::Email, 0),
-    }
-}
-
-/// A cheap look at what most often is no phone number: time zones (`+00:00`).
-fn may_begin(kind: shape::Kinds, text: &[u8], anchor: usize) -> bool {
-    match (kind, text.get(anchor..anchor + 2)) {
-        // No calling code begins with 0 (ITU-T E.164, list of codes).
-        (PLUS, Some([_, next])) => matches!(next, b'1'..=b'9' | b'(' | b'\\' | b'%' | 0x80..),
-        _ => true,
     }
 }
 
@@ -182,7 +172,7 @@ fn escaped_shape(engine: &Engine, window: &Window, candidate: Candidate, out: &m
     if !(from..=candidate.at).any(|index| window.is_escaped(index)) {
         return;
     }
-    for trigger in of_shapes(window.text(), candidate, engine.kinds) {
+    for trigger in of_shapes(candidate, engine.kinds) {
         if let What::Shape { detector, anchor } = trigger.what {
             let end = window.raw_range(candidate.at..candidate.at + 1).end;
             out.push(Trigger { end, what: What::Shape { detector, anchor: window.raw_start(anchor) } });

@@ -1,6 +1,6 @@
 //! 64 bytes as two AVX2 registers: a compare and a movemask per class.
 
-use super::{BLOCK, Masks, blocks};
+use super::{BATCH, BLOCK, Masks, each_by};
 use std::arch::x86_64::{
     __m256i, _mm256_add_epi8, _mm256_cmpeq_epi8, _mm256_cmpgt_epi8, _mm256_loadu_si256, _mm256_movemask_epi8,
     _mm256_or_si256, _mm256_set1_epi8,
@@ -16,12 +16,18 @@ pub(super) fn is_available() -> bool {
 /// As [`super::each_block`]. The bit manipulation sets are for the caller's
 /// `each`, which is inlined here.
 #[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]
-pub(super) fn each_block(data: &[u8], mut each: impl FnMut(Masks)) {
-    blocks(
-        data,
-        #[inline(always)]
-        |block| each(masks(block)),
-    );
+pub(super) fn each_block<S>(data: &[u8], state: S, each: impl FnMut(&mut S, &Masks)) -> S {
+    each_by(data, state, each, |blocks, out| classify(blocks, out))
+}
+
+/// Not inlined: the compiler would take the masks apart again to save shifts,
+/// byte by byte.
+#[target_feature(enable = "avx2")]
+#[inline(never)]
+fn classify(blocks: &[[u8; BLOCK]], out: &mut [Masks; BATCH]) {
+    for (block, out) in blocks.iter().zip(out) {
+        *out = masks(block);
+    }
 }
 
 #[target_feature(enable = "avx2")]
@@ -38,7 +44,6 @@ fn masks(block: &[u8; BLOCK]) -> Masks {
         percent: bits(equal(halves, b'%')),
         digit: bits(within(halves, b'0', 10)),
         separator: bits(or(or(separators[0], separators[1]), separators[2])),
-        close: bits(equal(halves, b')')),
         upper: bits(within(halves, b'A', 26)),
         letter_u: bits(equal(halves, b'u')),
     }

@@ -1,16 +1,19 @@
 //! The portable twin of the vector code: one byte at a time.
 
-use super::{Masks, blocks};
+use super::{BATCH, BLOCK, Masks, each_by};
 
 /// As [`super::each_block`].
-pub fn each_block(data: &[u8], mut each: impl FnMut(Masks)) {
-    blocks(data, |block| {
-        let mut masks = Masks::default();
+pub fn each_block<S>(data: &[u8], state: S, each: impl FnMut(&mut S, &Masks)) -> S {
+    each_by(data, state, each, classify)
+}
+
+fn classify(blocks: &[[u8; BLOCK]], out: &mut [Masks; BATCH]) {
+    for (block, masks) in blocks.iter().zip(out) {
+        *masks = Masks::default();
         for (index, &byte) in block.iter().enumerate() {
-            set(&mut masks, byte, 1 << index);
+            set(masks, byte, 1 << index);
         }
-        each(masks);
-    });
+    }
 }
 
 fn set(masks: &mut Masks, byte: u8, bit: u64) {
@@ -23,7 +26,6 @@ fn set(masks: &mut Masks, byte: u8, bit: u64) {
         b'%' => masks.percent |= bit,
         b'0'..=b'9' => masks.digit |= bit,
         b' ' | b'-' | b'.' => masks.separator |= bit,
-        b')' => masks.close |= bit,
         b'A'..=b'Z' => masks.upper |= bit,
         b'u' => masks.letter_u |= bit,
         _ => {}

@@ -30,6 +30,12 @@ pub(super) fn extent(text: &[u8], anchor: usize) -> Option<Range<usize>> {
     (!stays).then_some(start..end)
 }
 
+/// Whether a domain stands behind the `@` that `text` begins behind: where none
+/// does, what stands before need not be looked at.
+pub(super) fn is_before_domain(text: &[u8]) -> bool {
+    domain_length(text.get(..EMAIL_REACH).unwrap_or(text)).is_some()
+}
+
 /// The length of the domain that `text` begins with: two labels or more, the
 /// last of which can be a top-level domain.
 fn domain_length(text: &[u8]) -> Option<usize> {

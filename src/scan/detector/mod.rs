@@ -59,6 +59,12 @@ pub fn confirm(detector: Detector, text: &[u8], anchor: usize) -> Option<Range<u
     }
 }
 
+/// Whether a domain stands at the beginning of `text`: see
+/// [`email::is_before_domain`].
+pub(super) fn is_before_domain(text: &[u8]) -> bool {
+    email::is_before_domain(text)
+}
+
 /// The byte before `at`, if any.
 fn before(text: &[u8], at: usize) -> Option<u8> {
     at.checked_sub(1).and_then(|index| text.get(index)).copied()

@@ -156,12 +156,13 @@ pub(super) fn confirm(
     let furthest = anchor.saturating_sub(reach.0 * LONGEST_UNIT).max(bounds.0);
     let begin = |at: usize| if at == bounds.0 { at } else { sync(raw, at, anchor) };
     let from = match decoded.stop_before(detector, raw, furthest..anchor, true) {
-        Some(stop) => stop + 1,
+        // The detector may want to see what it was: `$` and `#` matter.
+        Some(stop) => stop,
         None => begin(furthest),
     };
     let mut index = decoded.show(raw, from, anchor, reach.1 + 2, bounds.1)?;
     let quoted = |index: usize, decoded: &Decoded| index.checked_sub(1).map(|at| decoded.text()[at]) == Some(b'"');
-    if detector == Detector::Email && (index == 0 || quoted(index, decoded)) {
+    if detector == Detector::Email && quoted(index, decoded) {
         // The local part is quoted, and may hold anything.
         index = decoded.show(raw, begin(furthest), anchor, reach.1 + 2, bounds.1)?;
     }

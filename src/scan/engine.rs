@@ -7,6 +7,7 @@ use super::literal::{ByteSet, Needed};
 use super::naive::Plain;
 use super::pattern::Pattern;
 use super::shape::{Candidate, Kinds, Shapes};
+use super::trail::Trail;
 use super::trigger::{Trigger, Triggers};
 use super::window::Window;
 use crate::hyperscan::{Database, Hits, HyperscanError, Literal, Outcome, Scratch};
@@ -265,7 +266,8 @@ impl Engine {
             None => None,
         };
         let caches = std::iter::repeat_with(|| None).take(self.patterns.len()).collect();
-        Ok(Workspace { scratch, caches, ..Workspace::default() })
+        let trails = std::iter::repeat_with(Trail::default).take(self.patterns.len()).collect();
+        Ok(Workspace { scratch, caches, trails, ..Workspace::default() })
     }
 
     /// Gives working memory back.
@@ -297,6 +299,10 @@ pub(super) struct Workspace {
     pub(super) starts: Vec<usize>,
     /// By rule index.
     pub(super) caches: Vec<Option<Cache>>,
+    /// By rule index.
+    pub(super) trails: Vec<Trail>,
+    /// Counts the scans.
+    pub(super) scan: u64,
 }
 
 impl Workspace {

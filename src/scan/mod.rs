@@ -33,6 +33,7 @@ mod region;
 mod resolve;
 mod scanner;
 mod shape;
+mod trail;
 mod trigger;
 mod unit;
 mod window;

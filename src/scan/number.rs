@@ -41,18 +41,43 @@ pub(super) fn wrap(place: Place<'_>, range: &Range<usize>, numbers: bool, window
 
 /// A number between strings: of the document itself.
 fn bare(place: Place<'_>, range: &Range<usize>, numbers: bool) -> Option<Wrap> {
-    let raw = place.raw;
-    let opens = |byte: u8| matches!(byte, b':' | b',' | b'[') || byte.is_ascii_whitespace();
     let closes = |byte: u8| matches!(byte, b',' | b']' | b'}') || byte.is_ascii_whitespace();
-    // A string may end right before the data.
-    let quote = place.behind_quote.then_some(b'"');
-    let before = range.start.checked_sub(1).map_or(quote, |at| Some(raw[at]));
-    let after = raw.get(range.end).copied();
-    if before.is_none_or(opens) && after.is_none_or(closes) {
+    if opens_value(place, range.start) && place.raw.get(range.end).is_none_or(|&byte| closes(byte)) {
         return numbers.then_some(Wrap::Quoted(0));
     }
     // Not JSON: text like any other.
     Some(Wrap::Plain)
+}
+
+/// Whether a JSON value can begin at `at`, between strings: behind a member's
+/// colon, in an array, or where a document begins. `[info] password: 12345678`
+/// is no JSON, whatever its first byte.
+fn opens_value(place: Place<'_>, at: usize) -> bool {
+    let floor = at.saturating_sub(LOOK);
+    let (sign, before) = match before_space(place, floor, at) {
+        Some(found) => found,
+        // Nothing but white space, or too much of it.
+        None => return true,
+    };
+    match sign {
+        // A record begins.
+        _ if place.format == Format::Ndjson && place.raw[before..at].contains(&b'\n') => true,
+        b',' | b'[' => true,
+        b':' => matches!(before_space(place, floor, before), Some((b'"', _))),
+        // Documents that follow each other stand on lines of their own.
+        b'}' | b']' | b'"' | b'0'..=b'9' | b'e' | b'l' => place.raw[before..at].contains(&b'\n'),
+        _ => false,
+    }
+}
+
+/// The last byte before `at` that is no white space, and its place; a quote
+/// that stands right before the data has place 0.
+fn before_space(place: Place<'_>, floor: usize, at: usize) -> Option<(u8, usize)> {
+    let found = place.raw[floor..at].iter().rposition(|byte| !byte.is_ascii_whitespace()).map(|index| floor + index);
+    match found {
+        Some(index) => Some((place.raw[index], index)),
+        None => (floor == 0 && place.behind_quote).then_some((b'"', 0)),
+    }
 }
 
 /// Digits within text: a number of a nested document when a member's colon or
@@ -158,9 +183,19 @@ mod tests {
 
     #[test]
     fn a_bare_number_becomes_a_string() {
-        assert_eq!(wrap_in(r": 4111111111111111}", Format::Json, false), Some(Wrap::Quoted(0)));
+        assert_eq!(wrap_in(r#""card": 4111111111111111}"#, Format::Json, false), Some(Wrap::Quoted(0)));
         assert_eq!(wrap_in("4111111111111111", Format::Json, false), Some(Wrap::Quoted(0)));
         assert_eq!(wrap_in("x 4111111111111111 y", Format::Json, true), Some(Wrap::Plain));
+    }
+
+    #[test]
+    fn digits_that_are_no_json_number_are_text() {
+        for raw in ["[info] card: 4111111111111111, x", "[db]\ncard = 4111111111111111\n", "{ 4111111111111111 }"] {
+            assert_eq!(wrap_in(raw, Format::Json, false), Some(Wrap::Plain), "{raw}");
+        }
+        for raw in ["\"card\" :\n 4111111111111111 }", "[1, 4111111111111111]", "{}\n4111111111111111\n"] {
+            assert_eq!(wrap_in(raw, Format::Json, false), Some(Wrap::Quoted(0)), "{raw}");
+        }
     }
 
     #[test]

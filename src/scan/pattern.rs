@@ -8,10 +8,13 @@
 use super::follow;
 use super::key::whole_unit;
 use super::literal::{self, ByteSet, Needed};
+use super::trail::{RunEnd, Trail, next_mark};
 use super::window::Window;
+use regex_automata::hybrid::LazyStateID;
 use regex_automata::hybrid::dfa::{Cache, DFA};
 use regex_automata::meta::Regex;
-use regex_automata::util::{start, syntax};
+use regex_automata::nfa::thompson::{self, WhichCaptures};
+use regex_automata::util::start;
 use regex_automata::{Anchored, Input, MatchKind};
 use regex_syntax::hir::{Class, Hir, HirKind};
 use std::ops::Range;
@@ -36,7 +39,7 @@ pub(crate) const SECRET_GROUP: &str = "secret";
 
 /// Bytes that the states of one pattern may take; when full they are dropped
 /// and built anew.
-const CACHE: usize = 256 << 10;
+const CACHE: usize = 1 << 20;
 
 /// A match, in indices of the window's text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +56,49 @@ pub(crate) struct Memory<'a> {
     pub(crate) cache: &'a mut Option<Cache>,
     /// Gets the decoded text.
     pub(crate) window: &'a mut Window,
+    /// The pattern's own.
+    pub(super) trail: &'a mut Trail,
+    /// A number of its own for every scan.
+    pub(super) scan: u64,
+}
+
+/// An automaton on its way over raw bytes.
+struct Run {
+    at: usize,
+    state: LazyStateID,
+    /// The end of the last match seen.
+    found: Option<usize>,
+}
+
+impl Run {
+    /// Steps over the units that begin before `end`, or up to one that is cut
+    /// in two. Whether a match may go on; `None` when the automaton gives up.
+    #[inline]
+    fn step_to(&mut self, automaton: &DFA, cache: &mut Cache, raw: &[u8], end: usize, cut: bool) -> Option<bool> {
+        let mut buffer = [0; 4];
+        while self.at < end {
+            let plain = [raw[self.at]];
+            let (text, len): (&[u8], usize) = if matches!(plain[0], b'\\' | b'%') {
+                let Some(unit) = whole_unit(raw, self.at, !cut) else { break };
+                (unit.bytes(&mut buffer), unit.len)
+            } else {
+                (&plain, 1)
+            };
+            for &byte in text {
+                self.state = automaton.next_state(cache, self.state, byte).ok()?;
+                if self.state.is_tagged() {
+                    // The automaton says a match one byte after its end.
+                    if self.state.is_match() {
+                        self.found = Some(self.at);
+                    } else if self.state.is_dead() || self.state.is_quit() {
+                        return Some(false);
+                    }
+                }
+            }
+            self.at += len;
+        }
+        Some(true)
+    }
 }
 
 impl Pattern {
@@ -61,12 +107,11 @@ impl Pattern {
     /// # Errors
     /// What is wrong with it, for the author of the rule.
     pub(crate) fn compile(source: &str) -> Result<Self, String> {
-        let hir = regex_syntax::ParserBuilder::new()
-            .unicode(false)
-            .utf8(false)
-            .build()
-            .parse(source)
-            .map_err(|error| error.to_string())?;
+        let hir = parse(source)?;
+        let nfa = thompson::Compiler::new()
+            .configure(thompson::Config::new().utf8(false).which_captures(WhichCaptures::None))
+            .build_from_hir(&hir)
+            .map_err(|_| "the pattern is too complex; make its repetitions smaller".to_owned())?;
         let automaton = DFA::builder()
             .configure(
                 DFA::config()
@@ -74,14 +119,10 @@ impl Pattern {
                     .cache_capacity(CACHE)
                     .skip_cache_capacity_check(true),
             )
-            .syntax(syntax::Config::new().unicode(false).utf8(false))
-            .build(source)
-            .map_err(|_| "the pattern is too complex; make its repetitions smaller".to_owned())?;
-        let groups = if source.contains(&format!("<{SECRET_GROUP}>")) { Some(groups(source)?) } else { None };
+            .build_from_nfa(nfa)
+            .map_err(|error| error.to_string())?;
+        let groups = if source.contains(&format!("<{SECRET_GROUP}>")) { Some(matcher(&hir)?) } else { None };
         let tail = tail(&hir);
-        if hir.properties().maximum_len().is_none() && tail.is_none() {
-            return Err("the pattern has no greatest width; only its last part may repeat without limit".into());
-        }
         Ok(Self { automaton, groups, tail, needed: literal::needed(&hir), first: literal::first_bytes(&hir) })
     }
 
@@ -106,8 +147,7 @@ impl Pattern {
         cut: bool,
         memory: &mut Memory<'_>,
     ) -> Option<Extent> {
-        let cache = memory.cache.get_or_insert_with(|| self.automaton.create_cache());
-        let (end, reached) = self.run(raw, range.clone(), before, cut, cache)?;
+        let (end, reached) = self.run(raw, range.clone(), before, cut, memory)?;
         let window = &mut *memory.window;
         window.clear();
         if let Some(byte) = before {
@@ -136,40 +176,48 @@ impl Pattern {
         range: Range<usize>,
         before: Option<u8>,
         cut: bool,
-        cache: &mut Cache,
+        memory: &mut Memory<'_>,
     ) -> Option<(usize, bool)> {
+        let cache = memory.cache.get_or_insert_with(|| self.automaton.create_cache());
         let config = start::Config::new().anchored(Anchored::Yes).look_behind(before);
-        let mut state = self.automaton.start_state(cache, &config).ok()?;
-        let mut found = None;
-        let mut at = range.start;
+        let state = self.automaton.start_state(cache, &config).ok()?;
+        let mut run = Run { at: range.start, state, found: None };
         let raw = &raw[..range.end];
-        let mut buffer = [0; 4];
-        while let Some(&byte) = raw.get(at) {
-            let plain = [byte];
-            let (text, len): (&[u8], usize) = if matches!(byte, b'\\' | b'%') {
-                let Some(unit) = whole_unit(raw, at, !cut) else { break };
-                (unit.bytes(&mut buffer), unit.len)
-            } else {
-                (&plain, 1)
-            };
-            for &byte in text {
-                state = self.automaton.next_state(cache, state, byte).ok()?;
-                if state.is_tagged() {
-                    // The automaton says a match one byte after its end.
-                    if state.is_match() {
-                        found = Some(at);
-                    } else if state.is_dead() || state.is_quit() {
-                        return found.map(|end| (end, false));
-                    }
-                }
+        let mut mark = Trail::first_mark(range.start);
+        let mut marked = false;
+        let alive = loop {
+            let end = raw.len().min(mark);
+            if !run.step_to(&self.automaton, cache, raw, end, cut)? {
+                break false;
             }
-            at += len;
+            if run.at < mark {
+                break true;
+            }
+            mark = next_mark(run.at + 1);
+            match memory.trail.pass(memory.scan, run.at, run.state, cache) {
+                // Never beyond what this run may see.
+                Some(known) if known.at <= raw.len() => {
+                    run.found = known.found.filter(|&end| end >= run.at).or(run.found);
+                    run.at = known.at;
+                    match known.state {
+                        Some(state) => run.state = state,
+                        None => break false,
+                    }
+                    mark = next_mark(run.at + 1);
+                }
+                Some(_) => {}
+                None => marked = true,
+            }
+        };
+        if marked {
+            memory.trail.finish(RunEnd { at: run.at, state: alive.then_some(run.state), found: run.found });
         }
-        state = self.automaton.next_eoi_state(cache, state).ok()?;
-        if state.is_match() {
-            found = Some(at);
+        if !alive {
+            return run.found.map(|end| (end, false));
         }
-        found.map(|end| (end, end == at))
+        let state = self.automaton.next_eoi_state(cache, run.state).ok()?;
+        let found = if state.is_match() { Some(run.at) } else { run.found };
+        found.map(|end| (end, end == run.at))
     }
 
     fn secret(&self, text: &[u8], whole: Range<usize>) -> Option<Range<usize>> {
@@ -195,22 +243,58 @@ impl Pattern {
     }
 }
 
-fn groups(source: &str) -> Result<Regex, String> {
+/// Parses a pattern over bytes. Repetitions of one class for [`ENDLESS`] times
+/// and more have no limit: nothing is matched beyond the look-ahead anyway, and
+/// an automaton that need not count has few states.
+///
+/// # Errors
+/// What is wrong with it, for the author of the rule.
+pub(super) fn parse(source: &str) -> Result<Hir, String> {
+    let hir = regex_syntax::ParserBuilder::new()
+        .unicode(false)
+        .utf8(false)
+        .build()
+        .parse(source)
+        .map_err(|error| error.to_string())?;
+    Ok(widen(&hir))
+}
+
+/// Limits from here on count as none.
+const ENDLESS: u32 = 256;
+
+fn widen(hir: &Hir) -> Hir {
+    match hir.kind() {
+        HirKind::Repetition(repetition) => {
+            let mut repetition = repetition.clone();
+            if repetition.max >= Some(ENDLESS) && class(&repetition.sub).is_some() {
+                repetition.max = None;
+            }
+            repetition.sub = Box::new(widen(&repetition.sub));
+            Hir::repetition(repetition)
+        }
+        HirKind::Capture(group) => {
+            let mut group = group.clone();
+            group.sub = Box::new(widen(&group.sub));
+            Hir::capture(group)
+        }
+        HirKind::Concat(parts) => Hir::concat(parts.iter().map(widen).collect()),
+        HirKind::Alternation(parts) => Hir::alternation(parts.iter().map(widen).collect()),
+        _ => hir.clone(),
+    }
+}
+
+/// A regular expression for all of a pattern, which knows its groups.
+pub(super) fn matcher(hir: &Hir) -> Result<Regex, String> {
     Regex::builder()
         .configure(Regex::config().utf8_empty(false).match_kind(MatchKind::LeftmostFirst))
-        .syntax(syntax::Config::new().unicode(false).utf8(false))
-        .build(source)
+        .build_from_hir(hir)
         .map_err(|error| error.to_string())
 }
 
 /// The class of a last, unlimited repetition.
 fn tail(hir: &Hir) -> Option<Box<[bool; 256]>> {
     match hir.kind() {
-        HirKind::Concat(parts) => {
-            let limited = |part: &Hir| part.properties().maximum_len().is_some();
-            let (last, rest) = parts.split_last()?;
-            rest.iter().all(limited).then(|| tail(last))?
-        }
+        HirKind::Concat(parts) => tail(parts.last()?),
         HirKind::Capture(group) => tail(&group.sub),
         HirKind::Repetition(repetition) if repetition.max.is_none() && repetition.greedy => class(&repetition.sub),
         _ => None,
@@ -235,6 +319,10 @@ fn class(hir: &Hir) -> Option<Box<[bool; 256]>> {
 mod tests {
     use super::*;
 
+    fn memory<'a>(cache: &'a mut Option<Cache>, window: &'a mut Window, trail: &'a mut Trail) -> Memory<'a> {
+        Memory { cache, window, trail, scan: 0 }
+    }
+
     fn matched(pattern: &str, raw: &str) -> Option<String> {
         let pattern = Pattern::compile(pattern).unwrap();
         let mut window = Window::default();
@@ -243,7 +331,7 @@ mod tests {
             0..raw.len(),
             None,
             false,
-            &mut Memory { cache: &mut None, window: &mut window },
+            &mut memory(&mut None, &mut window, &mut Trail::default()),
         )?;
         Some(raw[window.raw_range(extent.secret)].to_owned())
     }
@@ -275,7 +363,7 @@ mod tests {
                     0..text.len(),
                     None,
                     cut,
-                    &mut Memory { cache: &mut None, window: &mut window },
+                    &mut memory(&mut None, &mut window, &mut Trail::default()),
                 )
                 .unwrap()
                 .open
@@ -291,15 +379,42 @@ mod tests {
         let pattern = Pattern::compile(r"\btok_[a-z]{2,}").unwrap();
         let mut window = Window::default();
         for raw in [r"tok_abc\u006", r"tok_abc\\\", "tok_abc%7"] {
-            let memory = &mut Memory { cache: &mut None, window: &mut window };
+            let (mut none, mut trail) = (None, Trail::default());
+            let memory = &mut memory(&mut none, &mut window, &mut trail);
             let extent = pattern.match_at(raw.as_bytes(), 0..raw.len(), None, true, memory).unwrap();
             assert_eq!(extent, Extent { secret: 0..7, open: true }, "{raw}");
         }
     }
 
     #[test]
-    fn a_pattern_without_a_greatest_width_is_refused() {
-        assert!(Pattern::compile("[a-z]+x").is_err());
-        assert!(Pattern::compile("ab[a-z]+").is_ok());
+    fn a_run_that_meets_the_trail_of_another_ends_alike() {
+        let (raw, starts) = ("ab-".repeat(500), (0..1500).step_by(3));
+        for (source, tail) in [
+            (r"\bab-[a-z-]{10,1000}\.[a-z]{3}", ""),
+            (r"\bab-[a-z-]{10,1000}\.[a-z]{3}", ".abc d"),
+            (r"\bab-[a-z-]{3,700}", ""),
+            (r"\bab-[a-z-]{3,}", "x y"),
+        ] {
+            let raw = format!("{raw}{tail}");
+            let pattern = Pattern::compile(source).unwrap();
+            let (mut cache, mut window, mut trail) = (None, Window::default(), Trail::default());
+            for start in starts.clone() {
+                let to = raw.len().min(start + 1200);
+                let mut found = |trail: &mut Trail| {
+                    let memory = &mut memory(&mut cache, &mut window, trail);
+                    pattern.match_at(raw.as_bytes(), start..to, Some(b'-'), to < raw.len(), memory)
+                };
+                let alone = found(&mut Trail::default());
+                assert_eq!(found(&mut trail), alone, "{source} at {start}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_what_repeats_at_the_very_end_is_a_tail() {
+        let takes = |pattern: &str| Pattern::compile(pattern).unwrap().tail_takes(b'q');
+        assert!(takes("ab[a-z]+") && takes("ab[a-z]+-[a-z]{2,}"));
+        assert!(takes("ab[a-z]{2,300}"));
+        assert!(!takes("ab[a-z]+x") && !takes("ab[a-z]{2,9}"));
     }
 }

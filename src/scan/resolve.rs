@@ -4,7 +4,8 @@
 //! which overlaps one before it, cut off at [`LONGEST_CLUSTER`] bytes so that
 //! hostile input cannot make one grow without end. Within a cluster the match
 //! of highest priority stays, then the longest, the earliest, the one whose
-//! rule comes first; then the next that overlaps none that stay.
+//! rule comes first. What the next in line covers beyond that stays a finding
+//! of its own, so that nothing a rule has found is left over; and so on.
 //!
 //! A *region* (a value under a key rule, a private key, a token longer than
 //! the look-ahead) beats whatever it touches: matches that start within it are
@@ -117,9 +118,11 @@ impl Resolver {
         });
         let from = kept.len();
         for found in cluster.iter().filter(|found| found.start < found.end) {
-            let free = |other: &Match| found.end <= other.start || other.end <= found.start;
-            if kept[from..].iter().all(free) {
-                kept.push(*found);
+            let free = free_of(found, &kept[from..]);
+            match found.wrap {
+                Wrap::Plain => kept.extend(free),
+                // A number is replaced as a whole or not at all.
+                _ => kept.extend(free.into_iter().filter(|piece| piece == found)),
             }
         }
         kept[from..].sort_by_key(|found| found.start);
@@ -127,6 +130,25 @@ impl Resolver {
             self.done = self.done.max(last.end);
         }
     }
+}
+
+/// The pieces of `found` that none of `kept` covers, in order.
+fn free_of(found: &Match, kept: &[Match]) -> Vec<Match> {
+    let mut overlapping: Vec<&Match> =
+        kept.iter().filter(|other| other.start < found.end && found.start < other.end).collect();
+    overlapping.sort_by_key(|other| other.start);
+    let mut free = Vec::new();
+    let mut start = found.start;
+    for other in overlapping {
+        if start < other.start {
+            free.push(Match { start, end: other.start, ..*found });
+        }
+        start = start.max(other.end);
+    }
+    if start < found.end {
+        free.push(Match { start, ..*found });
+    }
+    free
 }
 
 struct Cluster {
@@ -158,16 +180,23 @@ mod tests {
     fn priority_beats_length_beats_place_beats_rule() {
         let long = found(0, 10, 0, 0);
         let urgent = found(4, 6, 1, 1);
-        assert_eq!(all(&[long, urgent]), [urgent]);
-        assert_eq!(all(&[long, found(5, 12, 1, 0)]), [long]);
-        assert_eq!(all(&[found(0, 6, 3, 0), found(4, 10, 1, 0)]), [found(0, 6, 3, 0)]);
+        assert_eq!(all(&[long, urgent]), [found(0, 4, 0, 0), urgent, found(6, 10, 0, 0)]);
+        assert_eq!(all(&[long, found(5, 12, 1, 0)]), [long, found(10, 12, 1, 0)]);
+        assert_eq!(all(&[found(0, 6, 3, 0), found(4, 10, 1, 0)]), [found(0, 6, 3, 0), found(6, 10, 1, 0)]);
         assert_eq!(all(&[found(0, 6, 3, 0), found(0, 6, 1, 0)]), [found(0, 6, 1, 0)]);
     }
 
     #[test]
-    fn what_lost_to_a_loser_stays() {
+    fn nothing_that_was_found_is_left_over() {
         let (a, b, c) = (found(0, 6, 0, 0), found(4, 14, 1, 0), found(10, 30, 2, 0));
-        assert_eq!(all(&[a, b, c]), [a, c]);
+        assert_eq!(all(&[a, b, c]), [found(0, 4, 0, 0), found(4, 10, 1, 0), c]);
+    }
+
+    #[test]
+    fn a_number_is_replaced_whole_or_not_at_all() {
+        let number = Match { wrap: Wrap::Quoted(0), ..found(0, 6, 3, 0) };
+        assert_eq!(all(&[number, found(4, 12, 1, 0)]), [found(4, 12, 1, 0)]);
+        assert_eq!(all(&[number, found(6, 12, 1, 0)]), [number, found(6, 12, 1, 0)]);
     }
 
     #[test]

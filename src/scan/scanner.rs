@@ -210,6 +210,7 @@ impl Scanner {
     fn scan_with(&mut self, work: &mut Workspace, data: Data<'_>, out: &mut Vec<Finding>) -> Result<u64, ScanError> {
         let first = out.len();
         work.decoded.clear();
+        work.scan += 1;
         work.shapes.analyze(data.raw, self.lexical, self.format);
         data.engine.find_literals(data.raw, &mut work.scratch, &mut work.found)?;
         let horizon = self.horizon(work, data);
@@ -405,7 +406,12 @@ impl Scanner {
         };
         let to = bounds.to.min(start + LOOKAHEAD);
         let cut = to < bounds.to || bounds.cut;
-        let mut memory = Memory { cache: &mut work.caches[rule], window: &mut work.window };
+        let mut memory = Memory {
+            cache: &mut work.caches[rule],
+            window: &mut work.window,
+            trail: &mut work.trails[rule],
+            scan: work.scan,
+        };
         let Some(extent) = pattern.match_at(data.raw, start..to, before, cut, &mut memory) else { return };
         let range = work.window.raw_range(extent.secret.clone());
         let text = &work.window.text()[extent.secret];

@@ -193,7 +193,8 @@ fn stretches(raw: &[u8], shapes: &mut Shapes, margin: usize) -> Vec<Range<usize>
         let end = start + unit(raw, start).len;
         let (before, after) = shapes.fences_around(start);
         let floor = before.map_or(0, |fence| fence + 1);
-        let to = after.unwrap_or(raw.len()).min(end + margin);
+        // With the quote itself, which ends the literals of member names.
+        let to = after.map_or(raw.len(), |fence| fence + 1).min(end + margin);
         match stretches.last_mut() {
             Some(last) if last.end + margin >= start && floor <= last.start && start - last.start < LONGEST_STRETCH => {
                 last.end = to.max(last.end);

@@ -20,6 +20,7 @@ use super::detector;
 use super::engine::Engine;
 use super::key::{Names, Spelling, whole_unit};
 use super::number::{self, Place};
+use super::pattern;
 use super::resolve::{Match, Resolver};
 use super::scanner::{Finding, Part};
 use super::window::Window;
@@ -28,7 +29,6 @@ use crate::rule::{Detector, Matcher, Ruleset};
 use crate::span::Span;
 use document::{Document, Text};
 use regex_automata::meta::Regex;
-use regex_automata::util::syntax;
 use regex_automata::{Anchored, Input};
 use region::Region;
 use std::ops::Range;
@@ -72,11 +72,7 @@ impl Plain {
 }
 
 fn compile(source: &str) -> Option<Regex> {
-    Regex::builder()
-        .configure(Regex::config().utf8_empty(false))
-        .syntax(syntax::Config::new().unicode(false).utf8(false))
-        .build(source)
-        .ok()
+    pattern::matcher(&pattern::parse(source).ok()?).ok()
 }
 
 /// What a rule matches, before keywords, validators and overlaps are looked at.
@@ -139,7 +135,7 @@ impl Search<'_> {
             text.push(self.document.raw[letter], letter..letter + 1);
             text.extend(Text::of(&self.document.units[index + 1..units.end]));
             for rule in 0..self.plain.regexes.len() {
-                if self.engine.patterns[rule].as_ref().is_some_and(super::pattern::Pattern::starts_with_literal) {
+                if self.engine.patterns[rule].as_ref().is_some_and(pattern::Pattern::starts_with_literal) {
                     let found = self.match_at(rule, &text, 1, haystack, inside);
                     self.candidates.extend(found);
                 }
@@ -164,9 +160,8 @@ impl Search<'_> {
         let input = Input::new(&text.bytes[..end]).range(start..).anchored(Anchored::Yes);
         regex.search_captures(&input, &mut captures);
         let whole = captures.get_match()?.range();
-        let has_group = regex.group_info().to_index(captures.pattern()?, super::pattern::SECRET_GROUP).is_some();
-        let secret =
-            if has_group { captures.get_group_by_name(super::pattern::SECRET_GROUP)?.range() } else { whole.clone() };
+        let has_group = regex.group_info().to_index(captures.pattern()?, pattern::SECRET_GROUP).is_some();
+        let secret = if has_group { captures.get_group_by_name(pattern::SECRET_GROUP)?.range() } else { whole.clone() };
         let has_tail = || {
             let pattern = self.engine.patterns[rule].as_ref();
             pattern.is_some_and(|pattern| (0..=255).any(|byte| pattern.tail_takes(byte)))

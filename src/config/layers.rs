@@ -91,6 +91,9 @@ const ROUTE_KEYS: &[(&[&str], Kind)] = &[
 const SHORT: &[(&str, &str)] =
     &[("LISTEN", "LISTENER_ADDRESS"), ("ADMIN", "ADMIN_ADDRESS"), ("RULES", "RULES_PATHS"), ("LOG", "LOG_LEVEL")];
 
+/// Variables that set a key of the only route, as the flags of these names do.
+const OF_ONLY_ROUTE: &[(&str, &str)] = &[("EXPURGATE_UPSTREAM", "upstream"), ("EXPURGATE_PROTOCOL", "protocol")];
+
 const PREFIX: &str = "EXPURGATE_";
 /// Known, and read by others than [`merge`].
 const ELSEWHERE: [&str; 1] = ["EXPURGATE_CONFIG"];
@@ -123,9 +126,9 @@ pub(super) fn merge(sources: &Sources) -> Result<Merged, ConfigError> {
         if let Some((path, kind)) = name.strip_prefix(PREFIX).and_then(locate) {
             let blame = |message| ConfigError::Environment { name: name.clone(), message };
             set(&mut table, &path, read_value(kind, value).map_err(blame)?).map_err(blame)?;
-        } else if name == "EXPURGATE_UPSTREAM" {
+        } else if let Some((_, key)) = OF_ONLY_ROUTE.iter().find(|(variable, _)| variable == name) {
             let blame = |message| ConfigError::Environment { name: name.clone(), message };
-            set_only_route(&mut table, "upstream", value).map_err(blame)?;
+            set_only_route(&mut table, key, value).map_err(blame)?;
         } else if is_mistake(name) {
             ignored.push(name.clone());
         }

@@ -8,10 +8,12 @@ mod build;
 mod error;
 mod file;
 mod layers;
+mod offline;
 mod types;
 
 pub use error::ConfigError;
 pub use layers::{Environment, Flags, Sources};
+pub use offline::Offline;
 pub use types::{LogFormat, LogLevel, Period, Scheme, Size, Upstream};
 
 use crate::redact::Policy;

@@ -1,9 +1,10 @@
 //! Files or standard input, piece by piece: gzip is decoded, the format
 //! found, and whatever wants the text is fed. What `redact` and `scan` share.
 
+use super::CliError;
 use super::progress::Progress;
-use super::{CliError, setup};
-use crate::config::Config;
+use super::setup::{self, RuleArgs};
+use crate::config::Offline;
 use crate::content::{GzipDecoder, GzipError, GzipLimits};
 use crate::redact::{Format, Plan, Policy, RedactError};
 use crate::scan::Engine;
@@ -29,14 +30,8 @@ pub(super) struct InputArgs {
     /// auto, json, ndjson or text
     #[arg(long, value_name = "FORMAT", default_value = "auto", value_parser = parse_format)]
     format: Choice,
-    /// Rule files or directories on top of the built-in rules; also
-    /// EXPURGATE_RULES, separated by commas
-    #[arg(long, value_name = "PATH")]
-    rules: Vec<PathBuf>,
-    /// Configuration file, for its rules and the policy of its route; also
-    /// EXPURGATE_CONFIG
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    rules: RuleArgs,
     /// Whose policy to follow, when the configuration has several routes
     #[arg(long, value_name = "NAME")]
     route: Option<String>,
@@ -107,15 +102,11 @@ impl Setup {
 }
 
 impl InputArgs {
-    /// Reads the rules and, if there is one, the configuration.
+    /// Reads rules and policies.
     pub(super) fn setup(&self) -> Result<Setup, CliError> {
-        let Some(config) = setup::load_if_given(self.config.as_deref(), &self.rules)? else {
-            let engine = setup::load_engine(&setup::rules_or_environment(&self.rules))?;
-            return self.no_route().map(|()| Setup { engine, policy: Policy::default() });
-        };
-        let engine = setup::configured_engine(&config)?;
-        config.check_entities(engine.ruleset())?;
-        Ok(Setup { engine, policy: self.policy(&config)? })
+        let offline = self.rules.load()?;
+        let engine = setup::engine(&setup::offline_ruleset(&offline)?)?;
+        Ok(Setup { engine, policy: self.policy(&offline)? })
     }
 
     /// Feeds every input to `sink`, one after the other.
@@ -135,24 +126,17 @@ impl InputArgs {
         Ok(())
     }
 
-    fn no_route(&self) -> Result<(), CliError> {
-        match &self.route {
-            Some(_) => Err(CliError::Usage("--route needs --config".to_owned())),
-            None => Ok(()),
-        }
-    }
-
-    fn policy(&self, config: &Config) -> Result<Policy, CliError> {
-        let names: Vec<&str> = config.routes.iter().map(|route| route.name.as_str()).collect();
-        let names = names.join(", ");
-        match (&self.route, config.routes.as_slice()) {
-            (None, [only]) => Ok(only.policy.clone()),
-            (None, _) => Err(CliError::Usage(format!("which route's policy? --route is one of: {names}"))),
-            (Some(wanted), routes) => routes
+    fn policy(&self, offline: &Offline) -> Result<Policy, CliError> {
+        let policies: Vec<(&str, &Policy)> = offline.policies().collect();
+        let names = || policies.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+        match (&self.route, policies.as_slice()) {
+            (None, [(_, only)]) => Ok((*only).clone()),
+            (None, _) => Err(CliError::Usage(format!("which route's policy? --route is one of: {}", names()))),
+            (Some(wanted), policies) => policies
                 .iter()
-                .find(|route| route.name == *wanted)
-                .map(|route| route.policy.clone())
-                .ok_or_else(|| CliError::Usage(format!("no route is called {wanted}; there are: {names}"))),
+                .find(|(name, _)| name == wanted)
+                .map(|(_, policy)| (*policy).clone())
+                .ok_or_else(|| CliError::Usage(format!("no route is called {wanted}; there are: {}", names()))),
         }
     }
 }

@@ -32,6 +32,13 @@ pub struct Problem {
     pub message: String,
 }
 
+impl Problem {
+    /// A text of several lines stays on one.
+    pub fn on_one_line(&self) -> String {
+        self.to_string().replace('\n', "\\n")
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}:{}: {}: {}", self.source, self.line, self.column, self.rule, self.message)

@@ -7,6 +7,7 @@
 )]
 
 mod cli;
+mod cli_setup;
 mod proxy_admin;
 mod proxy_bodies;
 mod proxy_client;

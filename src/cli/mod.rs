@@ -4,6 +4,7 @@
 //! ends in an [`Exit`] or a [`CliError`]; here they are only listed.
 
 mod check;
+mod coding;
 mod demo;
 mod exit;
 mod input;
@@ -15,6 +16,7 @@ mod run;
 mod scan;
 mod setup;
 mod table;
+mod zstd;
 
 pub use exit::{CliError, Exit};
 pub use input::InputError;

@@ -1,5 +1,6 @@
 //! `expurgate scan`: what would be redacted, and where; never the values.
 
+use super::coding::Coding;
 use super::input::{InputArgs, InputError, Sink};
 use super::table::{Table, stdout_width};
 use super::{CliError, Exit};
@@ -150,11 +151,12 @@ impl<W: Write> Listing<W> {
 }
 
 impl<W: Write> Sink for Listing<W> {
-    fn begin(&mut self, name: &str, format: Format, _: bool) {
+    fn begin(&mut self, name: &str, format: Format, _: Coding) -> Result<(), InputError> {
         name.clone_into(&mut self.source);
         let mut redactor = Redactor::new(&self.plan, format);
         redactor.record();
         self.body = Some((redactor, Locator::new(&self.plan, format)));
+        Ok(())
     }
 
     fn push(&mut self, text: Bytes) -> Result<(), InputError> {
@@ -237,7 +239,7 @@ mod tests {
             out: Vec::new(),
             entities: BTreeMap::new(),
         };
-        listing.begin("-", format, false);
+        listing.begin("-", format, Coding::Plain).unwrap();
         listing.push(Bytes::copy_from_slice(text.as_bytes())).unwrap();
         listing.finish().unwrap();
         let mut out = std::mem::take(&mut listing.out);

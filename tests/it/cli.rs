@@ -46,6 +46,33 @@ fn redact_reads_standard_input_and_keeps_the_coding() {
     assert_eq!(String::from_utf8_lossy(&plain.stdout), REDACTED);
     assert_eq!(plain.status.code(), Some(0));
     assert_eq!(gunzip(&expurgate(&["redact"], &gzip(BODY)).stdout), REDACTED);
+    let zstd = expurgate(&["redact"], &zstd::encode_all(BODY, 3).unwrap());
+    assert_eq!(String::from_utf8(zstd::decode_all(&zstd.stdout[..]).unwrap()).unwrap(), REDACTED);
+}
+
+#[test]
+fn what_is_no_text_is_refused_by_name() {
+    let cases: [(&str, &[u8]); 6] = [
+        ("this is xz,", b"\xfd7zXZ\0\0\x04\xe6\xd6\xb4\x46"),
+        ("this is bzip2,", b"BZh91AY&SYtext"),
+        ("this is zip,", b"PK\x03\x04text"),
+        ("this is zlib,", b"x\x9c\x03text"),
+        ("this is zlib,", b"x\x01\x03text"),
+        ("this is no text in UTF-8", b"\x89PNG\r\n\x1a\n"),
+    ];
+    for (told, input) in cases {
+        for command in ["redact", "scan"] {
+            let output = expurgate(&[command], input);
+            let error = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(3), &b""[..]), "{command} {told}");
+            assert!(error.contains(told), "{error}");
+        }
+        // Whoever says what it is gets it read as that.
+        assert_eq!(expurgate(&["redact", "--format", "text"], input).stdout, input, "{told}");
+    }
+    let late = [&b"text ".repeat(100_000)[..], b"\xff"].concat();
+    assert_eq!(expurgate(&["scan"], &late).status.code(), Some(3));
+    assert_eq!(expurgate(&["scan"], "text \u{e9}".as_bytes().split_last().unwrap().1).status.code(), Some(3));
 }
 
 #[test]
@@ -65,6 +92,10 @@ fn redact_takes_files_in_their_order() {
 #[test]
 fn a_broken_input_ends_with_3() {
     let wire = gzip(BODY);
+    let cut = expurgate(&["redact"], &wire[..wire.len() - 3]);
+    assert_eq!(cut.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&cut.stderr).contains("end too early"));
+    let wire = zstd::encode_all(BODY, 3).unwrap();
     let cut = expurgate(&["redact"], &wire[..wire.len() - 3]);
     assert_eq!(cut.status.code(), Some(3));
     assert!(String::from_utf8_lossy(&cut.stderr).contains("end too early"));

@@ -76,8 +76,9 @@ struct Finding<'a> {
     record: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pointer: Option<&'a str>,
-    #[serde(rename = "in", skip_serializing_if = "Option::is_none")]
-    part: Option<&'a str>,
+    /// Whether it is the member's name, which the table tells.
+    #[serde(skip)]
+    in_name: bool,
     start: u64,
     end: u64,
     entity: &'a str,
@@ -122,7 +123,7 @@ impl<W: Write> Listing<W> {
             source: &self.source,
             record: located.record,
             pointer: located.pointer.as_deref(),
-            part: located.in_name.then_some("key"),
+            in_name: located.in_name,
             start: located.start,
             end: located.end,
             entity: &rule.entity,
@@ -180,9 +181,9 @@ impl<W: Write> Sink for Listing<W> {
 }
 
 fn row(finding: &Finding<'_>) -> [String; 7] {
-    let pointer = match (finding.pointer, finding.part) {
-        (Some(pointer), Some(_)) => format!("{pointer} (key)"),
-        (pointer, _) => pointer.unwrap_or("-").to_owned(),
+    let pointer = match finding.pointer {
+        Some(pointer) if finding.in_name => format!("{pointer} (key)"),
+        pointer => pointer.unwrap_or("-").to_owned(),
     };
     [
         finding.source.to_owned(),
@@ -263,7 +264,9 @@ mod tests {
     #[test]
     fn names_text_and_shadow_rules_are_told() {
         let name = scan(Format::Json, r#"{"jane@example.com":1}"#, Style::Jsonl, &Policy::default());
-        assert!(name.contains(r#""pointer":"/[EMAIL_ADDRESS]","in":"key","start":0,"#), "{name}");
+        assert!(name.contains(r#""pointer":"/[EMAIL_ADDRESS]","start":0,"#), "{name}");
+        let name = scan(Format::Json, r#"{"jane@example.com":1}"#, Style::Table, &Policy::default());
+        assert!(name.contains("/[EMAIL_ADDRESS] (key)"), "{name}");
         let text = scan(Format::Text, "mail jane@example.com", Style::Jsonl, &Policy::default());
         assert!(text.contains(r#""record":1,"start":5,"end":21,"#), "{text}");
         let shadow = scan(Format::Text, "acme_a1b2c3d4", Style::Jsonl, &Policy::default());

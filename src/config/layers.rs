@@ -274,6 +274,12 @@ fn apply_flags(table: &mut Table, flags: &Flags) -> Result<(), ConfigError> {
 }
 
 #[cfg(test)]
+pub(super) fn short_variables() -> Vec<String> {
+    let of_sections = SHORT.iter().map(|(short, _)| format!("{PREFIX}{short}"));
+    of_sections.chain(OF_ONLY_ROUTE.iter().map(|(name, _)| (*name).to_owned())).collect()
+}
+
+#[cfg(test)]
 pub(super) fn variables() -> Vec<String> {
     let of_sections = KEYS.iter().map(|(section, key, _)| format!("{PREFIX}{section}_{key}"));
     let of_routes = ROUTE_KEYS.iter().map(|(keys, _)| format!("{PREFIX}route_0_{}", keys.join("_")));

@@ -126,6 +126,35 @@ fn the_test_file_has_every_key_that_the_parser_knows() {
     }
 }
 
+/// The reference: its block of TOML and the whole text.
+fn reference() -> (&'static str, &'static str) {
+    let text = include_str!("../../docs/configuration.md");
+    let block = text.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next());
+    (block.unwrap(), text)
+}
+
+#[test]
+fn the_reference_shows_the_defaults() {
+    let shown = from_file(reference().0).unwrap();
+    let default = from_environment(&[("EXPURGATE_UPSTREAM", "https://api.example.com")]).unwrap();
+    assert_eq!(Config { source: None, ..shown }, default);
+}
+
+#[test]
+fn the_reference_names_every_key_and_every_variable() {
+    let (block, text) = reference();
+    for variable in layers::variables() {
+        assert!(text.contains(&format!("`{variable}`")), "{variable}");
+    }
+    for short in layers::short_variables() {
+        assert!(text.contains(&format!("`{short}`")), "{short}");
+    }
+    for line in ALL.lines().filter(|line| !line.is_empty()) {
+        let key = line.split(" =").next().unwrap();
+        assert!(block.contains(key) || key == "[route.tls]" && block.contains("tls.ca"), "{key}");
+    }
+}
+
 #[test]
 fn an_upstream_is_all_that_is_needed() {
     let config = from_environment(&[("EXPURGATE_UPSTREAM", "https://api.example.com")]).unwrap();

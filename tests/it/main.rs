@@ -8,6 +8,7 @@
 
 mod cli;
 mod cli_setup;
+mod docs;
 mod proxy_admin;
 mod proxy_bodies;
 mod proxy_client;

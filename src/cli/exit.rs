@@ -2,9 +2,11 @@
 
 use super::input::InputError;
 use crate::config::ConfigError;
+use crate::redact::Problem;
 use crate::rule::RuleError;
 use crate::scan::CompileError;
 use crate::server::ServerError;
+use rustls::pki_types::pem;
 use std::error::Error;
 use std::io::Write;
 use std::process::ExitCode;
@@ -40,6 +42,9 @@ pub enum CliError {
     /// A rule that cannot be compiled.
     #[error(transparent)]
     Compile(#[from] CompileError),
+    /// Rules that do not do what their examples say.
+    #[error("{}", lines(.0))]
+    Problems(Vec<Problem>),
     /// The sockets or the upstreams.
     #[error(transparent)]
     Server(#[from] ServerError),
@@ -67,9 +72,12 @@ pub enum CliError {
 impl CliError {
     /// The exit code that says what kind of failure it was.
     pub fn exit(&self) -> Exit {
+        let causes = std::iter::successors(Some(self as &dyn Error), |&error| error.source());
         match self {
-            Self::Io { .. } | Self::Input { .. } | Self::Server(ServerError::Bind { .. }) => Exit::Io,
-            Self::Config(_) | Self::Rule(_) | Self::Compile(_) | Self::Server(_) | Self::Usage(_) => Exit::Usage,
+            // Broken input is no I/O error to the system, but to the user.
+            Self::Input { .. } => Exit::Io,
+            _ if causes.into_iter().any(is_io) => Exit::Io,
+            _ => Exit::Usage,
         }
     }
 
@@ -97,4 +105,15 @@ impl CliError {
             _ => false,
         }
     }
+}
+
+/// Whether the system could not read, write or listen.
+fn is_io(error: &(dyn Error + 'static)) -> bool {
+    // Certificate files: that type does not tell its cause by `source`.
+    error.is::<std::io::Error>() || matches!(error.downcast_ref::<pem::Error>(), Some(pem::Error::Io(_)))
+}
+
+fn lines(problems: &[Problem]) -> String {
+    let lines: Vec<String> = problems.iter().map(Problem::on_one_line).collect();
+    lines.join("\n")
 }

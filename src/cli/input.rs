@@ -1,10 +1,13 @@
-//! Files or standard input, piece by piece: gzip is decoded, the format
-//! found, and whatever wants the text is fed. What `redact` and `scan` share.
+//! Files or standard input, piece by piece: gzip and zstd are decoded, the
+//! format found, and whatever wants the text is fed. What `redact` and `scan`
+//! share.
 
+use super::CliError;
+use super::coding::{self, Coding, Decoder};
 use super::progress::Progress;
-use super::{CliError, setup};
-use crate::config::Config;
-use crate::content::{GzipDecoder, GzipError, GzipLimits};
+use super::setup::{self, RuleArgs};
+use crate::config::Offline;
+use crate::content::{GzipError, NotUtf8, Utf8Check};
 use crate::redact::{Format, Plan, Policy, RedactError};
 use crate::scan::Engine;
 use bytes::{Bytes, BytesMut};
@@ -17,26 +20,19 @@ use std::sync::Arc;
 const READ: usize = 64 * 1024;
 /// White space before the first byte that tells the format.
 const LONGEST_LEAD: usize = 4096;
-/// The first bytes of every gzip member (RFC 1952, section 2.3.1).
-const GZIP: &[u8] = &[0x1f, 0x8b];
 
 /// Which inputs, in which format, by which rules.
 #[derive(Debug, clap::Args)]
 pub(super) struct InputArgs {
-    /// Files to read; none or - for standard input. Gzip is recognised
+    /// Files to read; none or - for standard input. Gzip and zstd are
+    /// recognised
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// auto, json, ndjson or text
+    /// auto, json, ndjson or text; with auto, what is not UTF-8 is refused
     #[arg(long, value_name = "FORMAT", default_value = "auto", value_parser = parse_format)]
     format: Choice,
-    /// Rule files or directories on top of the built-in rules; also
-    /// EXPURGATE_RULES, separated by commas
-    #[arg(long, value_name = "PATH")]
-    rules: Vec<PathBuf>,
-    /// Configuration file, for its rules and the policy of its route; also
-    /// EXPURGATE_CONFIG
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    rules: RuleArgs,
     /// Whose policy to follow, when the configuration has several routes
     #[arg(long, value_name = "NAME")]
     route: Option<String>,
@@ -66,8 +62,8 @@ fn parse_format(name: &str) -> Result<Choice, String> {
 
 /// Takes the text of one input.
 pub(super) trait Sink {
-    /// The input of this name begins; `gzip` if it was compressed.
-    fn begin(&mut self, name: &str, format: Format, gzip: bool);
+    /// The input of this name begins.
+    fn begin(&mut self, name: &str, format: Format, coding: Coding) -> Result<(), InputError>;
     /// More text.
     fn push(&mut self, text: Bytes) -> Result<(), InputError>;
     /// The input has ended.
@@ -80,6 +76,18 @@ pub enum InputError {
     /// Broken compression.
     #[error(transparent)]
     Gzip(#[from] GzipError),
+    /// Broken compression, or a window above the limit.
+    #[error("the zstd data cannot be decoded")]
+    Zstd(#[source] std::io::Error),
+    /// Compression that ends in the middle.
+    #[error("the zstd data end too early")]
+    ZstdTruncated,
+    /// Nothing would be found in compressed bytes.
+    #[error("this is {0}, which is not understood: decompress it first")]
+    Foreign(&'static str),
+    /// Nor in an image.
+    #[error("this is no text in UTF-8; if it is to be read as it is, say its --format")]
+    Binary(#[from] NotUtf8),
     /// The engine, or a policy that blocks.
     #[error(transparent)]
     Redact(#[from] RedactError),
@@ -107,15 +115,11 @@ impl Setup {
 }
 
 impl InputArgs {
-    /// Reads the rules and, if there is one, the configuration.
+    /// Reads rules and policies.
     pub(super) fn setup(&self) -> Result<Setup, CliError> {
-        let Some(config) = setup::load_if_given(self.config.as_deref(), &self.rules)? else {
-            let engine = setup::load_engine(&setup::rules_or_environment(&self.rules))?;
-            return self.no_route().map(|()| Setup { engine, policy: Policy::default() });
-        };
-        let engine = setup::configured_engine(&config)?;
-        config.check_entities(engine.ruleset())?;
-        Ok(Setup { engine, policy: self.policy(&config)? })
+        let offline = self.rules.load()?;
+        let engine = setup::engine(&setup::offline_ruleset(&offline)?)?;
+        Ok(Setup { engine, policy: self.policy(&offline)? })
     }
 
     /// Feeds every input to `sink`, one after the other.
@@ -126,8 +130,7 @@ impl InputArgs {
         for path in files {
             let name = path.display().to_string();
             let reader = open(path).map_err(|source| CliError::Io { what: format!("cannot read {name}"), source })?;
-            let (choice, head) = (self.format, BytesMut::new());
-            let mut feed = Feed { choice, path, name: &name, head, begun: false, gzip: false, decoder: None, sink };
+            let mut feed = Feed::new(self.format, path, &name, sink);
             let fed = feed.run(reader, &mut progress);
             progress.clear();
             fed?;
@@ -135,24 +138,17 @@ impl InputArgs {
         Ok(())
     }
 
-    fn no_route(&self) -> Result<(), CliError> {
-        match &self.route {
-            Some(_) => Err(CliError::Usage("--route needs --config".to_owned())),
-            None => Ok(()),
-        }
-    }
-
-    fn policy(&self, config: &Config) -> Result<Policy, CliError> {
-        let names: Vec<&str> = config.routes.iter().map(|route| route.name.as_str()).collect();
-        let names = names.join(", ");
-        match (&self.route, config.routes.as_slice()) {
-            (None, [only]) => Ok(only.policy.clone()),
-            (None, _) => Err(CliError::Usage(format!("which route's policy? --route is one of: {names}"))),
-            (Some(wanted), routes) => routes
+    fn policy(&self, offline: &Offline) -> Result<Policy, CliError> {
+        let policies: Vec<(&str, &Policy)> = offline.policies().collect();
+        let names = || policies.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+        match (&self.route, policies.as_slice()) {
+            (None, [(_, only)]) => Ok((*only).clone()),
+            (None, _) => Err(CliError::Usage(format!("which route's policy? --route is one of: {}", names()))),
+            (Some(wanted), policies) => policies
                 .iter()
-                .find(|route| route.name == *wanted)
-                .map(|route| route.policy.clone())
-                .ok_or_else(|| CliError::Usage(format!("no route is called {wanted}; there are: {names}"))),
+                .find(|(name, _)| name == wanted)
+                .map(|(_, policy)| (*policy).clone())
+                .ok_or_else(|| CliError::Usage(format!("no route is called {wanted}; there are: {}", names()))),
         }
     }
 }
@@ -166,52 +162,55 @@ struct Feed<'a, S> {
     choice: Choice,
     path: &'a Path,
     name: &'a str,
-    /// The first bytes, until they tell the coding and the format.
+    /// The first bytes of the text, until they tell the format.
     head: BytesMut,
     begun: bool,
-    gzip: bool,
-    decoder: Option<GzipDecoder>,
+    coding: Coding,
+    utf8: Utf8Check,
     sink: &'a mut S,
 }
 
-impl<S: Sink> Feed<'_, S> {
+impl<'a, S: Sink> Feed<'a, S> {
+    fn new(choice: Choice, path: &'a Path, name: &'a str, sink: &'a mut S) -> Self {
+        let (head, coding, utf8) = (BytesMut::new(), Coding::Plain, Utf8Check::default());
+        Self { choice, path, name, head, begun: false, coding, utf8, sink }
+    }
+
     fn run(&mut self, mut reader: Box<dyn Read>, progress: &mut Progress) -> Result<(), CliError> {
         let name = self.name;
         let failed = |source| CliError::Input { name: name.to_owned(), source };
         let mut wire = BytesMut::new();
-        let mut first = true;
+        let mut decoder = None;
         loop {
             let read = read_into(&mut *reader, &mut wire)
                 .map_err(|source| CliError::Io { what: format!("cannot read {name}"), source })?;
-            if first && (wire.len() >= GZIP.len() || read == 0) {
-                first = false;
-                self.gzip = wire.starts_with(GZIP);
-                self.decoder = self.gzip.then(|| GzipDecoder::new(NO_LIMITS));
-            }
-            if read == 0 {
-                self.wire(wire.split().freeze()).map_err(failed)?;
-                return self.end().map_err(failed);
-            }
             progress.add(read);
-            if !first {
-                self.wire(wire.split().freeze()).map_err(failed)?;
+            if wire.len() < coding::MARK && read > 0 && decoder.is_none() {
+                continue;
             }
+            let mut known = match decoder.take() {
+                Some(decoder) => decoder,
+                None => self.recognise(&wire).map_err(failed)?,
+            };
+            known.push(wire.split().freeze(), |text| self.text(text)).map_err(failed)?;
+            if read == 0 {
+                return known.finish().and_then(|()| self.end()).map_err(failed);
+            }
+            decoder = Some(known);
         }
     }
 
-    fn wire(&mut self, bytes: Bytes) -> Result<(), InputError> {
-        let Some(mut decoder) = self.decoder.take() else { return self.text(bytes) };
-        decoder.push(&bytes, |piece| -> Result<(), InputError> { self.text(piece) })?;
-        self.decoder = Some(decoder);
-        Ok(())
+    fn recognise(&mut self, wire: &[u8]) -> Result<Decoder, InputError> {
+        self.coding = Coding::of(wire);
+        Decoder::new(self.coding)
     }
 
-    fn text(&mut self, bytes: Bytes) -> Result<(), InputError> {
+    fn text(&mut self, text: Bytes) -> Result<(), InputError> {
         if self.begun {
-            return self.sink.push(bytes);
+            return self.pass(text);
         }
-        self.head.extend_from_slice(&bytes);
-        let seen = lead(&self.head) < self.head.len() && self.head.len() >= 4;
+        self.head.extend_from_slice(&text);
+        let seen = lead(&self.head) < self.head.len() && self.head.len() >= coding::MARK;
         if seen || self.head.len() > LONGEST_LEAD { self.begin() } else { Ok(()) }
     }
 
@@ -221,26 +220,37 @@ impl<S: Sink> Feed<'_, S> {
         }
         let format = match self.choice {
             Choice::Told(format) => format,
-            Choice::Auto => by_name(self.path).unwrap_or_else(|| by_first_byte(&self.head)),
+            Choice::Auto => self.guess()?,
         };
         self.begun = true;
-        self.sink.begin(self.name, format, self.gzip);
-        self.sink.push(self.head.split().freeze())
+        self.sink.begin(self.name, format, self.coding)?;
+        let head = self.head.split().freeze();
+        self.pass(head)
+    }
+
+    fn guess(&self) -> Result<Format, InputError> {
+        if let Some(name) = coding::foreign(&self.head) {
+            return Err(InputError::Foreign(name));
+        }
+        Ok(by_name(self.path).unwrap_or_else(|| by_first_byte(&self.head)))
+    }
+
+    /// What is not text reaches the sink only where the user said what it is.
+    fn pass(&mut self, text: Bytes) -> Result<(), InputError> {
+        if self.choice == Choice::Auto {
+            self.utf8.push(&text)?;
+        }
+        self.sink.push(text)
     }
 
     fn end(&mut self) -> Result<(), InputError> {
-        if let Some(decoder) = &self.decoder {
-            decoder.finish()?;
-        }
         if !self.begun {
             self.begin()?;
         }
+        self.utf8.finish()?;
         self.sink.finish()
     }
 }
-
-/// A file of one's own may grow as much as it likes: it streams.
-const NO_LIMITS: GzipLimits = GzipLimits { max_decoded: u64::MAX, max_ratio: u64::MAX };
 
 fn read_into(reader: &mut dyn Read, wire: &mut BytesMut) -> std::io::Result<usize> {
     let from = wire.len();
@@ -267,7 +277,8 @@ fn is_wide(head: &[u8]) -> bool {
 }
 
 fn by_name(path: &Path) -> Option<Format> {
-    let inner = if path.extension()? == "gz" { Path::new(path.file_stem()?) } else { path };
+    let inner =
+        if path.extension()? == "gz" || path.extension()? == "zst" { Path::new(path.file_stem()?) } else { path };
     match inner.extension()?.to_str()? {
         "json" => Some(Format::Json),
         "ndjson" | "jsonl" => Some(Format::Ndjson),
@@ -291,6 +302,7 @@ mod tests {
         let by_name = |name: &str| by_name(Path::new(name));
         assert_eq!(by_name("a.json"), Some(Format::Json));
         assert_eq!(by_name("a/b.jsonl.gz"), Some(Format::Ndjson));
+        assert_eq!(by_name("b.ndjson.zst"), Some(Format::Ndjson));
         assert_eq!(by_name("a.log"), None);
         assert_eq!(by_name("-"), None);
         assert_eq!(by_first_byte(b"\xef\xbb\xbf \n{"), Format::Json);

@@ -4,6 +4,7 @@
 //! ends in an [`Exit`] or a [`CliError`]; here they are only listed.
 
 mod check;
+mod coding;
 mod demo;
 mod exit;
 mod input;
@@ -15,6 +16,7 @@ mod run;
 mod scan;
 mod setup;
 mod table;
+mod zstd;
 
 pub use exit::{CliError, Exit};
 pub use input::InputError;
@@ -49,6 +51,11 @@ enum Command {
     Rules(rules::Args),
 }
 
+/// The command line, to hold documents to it.
+pub fn command() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
+}
+
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     // clap itself ends the process for --help (0) and wrong usage (2).
@@ -72,10 +79,9 @@ pub fn main() -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 }

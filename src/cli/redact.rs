@@ -1,8 +1,8 @@
 //! `expurgate redact`: files or standard input to standard output.
 
+use super::coding::{Coding, Encoder};
 use super::input::{InputArgs, InputError, Sink};
 use super::{CliError, Exit};
-use crate::content::GzipEncoder;
 use crate::redact::{Format, Plan, Redactor};
 use bytes::Bytes;
 use std::io::Write;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// Redact files or standard input to standard output.
 ///
 /// The same engine as the proxy's, streaming in constant memory. What came
-/// compressed with gzip goes out compressed with gzip.
+/// compressed with gzip or zstd goes out compressed with the same.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
@@ -21,17 +21,22 @@ pub(super) struct Args {
 /// Redacts all inputs.
 pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
     let setup = args.input.setup()?;
-    let mut output =
-        Output { plan: setup.plan(), redactor: None, encoder: None, ready: Vec::new(), out: std::io::stdout() };
+    let mut output = Output {
+        plan: setup.plan(),
+        redactor: None,
+        encoder: Encoder::Plain,
+        ready: Vec::new(),
+        out: std::io::stdout(),
+    };
     args.input.feed(&mut output)?;
     Ok(Exit::Clean)
 }
 
-/// Standard output behind a redactor, and behind an encoder for gzip.
+/// Standard output behind a redactor and an encoder.
 struct Output<W> {
     plan: Arc<Plan>,
     redactor: Option<Redactor>,
-    encoder: Option<GzipEncoder>,
+    encoder: Encoder,
     /// Redacted text.
     ready: Vec<Bytes>,
     out: W,
@@ -39,24 +44,19 @@ struct Output<W> {
 
 impl<W: Write> Output<W> {
     fn write(&mut self) -> Result<(), InputError> {
-        let Some(encoder) = &mut self.encoder else {
-            for piece in self.ready.drain(..) {
-                self.out.write_all(&piece)?;
-            }
-            return Ok(());
-        };
         let mut encoded = Vec::new();
         for piece in self.ready.drain(..) {
-            encoder.push(&piece, &mut encoded)?;
+            self.encoder.push(piece, &mut encoded)?;
         }
         write_all(&mut self.out, &encoded)
     }
 }
 
 impl<W: Write> Sink for Output<W> {
-    fn begin(&mut self, _: &str, format: Format, gzip: bool) {
+    fn begin(&mut self, _: &str, format: Format, coding: Coding) -> Result<(), InputError> {
         self.redactor = Some(Redactor::new(&self.plan, format));
-        self.encoder = gzip.then(GzipEncoder::default);
+        self.encoder = Encoder::new(coding)?;
+        Ok(())
     }
 
     fn push(&mut self, text: Bytes) -> Result<(), InputError> {
@@ -71,11 +71,9 @@ impl<W: Write> Sink for Output<W> {
             redactor.finish(&mut self.ready)?;
         }
         self.write()?;
-        if let Some(encoder) = &mut self.encoder {
-            let mut encoded = Vec::new();
-            encoder.finish(&mut encoded)?;
-            write_all(&mut self.out, &encoded)?;
-        }
+        let mut encoded = Vec::new();
+        std::mem::replace(&mut self.encoder, Encoder::Plain).finish(&mut encoded)?;
+        write_all(&mut self.out, &encoded)?;
         Ok(self.out.flush()?)
     }
 }

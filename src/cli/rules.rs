@@ -1,11 +1,11 @@
 //! `expurgate rules`: what is looked for.
 
+use super::setup::{RuleArgs, offline_ruleset};
 use super::table::{Table, stdout_width};
-use super::{CliError, Exit, setup};
+use super::{CliError, Exit};
 use crate::rule::{Matcher, Rule, Ruleset};
 use serde::Serialize;
 use std::io::{BufWriter, Write};
-use std::path::PathBuf;
 
 /// Show the rules.
 #[derive(Debug, clap::Args)]
@@ -25,10 +25,8 @@ struct List {
     /// table or json
     #[arg(long, value_name = "OUTPUT", default_value = "table")]
     output: Style,
-    /// Rule files or directories on top of the built-in rules; also
-    /// EXPURGATE_RULES, separated by commas
-    #[arg(long, value_name = "PATH")]
-    rules: Vec<PathBuf>,
+    #[command(flatten)]
+    rules: RuleArgs,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -40,7 +38,7 @@ enum Style {
 /// Runs the subcommand.
 pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
     let Command::List(list) = &args.command;
-    let ruleset = Ruleset::load(&setup::rules_or_environment(&list.rules))?;
+    let ruleset = offline_ruleset(&list.rules.load()?)?;
     let mut out = BufWriter::new(std::io::stdout());
     let written = match list.output {
         Style::Table => write_table(&ruleset, stdout_width(), &mut out),

@@ -1,9 +1,10 @@
 //! `expurgate run`: the proxy.
 
-use super::setup::{ConfigArgs, configured_engine};
+use super::setup::{self, ConfigArgs};
 use super::{CliError, Exit, log};
 use crate::config::Config;
 use crate::metrics::Metrics;
+use crate::redact::judge_own;
 use crate::scan::Engine;
 use crate::server::{self, Server};
 use std::sync::Arc;
@@ -40,12 +41,23 @@ async fn serve(config: &Config) -> Result<(), CliError> {
     let stop = server::stop_signals().map_err(|source| failed("cannot install the signal handlers", source))?;
     let metrics = Arc::new(Metrics::new());
     server::install_panic_hook(Arc::clone(&metrics));
-    let engine = configured_engine(config)?;
-    config.check_entities(engine.ruleset())?;
+    let engine = judged_engine(config)?;
     let server = Server::bind(config, &engine, metrics).await?;
     announce(config, &engine, &server)?;
     server.run(stop).await;
     Ok(())
+}
+
+/// The rules, compiled, once they have shown that they do what they say: a
+/// rule that finds something else would break or leak what nobody looks at.
+fn judged_engine(config: &Config) -> Result<Arc<Engine>, CliError> {
+    let ruleset = setup::ruleset(config.builtin_rules, &config.rules)?;
+    config.check_entities(&ruleset)?;
+    let engine = setup::engine(&ruleset)?;
+    match judge_own(&ruleset)? {
+        problems if problems.is_empty() => Ok(engine),
+        problems => Err(CliError::Problems(problems)),
+    }
 }
 
 fn announce(config: &Config, engine: &Engine, server: &Server) -> Result<(), CliError> {

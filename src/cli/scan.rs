@@ -1,5 +1,6 @@
 //! `expurgate scan`: what would be redacted, and where; never the values.
 
+use super::coding::Coding;
 use super::input::{InputArgs, InputError, Sink};
 use super::table::{Table, stdout_width};
 use super::{CliError, Exit};
@@ -75,8 +76,9 @@ struct Finding<'a> {
     record: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pointer: Option<&'a str>,
-    #[serde(rename = "in", skip_serializing_if = "Option::is_none")]
-    part: Option<&'a str>,
+    /// Whether it is the member's name, which the table tells.
+    #[serde(skip)]
+    in_name: bool,
     start: u64,
     end: u64,
     entity: &'a str,
@@ -121,7 +123,7 @@ impl<W: Write> Listing<W> {
             source: &self.source,
             record: located.record,
             pointer: located.pointer.as_deref(),
-            part: located.in_name.then_some("key"),
+            in_name: located.in_name,
             start: located.start,
             end: located.end,
             entity: &rule.entity,
@@ -150,11 +152,12 @@ impl<W: Write> Listing<W> {
 }
 
 impl<W: Write> Sink for Listing<W> {
-    fn begin(&mut self, name: &str, format: Format, _: bool) {
+    fn begin(&mut self, name: &str, format: Format, _: Coding) -> Result<(), InputError> {
         name.clone_into(&mut self.source);
         let mut redactor = Redactor::new(&self.plan, format);
         redactor.record();
         self.body = Some((redactor, Locator::new(&self.plan, format)));
+        Ok(())
     }
 
     fn push(&mut self, text: Bytes) -> Result<(), InputError> {
@@ -178,9 +181,9 @@ impl<W: Write> Sink for Listing<W> {
 }
 
 fn row(finding: &Finding<'_>) -> [String; 7] {
-    let pointer = match (finding.pointer, finding.part) {
-        (Some(pointer), Some(_)) => format!("{pointer} (key)"),
-        (pointer, _) => pointer.unwrap_or("-").to_owned(),
+    let pointer = match finding.pointer {
+        Some(pointer) if finding.in_name => format!("{pointer} (key)"),
+        pointer => pointer.unwrap_or("-").to_owned(),
     };
     [
         finding.source.to_owned(),
@@ -237,7 +240,7 @@ mod tests {
             out: Vec::new(),
             entities: BTreeMap::new(),
         };
-        listing.begin("-", format, false);
+        listing.begin("-", format, Coding::Plain).unwrap();
         listing.push(Bytes::copy_from_slice(text.as_bytes())).unwrap();
         listing.finish().unwrap();
         let mut out = std::mem::take(&mut listing.out);
@@ -261,7 +264,9 @@ mod tests {
     #[test]
     fn names_text_and_shadow_rules_are_told() {
         let name = scan(Format::Json, r#"{"jane@example.com":1}"#, Style::Jsonl, &Policy::default());
-        assert!(name.contains(r#""pointer":"/[EMAIL_ADDRESS]","in":"key","start":0,"#), "{name}");
+        assert!(name.contains(r#""pointer":"/[EMAIL_ADDRESS]","start":0,"#), "{name}");
+        let name = scan(Format::Json, r#"{"jane@example.com":1}"#, Style::Table, &Policy::default());
+        assert!(name.contains("/[EMAIL_ADDRESS] (key)"), "{name}");
         let text = scan(Format::Text, "mail jane@example.com", Style::Jsonl, &Policy::default());
         assert!(text.contains(r#""record":1,"start":5,"end":21,"#), "{text}");
         let shadow = scan(Format::Text, "acme_a1b2c3d4", Style::Jsonl, &Policy::default());

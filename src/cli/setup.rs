@@ -1,23 +1,31 @@
-//! From arguments, environment and files to a configuration and an engine:
-//! what `run` and `check` have in common.
+//! From arguments, environment and files to a configuration, rules and an
+//! engine: what the commands have in common.
 
 use super::CliError;
-use crate::config::{Config, Flags, Sources};
-use crate::rule::Ruleset;
-use crate::scan::Engine;
+use crate::config::{Config, Flags, Offline, Sources};
+use crate::rule::{RuleError, Ruleset};
+use crate::scan::{CompileError, Engine};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// The arguments that name rules and policies.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct RuleArgs {
+    /// Configuration file (TOML); also EXPURGATE_CONFIG
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// A rule file or directory on top of the built-in rules; may be repeated.
+    /// Also EXPURGATE_RULES, separated by commas
+    #[arg(long, value_name = "PATH")]
+    rules: Vec<PathBuf>,
+}
 
 /// The arguments that add up to a configuration.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct ConfigArgs {
-    /// Configuration file (TOML); also EXPURGATE_CONFIG
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Rule files or directories on top of the built-in rules; also
-    /// EXPURGATE_RULES, separated by commas
-    #[arg(long, value_name = "PATH", num_args = 1..)]
-    rules: Vec<PathBuf>,
+    #[command(flatten)]
+    rules: RuleArgs,
     /// Where requests go, such as https://api.example.com; also
     /// EXPURGATE_UPSTREAM
     #[arg(long, value_name = "URL")]
@@ -29,7 +37,7 @@ pub(super) struct ConfigArgs {
     /// EXPURGATE_ADMIN
     #[arg(long, value_name = "ADDR")]
     admin: Option<String>,
-    /// What the upstream speaks; "auto" suits all
+    /// What the upstream speaks; "auto" suits all. Also EXPURGATE_PROTOCOL
     #[arg(long, value_name = "PACK")]
     protocol: Option<String>,
     /// text or json; also EXPURGATE_LOG_FORMAT. EXPURGATE_LOG sets the level
@@ -37,56 +45,88 @@ pub(super) struct ConfigArgs {
     log_format: Option<String>,
 }
 
+impl RuleArgs {
+    /// Reads what commands without an upstream need, and warns of variables
+    /// that mean nothing.
+    pub(super) fn load(&self) -> Result<Offline, CliError> {
+        load_offline(&self.sources(Flags::default())?)
+    }
+
+    fn sources(&self, flags: Flags) -> Result<Sources, CliError> {
+        let flags = Flags { rules: self.rules.clone(), ..flags };
+        Ok(Sources { file: read_file(self.config.as_deref())?, environment: environment(), flags })
+    }
+}
+
 impl ConfigArgs {
     /// Reads the configuration.
     pub(super) fn load(&self) -> Result<Config, CliError> {
-        Ok(Config::load(&Sources {
-            file: self.read_file()?,
-            environment: environment(),
-            flags: Flags {
-                listen: self.listen.clone(),
-                upstream: self.upstream.clone(),
-                admin: self.admin.clone(),
-                protocol: self.protocol.clone(),
-                rules: self.rules.clone(),
-                log_format: self.log_format.clone(),
-            },
-        })?)
+        Ok(Config::load(&self.sources()?)?)
     }
 
-    /// Whether a whole configuration was asked for, not only rules.
-    pub(super) fn has_routes(&self) -> bool {
-        let variable = |(name, _): &(String, String)| {
-            name == "EXPURGATE_CONFIG" || name == "EXPURGATE_UPSTREAM" || name.starts_with("EXPURGATE_ROUTE_")
-        };
-        self.config.is_some() || self.upstream.is_some() || environment().iter().any(variable)
+    /// As [`RuleArgs::load`].
+    pub(super) fn load_offline(&self) -> Result<Offline, CliError> {
+        load_offline(&self.sources()?)
     }
 
-    /// The rule files given as arguments.
-    pub(super) fn rules(&self) -> &[PathBuf] {
-        &self.rules
-    }
-
-    fn read_file(&self) -> Result<Option<(String, String)>, CliError> {
-        read_file(self.config.as_deref())
+    fn sources(&self) -> Result<Sources, CliError> {
+        self.rules.sources(Flags {
+            listen: self.listen.clone(),
+            upstream: self.upstream.clone(),
+            admin: self.admin.clone(),
+            protocol: self.protocol.clone(),
+            log_format: self.log_format.clone(),
+            ..Flags::default()
+        })
     }
 }
 
-/// The configuration, for commands that need only its rules and policies:
-/// `None` when neither `path` nor the environment names a file.
-pub(super) fn load_if_given(path: Option<&Path>, rules: &[PathBuf]) -> Result<Option<Config>, CliError> {
-    let Some(file) = read_file(path)? else { return Ok(None) };
-    let flags = Flags { rules: rules.to_vec(), ..Flags::default() };
-    Ok(Some(Config::load(&Sources { file: Some(file), environment: environment(), flags })?))
+fn load_offline(sources: &Sources) -> Result<Offline, CliError> {
+    let offline = Offline::load(sources)?;
+    for name in offline.ignored() {
+        // Without a standard error there is nobody to warn.
+        let _ = writeln!(std::io::stderr(), "warning: the environment variable {name} is not known");
+    }
+    Ok(offline)
 }
 
-/// The rule files given, or those that the environment names.
-pub(super) fn rules_or_environment(rules: &[PathBuf]) -> Vec<PathBuf> {
-    if !rules.is_empty() {
-        return rules.to_vec();
+/// Reads the rules that a configuration names, whose entities its policies
+/// may name.
+pub(super) fn offline_ruleset(offline: &Offline) -> Result<Arc<Ruleset>, CliError> {
+    let ruleset = ruleset(offline.builtin_rules(), offline.rules())?;
+    offline.check_entities(&ruleset)?;
+    Ok(ruleset)
+}
+
+/// Reads the rules in `paths`, on top of the built-in ones if `builtin`.
+pub(super) fn ruleset(builtin: bool, paths: &[PathBuf]) -> Result<Arc<Ruleset>, CliError> {
+    let read = if builtin { Ruleset::load } else { Ruleset::load_alone };
+    Ok(Arc::new(read(paths)?))
+}
+
+/// Compiles the rules; a mistake is told with its place.
+pub(super) fn engine(ruleset: &Arc<Ruleset>) -> Result<Arc<Engine>, CliError> {
+    match Engine::compile(Arc::clone(ruleset)) {
+        Ok(engine) => Ok(Arc::new(engine)),
+        Err(error) => Err(placed(error, ruleset)),
     }
-    let named = std::env::var("EXPURGATE_RULES").unwrap_or_default();
-    named.split(',').map(str::trim).filter(|path| !path.is_empty()).map(PathBuf::from).collect()
+}
+
+/// The error with the place of the rule that it is about.
+fn placed(error: CompileError, ruleset: &Ruleset) -> CliError {
+    let rule = match &error {
+        CompileError::Pattern { id, .. } => ruleset.rules.iter().find(|rule| rule.id == *id),
+        CompileError::Database(_) => None,
+    };
+    match rule {
+        None => error.into(),
+        Some(rule) => CliError::Rule(RuleError::Invalid {
+            path: rule.source.clone(),
+            line: rule.line,
+            column: rule.column,
+            message: error.to_string(),
+        }),
+    }
 }
 
 fn read_file(path: Option<&Path>) -> Result<Option<(String, String)>, CliError> {
@@ -101,23 +141,10 @@ fn read_file(path: Option<&Path>) -> Result<Option<(String, String)>, CliError> 
     }
 }
 
-/// Loads and compiles the rules that the configuration names.
-pub(super) fn configured_engine(config: &Config) -> Result<Arc<Engine>, CliError> {
-    if config.builtin_rules {
-        return load_engine(&config.rules);
-    }
-    Ok(Arc::new(Engine::compile(Arc::new(Ruleset::load_alone(&config.rules)?))?))
-}
-
-/// Loads and compiles the rules on top of the built-in ones.
-pub(super) fn load_engine(rules: &[PathBuf]) -> Result<Arc<Engine>, CliError> {
-    let ruleset = Arc::new(Ruleset::load(rules)?);
-    Ok(Arc::new(Engine::compile(ruleset)?))
-}
-
+/// Our variables. One that is not Unicode is not dropped in silence: what it
+/// turns into names no file and is no number.
 fn environment() -> Vec<(String, String)> {
-    let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
-        Some((name.into_string().ok()?, value.into_string().ok()?))
-    };
-    std::env::vars_os().filter_map(text).filter(|(name, _)| name.starts_with("EXPURGATE_")).collect()
+    let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+    let variables = std::env::vars_os().map(|(name, value)| (text(name), text(value)));
+    variables.filter(|(name, _)| name.starts_with("EXPURGATE_")).collect()
 }

@@ -3,11 +3,6 @@
 
 use super::error::ConfigError;
 use super::file::{File, Source};
-use super::types::Upstream;
-use super::{Config, Limits, Log, Route, Timeouts};
-use crate::redact::{Action, Policy};
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use toml::{Table, Value};
 
@@ -96,8 +91,11 @@ const ROUTE_KEYS: &[(&[&str], Kind)] = &[
 const SHORT: &[(&str, &str)] =
     &[("LISTEN", "LISTENER_ADDRESS"), ("ADMIN", "ADMIN_ADDRESS"), ("RULES", "RULES_PATHS"), ("LOG", "LOG_LEVEL")];
 
+/// Variables that set a key of the only route, as the flags of these names do.
+const OF_ONLY_ROUTE: &[(&str, &str)] = &[("EXPURGATE_UPSTREAM", "upstream"), ("EXPURGATE_PROTOCOL", "protocol")];
+
 const PREFIX: &str = "EXPURGATE_";
-/// Known, and read by others than [`load`].
+/// Known, and read by others than [`merge`].
 const ELSEWHERE: [&str; 1] = ["EXPURGATE_CONFIG"];
 /// Kubernetes sets variables that begin like this for a Service of our name.
 const KUBERNETES: [&str; 2] = ["EXPURGATE_SERVICE_", "EXPURGATE_PORT"];
@@ -105,7 +103,17 @@ const KUBERNETES: [&str; 2] = ["EXPURGATE_SERVICE_", "EXPURGATE_PORT"];
 /// More routes than this want a file.
 const MAX_ROUTES_BY_ENVIRONMENT: usize = 64;
 
-pub(super) fn load(sources: &Sources) -> Result<Config, ConfigError> {
+/// What all layers add up to.
+pub(super) struct Merged {
+    /// Every key as the last layer that sets it has it.
+    pub(super) file: File,
+    /// The configuration file, for messages about it.
+    pub(super) source: Option<Source>,
+    /// Variables that look like ours and mean nothing.
+    pub(super) ignored: Vec<String>,
+}
+
+pub(super) fn merge(sources: &Sources) -> Result<Merged, ConfigError> {
     let source = sources.file.clone().map(|(path, text)| Source { path, text });
     let mut table = source.as_ref().map_or(Ok(Table::new()), read_file)?;
     // Long names win over short ones: they are read later. Names of one length
@@ -118,9 +126,9 @@ pub(super) fn load(sources: &Sources) -> Result<Config, ConfigError> {
         if let Some((path, kind)) = name.strip_prefix(PREFIX).and_then(locate) {
             let blame = |message| ConfigError::Environment { name: name.clone(), message };
             set(&mut table, &path, read_value(kind, value).map_err(blame)?).map_err(blame)?;
-        } else if name == "EXPURGATE_UPSTREAM" {
+        } else if let Some((_, key)) = OF_ONLY_ROUTE.iter().find(|(variable, _)| variable == name) {
             let blame = |message| ConfigError::Environment { name: name.clone(), message };
-            set_only_route(&mut table, "upstream", value).map_err(blame)?;
+            set_only_route(&mut table, key, value).map_err(blame)?;
         } else if is_mistake(name) {
             ignored.push(name.clone());
         }
@@ -128,7 +136,7 @@ pub(super) fn load(sources: &Sources) -> Result<Config, ConfigError> {
     apply_flags(&mut table, &sources.flags)?;
     let file: File =
         table.try_into().map_err(|error: toml::de::Error| ConfigError::Whole(error.message().to_owned()))?;
-    build(file, source, ignored)
+    Ok(Merged { file, source, ignored })
 }
 
 /// Whether a variable that is not known was most likely meant for us.
@@ -265,167 +273,10 @@ fn apply_flags(table: &mut Table, flags: &Flags) -> Result<(), ConfigError> {
     Ok(())
 }
 
-fn build(file: File, source: Option<Source>, ignored: Vec<String>) -> Result<Config, ConfigError> {
-    let routes = build_routes(file.route, source.as_ref())?;
-    let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let config = Config {
-        listener: file.listener.address.unwrap_or(local(8080)),
-        admin: file.admin.address.unwrap_or(local(9090)),
-        routes,
-        limits: build_limits(&file.limits),
-        timeouts: build_timeouts(&file.timeouts),
-        builtin_rules: file.rules.builtin.unwrap_or(true),
-        rules: file.rules.paths,
-        log: Log { level: file.log.level.unwrap_or_default(), format: file.log.format.unwrap_or_default() },
-        ignored,
-        source,
-    };
-    check_limits(&config)?;
-    Ok(config)
-}
-
-fn check_limits(config: &Config) -> Result<(), ConfigError> {
-    let source = config.source.as_ref();
-    let limits = &config.limits;
-    if limits.head < 1024 {
-        let message = "\"max_head\" must be at least 1KiB".to_owned();
-        return Err(ConfigError::at_key(source, "max_head", message));
-    }
-    if limits.buffer > limits.buffered {
-        let message = "\"buffer_limit\" must not exceed \"max_buffered\"".to_owned();
-        return Err(ConfigError::at_key(source, "buffer_limit", message));
-    }
-    let counts =
-        [("max_ratio", limits.ratio), ("max_requests", limits.requests), ("max_connections", limits.connections)];
-    for (key, count) in counts {
-        if count == 0 {
-            let message = format!("\"{key}\" must be at least 1");
-            return Err(ConfigError::at_key(source, key, message));
-        }
-    }
-    Ok(())
-}
-
-fn build_routes(routes: Vec<super::file::Route>, source: Option<&Source>) -> Result<Vec<Route>, ConfigError> {
-    if routes.is_empty() {
-        return Err(ConfigError::Whole(
-            "no upstream: give --upstream URL, EXPURGATE_UPSTREAM, or a [[route]] in the file".to_owned(),
-        ));
-    }
-    let only = routes.len() == 1;
-    let mut names = BTreeSet::new();
-    let mut places = BTreeSet::new();
-    let mut built = Vec::with_capacity(routes.len());
-    for (nth, route) in routes.into_iter().enumerate() {
-        let blame = |message| ConfigError::at_route(source, nth, message);
-        let route = build_route(route, only).map_err(blame)?;
-        if !names.insert(route.name.clone()) {
-            return Err(blame(format!("two routes are named \"{}\"", route.name)));
-        }
-        if !places.insert((route.host.clone(), route.path.clone())) {
-            let message = format!("another route has the path \"{}\" too", route.path);
-            return Err(blame(message));
-        }
-        built.push(route);
-    }
-    Ok(built)
-}
-
-fn build_route(route: super::file::Route, only: bool) -> Result<Route, String> {
-    let name = match route.name {
-        Some(name) if name.is_empty() || name == "none" => {
-            return Err("a route's name may be neither empty nor \"none\"".to_owned());
-        }
-        Some(name) => name,
-        None if only => "default".to_owned(),
-        None => return Err("a route needs a \"name\" when there are several".to_owned()),
-    };
-    let Some(upstream) = route.upstream else {
-        return Err(format!("route \"{name}\" needs an \"upstream\""));
-    };
-    let path = route.path.unwrap_or_else(|| "/".to_owned());
-    if !path.starts_with('/') {
-        return Err(format!("route \"{name}\": \"path\" must begin with /"));
-    }
-    if let Some(kind) = route.pass.iter().find(|kind| !is_media_type(kind)) {
-        return Err(format!(
-            "route \"{name}\": \"{kind}\" in \"pass\" is not a media type; write one like \"image/png\""
-        ));
-    }
-    if let Some(host) = route.host.as_ref().filter(|host| has_port(host)) {
-        return Err(format!("route \"{name}\": \"host\" must not have a port, but is \"{host}\""));
-    }
-    let policy = build_policy(route.policy.into_iter().map(|(key, action)| (key, action.0)));
-    let _only_auto_exists = route.protocol;
-    Ok(Route {
-        path,
-        host: route.host.map(|host| host.to_ascii_lowercase()),
-        ca: check_ca(&name, &upstream, route.tls.ca)?,
-        upstream,
-        pass: route.pass.iter().map(|t| t.to_ascii_lowercase()).collect(),
-        query: route.query.unwrap_or(true),
-        policy,
-        name,
-    })
-}
-
-/// Whether it is `type/subtype`, without wildcard and parameters: what else is
-/// listed would never be met.
-fn is_media_type(text: &str) -> bool {
-    let is_name = |name: &str| {
-        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte))
-    };
-    text.split_once('/').is_some_and(|(kind, subtype)| is_name(kind) && is_name(subtype))
-}
-
-fn has_port(host: &str) -> bool {
-    host.rsplit_once(':').is_some_and(|(name, _)| !name.contains(':') || name.ends_with(']'))
-}
-
-fn check_ca(name: &str, to: &Upstream, ca: Option<PathBuf>) -> Result<Option<PathBuf>, String> {
-    if ca.is_some() && to.scheme == super::Scheme::Http {
-        return Err(format!("route \"{name}\": \"tls.ca\" has no use with an http:// upstream"));
-    }
-    Ok(ca)
-}
-
-fn build_policy(actions: impl Iterator<Item = (String, Action)>) -> Policy {
-    let mut entities: BTreeMap<String, Action> = actions.collect();
-    let default = entities.remove("default").unwrap_or(Policy::default().default);
-    Policy { default, entities }
-}
-
-fn build_limits(file: &super::file::Limits) -> Limits {
-    let default = Limits::default();
-    let size = |size: Option<super::Size>, or: u64| size.map_or(or, |size| size.0);
-    let count = |count: Option<u32>, or: u64| count.map_or(or, u64::from);
-    Limits {
-        buffer: size(file.buffer_limit, default.buffer),
-        head: size(file.max_head, default.head),
-        body: size(file.max_body, default.body),
-        decoded: size(file.max_decoded, default.decoded),
-        ratio: count(file.max_ratio, default.ratio),
-        requests: count(file.max_requests, default.requests),
-        connections: count(file.max_connections, default.connections),
-        buffered: size(file.max_buffered, default.buffered),
-    }
-}
-
-fn build_timeouts(file: &super::file::Timeouts) -> Timeouts {
-    let default = Timeouts::default();
-    let or = |period: Option<super::Period>, or| period.map_or(or, |period| period.0);
-    Timeouts {
-        head: or(file.head, default.head),
-        keep_alive: or(file.keep_alive, default.keep_alive),
-        body_idle: or(file.body_idle, default.body_idle),
-        request: file.request.map(|period| period.0),
-        connect: or(file.connect, default.connect),
-        response_head: or(file.response_head, default.response_head),
-        response_idle: or(file.response_idle, default.response_idle),
-        client_write: or(file.client_write, default.client_write),
-        upstream_keep_alive: or(file.upstream_keep_alive, default.upstream_keep_alive),
-        drain: or(file.drain, default.drain),
-    }
+#[cfg(test)]
+pub(super) fn short_variables() -> Vec<String> {
+    let of_sections = SHORT.iter().map(|(short, _)| format!("{PREFIX}{short}"));
+    of_sections.chain(OF_ONLY_ROUTE.iter().map(|(name, _)| (*name).to_owned())).collect()
 }
 
 #[cfg(test)]

@@ -4,13 +4,16 @@
 //! is parsed into types that can only hold valid values; reading the file and
 //! the environment is the caller's.
 
+mod build;
 mod error;
 mod file;
 mod layers;
+mod offline;
 mod types;
 
 pub use error::ConfigError;
 pub use layers::{Environment, Flags, Sources};
+pub use offline::Offline;
 pub use types::{LogFormat, LogLevel, Period, Scheme, Size, Upstream};
 
 use crate::redact::Policy;
@@ -129,7 +132,7 @@ impl Config {
     /// # Errors
     /// The first mistake, with the place where it was made.
     pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
-        layers::load(sources)
+        build::build(layers::merge(sources)?)
     }
 
     /// Whether every entity named in a policy is one that a rule finds.

@@ -126,6 +126,35 @@ fn the_test_file_has_every_key_that_the_parser_knows() {
     }
 }
 
+/// The reference: its block of TOML and the whole text.
+fn reference() -> (&'static str, &'static str) {
+    let text = include_str!("../../docs/configuration.md");
+    let block = text.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next());
+    (block.unwrap(), text)
+}
+
+#[test]
+fn the_reference_shows_the_defaults() {
+    let shown = from_file(reference().0).unwrap();
+    let default = from_environment(&[("EXPURGATE_UPSTREAM", "https://api.example.com")]).unwrap();
+    assert_eq!(Config { source: None, ..shown }, default);
+}
+
+#[test]
+fn the_reference_names_every_key_and_every_variable() {
+    let (block, text) = reference();
+    for variable in layers::variables() {
+        assert!(text.contains(&format!("`{variable}`")), "{variable}");
+    }
+    for short in layers::short_variables() {
+        assert!(text.contains(&format!("`{short}`")), "{short}");
+    }
+    for line in ALL.lines().filter(|line| !line.is_empty()) {
+        let key = line.split(" =").next().unwrap();
+        assert!(block.contains(key) || key == "[route.tls]" && block.contains("tls.ca"), "{key}");
+    }
+}
+
 #[test]
 fn an_upstream_is_all_that_is_needed() {
     let config = from_environment(&[("EXPURGATE_UPSTREAM", "https://api.example.com")]).unwrap();
@@ -159,6 +188,48 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
     let route = &config.routes[0];
     assert_eq!(route.upstream.authority, "flag.example");
     assert_eq!(route.policy.action("IBAN_CODE"), Action::Remove);
+}
+
+#[test]
+fn the_protocol_of_the_only_route_is_a_variable_like_its_upstream() {
+    let upstream = ("EXPURGATE_UPSTREAM", "http://a");
+    let config = from_environment(&[upstream, ("EXPURGATE_PROTOCOL", "auto")]).unwrap();
+    assert_eq!(config.ignored, Vec::<String>::new());
+    let error = from_environment(&[upstream, ("EXPURGATE_PROTOCOL", "otpl")]).unwrap_err();
+    assert!(error.starts_with("environment variable EXPURGATE_PROTOCOL: unknown protocol"), "{error}");
+}
+
+#[test]
+fn offline_only_the_upstreams_may_be_missing() {
+    let offline = |file: &str, environment: &[(&str, &str)]| {
+        Offline::load(&sources(file, environment, Flags::default())).map_err(|error| error.to_string())
+    };
+    let nothing = offline("", &[]).unwrap();
+    assert!(nothing.complete().is_none());
+    assert_eq!(nothing.policies().collect::<Vec<_>>(), [("default", &Policy::default())]);
+    let policy = offline("", &[("EXPURGATE_ROUTE_0_POLICY_DEFAULT", "report")]).unwrap();
+    assert!(policy.policies().all(|(_, policy)| policy.default == Action::Report));
+    assert!(offline("", &[("EXPURGATE_UPSTREAM", "http://a")]).unwrap().complete().is_some());
+    let two = "[[route]]\nname = \"a\"\n[[route]]\nname = \"b\"\npath = \"/b\"\n";
+    assert_eq!(offline(two, &[]).unwrap().policies().count(), 2);
+    for (file, variable, expected) in [
+        ("[limits]\nmax_ratio = 0", ("A", ""), "\"max_ratio\" must be at least 1"),
+        ("[[route]]\npath = \"v1\"", ("A", ""), "\"path\" must begin with /"),
+        ("", ("EXPURGATE_LIMITS_MAX_BODY", "1cow"), "EXPURGATE_LIMITS_MAX_BODY: \"1cow\" is not a size"),
+        (two, ("EXPURGATE_ROUTE_0_UPSTREAM", "http://a"), "route \"b\" needs an \"upstream\""),
+    ] {
+        let error = offline(file, &[variable]).unwrap_err();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn the_rehearsal_has_the_routes_with_certificates() {
+    let route = |name: &str, ca: &str| format!("[[route]]\nname = \"{name}\"\npath = \"/{name}\"\n{ca}\n");
+    let text = route("a", "") + &route("b", "tls.ca = \"b.pem\"");
+    let offline = Offline::load(&sources(&text, &[], Flags::default())).unwrap();
+    let names: Vec<String> = offline.rehearsal().routes.into_iter().map(|route| route.name).collect();
+    assert_eq!(names, ["b"]);
 }
 
 #[test]

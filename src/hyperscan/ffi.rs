@@ -2,6 +2,10 @@
 //! `hs_compile.h` and `hs_runtime.h` of Hyperscan 5.2 and later (Vectorscan
 //! keeps the same): <https://intel.github.io/hyperscan/dev-reference/api_files.html>.
 
+// Brings the library with it; nothing else of the crate is of use here.
+#[cfg(feature = "vendored")]
+use vectorscan_rs_sys as _;
+
 use std::ffi::{c_char, c_int, c_uint, c_ulonglong, c_void};
 
 /// `hs_database_t`: opaque.

@@ -2,9 +2,11 @@
 //!
 //! Each rule is judged alone, so that overlaps with others do not matter, and
 //! as if it were enabled and live, so that a rule in shadow is known to work
-//! before it is promoted. Every text goes through the real pipeline, as text
-//! and inside a JSON string; the examples of member name rules are JSON
-//! already. At last all rules together look at what all actions write.
+//! before it is promoted. It is judged as its file has it: an `[[override]]`
+//! may well exclude what an example shows. Every text goes through the real
+//! pipeline, as text and inside a JSON string; the examples of member name
+//! rules are JSON already. At last all rules in force, together, look at what
+//! all actions write.
 
 use super::{Action, Applied, Format, Plan, Policy, RedactError, Redactor, naive};
 use crate::rule::{Example, Matcher, Rule, Ruleset};
@@ -19,6 +21,10 @@ use std::sync::Arc;
 pub struct Problem {
     /// The file of the rule.
     pub source: String,
+    /// Where the rule's id stands in it; from 1.
+    pub line: usize,
+    /// From 1.
+    pub column: usize,
     /// The id of the rule.
     pub rule: String,
     /// What was expected and what was found, with the rule's own, synthetic
@@ -26,9 +32,16 @@ pub struct Problem {
     pub message: String,
 }
 
+impl Problem {
+    /// A text of several lines stays on one.
+    pub fn on_one_line(&self) -> String {
+        self.to_string().replace('\n', "\\n")
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}: {}", self.source, self.rule, self.message)
+        write!(f, "{}:{}:{}: {}: {}", self.source, self.line, self.column, self.rule, self.message)
     }
 }
 
@@ -49,15 +62,41 @@ pub fn find(plan: &Arc<Plan>, format: Format, raw: &[u8]) -> Result<Vec<Applied>
 /// Judges every rule of `ruleset` by its examples.
 ///
 /// # Errors
-/// When a rule cannot be compiled.
+/// When the literals of all rules together cannot be compiled.
 pub fn judge(ruleset: &Ruleset) -> Result<Vec<Problem>, CompileError> {
-    let mut problems = Vec::new();
-    for rule in &ruleset.rules {
-        let judge = Judge::new(rule)?;
-        problems.extend(judge.examples());
-        problems.extend(judge.negative_examples());
+    judge_some(ruleset, |_| true)
+}
+
+/// As [`judge`], without the rules that came with the program: its own tests
+/// have judged those. Nothing is left to do when there are no others.
+///
+/// # Errors
+/// As [`judge`].
+pub fn judge_own(ruleset: &Ruleset) -> Result<Vec<Problem>, CompileError> {
+    if ruleset.rules.iter().all(|rule| rule.builtin && rule.written.is_none()) {
+        return Ok(Vec::new());
     }
-    problems.extend(judge_outputs(ruleset)?);
+    judge_some(ruleset, |rule| !rule.builtin)
+}
+
+fn judge_some(ruleset: &Ruleset, wanted: impl Fn(&Rule) -> bool) -> Result<Vec<Problem>, CompileError> {
+    let mut problems = Vec::new();
+    for rule in ruleset.rules.iter().filter(|rule| wanted(rule)) {
+        match Judge::new(rule) {
+            Ok(judge) => {
+                problems.extend(judge.examples());
+                problems.extend(judge.negative_examples());
+            }
+            Err(CompileError::Pattern { reason, .. }) => problems.push(problem(rule, reason)),
+            Err(error) => return Err(error),
+        }
+    }
+    match judge_outputs(ruleset) {
+        Ok(unstable) => problems.extend(unstable),
+        // A rule that cannot be compiled alone cannot be in company.
+        Err(CompileError::Pattern { .. }) if !problems.is_empty() => {}
+        Err(error) => return Err(error),
+    }
     Ok(problems)
 }
 
@@ -69,7 +108,7 @@ struct Judge {
 
 impl Judge {
     fn new(rule: &Rule) -> Result<Self, CompileError> {
-        let rule = Rule { enabled: true, shadow: false, ..rule.clone() };
+        let rule = Rule { enabled: true, shadow: false, ..rule.as_written().clone() };
         let ruleset = Ruleset { rules: vec![rule.clone()], hash: String::new() };
         let engine = Arc::new(Engine::compile(Arc::new(ruleset))?);
         Ok(Self { rule, plan: Arc::new(Plan::new(engine, &Policy::default())) })
@@ -131,7 +170,7 @@ impl Judge {
 }
 
 fn problem(rule: &Rule, message: String) -> Problem {
-    Problem { source: rule.source.clone(), rule: rule.id.clone(), message }
+    Problem { source: rule.source.clone(), line: rule.line, column: rule.column, rule: rule.id.clone(), message }
 }
 
 /// Whether the rule finds a part of what it looks at.
@@ -196,22 +235,25 @@ fn shown(values: &[Value]) -> String {
     values.join(" and ")
 }
 
-/// Whether what the actions write is left alone by all rules together.
+/// Whether what the actions write is left alone by all rules together; at most
+/// one problem for each rule.
 fn judge_outputs(ruleset: &Ruleset) -> Result<Vec<Problem>, CompileError> {
     let rules: Vec<Rule> = ruleset.rules.iter().map(|rule| Rule { shadow: false, ..rule.clone() }).collect();
     let engine = Arc::new(Engine::compile(Arc::new(Ruleset { rules, hash: String::new() }))?);
-    let mut problems = Vec::new();
+    let mut problems = BTreeMap::new();
     for default in [Action::Replace, Action::Remove] {
         let policy = Policy { default, entities: BTreeMap::new() };
         let plan = Arc::new(Plan::new(Arc::clone(&engine), &policy));
         for rule in ruleset.rules.iter().filter(|rule| rule.enabled) {
-            problems.extend(unstable(&plan, default, rule));
+            for problem in unstable(&plan, default, rule) {
+                problems.entry(problem.rule.clone()).or_insert(problem);
+            }
         }
     }
-    Ok(problems)
+    Ok(problems.into_values().collect())
 }
 
-/// Examples of `rule` whose redacted form changes when it is redacted again.
+/// The rules that find something in what was written for examples of `rule`.
 fn unstable(plan: &Arc<Plan>, action: Action, rule: &Rule) -> Vec<Problem> {
     let bodies = rule.examples.iter().flat_map(|example| bodies(rule, &example.text));
     let judged = bodies.filter_map(|body| {
@@ -219,7 +261,9 @@ fn unstable(plan: &Arc<Plan>, action: Action, rule: &Rule) -> Vec<Problem> {
         let (_, again) = redact(plan, body.format, &once).ok()?;
         let by = plan.engine().ruleset().rules.get(again.first()?.rule)?;
         let once = String::from_utf8_lossy(&once);
-        Some(problem(rule, format!("`{once}`, the output of `{action}` {}, is found again by {}", body.told, by.id)))
+        let of = if by.id == rule.id { String::new() } else { format!(" of {}", rule.id) };
+        let message = format!("`{once}`, the output of `{action}` for an example{of} {}, is found again", body.told);
+        Some(problem(by, message))
     });
     judged.collect()
 }
@@ -268,9 +312,9 @@ mod tests {
         assert_eq!(
             found,
             [
-                "acme.toml: acme.key: in `acme_a1b2c3d4 !` as text: \
+                "acme.toml:2:6: acme.key: in `acme_a1b2c3d4 !` as text: \
                  expected `acme_a1b2c3d4 !` and nothing else, the pipeline found `acme_a1b2c3d4`",
-                "acme.toml: acme.key: in `acme_a1b2c3d4 !` in a JSON string: \
+                "acme.toml:2:6: acme.key: in `acme_a1b2c3d4 !` in a JSON string: \
                  expected `acme_a1b2c3d4 !` and nothing else, the pipeline found `acme_a1b2c3d4`",
             ]
         );
@@ -304,6 +348,39 @@ mod tests {
             "[[rule]]\nid = 'acme.label'\nentity = 'ACME_KEY'\ncategory = 'credential'\ndescription = 'Acme'\n\
              pattern = 'ACME_[A-Z]{3}'\nexamples = ['ACME_ABC']\nnegative_examples = ['acme_']",
         );
-        assert!(found.iter().any(|line| line.contains("is found again by acme.label")), "{found:?}");
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with("acme.toml:2:6: acme.label: `[ACME_KEY]`, the output of"), "{found:?}");
+        assert!(found[0].ends_with("for an example as text, is found again"), "{found:?}");
+    }
+
+    #[test]
+    fn an_override_may_exclude_what_an_example_shows() {
+        for (id, change) in [("us.ssn", "keywords = ['ssn']"), ("email.address", "allow = ['example']")] {
+            let text = format!("[[override]]\nid = '{id}'\n{change}");
+            let ruleset = Ruleset::from_texts(&[("acme.toml".to_owned(), text)]).unwrap();
+            assert_eq!(judge(&ruleset).unwrap(), [], "{id}");
+            assert_eq!(judge_own(&ruleset).unwrap(), [], "{id}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_that_cannot_be_compiled_is_a_problem_with_its_place() {
+        for more in ["", "enabled = false"] {
+            let found = problems(&format!(
+                "[[rule]]\nid = 'acme.hex'\nentity = 'ACME_KEY'\ncategory = 'credential'\ndescription = 'Acme'\n\
+                 pattern = '[a-f0-9]{{32}}'\nexamples = ['a']\nnegative_examples = ['b']\n{more}"
+            ));
+            assert_eq!(found.len(), 1, "{found:?}");
+            assert!(found[0].starts_with("acme.toml:2:6: acme.hex: the pattern needs a fixed text"), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn own_rules_are_judged_without_the_built_in_ones() {
+        assert_eq!(judge_own(&Ruleset::builtin().unwrap()).unwrap(), []);
+        let text = "[[rule]]\nid = 'acme.key'\nentity = 'ACME_KEY'\ncategory = 'credential'\ndescription = 'Acme'\n\
+                    pattern = 'acme_[a-z0-9]{8}'\nexamples = ['acme']\nnegative_examples = ['acme_']";
+        let ruleset = Ruleset::from_texts(&[("acme.toml".to_owned(), text.to_owned())]).unwrap();
+        assert_eq!(judge_own(&ruleset).unwrap().len(), 2);
     }
 }

@@ -62,6 +62,21 @@ pub struct Rule {
     pub references: Vec<String>,
     /// The file it came from, for messages and `rules list`.
     pub source: String,
+    /// Where its id stands in that file; from 1.
+    pub line: usize,
+    /// From 1, in characters.
+    pub column: usize,
+    /// Whether it came with the program.
+    pub builtin: bool,
+    /// As its file has it, when an `[[override]]` changed it.
+    pub written: Option<Box<Rule>>,
+}
+
+impl Rule {
+    /// The rule that its examples were written for: without overrides.
+    pub fn as_written(&self) -> &Self {
+        self.written.as_deref().unwrap_or(self)
+    }
 }
 
 /// A text in which a rule must find something.

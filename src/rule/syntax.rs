@@ -5,7 +5,7 @@
 
 use super::examples::{Tests, json_only};
 use super::fields::{Fields, Placed, listed, unknown};
-use super::mistakes::Mistakes;
+use super::mistakes::{Mistakes, position};
 use super::names::{is_entity, is_id, key_name_mistake, nearest};
 use super::pattern::{PatternMistake, check_allow, check_pattern};
 use super::{Category, Detector, Matcher, Rule};
@@ -146,6 +146,7 @@ fn rule(value: &Spanned<DeValue<'_>>, mistakes: &mut Mistakes<'_>) -> Option<(Ru
         return None;
     }
     let id = id?;
+    let (line, column) = position(mistakes.text(), id.span.start);
     let rule = Rule {
         id: id.value,
         entity: entity?,
@@ -164,6 +165,10 @@ fn rule(value: &Spanned<DeValue<'_>>, mistakes: &mut Mistakes<'_>) -> Option<(Ru
         negative_examples: tests.negative_examples,
         references: common.references,
         source: mistakes.path().to_owned(),
+        line,
+        column,
+        builtin: false,
+        written: None,
     };
     Some((rule, id.span.start))
 }
@@ -183,6 +188,7 @@ fn key(value: &Spanned<DeValue<'_>>, mistakes: &mut Mistakes<'_>) -> Option<(Rul
         return None;
     }
     let id = id?;
+    let (line, column) = position(mistakes.text(), id.span.start);
     let description = description.map_or_else(|| format!("Values of {}", listed_names(&names)), |text| text.value);
     let rule = Rule {
         id: id.value,
@@ -202,6 +208,10 @@ fn key(value: &Spanned<DeValue<'_>>, mistakes: &mut Mistakes<'_>) -> Option<(Rul
         negative_examples: tests.negative_examples,
         references: common.references,
         source: mistakes.path().to_owned(),
+        line,
+        column,
+        builtin: false,
+        written: None,
     };
     Some((rule, id.span.start))
 }

@@ -3,10 +3,16 @@
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
-fn expurgate(args: &[&str], input: &[u8]) -> Output {
+pub(crate) fn expurgate(args: &[&str], input: &[u8]) -> Output {
+    expurgate_with(&[], args, input)
+}
+
+/// With environment variables.
+pub(crate) fn expurgate_with(variables: &[(&str, &str)], args: &[&str], input: &[u8]) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_expurgate"))
         .args(args)
         .env_clear()
+        .envs(variables.iter().copied())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -40,6 +46,33 @@ fn redact_reads_standard_input_and_keeps_the_coding() {
     assert_eq!(String::from_utf8_lossy(&plain.stdout), REDACTED);
     assert_eq!(plain.status.code(), Some(0));
     assert_eq!(gunzip(&expurgate(&["redact"], &gzip(BODY)).stdout), REDACTED);
+    let zstd = expurgate(&["redact"], &zstd::encode_all(BODY, 3).unwrap());
+    assert_eq!(String::from_utf8(zstd::decode_all(&zstd.stdout[..]).unwrap()).unwrap(), REDACTED);
+}
+
+#[test]
+fn what_is_no_text_is_refused_by_name() {
+    let cases: [(&str, &[u8]); 6] = [
+        ("this is xz,", b"\xfd7zXZ\0\0\x04\xe6\xd6\xb4\x46"),
+        ("this is bzip2,", b"BZh91AY&SYtext"),
+        ("this is zip,", b"PK\x03\x04text"),
+        ("this is zlib,", b"x\x9c\x03text"),
+        ("this is zlib,", b"x\x01\x03text"),
+        ("this is no text in UTF-8", b"\x89PNG\r\n\x1a\n"),
+    ];
+    for (told, input) in cases {
+        for command in ["redact", "scan"] {
+            let output = expurgate(&[command], input);
+            let error = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(3), &b""[..]), "{command} {told}");
+            assert!(error.contains(told), "{error}");
+        }
+        // Whoever says what it is gets it read as that.
+        assert_eq!(expurgate(&["redact", "--format", "text"], input).stdout, input, "{told}");
+    }
+    let late = [&b"text ".repeat(100_000)[..], b"\xff"].concat();
+    assert_eq!(expurgate(&["scan"], &late).status.code(), Some(3));
+    assert_eq!(expurgate(&["scan"], "text \u{e9}".as_bytes().split_last().unwrap().1).status.code(), Some(3));
 }
 
 #[test]
@@ -59,6 +92,10 @@ fn redact_takes_files_in_their_order() {
 #[test]
 fn a_broken_input_ends_with_3() {
     let wire = gzip(BODY);
+    let cut = expurgate(&["redact"], &wire[..wire.len() - 3]);
+    assert_eq!(cut.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&cut.stderr).contains("end too early"));
+    let wire = zstd::encode_all(BODY, 3).unwrap();
     let cut = expurgate(&["redact"], &wire[..wire.len() - 3]);
     assert_eq!(cut.status.code(), Some(3));
     assert!(String::from_utf8_lossy(&cut.stderr).contains("end too early"));
@@ -83,19 +120,6 @@ fn what_is_not_supported_yet_is_wrong_usage() {
         assert_eq!(output.status.code(), Some(2));
         assert!(String::from_utf8_lossy(&output.stderr).contains("supported now: "));
     }
-}
-
-#[test]
-fn check_passes_the_built_in_rules_and_names_what_is_wrong_in_others() {
-    assert_eq!(expurgate(&["check"], b"").status.code(), Some(0));
-    let file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
-    let rule = "[[rule]]\nid = 'acme.key'\nentity = 'ACME_KEY'\ncategory = 'credential'\ndescription = 'Acme'\n\
-                pattern = 'acme_[a-z0-9]{8}'\nexamples = ['acme_']\nnegative_examples = ['acme']\n";
-    std::fs::write(file.path(), rule).unwrap();
-    let output = expurgate(&["check", "--rules", file.path().to_str().unwrap()], b"");
-    assert_eq!(output.status.code(), Some(2));
-    let told = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(told.contains("acme.key: in `acme_` as text: expected `acme_`, the pipeline found nothing"), "{told}");
 }
 
 #[test]

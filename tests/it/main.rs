@@ -8,6 +8,8 @@
 
 mod cli;
 mod equality;
+mod cli_setup;
+mod docs;
 mod proxy_admin;
 mod proxy_bodies;
 mod proxy_client;

@@ -53,7 +53,7 @@ pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
 
 async fn demonstrate(args: &Args) -> Result<(), CliError> {
     let upstream = Upstream::start().await.map_err(failed)?;
-    let engine = setup::load_engine(&[])?;
+    let engine = setup::engine(&setup::ruleset(true, &[])?)?;
     let server = Server::bind(&config(args, &upstream)?, &engine, Arc::new(Metrics::new())).await?;
     let (proxy, admin) = (server.address().map_err(failed)?, server.admin_address().map_err(failed)?);
     let (stop, stopped) = mpsc::channel(1);

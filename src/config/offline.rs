@@ -1,0 +1,91 @@
+//! The configuration of commands that send nothing anywhere.
+
+use super::build::build;
+use super::file;
+use super::layers::{Sources, merge};
+use super::types::{Scheme, Upstream};
+use super::{Config, ConfigError, Policy, Ruleset};
+use std::path::PathBuf;
+
+/// A configuration that may lack its upstreams. All else is as valid as in a
+/// [`Config`], so that a mistake does not wait for the proxy to be found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offline {
+    /// Has a stand-in for every upstream unless `complete`, and so must not be
+    /// served then.
+    config: Config,
+    /// Whether the routes have their upstreams.
+    complete: bool,
+}
+
+impl Offline {
+    /// Reads all layers. Upstreams may be missing from all routes together,
+    /// and there may be no route.
+    ///
+    /// # Errors
+    /// The first mistake, with the place where it was made.
+    pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
+        let mut merged = merge(sources)?;
+        let routes = &mut merged.file.route;
+        // One of several is most likely forgotten: `build` tells which.
+        let complete = routes.iter().any(|route| route.upstream.is_some());
+        if !complete {
+            if routes.is_empty() {
+                routes.push(file::Route::default());
+            }
+            for route in routes {
+                route.upstream = Some(stand_in(route));
+            }
+        }
+        Ok(Self { config: build(merged)?, complete })
+    }
+
+    /// The whole configuration, if it has its upstreams.
+    pub fn complete(&self) -> Option<&Config> {
+        self.complete.then_some(&self.config)
+    }
+
+    /// Whether the built-in packs are used.
+    pub fn builtin_rules(&self) -> bool {
+        self.config.builtin_rules
+    }
+
+    /// Rule files or directories.
+    pub fn rules(&self) -> &[PathBuf] {
+        &self.config.rules
+    }
+
+    /// The policies by the names of their routes; at least one.
+    pub fn policies(&self) -> impl Iterator<Item = (&str, &Policy)> {
+        self.config.routes.iter().map(|route| (route.name.as_str(), &route.policy))
+    }
+
+    /// As in [`Config`].
+    pub fn ignored(&self) -> &[String] {
+        &self.config.ignored
+    }
+
+    /// As [`Config::check_entities`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn check_entities(&self, ruleset: &Ruleset) -> Result<(), ConfigError> {
+        self.config.check_entities(ruleset)
+    }
+
+    /// The routes that bring certificates, to be set up and thrown away: that
+    /// shows whether the files are right. The others trust the system's
+    /// certificates, which say nothing about the configuration.
+    pub fn rehearsal(&self) -> Config {
+        let mut config = self.config.clone();
+        config.routes.retain(|route| route.ca.is_some());
+        config
+    }
+}
+
+/// An upstream that goes with the route's other keys. RFC 6761, section 6.4,
+/// reserves its name to never exist.
+fn stand_in(route: &file::Route) -> Upstream {
+    let scheme = if route.tls.ca.is_some() { Scheme::Https } else { Scheme::Http };
+    Upstream { scheme, authority: "upstream.invalid".to_owned(), base: String::new() }
+}

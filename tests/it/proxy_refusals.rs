@@ -68,6 +68,11 @@ async fn charsets_other_than_utf8() {
         (&[JSON], &wide("{\"a\": \"canary\"}"), 415, code),
         (&[JSON], &wide("\u{feff}{}"), 415, code),
         (&[JSON], b"\xff\xfe\0\0{\0\0\0}\0\0\0", 415, code),
+        (&[("content-type", "text/plain")], &wide("\u{4142}\u{4344}\u{4546} canary"), 415, code),
+        (&[], &wide("\u{4142}\u{4344}\u{4546} canary"), 415, code),
+        (&[("content-type", "text/plain")], b"caf\xe9 canary@example.com", 415, code),
+        // Deflate, without its header.
+        (&[JSON], b"\xab\x56\x4a\x54\xb2\x52", 415, code),
     ])
     .await;
 }
@@ -87,10 +92,28 @@ async fn refusals_are_counted_by_reason() {
 }
 
 #[tokio::test]
-async fn a_large_body_of_an_unknown_type_is_refused_by_its_first_bytes() {
+async fn a_large_body_of_an_unknown_type_streams_as_text() {
     let rig = Rig::start().await;
     let body = b"canary@example.com ".repeat(20_000);
+    assert_eq!(rig.post(&[], &body).await.status, 200);
+    let seen = rig.sink.only().await;
+    assert!(seen.body == b"[EMAIL_ADDRESS] ".repeat(20_000));
+}
+
+#[tokio::test]
+async fn a_large_body_of_an_unknown_type_is_broken_off_where_it_is_not_utf8() {
+    let rig = Rig::start().await;
+    let mut body = b"canary@example.com ".repeat(20_000);
+    let clean = body.len();
+    body.extend(b"\xff canary2@example.com".repeat(10_000));
     let reply = rig.post(&[], &body).await;
+    assert_eq!((reply.status, reply.code().as_str()), (415, "unsupported_media_type"));
+    let seen = rig.sink.wait("a break", |seen| seen.len() == 1 && seen[0].broken).await;
+    assert!(!seen[0].complete && seen[0].body.len() <= clean);
+    assert!(!String::from_utf8_lossy(&seen[0].body).contains("canary"));
+    // By its first bytes it is refused before the upstream is called.
+    let rig = Rig::start().await;
+    let reply = rig.post(&[("content-type", "image/png")], &b"\x89PNG\r\n\x1a\n".repeat(50_000)).await;
     assert_eq!((reply.status, reply.code().as_str()), (415, "unsupported_media_type"));
     assert!(rig.sink.seen().is_empty());
 }

@@ -2,7 +2,7 @@
 
 use super::slices::Slices;
 use super::{Change, Job, Prepared, RedactedBody, Repr, Whole};
-use crate::content::{Coding, ContentError, Delivery, GzipEncoder, GzipError, GzipLimits, Media, Pipeline};
+use crate::content::{Coding, ContentError, Delivery, GzipEncoder, GzipError, Pipeline};
 use crate::proxy::admission::Reservation;
 use crate::proxy::exchange::{Place, Sizes};
 use crate::proxy::respond::Failure;
@@ -53,8 +53,7 @@ struct Scanned {
 /// Runs the whole body through a pipeline without re-encoding it: most bodies
 /// need no change, and for those the encoder would be most of the work.
 async fn scan(job: &Job<'_>, wire: &Bytes, reservation: &mut Reservation) -> Result<Scanned, Failure> {
-    let limits = limits(job);
-    let mut pipeline = Pipeline::new(job.plan, job.content, job.coding, limits, Delivery::Whole)?;
+    let mut pipeline = Pipeline::new(job.plan, job.content, job.coding, job.gzip_limits(), Delivery::Whole)?;
     let mut output = Output {
         pieces: Vec::new(),
         kept: true,
@@ -68,7 +67,7 @@ async fn scan(job: &Job<'_>, wire: &Bytes, reservation: &mut Reservation) -> Res
         job.exchange.record(Place::Body(format), &report, job.plan);
     }
     job.exchange.add_sizes(Sizes { received_decoded: pipeline.decoded().0, ..Sizes::default() });
-    result.map_err(|failure| of_unknown_type(job, failure))?;
+    result?;
     // What a gzip header may carry was not scanned: it is written anew.
     let changed = report.changed() > 0 || pipeline.annotated();
     Ok(Scanned { changed, kept: output.kept.then_some(output.pieces), released: output.length })
@@ -77,7 +76,7 @@ async fn scan(job: &Job<'_>, wire: &Bytes, reservation: &mut Reservation) -> Res
 /// The second pass over a compressed body that changed and whose output was
 /// too large to keep.
 async fn redact_again(job: &Job<'_>, wire: &Bytes) -> Result<Vec<Bytes>, Failure> {
-    let (limits, delivery) = (limits(job), Delivery::Streaming);
+    let (limits, delivery) = (job.gzip_limits(), Delivery::Streaming);
     let mut pipeline = Pipeline::new(job.plan, job.content, job.coding, limits, delivery)?;
     let mut encoded = Vec::new();
     drive(job, wire, &mut pipeline, |pieces| {
@@ -137,23 +136,6 @@ impl Output {
         }
         self.pieces.append(pieces);
         Ok(())
-    }
-}
-
-/// A body of an unknown type must fit the buffer after decoding too.
-fn limits(job: &Job<'_>) -> GzipLimits {
-    let mut limits = job.gzip_limits();
-    if job.content.media == Media::Unknown {
-        limits.max_decoded = limits.max_decoded.min(job.limits.buffer);
-    }
-    limits
-}
-
-fn of_unknown_type(job: &Job<'_>, failure: Failure) -> Failure {
-    let unknown = job.content.media == Media::Unknown;
-    match failure {
-        Failure::DecodedTooLarge if unknown => Failure::Media,
-        failure => failure,
     }
 }
 

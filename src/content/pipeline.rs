@@ -263,6 +263,8 @@ impl TextStage {
 
     fn redact(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
         self.check_text(&chunk)?;
+        #[cfg(test)]
+        super::fault::strike(&chunk)?;
         let from = out.len();
         if let Some((_, redactor)) = &mut self.redactor {
             redactor.push(chunk, out)?;

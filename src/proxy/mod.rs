@@ -15,7 +15,11 @@ mod route;
 mod service;
 mod upstream;
 
+#[cfg(test)]
+mod tests;
+
 pub use body::RedactedBody;
+pub use exchange::InProgress;
 pub use idle::IdleTimer;
 pub use respond::{Failure, ResponseBody, UnreadBody};
 pub use service::Proxy;

@@ -2,8 +2,8 @@
 //! response.
 
 use super::admission::{Admission, Budget};
-use super::body::{self, Job};
-use super::exchange::{Exchange, RequestIds};
+use super::body::{self, Job, Prepared};
+use super::exchange::{Exchange, InProgress, RequestIds};
 use super::respond::{self, Failure, ResponseBody};
 use super::route::{Route, Routes};
 use super::upstream::UpstreamError;
@@ -21,6 +21,7 @@ use hyper::{Request, Response, Version};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -43,6 +44,7 @@ pub struct Proxy {
     budget: Arc<Budget>,
     ids: RequestIds,
     metrics: Arc<Metrics>,
+    draining: AtomicBool,
 }
 
 impl Proxy {
@@ -59,13 +61,20 @@ impl Proxy {
             budget: Budget::new(config.limits.buffered, Arc::clone(&metrics)),
             ids: RequestIds::new(),
             metrics,
+            draining: AtomicBool::new(false),
         })
+    }
+
+    /// From now on new requests are refused; those that have begun go on.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
     }
 
     /// Answers one request: with the upstream's response, or with why not.
     pub async fn handle(&self, request: Request<Incoming>) -> Response<ResponseBody> {
         let exchange = Exchange::begin(self.ids.next(), request.method(), &self.metrics);
         let (mut parts, incoming) = request.into_parts();
+        exchange.hold(parts.extensions.remove::<InProgress>());
         let waits = headers::expects_continue(&parts.headers);
         let mut incoming = Some(incoming);
         let result = {
@@ -76,8 +85,9 @@ impl Proxy {
             Ok(response) => response,
             Err(failure) => {
                 exchange.fail(failure.clone());
-                let unread = drain(incoming, waits && !exchange.has_received()).await;
-                respond::refuse(&failure, &exchange, unread)
+                let rest = incoming.or_else(|| exchange.take_rest());
+                let unread = drain(rest, waits && !exchange.has_received()).await;
+                respond::refuse(&failure, &exchange, unread || exchange.is_unread())
             }
         };
         exchange.answer(response.status());
@@ -112,6 +122,9 @@ impl Proxy {
         incoming: &mut Option<Incoming>,
         exchange: &Arc<Exchange>,
     ) -> Result<Response<ResponseBody>, Failure> {
+        if self.draining.load(Ordering::Acquire) {
+            return Err(Failure::Draining);
+        }
         let route = self.route(parts)?;
         exchange.enter(&route);
         exchange.keep(self.admission.admit()?);
@@ -120,29 +133,8 @@ impl Proxy {
         if query_changed && headers::signs_head(parts) {
             return Err(Failure::Signed);
         }
-        let prepared = if incoming.as_ref().is_none_or(Body::is_end_stream) {
-            // Nothing to be scanned, whatever the headers say about it.
-            body::empty()
-        } else {
-            let content = content_type(parts);
-            let pass = route.pass.contains(&content.essence);
-            let job = Job {
-                plan: &plan,
-                content: &content,
-                // What passes unscanned is not decoded either.
-                coding: match pass {
-                    true => Coding::Identity,
-                    false => content_coding(parts)?,
-                },
-                limits: &self.limits,
-                idle: self.timeouts.body_idle,
-                budget: &self.budget,
-                exchange,
-                signed: headers::signs_body(parts),
-                pass,
-            };
-            body::prepare(&job, incoming).await?
-        };
+        let signs_body = headers::signs_body(parts);
+        let prepared = self.prepare(parts, incoming, signs_body, &route, exchange).await?;
         let mut request = Request::new(prepared.body);
         *request.method_mut() = parts.method.clone();
         *request.uri_mut() = route.upstream.uri(target)?;
@@ -154,6 +146,39 @@ impl Proxy {
         let response = route.upstream.send(request, exchange).await?;
         exchange.set_upstream(sent.elapsed());
         self.relay(response, exchange)
+    }
+
+    async fn prepare(
+        &self,
+        parts: &Parts,
+        incoming: &mut Option<Incoming>,
+        signed: bool,
+        route: &Route,
+        exchange: &Arc<Exchange>,
+    ) -> Result<Prepared, Failure> {
+        if incoming.as_ref().is_none_or(Body::is_end_stream) {
+            // Nothing to be scanned, whatever the headers say about it.
+            return Ok(body::empty());
+        }
+        let content = content_type(parts);
+        let pass = route.pass.contains(&content.essence);
+        let job = Job {
+            plan: &route.plan(),
+            content: &content,
+            // What passes unscanned is not decoded either.
+            coding: match pass {
+                true => Coding::Identity,
+                false => content_coding(parts)?,
+            },
+            limits: &self.limits,
+            timeouts: &self.timeouts,
+            deadline: self.deadline(exchange),
+            budget: &self.budget,
+            exchange,
+            signed,
+            pass,
+        };
+        body::prepare(&job, incoming).await
     }
 
     fn route(&self, parts: &Parts) -> Result<Arc<Route>, Failure> {

@@ -202,6 +202,18 @@ async fn responses_without_a_body_keep_the_connection_in_step() {
 }
 
 #[tokio::test]
+async fn a_response_with_trailers_is_complete() {
+    let rig = Rig::with("", Answer::Trailers("ok")).await;
+    let headers = [JSON, ("te", "trailers"), ("connection", "te")];
+    let mut client = rig.client().await;
+    client.send(&request("POST", "/", &headers, b"{}")).await;
+    assert_eq!(client.read_head().await.0, 200);
+    assert_eq!(client.read_chunk().await, b"ok");
+    let labels = "code=\"200\",method=\"POST\",outcome=\"forwarded\",route=\"default\"";
+    rig.proxy.wait_for_metric(&format!("requests_total{{{labels}}}"), 1).await;
+}
+
+#[tokio::test]
 async fn status_and_headers_come_back_untouched() {
     let headers = vec![
         ("x-ratelimit-remaining", "7"),
@@ -238,11 +250,20 @@ async fn a_success_before_the_end_of_the_body_reaches_the_client_after_it() {
         let mut client = rig.client().await;
         let body = vec![b'1'; 1_000_000];
         client.send(&head("POST", "/", &[JSON, ("content-length", "1000000")])).await;
-        client.send(&body[..500_000]).await;
-        rig.sink.wait("the first part", |seen| seen.len() == 1 && !seen[0].body.is_empty()).await;
-        client.send(&body[500_000..]).await;
+        // The sink has answered before it reads. Each piece that reaches it
+        // after that went past the answer at every stage of the proxy.
+        let mut sent = 0;
+        for size in [200_000, 100_000, 100_000, 100_000] {
+            client.send(&body[sent..sent + size]).await;
+            sent += size;
+            let most = sent - 128 * 1024;
+            rig.sink.wait("the first part", |seen| seen.len() == 1 && seen[0].body.len() > most).await;
+        }
+        assert!(client.has_nothing(), "an answer before the request is whole");
+        client.send(&body[sent..]).await;
         let reply = client.reply().await;
         assert_eq!((reply.status, reply.text()), (200, "already"));
+        assert!(rig.sink.only().await.body == body);
     }
 }
 

@@ -131,7 +131,7 @@ async fn a_length_beside_chunks_is_dropped_and_the_connection_closed() {
         let reply = client.exchange(&bytes).await;
         assert_eq!(reply.status, 200);
         assert_eq!(reply.header("connection"), Some("close"));
-        assert_eq!(client.rest().await.unwrap_or_default(), b"");
+        assert_eq!(client.rest().await.bytes, b"");
         let seen = rig.sink.only().await;
         assert_eq!(seen.body, b"[1, 2]");
         assert_eq!(seen.header("content-length"), Some("6"));

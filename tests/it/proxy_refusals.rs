@@ -156,7 +156,36 @@ async fn a_client_that_sends_all_before_it_reads_sees_the_refusal() {
     let reply = client.reply().await;
     assert_eq!(reply.status, 415);
     assert_eq!(reply.header("connection"), Some("close"));
-    assert_eq!(client.rest().await.unwrap(), b"");
+    let rest = client.rest().await;
+    assert!(rest.bytes.is_empty() && !rest.broken, "{rest:?}");
+}
+
+/// As above, once a part of the body has gone upstream.
+#[tokio::test]
+async fn a_client_that_sends_all_before_it_reads_sees_the_refusal_of_a_streaming_body() {
+    let route = "[[route]]\n[route.policy]\nEMAIL_ADDRESS = \"block\"";
+    let filler = "\"abc\",\n".repeat(100_000);
+    let body = format!("[{filler}\"canary@example.com\",{}1]", filler.repeat(25));
+    let refused_by_us = (Rig::with(route, Answer::Ok("ok")).await, 422);
+    let stuck = "[timeouts]\nresponse_head = \"300ms\"";
+    let refused_by_the_upstream = (Rig::with(stuck, Answer::EarlyAndStuck(413, "enough")).await, 413);
+    for (rig, status) in [refused_by_us, refused_by_the_upstream] {
+        for framing in ["content-length", "transfer-encoding"] {
+            let mut bytes = request("POST", "/", &[JSON], body.as_bytes());
+            if framing == "transfer-encoding" {
+                bytes = head("POST", "/", &[JSON, ("transfer-encoding", "chunked")]);
+                bytes.extend(chunk(body.as_bytes()));
+                bytes.extend(chunk(b""));
+            }
+            let mut client = rig.client().await;
+            client.send(&bytes).await;
+            let reply = client.reply().await;
+            assert_eq!(reply.status, status, "{framing}");
+            assert_eq!(reply.header("connection"), Some("close"));
+            let rest = client.rest().await;
+            assert!(rest.bytes.is_empty() && !rest.broken, "{rest:?}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -192,6 +221,21 @@ async fn a_clean_signed_body_passes() {
     let seen = rig.sink.only().await;
     assert_eq!(seen.header("authorization"), Some(authorization.1));
     assert_eq!(seen.header("x-amz-content-sha256"), Some(hash.1));
+}
+
+#[tokio::test]
+async fn a_clean_body_with_a_webhooks_signature_keeps_all_that_tells_of_it() {
+    for signature in ["x-hub-signature-256", "stripe-signature", "signature-input", "x-amz-checksum-crc32"] {
+        for body in [b"{}".to_vec(), vec![b'1'; 300_000]] {
+            let rig = Rig::start().await;
+            let headers = [JSON, (signature, "sha256=ab"), ("content-digest", "sha-256=:ab:")];
+            assert_eq!(rig.post(&headers, &body).await.status, 200);
+            let seen = rig.sink.only().await;
+            assert!(seen.body == body);
+            assert_eq!(seen.header(signature), Some("sha256=ab"));
+            assert_eq!(seen.header("content-digest"), Some("sha-256=:ab:"));
+        }
+    }
 }
 
 #[tokio::test]

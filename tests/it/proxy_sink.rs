@@ -45,8 +45,14 @@ pub(crate) enum Answer {
     Reply(u16, Vec<(&'static str, &'static str)>, &'static str),
     /// This status and body, before the request's body is read.
     Early(u16, &'static str),
-    /// 413 before the request's body is read, which it never is.
-    EarlyAndStuck(&'static str),
+    /// This status and body before the request's body is read, which it never
+    /// is.
+    EarlyAndStuck(u16, &'static str),
+    /// This status and body before the request's body is read; the connection
+    /// is closed instead.
+    EarlyAndClose(u16, &'static str),
+    /// A body in one chunk, and trailers.
+    Trailers(&'static str),
     /// As `Ok`, once the gate is opened.
     Gated(&'static str),
     /// The connection is closed instead.
@@ -186,9 +192,13 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Respo
         seen.len() - 1
     };
     shared.changed.notify_waiters();
-    if let Answer::EarlyAndStuck(text) = shared.answer {
+    if let Answer::EarlyAndStuck(status, text) = shared.answer {
         shared.kept.lock().unwrap().push(body);
-        return Ok(Response::builder().status(413).body(whole(text)).unwrap());
+        return Ok(Response::builder().status(status).body(whole(text)).unwrap());
+    }
+    if let Answer::EarlyAndClose(status, text) = shared.answer {
+        let response = Response::builder().status(status).header("connection", "close");
+        return Ok(response.body(whole(text)).unwrap());
     }
     if let Answer::Early(status, text) = shared.answer {
         let reading = Arc::clone(&shared);
@@ -200,7 +210,10 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Respo
 }
 
 async fn read(mut body: Incoming, index: usize, shared: &Shared) -> Result<(), std::io::Error> {
-    while let Some(frame) = body.frame().await {
+    // hyper does not tell the end of a body whose response has ended before it.
+    while !http_body::Body::is_end_stream(&body)
+        && let Some(frame) = body.frame().await
+    {
         match frame.map(Frame::into_data) {
             Ok(Ok(data)) => shared.update(index, |seen| seen.body.extend_from_slice(&data)),
             Ok(Err(_)) => {}
@@ -216,7 +229,16 @@ async fn read(mut body: Incoming, index: usize, shared: &Shared) -> Result<(), s
 
 async fn reply(shared: &Shared) -> Result<Response<Body>, std::io::Error> {
     match shared.answer.clone() {
-        Answer::Ok(text) | Answer::Early(_, text) | Answer::EarlyAndStuck(text) => Ok(Response::new(whole(text))),
+        Answer::Ok(text) | Answer::Early(_, text) | Answer::EarlyAndStuck(_, text) | Answer::EarlyAndClose(_, text) => {
+            Ok(Response::new(whole(text)))
+        }
+        Answer::Trailers(text) => {
+            let trailers = HeaderMap::from_iter([("x-checksum".parse().unwrap(), "1".parse().unwrap())]);
+            let (sender, receiver) = tokio::sync::mpsc::channel(2);
+            sender.send(Ok(Frame::data(text.into()))).await.unwrap();
+            sender.send(Ok(Frame::trailers(trailers))).await.unwrap();
+            Ok(Response::builder().header("trailer", "x-checksum").body(stream(receiver)).unwrap())
+        }
         Answer::Gated(text) => {
             wait_for_gate(shared).await;
             Ok(Response::new(whole(text)))

@@ -1,6 +1,6 @@
 //! Small bodies: redacted whole, sent with their exact length.
 
-use super::slices::Slices;
+use super::slices::{Slices, join_small};
 use super::{Change, Job, Prepared, RedactedBody, Repr, Whole};
 use crate::content::{Coding, ContentError, Delivery, GzipEncoder, GzipError, Pipeline};
 use crate::proxy::admission::Reservation;
@@ -28,7 +28,7 @@ pub(super) async fn redact(job: &Job<'_>, wire: Bytes, mut reservation: Reservat
         (Coding::Gzip, _, Some(output)) => encode(&output)?,
         (_, _, None) => redact_again(job, &wire).await?,
     };
-    let frame = Slices::take(&mut pieces).holding(reservation);
+    let frame = Slices::take(&mut pieces).holding(reservation).of(job.exchange);
     Ok(Prepared {
         change,
         length: Some(frame.remaining() as u64),
@@ -117,7 +117,7 @@ struct Output {
     kept: bool,
     length: u64,
     limit: u64,
-    /// Then the output takes memory beyond what the body's own bytes take.
+    /// Whether all output takes memory beyond what the body's own bytes take.
     gzip: bool,
 }
 
@@ -131,9 +131,10 @@ impl Output {
             pieces.clear();
             return Ok(());
         }
-        if self.gzip {
-            reserved.grow(more)?;
-        }
+        // The pieces are slices of the body's own bytes, as far as they are not
+        // copies; decoded ones never are.
+        let beside = join_small(pieces);
+        reserved.grow(if self.gzip { beside.max(more) } else { beside })?;
         self.pieces.append(pieces);
         Ok(())
     }

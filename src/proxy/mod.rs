@@ -7,12 +7,14 @@
 mod admission;
 mod body;
 mod exchange;
+mod fields;
 mod headers;
 mod idle;
 mod query;
 mod respond;
 mod route;
 mod service;
+mod text;
 mod upstream;
 
 #[cfg(test)]

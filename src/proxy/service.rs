@@ -7,7 +7,7 @@ use super::exchange::{Exchange, InProgress, RequestIds};
 use super::respond::{self, Failure, ResponseBody};
 use super::route::{Route, Routes};
 use super::upstream::UpstreamError;
-use super::{headers, query};
+use super::{fields, headers, query};
 use crate::config::{Config, Limits, Timeouts};
 use crate::content::{Coding, ContentType};
 use crate::metrics::Metrics;
@@ -128,12 +128,13 @@ impl Proxy {
         let route = self.route(parts)?;
         exchange.enter(&route);
         exchange.keep(self.admission.admit()?);
-        let plan = route.plan();
-        let (target, query_changed) = query::redact_target(&parts.uri, &route, &plan, exchange)?;
-        if query_changed && headers::signs_head(parts) {
+        let (target, query_changed) = query::redact_target(&parts.uri, &route, exchange)?;
+        // Judged before a header that is part of the signature could change.
+        let (signs_head, signs_body) = (headers::signs_head(parts), headers::signs_body(parts));
+        let fields_changed = fields::redact(&mut parts.headers, &route, exchange)?;
+        if signs_head && (query_changed || fields_changed) {
             return Err(Failure::Signed);
         }
-        let signs_body = headers::signs_body(parts);
         let prepared = self.prepare(parts, incoming, signs_body, &route, exchange).await?;
         let mut request = Request::new(prepared.body);
         *request.method_mut() = parts.method.clone();
@@ -163,7 +164,7 @@ impl Proxy {
         let content = content_type(parts);
         let pass = route.pass.contains(&content.essence);
         let job = Job {
-            plan: &route.plan(),
+            plan: &route.plans().body,
             content: &content,
             // What passes unscanned is not decoded either.
             coding: match pass {
@@ -182,7 +183,7 @@ impl Proxy {
     }
 
     fn route(&self, parts: &Parts) -> Result<Arc<Route>, Failure> {
-        let host = headers::check(parts)?;
+        let host = headers::check(parts, self.limits.head)?;
         let route = self.routes.find(host, parts.uri.path());
         let route = route.ok_or(Failure::NoRoute)?;
         if parts.uri.authority().is_some() && route.host.is_none() {

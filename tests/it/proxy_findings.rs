@@ -217,7 +217,8 @@ async fn a_blocked_large_body_is_broken_off_at_the_upstream() {
 async fn what_validators_turned_down_is_counted_of_a_blocked_body_too() {
     let rig = Rig::with(BLOCK, Answer::Ok("ok")).await;
     // A token whose checksum is wrong.
-    let body = format!("[\"ghp_eFUUY8iRUdQEz4wowUL4BgpVr7y2Fp4eXgsY\", \"{EMAIL}\"]");
+    let filler = "\"abc\",\n".repeat(60_000);
+    let body = format!("[\"ghp_eFUUY8iRUdQEz4wowUL4BgpVr7y2Fp4eXgsY\", \"{EMAIL}\", {filler}1]");
     assert_eq!(rig.post(&[JSON], body.as_bytes()).await.status, 422);
     rig.proxy.wait_for_metric(&findings("block"), 1).await;
     let text = rig.proxy.metrics.render();

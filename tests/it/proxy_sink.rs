@@ -11,7 +11,7 @@ use hyper_util::rt::TokioIo;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
 
@@ -51,8 +51,6 @@ pub(crate) enum Answer {
     /// This status and body before the request's body is read; the connection
     /// is closed instead.
     EarlyAndClose(u16, &'static str),
-    /// A body in one chunk, and trailers.
-    Trailers(&'static str),
     /// As `Ok`, once the gate is opened.
     Gated(&'static str),
     /// The connection is closed instead.
@@ -232,13 +230,6 @@ async fn reply(shared: &Shared) -> Result<Response<Body>, std::io::Error> {
         Answer::Ok(text) | Answer::Early(_, text) | Answer::EarlyAndStuck(_, text) | Answer::EarlyAndClose(_, text) => {
             Ok(Response::new(whole(text)))
         }
-        Answer::Trailers(text) => {
-            let trailers = HeaderMap::from_iter([("x-checksum".parse().unwrap(), "1".parse().unwrap())]);
-            let (sender, receiver) = tokio::sync::mpsc::channel(2);
-            sender.send(Ok(Frame::data(text.into()))).await.unwrap();
-            sender.send(Ok(Frame::trailers(trailers))).await.unwrap();
-            Ok(Response::builder().header("trailer", "x-checksum").body(stream(receiver)).unwrap())
-        }
         Answer::Gated(text) => {
             wait_for_gate(shared).await;
             Ok(Response::new(whole(text)))
@@ -300,6 +291,23 @@ fn stream(receiver: Pieces) -> Body {
 
 fn whole(text: &'static str) -> Body {
     BoxBody::new(Full::from(text).map_err(|never| match never {}))
+}
+
+/// A TCP server that answers one request without a body with these bytes.
+pub(crate) async fn scripted(response: &'static str) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            stream.read_buf(&mut head).await.unwrap();
+        }
+        stream.write_all(response.as_bytes()).await.unwrap();
+        // Until the proxy is done with the connection.
+        let _ = stream.read_buf(&mut head).await;
+    });
+    address
 }
 
 /// A TCP server that accepts and then says nothing.

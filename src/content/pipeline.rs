@@ -243,7 +243,9 @@ impl TextStage {
             return Err(ContentError::Media);
         }
         if sniff::is_wide(head) {
-            return Err(ContentError::Charset);
+            // Two bytes of a mark alone may begin anything.
+            let is_text = head[..head.len().min(sniff::PREFIX)].contains(&0);
+            return Err(if is_text { ContentError::Charset } else { self.not_text() });
         }
         // Where nothing tells, all of the head is white space, or a bracket and
         // white space: too little to be text.
@@ -345,6 +347,8 @@ mod tests {
     #[test]
     fn an_unknown_type_must_be_utf8_to_the_last_byte() {
         assert_eq!(whole(Some("image/png"), b"\x89PNG\r\n"), Err(ContentError::Media));
+        assert_eq!(whole(Some("application/octet-stream"), b"\xff\xfe\x80{}"), Err(ContentError::Media));
+        assert_eq!(whole(None, b"\xff\xfe{\0}\0"), Err(ContentError::Charset));
         assert_eq!(whole(None, b"a fine text until \xe2\x82"), Err(ContentError::Media));
     }
 

@@ -8,7 +8,7 @@ use super::types::{Period, Scheme, Size, Upstream};
 use super::{Config, Limits, Log, Route, Timeouts};
 use crate::redact::{Action, Policy};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 pub(super) fn build(merged: Merged) -> Result<Config, ConfigError> {
@@ -90,9 +90,10 @@ fn build_route(route: file::Route, only: bool) -> Result<Route, String> {
     let Some(upstream) = route.upstream else {
         return Err(format!("route \"{name}\" needs an \"upstream\""));
     };
-    let path = route.path.unwrap_or_else(|| "/".to_owned());
-    if !path.starts_with('/') {
-        return Err(format!("route \"{name}\": \"path\" must begin with /"));
+    let path = normal_path(&route.path.unwrap_or_else(|| "/".to_owned()))
+        .map_err(|why| format!("route \"{name}\": \"path\" {why}"))?;
+    if let Some(header) = route.headers.iter().flatten().find(|header| !may_be_redacted(header)) {
+        return Err(format!("route \"{name}\": \"{header}\" in \"headers\" is not a header that may be redacted"));
     }
     if let Some(kind) = route.pass.iter().find(|kind| !is_media_type(kind)) {
         return Err(format!(
@@ -106,14 +107,61 @@ fn build_route(route: file::Route, only: bool) -> Result<Route, String> {
     let _only_auto_exists = route.protocol;
     Ok(Route {
         path,
-        host: route.host.map(|host| host.to_ascii_lowercase()),
+        host: route.host.as_deref().map(normal_host),
         ca: check_ca(&name, &upstream, route.tls.ca)?,
         upstream,
         pass: route.pass.iter().map(|t| t.to_ascii_lowercase()).collect(),
+        headers: lower_case(route.headers, &HEADERS),
         query: route.query.unwrap_or(true),
+        query_allow: lower_case(route.query_allow, &QUERY_ALLOW),
         policy,
         name,
     })
+}
+
+/// Headers that carry data, unless told.
+const HEADERS: [&str; 3] = ["referer", "baggage", "cookie"];
+/// Parameters by which upstreams know their clients, unless told.
+const QUERY_ALLOW: [&str; 3] = ["key", "api_key", "sentry_key"];
+
+fn lower_case(given: Option<Vec<String>>, default: &[&str]) -> Vec<String> {
+    match given {
+        Some(names) => names.iter().map(|name| name.to_ascii_lowercase()).collect(),
+        None => default.iter().map(|&name| name.to_owned()).collect(),
+    }
+}
+
+/// Whether it is a header's name, and of none that says how to read a request.
+fn may_be_redacted(name: &str) -> bool {
+    const FRAMING: [&str; 7] = ["host", "connection", "transfer-encoding", "expect", "te", "trailer", "upgrade"];
+    let is_framing = FRAMING.iter().any(|framing| name.eq_ignore_ascii_case(framing));
+    is_token(name) && !is_framing && !name.to_ascii_lowercase().starts_with("content-")
+}
+
+/// A prefix in the one way of writing it in which it is compared.
+fn normal_path(path: &str) -> Result<String, &'static str> {
+    if !path.starts_with('/') {
+        return Err("must begin with /");
+    }
+    if path.split('/').any(|segment| matches!(segment, "." | "..")) {
+        return Err("must not hold . or .. as a segment");
+    }
+    let path = path.trim_end_matches('/');
+    Ok(if path.is_empty() { "/" } else { path }.to_owned())
+}
+
+/// A host in the one way of writing it in which it is compared.
+fn normal_host(host: &str) -> String {
+    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    match address.parse::<Ipv6Addr>() {
+        Ok(address) => format!("[{address}]"),
+        Err(_) => host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase(),
+    }
+}
+
+/// Whether it is a name as HTTP knows them (RFC 9110, section 5.6.2).
+fn is_token(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
 /// Whether it is `type/subtype`, without wildcard and parameters: what else is
@@ -165,6 +213,7 @@ fn build_timeouts(file: &file::Timeouts) -> Timeouts {
         head: or(file.head, default.head),
         keep_alive: or(file.keep_alive, default.keep_alive),
         body_idle: or(file.body_idle, default.body_idle),
+        small_body: or(file.small_body, default.small_body),
         request: file.request.map(|period| period.0),
         connect: or(file.connect, default.connect),
         response_head: or(file.response_head, default.response_head),
@@ -172,5 +221,6 @@ fn build_timeouts(file: &file::Timeouts) -> Timeouts {
         client_write: or(file.client_write, default.client_write),
         upstream_keep_alive: or(file.upstream_keep_alive, default.upstream_keep_alive),
         drain: or(file.drain, default.drain),
+        drain_grace: or(file.drain_grace, default.drain_grace),
     }
 }

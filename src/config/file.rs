@@ -44,7 +44,9 @@ pub(super) struct Route {
     pub(super) upstream: Option<Upstream>,
     pub(super) protocol: Option<Protocol>,
     pub(super) pass: Vec<String>,
+    pub(super) headers: Option<Vec<String>>,
     pub(super) query: Option<bool>,
+    pub(super) query_allow: Option<Vec<String>>,
     pub(super) tls: Tls,
     pub(super) policy: BTreeMap<String, ActionName>,
 }
@@ -74,6 +76,7 @@ pub(super) struct Timeouts {
     pub(super) head: Option<Period>,
     pub(super) keep_alive: Option<Period>,
     pub(super) body_idle: Option<Period>,
+    pub(super) small_body: Option<Period>,
     pub(super) request: Option<Period>,
     pub(super) connect: Option<Period>,
     pub(super) response_head: Option<Period>,
@@ -81,6 +84,7 @@ pub(super) struct Timeouts {
     pub(super) client_write: Option<Period>,
     pub(super) upstream_keep_alive: Option<Period>,
     pub(super) drain: Option<Period>,
+    pub(super) drain_grace: Option<Period>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -66,6 +66,7 @@ const KEYS: &[(&str, &str, Kind)] = &[
     ("timeouts", "head", Kind::Text),
     ("timeouts", "keep_alive", Kind::Text),
     ("timeouts", "body_idle", Kind::Text),
+    ("timeouts", "small_body", Kind::Text),
     ("timeouts", "request", Kind::Text),
     ("timeouts", "connect", Kind::Text),
     ("timeouts", "response_head", Kind::Text),
@@ -73,6 +74,7 @@ const KEYS: &[(&str, &str, Kind)] = &[
     ("timeouts", "client_write", Kind::Text),
     ("timeouts", "upstream_keep_alive", Kind::Text),
     ("timeouts", "drain", Kind::Text),
+    ("timeouts", "drain_grace", Kind::Text),
 ];
 
 /// Every key of a route: `EXPURGATE_ROUTE_0_` + key, counted from 0.
@@ -83,7 +85,9 @@ const ROUTE_KEYS: &[(&[&str], Kind)] = &[
     (&["upstream"], Kind::Text),
     (&["protocol"], Kind::Text),
     (&["pass"], Kind::List),
+    (&["headers"], Kind::List),
     (&["query"], Kind::Boolean),
+    (&["query_allow"], Kind::List),
     (&["tls", "ca"], Kind::Text),
 ];
 

@@ -55,9 +55,10 @@ pub struct Config {
 pub struct Route {
     /// Unique; a label of metrics.
     pub name: String,
-    /// Prefix of the path, ending at a `/` or at the path's end.
+    /// Prefix of the path, ending at a `/` or at the path's end; without a `/`
+    /// at its own end unless it is no more than that.
     pub path: String,
-    /// Lower case, without port; `None` for any.
+    /// Lower case, without port, an IPv6 address in brackets; `None` for any.
     pub host: Option<String>,
     /// Where to.
     pub upstream: Upstream,
@@ -65,8 +66,17 @@ pub struct Route {
     pub ca: Option<PathBuf>,
     /// Media types that pass unscanned, lower case.
     pub pass: Vec<String>,
+    /// Headers whose values are scanned as text, and redacted as the policy
+    /// says; lower case. Unless told: `referer`, `baggage` and `cookie`, which
+    /// carry data rather than say how to read it. A request whose signature
+    /// covers its headers is refused when a value would change.
+    pub headers: Vec<String>,
     /// Whether the query is redacted.
     pub query: bool,
+    /// Parameters of the query by which the upstream knows its client, in any
+    /// case: credentials in them are counted and left alone, other findings
+    /// are not. Unless told: `key` (Gemini), `api_key`, `sentry_key`.
+    pub query_allow: Vec<String>,
     /// Action by entity.
     pub policy: Policy,
 }
@@ -101,6 +111,9 @@ pub struct Timeouts {
     pub keep_alive: Duration,
     /// Between two pieces of a request's body.
     pub body_idle: Duration,
+    /// For all of a request's body, up to the buffer limit: the upstream is not
+    /// called before. One whose length is not declared begins to stream then.
+    pub small_body: Duration,
     /// The whole exchange; `None` for no limit.
     pub request: Option<Duration>,
     /// Name resolution, TCP and TLS to the upstream.
@@ -115,6 +128,9 @@ pub struct Timeouts {
     pub upstream_keep_alive: Duration,
     /// For requests in flight when the process is told to stop.
     pub drain: Duration,
+    /// How much of that connections are still accepted, for clients that have
+    /// not heard yet: their requests are answered 503.
+    pub drain_grace: Duration,
 }
 
 /// What is logged, and how.
@@ -190,6 +206,7 @@ impl Default for Timeouts {
             head: seconds(10),
             keep_alive: seconds(75),
             body_idle: seconds(30),
+            small_body: seconds(60),
             request: None,
             connect: seconds(5),
             response_head: seconds(60),
@@ -197,6 +214,7 @@ impl Default for Timeouts {
             client_write: seconds(60),
             upstream_keep_alive: seconds(30),
             drain: seconds(30),
+            drain_grace: seconds(1),
         }
     }
 }

@@ -44,6 +44,7 @@ max_buffered = "8KiB"
 head = "1s"
 keep_alive = "2s"
 body_idle = "3s"
+small_body = "11s"
 request = "4s"
 connect = "5s"
 response_head = "6s"
@@ -51,6 +52,7 @@ response_idle = "7s"
 client_write = "8s"
 upstream_keep_alive = "9s"
 drain = "10s"
+drain_grace = "12s"
 [[route]]
 name = "one"
 path = "/v1"
@@ -58,7 +60,9 @@ host = "Example.com"
 upstream = "https://up.example.com/base"
 protocol = "auto"
 pass = ["image/png"]
+headers = ["X-User"]
 query = false
+query_allow = ["Token"]
 [route.tls]
 ca = "ca.pem"
 [route.policy]
@@ -82,6 +86,9 @@ fn every_key_of_the_file_is_read() {
     assert_eq!(route.policy.action("EMAIL_ADDRESS"), Action::Block);
     assert_eq!(route.policy.action("IBAN_CODE"), Action::Report);
     assert!(!route.query);
+    assert_eq!((route.headers[0].as_str(), route.query_allow[0].as_str()), ("x-user", "token"));
+    assert_eq!(config.timeouts.small_body, Duration::from_secs(11));
+    assert_eq!(config.timeouts.drain_grace, Duration::from_secs(12));
 }
 
 /// The keys in the table of environment variables are those of the file: one
@@ -298,7 +305,16 @@ fn routes_may_come_from_variables_in_any_order() {
 #[test]
 fn what_could_never_be_met_is_a_mistake() {
     let route = |key: &str| from_file(&format!("[[route]]\nupstream = \"http://a\"\n{key}"));
-    for wrong in ["pass = [\"image/*\"]", "pass = [\"png\"]", "pass = [\"\"]", "host = \"a.example:8080\""] {
+    for wrong in [
+        "pass = [\"image/*\"]",
+        "pass = [\"png\"]",
+        "pass = [\"\"]",
+        "host = \"a.example:8080\"",
+        "path = \"/a/../b\"",
+        "headers = [\"a b\"]",
+        "headers = [\"Content-Type\"]",
+        "headers = [\"host\"]",
+    ] {
         let error = route(wrong).unwrap_err();
         assert!(error.starts_with("expurgate.toml:1:1: route \"default\": "), "{error}");
     }
@@ -338,10 +354,23 @@ fn an_entity_that_no_rule_finds_is_an_error_with_its_place() {
 }
 
 #[test]
+fn hosts_and_paths_are_written_in_one_way() {
+    let place = |path: &str, host: &str| {
+        let route = format!("[[route]]\nupstream = \"http://a\"\npath = \"{path}\"\nhost = \"{host}\"");
+        let route = from_file(&route).unwrap().routes.remove(0);
+        (route.path, route.host.unwrap())
+    };
+    assert_eq!(place("/api/", "::1"), ("/api".to_owned(), "[::1]".to_owned()));
+    assert_eq!(place("/", "[0::1]"), ("/".to_owned(), "[::1]".to_owned()));
+    assert_eq!(place("//", "A.example."), ("/".to_owned(), "a.example".to_owned()));
+}
+
+#[test]
 fn two_routes_may_share_neither_name_nor_place() {
     let route =
         |name: &str, path: &str| format!("[[route]]\nname = \"{name}\"\npath = \"{path}\"\nupstream = \"http://a\"\n");
     assert!(from_file(&(route("a", "/") + &route("b", "/b"))).is_ok());
     assert!(from_file(&(route("a", "/") + &route("a", "/b"))).is_err());
     assert!(from_file(&(route("a", "/") + &route("b", "/"))).is_err());
+    assert!(from_file(&(route("a", "/api") + &route("b", "/api/"))).is_err());
 }

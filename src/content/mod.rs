@@ -5,6 +5,8 @@
 //! decode the coding, look at the first bytes, redact, encode again.
 
 mod coding;
+#[cfg(test)]
+pub(crate) mod fault;
 mod gzip;
 mod locate;
 mod media;

@@ -9,13 +9,14 @@
 
 use super::gzip::{GzipDecoder, GzipEncoder, GzipError, GzipLimits};
 use super::media::{ContentType, Media};
-use super::utf8::{NotUtf8, Utf8Check};
+use super::utf8::Utf8Check;
 use super::{Coding, SLICE, sniff};
 use crate::redact::{Format, Plan, RedactError, Redactor, Report};
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
 
-/// White space is skipped for this long in search of a first byte.
+/// The first bytes are judged by so many at most: white space is skipped for
+/// this long in search of what a body begins with.
 const MAX_PREFIX: usize = 1024;
 
 /// Why a body cannot be forwarded.
@@ -24,10 +25,10 @@ pub enum ContentError {
     /// The coding is broken or too large.
     #[error("the content coding cannot be undone")]
     Coding(#[from] GzipError),
-    /// UTF-16 or UTF-32.
+    /// Text that is not UTF-8, or that holds a NUL, as UTF-16 and UTF-32 do.
     #[error("the text is not UTF-8")]
     Charset,
-    /// Neither a known media type nor a whole UTF-8 text.
+    /// Neither a known media type nor UTF-8 text.
     #[error("the media type is not supported")]
     Media,
     /// The redactor refused it.
@@ -35,17 +36,11 @@ pub enum ContentError {
     Redact(#[from] RedactError),
 }
 
-impl From<NotUtf8> for ContentError {
-    fn from(_: NotUtf8) -> Self {
-        Self::Media
-    }
-}
-
 /// How the output leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
-    /// Nothing leaves before the end, so the end may still decide: an unknown
-    /// type passes as text if all of it is UTF-8. The output is not encoded.
+    /// Nothing leaves before the end, so the end may still decide. The output
+    /// is not encoded.
     Whole,
     /// Bytes leave as they are released, in the coding of the input.
     Streaming,
@@ -81,7 +76,7 @@ impl Pipeline {
         let gzip = coding == Coding::Gzip;
         Ok(Self {
             decoder: gzip.then(|| GzipDecoder::new(limits)),
-            text: TextStage::new(plan, content.media, delivery),
+            text: TextStage::new(plan, content.media),
             encoder: (gzip && delivery == Delivery::Streaming).then(GzipEncoder::default),
             released: Vec::new(),
         })
@@ -181,35 +176,23 @@ fn encode(
 struct TextStage {
     plan: Arc<Plan>,
     media: Media,
-    delivery: Delivery,
     /// The first bytes, until they suffice to start the redactor.
     head: BytesMut,
     redactor: Option<(Format, Redactor)>,
-    /// For unknown types only.
+    /// `None` for what begins as JSON under a JSON type: a parser of JSON would
+    /// not look for another encoding there.
     utf8: Option<Utf8Check>,
     taken: u64,
     released: u64,
 }
 
 impl TextStage {
-    fn new(plan: &Arc<Plan>, media: Media, delivery: Delivery) -> Self {
-        Self {
-            plan: Arc::clone(plan),
-            media,
-            delivery,
-            head: BytesMut::new(),
-            redactor: None,
-            utf8: (media == Media::Unknown).then(Utf8Check::default),
-            taken: 0,
-            released: 0,
-        }
+    fn new(plan: &Arc<Plan>, media: Media) -> Self {
+        Self { plan: Arc::clone(plan), media, head: BytesMut::new(), redactor: None, utf8: None, taken: 0, released: 0 }
     }
 
     fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
         self.taken += chunk.len() as u64;
-        if let Some(utf8) = &mut self.utf8 {
-            utf8.push(&chunk)?;
-        }
         if self.redactor.is_some() {
             return self.redact(chunk, out);
         }
@@ -226,11 +209,11 @@ impl TextStage {
     }
 
     fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
-        if let Some(utf8) = &self.utf8 {
-            utf8.finish()?;
-        }
         if self.redactor.is_none() {
             self.start_from_head(out)?;
+        }
+        if let Some(utf8) = &self.utf8 {
+            utf8.finish().map_err(|_| self.not_text())?;
         }
         let from = out.len();
         if let Some((_, redactor)) = &mut self.redactor {
@@ -241,7 +224,7 @@ impl TextStage {
     }
 
     fn suffices(&self, head: &[u8]) -> bool {
-        head.len() >= MAX_PREFIX || (head.len() >= sniff::PREFIX && sniff::first_byte(head).is_some())
+        head.len() >= MAX_PREFIX || (head.len() >= sniff::PREFIX && sniff::begins_json(head).is_some())
     }
 
     fn start_from_head(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
@@ -254,32 +237,60 @@ impl TextStage {
     }
 
     fn start(&mut self, head: &[u8]) -> Result<(), ContentError> {
+        // However the body is cut into chunks, the same bytes are judged.
+        let head = &head[..head.len().min(MAX_PREFIX)];
         if sniff::is_compressed(head) {
             return Err(ContentError::Media);
         }
         if sniff::is_wide(head) {
-            return Err(ContentError::Charset);
+            // Two bytes of a mark alone may begin anything.
+            let is_text = head[..head.len().min(sniff::PREFIX)].contains(&0);
+            return Err(if is_text { ContentError::Charset } else { self.not_text() });
         }
-        let looks_json = matches!(sniff::first_byte(head), Some(b'{' | b'['));
+        // Where nothing tells, all of the head is white space, or a bracket and
+        // white space: too little to be text.
+        let begins_json = sniff::begins_json(head).unwrap_or(true);
         let format = match self.media {
             Media::Json => Format::Json,
             Media::Ndjson => Format::Ndjson,
-            Media::Text | Media::Unknown if looks_json => Format::Json,
-            Media::Text => Format::Text,
-            Media::Unknown if self.delivery == Delivery::Whole => Format::Text,
-            Media::Unknown | Media::Unsupported => return Err(ContentError::Media),
+            Media::Text | Media::Unknown if begins_json && sniff::has_bracket(head) => Format::Json,
+            Media::Text | Media::Unknown => Format::Text,
+            Media::Unsupported => return Err(ContentError::Media),
         };
+        let is_text = matches!(self.media, Media::Text | Media::Unknown) || !begins_json;
+        self.utf8 = is_text.then(Utf8Check::default);
         self.redactor = Some((format, Redactor::new(&self.plan, format)));
         Ok(())
     }
 
     fn redact(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
+        self.check_text(&chunk)?;
+        #[cfg(test)]
+        super::fault::strike(&chunk)?;
         let from = out.len();
         if let Some((_, redactor)) = &mut self.redactor {
             redactor.push(chunk, out)?;
         }
         self.count_released(&out[from..]);
         Ok(())
+    }
+
+    /// Compressed bytes and wide encodings whose first bytes do not give them
+    /// away are not UTF-8, or hold a NUL.
+    fn check_text(&mut self, chunk: &[u8]) -> Result<(), ContentError> {
+        let Some(utf8) = &mut self.utf8 else { return Ok(()) };
+        if utf8.push(chunk).is_err() {
+            return Err(self.not_text());
+        }
+        if memchr::memchr(0, chunk).is_some() {
+            return Err(ContentError::Charset);
+        }
+        Ok(())
+    }
+
+    /// Without a type that says so, what is not UTF-8 need not be text at all.
+    fn not_text(&self) -> ContentError {
+        if self.media == Media::Unknown { ContentError::Media } else { ContentError::Charset }
     }
 
     fn count_released(&mut self, pieces: &[Bytes]) {
@@ -336,14 +347,45 @@ mod tests {
     #[test]
     fn an_unknown_type_must_be_utf8_to_the_last_byte() {
         assert_eq!(whole(Some("image/png"), b"\x89PNG\r\n"), Err(ContentError::Media));
+        assert_eq!(whole(Some("application/octet-stream"), b"\xff\xfe\x80{}"), Err(ContentError::Media));
+        assert_eq!(whole(None, b"\xff\xfe{\0}\0"), Err(ContentError::Charset));
         assert_eq!(whole(None, b"a fine text until \xe2\x82"), Err(ContentError::Media));
     }
 
     #[test]
-    fn an_unknown_type_does_not_stream_unless_it_is_json() {
-        let stream = |body: &[u8]| run(None, Coding::Identity, Delivery::Streaming, &[body]).map(|(format, _)| format);
-        assert_eq!(stream(b"hello"), Err(ContentError::Media));
-        assert_eq!(stream(b"[1, 2]"), Ok(Format::Json));
+    fn an_unknown_type_streams_as_text_up_to_the_first_byte_that_is_not_utf8() {
+        let stream =
+            |chunks: &[&[u8]]| run(None, Coding::Identity, Delivery::Streaming, chunks).map(|(format, _)| format);
+        assert_eq!(stream(&[b"hello"]), Ok(Format::Text));
+        assert_eq!(stream(&[b"[1, 2]"]), Ok(Format::Json));
+        assert_eq!(stream(&[b"hello hello ", b"\xff"]), Err(ContentError::Media));
+        assert_eq!(stream(&[b"hello hello \xc3"]), Err(ContentError::Media));
+    }
+
+    #[test]
+    fn a_bracket_that_begins_no_json_begins_text_at_every_split() {
+        for body in [&b"[db]\npassword = 4815162342"[..], b"[   section]\nx", b"{{name}}, hello", b" {x}"] {
+            for at in 0..=body.len() {
+                for kind in [Some("text/plain"), None] {
+                    let parts = [&body[..at], &body[at..]];
+                    let format = run(kind, Coding::Identity, Delivery::Whole, &parts).map(|(format, _)| format);
+                    assert_eq!(format, Ok(Format::Text), "at {at}");
+                }
+            }
+        }
+        for body in [&b"[ ]     "[..], b"{ \"a\": 1}", b"[\n-1, 2]", b"[[1]]  ", b"[null] "] {
+            assert_eq!(whole(Some("text/plain"), body), Ok(Format::Json));
+        }
+    }
+
+    #[test]
+    fn wide_text_in_another_script_is_refused_at_its_first_nul() {
+        let wide = |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_be_bytes).collect() };
+        // The bytes of the first word are valid UTF-8.
+        let body = wide("\u{4142}\u{4344}\u{4546}\u{4748} bob@example.com");
+        for kind in [Some("text/plain"), None, Some("application/json")] {
+            assert_eq!(whole(kind, &body), Err(ContentError::Charset), "{kind:?}");
+        }
     }
 
     #[test]
@@ -360,8 +402,19 @@ mod tests {
     #[test]
     fn compressed_bytes_without_their_header_are_refused() {
         for kind in ["application/json", "text/plain"] {
-            for body in [&b"\x1f\x8b\x08\x08name\0"[..], b"x\x9c\xab\x56\x4a\x54"] {
+            for body in [
+                &b"\x1f\x8b\x08\x08name\0"[..],
+                b"x\x9c\xab\x56\x4a\x54",
+                b"x^\xab\x56\x4a\x54",
+                b"\xfd7zXZ\0\0\x04",
+                b"BZh91AY&SY",
+                b"\x04\x22\x4d\x18\x64\x40",
+            ] {
                 assert_eq!(whole(Some(kind), body), Err(ContentError::Media), "{kind}");
+            }
+            // Deflate has no mark, and zlib's may be text.
+            for body in [&b"\xab\x56\x4a\x54\xb2\x52"[..], b"x^5\xca\x31\x0d", b"5\xca\x31\x0d\x80 "] {
+                assert_eq!(whole(Some(kind), body), Err(ContentError::Charset), "{kind}");
             }
         }
     }

@@ -1,29 +1,81 @@
 //! What the first bytes of a body say about it.
 
-/// Enough bytes to tell UTF-16 and UTF-32 from UTF-8.
-pub(super) const PREFIX: usize = 4;
+/// Enough bytes to tell UTF-16 and UTF-32 from UTF-8, and compressed bytes from
+/// text.
+pub(super) const PREFIX: usize = 6;
+
+/// Bytes that tell UTF-16 and UTF-32 from UTF-8.
+const WIDE: usize = 4;
 
 /// Whether the text is UTF-16 or UTF-32: by its byte order mark, or by a NUL
 /// among the first four bytes, which every such text in ASCII has and no JSON
-/// or sensible text in UTF-8 does (RFC 4627, section 3).
+/// or sensible text in UTF-8 does (RFC 4627, section 3). A text that begins in
+/// another script shows its first NUL later: at its first space, say.
 pub(super) fn is_wide(head: &[u8]) -> bool {
-    let head = &head[..head.len().min(PREFIX)];
+    let head = &head[..head.len().min(WIDE)];
     head.starts_with(&[0xfe, 0xff]) || head.starts_with(&[0xff, 0xfe]) || head.contains(&0)
 }
 
-/// Whether the bytes are compressed, whatever the headers say: gzip, zstd, or
-/// zlib as far as its two bytes are not text. An upstream that looks for them
-/// too would find what a scan of the compressed bytes cannot.
+/// Whether the bytes are compressed, whatever the headers say. An upstream that
+/// looks for them too would find what a scan of the compressed bytes cannot.
+/// What has no mark (deflate), or begins like text by chance, is not UTF-8.
 pub(super) fn is_compressed(head: &[u8]) -> bool {
-    const MARKS: [&[u8]; 5] = [b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"x\x01", b"x\x9c", b"x\xda"];
-    MARKS.iter().any(|mark| head.starts_with(mark))
+    const MARKS: [&[u8]; 7] = [
+        b"\x1f\x8b",             // gzip
+        b"\x28\xb5\x2f\xfd",     // zstd
+        b"\x04\x22\x4d\x18",     // lz4
+        b"\xfd\x37\x7a\x58\x5a", // xz
+        b"x\x01",                // zlib, as far as its two bytes are not text
+        b"x\x9c",
+        b"x\xda",
+    ];
+    MARKS.iter().any(|mark| head.starts_with(mark)) || is_zlib(head) || is_bzip2(head)
+}
+
+/// A header whose two bytes may be text: `x^2` is, unless what follows is not
+/// (RFC 1950, section 2.2).
+fn is_zlib(head: &[u8]) -> bool {
+    let &[method @ b'x', flags, third, ..] = head else { return false };
+    u16::from_be_bytes([method, flags]).is_multiple_of(31) && !third.is_ascii()
+}
+
+/// `BZh`, a level, and the first byte of a block's mark or of the end's.
+fn is_bzip2(head: &[u8]) -> bool {
+    matches!(head, [b'B', b'Z', b'h', b'1'..=b'9', b'1', b'A', ..] | [b'B', b'Z', b'h', b'1'..=b'9', 0x17, ..])
+}
+
+/// Whether the first bytes begin a JSON text; `None` when they do not tell yet.
+/// A bracket alone does not: `[db]` begins an INI file, `{name}` a template.
+pub(super) fn begins_json(head: &[u8]) -> Option<bool> {
+    let (first, rest) = skip(head)?;
+    let after = skip(rest).map(|(byte, _)| byte);
+    let next = rest.first().copied();
+    match first {
+        b'"' => Some(true),
+        b'{' => after.map(|byte| matches!(byte, b'"' | b'}')),
+        b'[' => after.map(|byte| matches!(byte, b'"' | b'{' | b'[' | b']' | b'-' | b't' | b'f' | b'n' | b'0'..=b'9')),
+        b'-' => next.map(|byte| byte.is_ascii_digit()),
+        b'0'..=b'9' => {
+            next.map(|byte| byte.is_ascii_digit() || byte.is_ascii_whitespace() || matches!(byte, b'.' | b'e' | b'E'))
+        }
+        b't' => next.map(|byte| byte == b'r'),
+        b'f' => next.map(|byte| byte == b'a'),
+        b'n' => next.map(|byte| byte == b'u'),
+        _ => Some(false),
+    }
+}
+
+/// Whether the first byte opens an object or an array.
+pub(super) fn has_bracket(head: &[u8]) -> bool {
+    matches!(skip(head), Some((b'{' | b'[', _)))
 }
 
 /// The first byte that is neither white space nor part of a UTF-8 byte order
-/// mark.
-pub(super) fn first_byte(head: &[u8]) -> Option<u8> {
+/// mark, and what follows it.
+fn skip(head: &[u8]) -> Option<(u8, &[u8])> {
     let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
-    head.iter().copied().find(|byte| !byte.is_ascii_whitespace())
+    let (first, rest) = head.trim_ascii_start().split_first()?;
+    Some((*first, rest))
 }
 
 #[cfg(test)]
@@ -48,16 +100,35 @@ mod tests {
 
     #[test]
     fn compressed_bytes_are_no_text() {
-        for head in [&b"\x1f\x8b\x08\x08"[..], b"\x28\xb5\x2f\xfd", b"x\x9c\xab\x56", b"x\xda\xab\x56"] {
+        for head in [
+            &b"\x1f\x8b\x08\x08"[..],
+            b"\x28\xb5\x2f\xfd",
+            b"\x04\x22\x4d\x18",
+            b"\xfd7zXZ\0",
+            b"x\x01\x4b",
+            b"x\x9c\xab\x56",
+            b"x\xda\xab\x56",
+            b"x^\xab\x56",
+            b"BZh91AY&SY",
+            b"BZh9\x17rE8P\x90",
+        ] {
             assert!(is_compressed(head), "{head:x?}");
         }
-        assert!(!is_compressed(b"x^2 + 1") && !is_compressed(b"{\"a\""));
+        for head in [&b"x^2 + 1"[..], b"{\"a\"", b"BZh is a mark", b"x", b""] {
+            assert!(!is_compressed(head), "{head:x?}");
+        }
     }
 
     #[test]
-    fn white_space_and_the_mark_are_skipped() {
-        assert_eq!(first_byte(b" \r\n\t{"), Some(b'{'));
-        assert_eq!(first_byte(b"\xef\xbb\xbf ["), Some(b'['));
-        assert_eq!(first_byte(b"  "), None);
+    fn a_bracket_needs_a_token_of_json_after_it() {
+        for json in ["{\"a\"", " {\n}", "[ ]", "[[", "[-1", "[true", "\u{feff} [\"", "\"x", "-1", "10", "1 ", "null"] {
+            assert_eq!(begins_json(json.as_bytes()), Some(true), "{json}");
+        }
+        for text in ["[db]\n", "{name}", "{{x}}", "[*]", "hello", "-N", "0N", "5u", "\u{e9}"] {
+            assert_eq!(begins_json(text.as_bytes()), Some(false), "{text}");
+        }
+        for open in ["", "  ", "[", "{ \n", "-", "1", "t"] {
+            assert_eq!(begins_json(open.as_bytes()), None, "{open}");
+        }
     }
 }

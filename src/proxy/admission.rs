@@ -67,12 +67,19 @@ impl Reservation {
         budget.metrics.buffered_bytes.add(signed(bytes));
         Ok(())
     }
+
+    /// Gives back what is reserved beyond `bytes`.
+    pub(super) fn shrink_to(&mut self, bytes: u64) {
+        let back = self.bytes.saturating_sub(bytes);
+        self.bytes -= back;
+        self.budget.used.fetch_sub(back, Ordering::Relaxed);
+        self.budget.metrics.buffered_bytes.sub(signed(back));
+    }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.budget.used.fetch_sub(self.bytes, Ordering::Relaxed);
-        self.budget.metrics.buffered_bytes.sub(signed(self.bytes));
+        self.shrink_to(0);
     }
 }
 
@@ -107,6 +114,9 @@ mod tests {
         assert_eq!(other.grow(5), Err(Failure::BufferedTooMuch));
         other.grow(4).unwrap();
         assert_eq!(budget.metrics.buffered_bytes.get(), 10);
+        one.shrink_to(2);
+        one.shrink_to(5);
+        assert_eq!(budget.metrics.buffered_bytes.get(), 6);
         drop((one, other));
         assert_eq!(budget.metrics.buffered_bytes.get(), 0);
     }

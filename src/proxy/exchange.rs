@@ -9,11 +9,14 @@ use super::admission::Permit;
 use super::respond::{Failure, Kind};
 use super::route::Route;
 use crate::metrics::Metrics;
-use crate::redact::{Action, Format, Plan, Report};
+use crate::redact::{Format, Plan, Report};
+use hyper::body::Incoming;
 use hyper::{Method, StatusCode};
+use std::any::Any;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -54,8 +57,8 @@ impl fmt::Display for RequestId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     Body(Format),
+    Header,
     Query,
-    /// Findings here are never acted on.
     Path,
 }
 
@@ -65,6 +68,7 @@ impl Place {
             Self::Body(Format::Json) => "json",
             Self::Body(Format::Ndjson) => "ndjson",
             Self::Body(Format::Text) => "text",
+            Self::Header => "header",
             Self::Query => "query",
             Self::Path => "path",
         }
@@ -80,11 +84,53 @@ pub(super) struct Sizes {
     pub(super) sent_decoded: u64,
 }
 
-/// Nothing streams, or all of it was handed over.
-const WHOLE: u8 = 0;
-const STREAMING: u8 = 1;
-/// It was dropped before its end.
-const CUT: u8 = 2;
+/// What a server puts into a request's extensions to be told, by its drop, when
+/// both bodies of the exchange are done.
+#[derive(Clone)]
+pub struct InProgress {
+    _held: Arc<dyn Any + Send + Sync>,
+}
+
+impl InProgress {
+    /// Keeps `held` until then.
+    pub fn new(held: impl Any + Send + Sync) -> Self {
+        Self { _held: Arc::new(held) }
+    }
+}
+
+/// Something of the request's body on its way to the upstream: the request is
+/// not whole before all of them are done. One that is dropped before cuts it.
+pub(super) struct Sending {
+    exchange: Arc<Exchange>,
+    done: bool,
+}
+
+impl Sending {
+    pub(super) fn begin(exchange: &Arc<Exchange>) -> Self {
+        exchange.unsent.fetch_add(1, Ordering::AcqRel);
+        Self { exchange: Arc::clone(exchange), done: false }
+    }
+
+    /// It moves.
+    pub(super) fn touch(&self) {
+        self.exchange.touch();
+    }
+
+    /// Nothing of it is missing.
+    pub(super) fn done(&mut self) {
+        self.done = true;
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        if !self.done {
+            self.exchange.cut.store(true, Ordering::Release);
+        }
+        self.exchange.unsent.fetch_sub(1, Ordering::AcqRel);
+        self.exchange.over.notify_one();
+    }
+}
 
 /// One request and its response.
 pub(super) struct Exchange {
@@ -96,10 +142,14 @@ pub(super) struct Exchange {
     moved: AtomicU64,
     /// Whether it waits for the client now.
     waits: AtomicBool,
-    /// How far a streaming request body is.
-    sending: AtomicU8,
-    /// Told when `sending` is no longer `STREAMING`.
+    /// How many [`Sending`]s there are.
+    unsent: AtomicUsize,
+    /// Whether one of them was dropped before it was done.
+    cut: AtomicBool,
+    /// Told when one of them ends.
     over: Notify,
+    /// Whether the client may have more of the request's body to send.
+    unread: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -112,9 +162,15 @@ struct State {
     failure: Option<Failure>,
     sizes: Sizes,
     response: u64,
-    redaction: Duration,
+    /// `None` when nothing was looked at.
+    redaction: Option<Duration>,
     upstream: Option<Duration>,
     findings: u64,
+    /// Wakes the streaming body, which has to stop when the exchange fails.
+    streaming: Option<Waker>,
+    /// What is left of a body that was broken off.
+    rest: Option<Incoming>,
+    _in_progress: Option<InProgress>,
 }
 
 impl Exchange {
@@ -126,8 +182,10 @@ impl Exchange {
             started: Instant::now(),
             moved: AtomicU64::new(0),
             waits: AtomicBool::new(false),
-            sending: AtomicU8::new(WHOLE),
+            unsent: AtomicUsize::new(0),
+            cut: AtomicBool::new(false),
             over: Notify::new(),
+            unread: AtomicBool::new(false),
             state: Mutex::default(),
         })
     }
@@ -151,9 +209,31 @@ impl Exchange {
         self.state().permit = Some(permit);
     }
 
-    /// What went wrong; the first counts.
+    /// Keeps it until the end.
+    pub(super) fn hold(&self, in_progress: Option<InProgress>) {
+        self.state()._in_progress = in_progress;
+    }
+
+    /// What went wrong; the first counts. A body that streams stops.
     pub(super) fn fail(&self, failure: Failure) {
-        self.state().failure.get_or_insert(failure);
+        let mut state = self.state();
+        state.failure.get_or_insert(failure);
+        let waker = state.streaming.take();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// What went wrong already, if anything; else `waker` is told when
+    /// something does.
+    pub(super) fn failed(&self, waker: &Waker) -> Option<Failure> {
+        let mut state = self.state();
+        match &mut state.streaming {
+            Some(known) => known.clone_from(waker),
+            none => *none = Some(waker.clone()),
+        }
+        state.failure.clone()
     }
 
     pub(super) fn failure(&self) -> Option<Failure> {
@@ -177,7 +257,7 @@ impl Exchange {
     }
 
     pub(super) fn add_redaction(&self, time: Duration) {
-        self.state().redaction += time;
+        *self.state().redaction.get_or_insert_default() += time;
     }
 
     pub(super) fn set_upstream(&self, time: Duration) {
@@ -216,26 +296,37 @@ impl Exchange {
         self.started + Duration::from_millis(self.moved.load(Ordering::Relaxed))
     }
 
-    /// The request's body leaves piece by piece, from now on.
-    pub(super) fn begin_streaming(&self) {
-        self.sending.store(STREAMING, Ordering::Release);
+    /// Whether the client may have more of the request's body to send.
+    pub(super) fn set_unread(&self, unread: bool) {
+        self.unread.store(unread, Ordering::Release);
     }
 
-    /// No more of the request's body will leave; `whole` when none is missing.
-    pub(super) fn end_streaming(&self, whole: bool) {
-        self.sending.store(if whole { WHOLE } else { CUT }, Ordering::Release);
-        self.over.notify_one();
+    /// As was set.
+    pub(super) fn is_unread(&self) -> bool {
+        self.unread.load(Ordering::Acquire)
     }
 
-    /// Waits until the request's body was handed over to its end.
+    /// Leaves what nobody wants of the request's body any more, to be drained.
+    pub(super) fn leave(&self, rest: Incoming) {
+        self.state().rest = Some(rest);
+    }
+
+    /// What was left, once.
+    pub(super) fn take_rest(&self) -> Option<Incoming> {
+        self.state().rest.take()
+    }
+
+    /// Waits until all of the request's body has left.
     pub(super) async fn request_is_whole(&self) -> Result<(), Failure> {
         loop {
-            // The permit of a notification that came before is kept.
-            match self.sending.load(Ordering::Acquire) {
-                WHOLE => return Ok(()),
-                CUT => return Err(self.failure().unwrap_or(Failure::UpstreamBroke)),
-                _ => self.over.notified().await,
+            if self.cut.load(Ordering::Acquire) {
+                return Err(self.failure().unwrap_or(Failure::UpstreamBroke));
             }
+            if self.unsent.load(Ordering::Acquire) == 0 {
+                return Ok(());
+            }
+            // The permit of a notification that came before is kept.
+            self.over.notified().await;
         }
     }
 
@@ -254,11 +345,8 @@ impl Exchange {
             let Some(rule) = rules.get(tally.rule) else {
                 continue;
             };
-            let action = match place {
-                Place::Path => Action::Report,
-                Place::Body(_) | Place::Query => tally.action,
-            };
-            metrics.findings.with_label_values(&[&rule.id, &rule.entity, action.name(), &route]).inc_by(tally.count);
+            let labels = [&rule.id, &rule.entity, tally.action.name(), &route];
+            metrics.findings.with_label_values(&labels).inc_by(tally.count);
         }
         for &(rule, count) in &report.rejections {
             if let Some(rule) = rules.get(rule) {
@@ -301,7 +389,7 @@ impl Drop for Exchange {
             sent_bytes = state.sizes.sent_wire,
             response_bytes = state.response,
             findings = state.findings,
-            redaction_ms = millis(state.redaction),
+            redaction_ms = state.redaction.map(millis),
             upstream_ms = state.upstream.map(millis),
             duration_ms = millis(took),
             "request"
@@ -328,7 +416,9 @@ fn count(metrics: &Metrics, method: &str, state: &State, took: Duration) {
         let (to, sizes) = (&route.metrics, &state.sizes);
         to.inflight.dec();
         to.request_duration.observe(took.as_secs_f64());
-        to.redaction_duration.observe(state.redaction.as_secs_f64());
+        if let Some(time) = state.redaction {
+            to.redaction_duration.observe(time.as_secs_f64());
+        }
         if let Some(time) = state.upstream {
             to.upstream_duration.observe(time.as_secs_f64());
         }

@@ -4,7 +4,7 @@
 use super::body::Change;
 use super::respond::Failure;
 use hyper::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER,
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER,
     TRANSFER_ENCODING, UPGRADE,
 };
 use hyper::http::request::Parts;
@@ -32,13 +32,38 @@ const DIGESTS: [HeaderName; 4] = [
     HeaderName::from_static("repr-digest"),
 ];
 
+/// Signatures and checksums over the body, beside AWS Signature Version 4:
+/// webhooks', HTTP message signatures (RFC 9421), object stores'. A body that
+/// was changed fails them; unlike a digest, none can be left out or made anew.
+const SIGNATURES: [HeaderName; 7] = [
+    HeaderName::from_static("x-hub-signature"),
+    HeaderName::from_static("x-hub-signature-256"),
+    HeaderName::from_static("stripe-signature"),
+    HeaderName::from_static("x-slack-signature"),
+    HeaderName::from_static("signature"),
+    HeaderName::from_static("signature-input"),
+    HeaderName::from_static("x-goog-hash"),
+];
+const AMZ_CHECKSUM: &str = "x-amz-checksum-";
+
+/// End-to-end, whatever `Connection` says: without one of them the upstream
+/// would understand the request otherwise than we do (RFC 9110, section 7.6.1).
+const END_TO_END: [HeaderName; 3] = [AUTHORIZATION, HOST, COOKIE];
+
 const AMZ_CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
 
 /// Refuses what cannot be forwarded whatever its body is. The host it is for,
 /// without port.
-pub(super) fn check(parts: &Parts) -> Result<Option<&str>, Failure> {
-    if parts.method == Method::CONNECT || !parts.uri.path().starts_with('/') {
+pub(super) fn check(parts: &Parts, max_head: u64) -> Result<Option<&str>, Failure> {
+    if size(parts) as u64 > max_head {
+        return Err(Failure::HeadTooLarge);
+    }
+    let path = parts.uri.path();
+    if parts.method == Method::CONNECT || !path.starts_with('/') || has_dot_segment(path) {
         return Err(Failure::Target);
+    }
+    if named_by_connection(&parts.headers).any(|name| is_end_to_end(&name)) {
+        return Err(Failure::Connection);
     }
     check_upgrade(&parts.headers)?;
     check_transfer_encoding(&parts.headers)?;
@@ -58,17 +83,9 @@ pub(super) fn check(parts: &Parts) -> Result<Option<&str>, Failure> {
 
 /// Removes what is meant for one connection only.
 pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    if headers.contains_key(CONNECTION) {
-        let named: Vec<HeaderName> = headers
-            .get_all(CONNECTION)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .filter_map(|name| name.trim().parse().ok())
-            .collect();
-        for name in named {
-            headers.remove(name);
-        }
+    let named: Vec<HeaderName> = named_by_connection(headers).collect();
+    for name in named {
+        headers.remove(name);
     }
     for name in &HOP_BY_HOP {
         headers.remove(name);
@@ -98,9 +115,12 @@ pub(super) fn rewrite(headers: &mut HeaderMap, host: HeaderValue, length: Option
     }
 }
 
-/// Whether a signature covers the body, so that a changed one is worthless:
-/// AWS Signature Version 4.
+/// Whether a signature covers the body, so that a changed one is worthless.
 pub(super) fn signs_body(parts: &Parts) -> bool {
+    let is_checksum = |name: &HeaderName| name.as_str().starts_with(AMZ_CHECKSUM);
+    if SIGNATURES.iter().any(|name| parts.headers.contains_key(name)) || parts.headers.keys().any(is_checksum) {
+        return true;
+    }
     let unsigned = |value: &HeaderValue| value.as_bytes() == b"UNSIGNED-PAYLOAD";
     match parts.headers.get(AMZ_CONTENT_SHA256) {
         Some(hash) => !unsigned(hash),
@@ -108,12 +128,17 @@ pub(super) fn signs_body(parts: &Parts) -> bool {
     }
 }
 
-/// Whether a signature covers the request's target.
+/// Whether a signature covers the request's target or its headers: AWS
+/// Signature Version 4, HTTP message signatures and the draft they come from.
 pub(super) fn signs_head(parts: &Parts) -> bool {
     let query = parts.uri.query().unwrap_or_default();
     let in_query = query.split('&').any(|pair| pair.len() >= 16 && pair[..16].eq_ignore_ascii_case("X-Amz-Signature="));
     let authorization = parts.headers.get(AUTHORIZATION);
-    in_query || authorization.is_some_and(|value| value.as_bytes().starts_with(b"AWS4-"))
+    let is_signature = |value: &HeaderValue| {
+        let value = value.as_bytes();
+        value.starts_with(b"AWS4-") || value.starts_with(b"Signature ")
+    };
+    in_query || authorization.is_some_and(is_signature) || parts.headers.contains_key("signature-input")
 }
 
 /// Whether the client waits for a `100 Continue` before it sends the body.
@@ -145,6 +170,43 @@ fn check_transfer_encoding(headers: &HeaderMap) -> Result<(), Failure> {
     if chunked_only && codings.next().is_none() { Ok(()) } else { Err(Failure::Coding) }
 }
 
+/// Bytes of a head as HTTP/1.1 writes it.
+fn size(parts: &Parts) -> usize {
+    let target = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    let authority = parts.uri.authority().map_or(0, |authority| authority.as_str().len());
+    let line = parts.method.as_str().len() + authority + target + "  HTTP/1.1\r\n".len();
+    let field = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + ": \r\n".len();
+    line + parts.headers.iter().map(field).sum::<usize>() + "\r\n".len()
+}
+
+/// Whether a path names its own or a parent folder, plainly or percent-encoded
+/// or with what some servers take for a slash: an upstream that resolves it
+/// would serve a path of another route, past that route's policy.
+fn has_dot_segment(path: &str) -> bool {
+    if !path.contains(['.', '%']) {
+        return false;
+    }
+    let decoded = path.to_ascii_lowercase().replace("%2e", ".").replace("%2f", "/").replace("%5c", "/");
+    // Some servers cut parameters off before they resolve.
+    let name = |segment: &str| segment.split(';').next().is_some_and(|name| matches!(name, "." | ".."));
+    decoded.split(['/', '\\']).any(name)
+}
+
+/// The headers that `Connection` names.
+fn named_by_connection(headers: &HeaderMap) -> impl Iterator<Item = HeaderName> {
+    headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+}
+
+fn is_end_to_end(name: &HeaderName) -> bool {
+    let signs = || SIGNATURES.contains(name) || name.as_str().starts_with("x-amz-");
+    END_TO_END.contains(name) || name.as_str().starts_with("content-") || signs()
+}
+
 fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
@@ -156,6 +218,8 @@ fn without_port(host: &str) -> &str {
 mod tests {
     use super::*;
     use hyper::Request;
+
+    const MAX: u64 = 1000;
 
     fn parts(uri: &str, headers: &[(&str, &str)]) -> Parts {
         let mut request = Request::builder().uri(uri);
@@ -169,7 +233,7 @@ mod tests {
     fn the_host_is_told_without_its_port() {
         let host = |value: &str| {
             let parts = parts("/", &[("host", value)]);
-            check(&parts).map(|host| host.map(str::to_owned))
+            check(&parts, MAX).map(|host| host.map(str::to_owned))
         };
         assert_eq!(host("a.example:8080"), Ok(Some("a.example".to_owned())));
         assert_eq!(host("[::1]:80"), Ok(Some("[::1]".to_owned())));
@@ -178,14 +242,41 @@ mod tests {
 
     #[test]
     fn a_request_needs_exactly_one_host() {
-        assert_eq!(check(&parts("/", &[])), Err(Failure::Host));
+        assert_eq!(check(&parts("/", &[]), MAX), Err(Failure::Host));
         let two = parts("/", &[("host", "a"), ("host", "b")]);
-        assert_eq!(check(&two), Err(Failure::Host));
+        assert_eq!(check(&two, MAX), Err(Failure::Host));
+    }
+
+    #[test]
+    fn the_size_of_a_head_is_what_is_on_the_wire() {
+        let bytes = "GET /x?a=1 HTTP/1.1\r\nhost: a\r\nx-y: 12\r\n\r\n".len() as u64;
+        let parts = parts("/x?a=1", &[("host", "a"), ("x-y", "12")]);
+        assert!(check(&parts, bytes).is_ok());
+        assert_eq!(check(&parts, bytes - 1), Err(Failure::HeadTooLarge));
+    }
+
+    #[test]
+    fn dot_segments_are_seen_however_they_are_written() {
+        for path in ["/a/../b", "/..", "/a/.", "/%2e%2E/b", "/.%2e", "/a%2f..%2fb", "/a/..;x=1/b", "/a/..%5cb"] {
+            assert_eq!(check(&parts(path, &[("host", "a")]), MAX), Err(Failure::Target), "{path}");
+        }
+        for path in ["/a.b/..c/d..", "/...", "/v1/x%2Fy", "/.well-known/x", "/a?b=/../c"] {
+            assert!(check(&parts(path, &[("host", "a")]), MAX).is_ok(), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_connection_cannot_claim_headers_for_itself() {
+        let with = |value| check(&parts("/", &[("host", "a"), ("connection", value)]), MAX).err();
+        for name in ["Content-Encoding", "close, content-type", "authorization", "host", "x-amz-content-sha256"] {
+            assert_eq!(with(name), Some(Failure::Connection), "{name}");
+        }
+        assert_eq!(with("close, te, x-mine"), None);
     }
 
     #[test]
     fn codings_before_chunked_are_refused() {
-        let with = |value| check(&parts("/", &[("host", "a"), ("transfer-encoding", value)])).err();
+        let with = |value| check(&parts("/", &[("host", "a"), ("transfer-encoding", value)]), MAX).err();
         assert_eq!(with("chunked"), None);
         assert_eq!(with("gzip, chunked"), Some(Failure::Coding));
         assert_eq!(with("chunked, chunked"), Some(Failure::Coding));
@@ -193,7 +284,7 @@ mod tests {
 
     #[test]
     fn only_the_offer_of_http2_is_passed_over() {
-        let with = |value| check(&parts("/", &[("host", "a"), ("upgrade", value)])).err();
+        let with = |value| check(&parts("/", &[("host", "a"), ("upgrade", value)]), MAX).err();
         assert_eq!(with("h2c"), None);
         assert_eq!(with("websocket"), Some(Failure::Upgrade));
         assert_eq!(with("h2c, websocket"), Some(Failure::Upgrade));
@@ -239,5 +330,24 @@ mod tests {
         assert!(!signs_body(&parts("/", &[aws, unsigned])));
         assert!(signs_head(&parts("/?a=1&x-amz-signature=ab", &[])));
         assert!(!signs_head(&parts("/", &[("authorization", "Bearer x")])));
+    }
+
+    #[test]
+    fn signatures_of_webhooks_and_stores_are_recognised() {
+        for name in [
+            "x-hub-signature",
+            "x-hub-signature-256",
+            "stripe-signature",
+            "x-slack-signature",
+            "signature",
+            "x-amz-checksum-crc32",
+            "x-goog-hash",
+        ] {
+            let parts = parts("/", &[(name, "x")]);
+            assert!(signs_body(&parts) && !signs_head(&parts), "{name}");
+        }
+        let message = parts("/", &[("signature-input", "sig=(\"@query\")")]);
+        assert!(signs_body(&message) && signs_head(&message));
+        assert!(!signs_body(&parts("/", &[("x-signature-of-mine", "x")])));
     }
 }

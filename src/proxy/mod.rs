@@ -7,15 +7,21 @@
 mod admission;
 mod body;
 mod exchange;
+mod fields;
 mod headers;
 mod idle;
 mod query;
 mod respond;
 mod route;
 mod service;
+mod text;
 mod upstream;
 
+#[cfg(test)]
+mod tests;
+
 pub use body::RedactedBody;
+pub use exchange::InProgress;
 pub use idle::IdleTimer;
 pub use respond::{Failure, ResponseBody, UnreadBody};
 pub use service::Proxy;

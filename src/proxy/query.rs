@@ -1,72 +1,83 @@
-//! The request's target: the query is redacted, the path only looked at.
+//! The request's target: the query is redacted pair by pair, the path only
+//! looked at.
 
 use super::exchange::{Exchange, Place};
 use super::respond::Failure;
 use super::route::Route;
-use crate::redact::{Format, Plan, Redactor};
+use super::text;
+use crate::redact::Plan;
 use bytes::Bytes;
 use hyper::Uri;
 use hyper::http::uri::PathAndQuery;
 use std::sync::Arc;
 
+/// Between the pairs while they are scanned: no query holds one, and what is
+/// looked for does not reach across it.
+const FENCE: char = '\n';
+
 /// The target that goes upstream, and whether its query changed.
-pub(super) fn redact_target(
-    uri: &Uri,
-    route: &Route,
-    plan: &Arc<Plan>,
-    exchange: &Exchange,
-) -> Result<(PathAndQuery, bool), Failure> {
+pub(super) fn redact_target(uri: &Uri, route: &Route, exchange: &Exchange) -> Result<(PathAndQuery, bool), Failure> {
     let path = uri.path();
-    // A changed path would go elsewhere: findings are reported only.
-    scan(path, plan, Place::Path, exchange)?;
+    // A changed path would go elsewhere: its plan only counts.
+    text::redact(Bytes::copy_from_slice(path.as_bytes()), &route.plans().path, Place::Path, exchange)?;
     let base = &route.upstream.base;
-    let query = uri.query().filter(|query| !query.is_empty());
-    let changed = match query {
-        Some(query) if route.query => scan(query, plan, Place::Query, exchange)?,
+    let changed = match uri.query() {
+        Some(query) if route.query && !query.is_empty() => redact_query(query, route, exchange)?,
         _ => None,
     };
-    let whole = match (changed.as_deref().or(uri.query()), &changed) {
-        (None, _) if base.is_empty() => path.to_owned(),
-        (None, _) => format!("{base}{path}"),
-        (Some(query), _) => format!("{base}{path}?{query}"),
+    let whole = match changed.as_deref().or(uri.query()) {
+        None if base.is_empty() => path.to_owned(),
+        None => format!("{base}{path}"),
+        Some(query) => format!("{base}{path}?{query}"),
     };
     let target = PathAndQuery::try_from(whole).map_err(|_| Failure::Target)?;
     Ok((target, changed.is_some()))
 }
 
-/// The redacted text, if anything in it was changed.
-fn scan(text: &str, plan: &Arc<Plan>, place: Place, exchange: &Exchange) -> Result<Option<String>, Failure> {
-    let mut redactor = Redactor::new(plan, Format::Text);
-    let mut out = Vec::new();
-    let result =
-        redactor.push(Bytes::copy_from_slice(text.as_bytes()), &mut out).and_then(|()| redactor.finish(&mut out));
-    exchange.record(place, redactor.report(), plan);
-    result?;
-    let changed = redactor.report().changed() > 0;
-    Ok(changed.then(|| encode_query(&out.concat())))
+/// The query with what was found replaced, if anything was. Pairs without a
+/// finding keep every byte; those that the upstream knows its client by keep
+/// their credentials.
+fn redact_query(query: &str, route: &Route, exchange: &Exchange) -> Result<Option<String>, Failure> {
+    let is_needed = |pair: &str| {
+        let name = pair.split('=').next().unwrap_or_default();
+        route.query_allow.iter().any(|allowed| allowed.eq_ignore_ascii_case(name))
+    };
+    let mut pairs: Vec<(usize, &str)> = query.split('&').enumerate().collect();
+    let (needed, others): (Vec<_>, Vec<_>) = pairs.drain(..).partition(|(_, pair)| is_needed(pair));
+    let plans = route.plans();
+    let mut redacted = Vec::with_capacity(needed.len() + others.len());
+    let mut changed = false;
+    for (pairs, plan) in [(others, &plans.body), (needed, &plans.needed)] {
+        changed |= redact_pairs(pairs, plan, exchange, &mut redacted)?;
+    }
+    redacted.sort_by_key(|(place, _)| *place);
+    let pairs: Vec<String> = redacted.into_iter().map(|(_, pair)| pair).collect();
+    Ok(changed.then(|| pairs.join("&")))
 }
 
-/// Percent-encodes what may not stand in a query (RFC 3986, section 3.4): the
-/// brackets of labels, mostly.
-fn encode_query(query: &[u8]) -> String {
-    let mut encoded = String::with_capacity(query.len() + 16);
-    for &byte in query {
-        if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?%".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            encoded += &format!("%{byte:02X}");
-        }
+/// Scans pairs at one go. Whether any changed.
+fn redact_pairs(
+    pairs: Vec<(usize, &str)>,
+    plan: &Arc<Plan>,
+    exchange: &Exchange,
+    out: &mut Vec<(usize, String)>,
+) -> Result<bool, Failure> {
+    let Some(first) = pairs.first().map(|(place, _)| *place) else { return Ok(false) };
+    let lines: Vec<&str> = pairs.iter().map(|(_, pair)| *pair).collect();
+    let scanned = lines.join(&FENCE.to_string());
+    let Some(redacted) = text::redact(Bytes::from(scanned), plan, Place::Query, exchange)? else {
+        out.extend(pairs.into_iter().map(|(place, pair)| (place, pair.to_owned())));
+        return Ok(false);
+    };
+    let lines: Vec<&[u8]> = redacted.split(|&byte| byte == FENCE as u8).collect();
+    if lines.len() != pairs.len() {
+        // A finding over several pairs: what is left has no places of its own.
+        out.push((first, text::percent_encode(&lines.join(&b'&'))));
+        return Ok(true);
     }
-    encoded
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn labels_are_percent_encoded_and_escapes_are_kept() {
-        let query = encode_query(b"a=[EMAIL_ADDRESS]&b=%40x&c=1+2");
-        assert_eq!(query, "a=%5BEMAIL_ADDRESS%5D&b=%40x&c=1+2");
-    }
+    out.extend(pairs.into_iter().zip(lines).map(|((place, pair), line)| match pair.as_bytes() == line {
+        true => (place, pair.to_owned()),
+        false => (place, text::percent_encode(line)),
+    }));
+    Ok(true)
 }

@@ -21,9 +21,19 @@ use tokio::time::{Instant, Sleep};
 /// without anything of the payload: it is sent to the client and logged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// `CONNECT`, `*`, or an absolute URL for a host we do not serve.
+    /// `CONNECT`, `*`, a path with dot segments, or an absolute URL for a host
+    /// we do not serve.
     #[error("the request target is not served here")]
     Target,
+    /// More bytes of request line and headers than allowed.
+    #[error("the request's head is larger than the limit")]
+    HeadTooLarge,
+    /// Not HTTP; hyper has answered it.
+    #[error("the request's head is not valid")]
+    MalformedHead,
+    /// `Connection` names headers that are not the connection's.
+    #[error("the Connection header names headers that are not hop-by-hop")]
+    Connection,
     /// No `Host`, or several.
     #[error("a request needs exactly one Host header")]
     Host,
@@ -65,9 +75,12 @@ pub enum Failure {
         /// By which rule.
         rule: String,
     },
-    /// A redacted body would break its signature.
-    #[error("the body is signed and holds data to be redacted; redaction would break the signature")]
+    /// Redaction would break a signature.
+    #[error("the request is signed and holds data to be redacted; redaction would break the signature")]
     Signed,
+    /// The process is told to stop.
+    #[error("the proxy is about to stop; try again")]
+    Draining,
     /// Too many requests at a time.
     #[error("too many requests are in progress; try again")]
     Overloaded,
@@ -142,6 +155,9 @@ impl Failure {
         use StatusCode as S;
         match self {
             Self::Target => (S::BAD_REQUEST, "unsupported_request_target", Refused),
+            Self::HeadTooLarge => (S::REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large", Refused),
+            Self::MalformedHead => (S::BAD_REQUEST, "malformed_head", Refused),
+            Self::Connection => (S::BAD_REQUEST, "bad_connection_header", Refused),
             Self::Host => (S::BAD_REQUEST, "bad_host", Refused),
             Self::Upgrade => (S::BAD_REQUEST, "unsupported_upgrade", Refused),
             Self::NoRoute => (S::NOT_FOUND, "no_route", Refused),
@@ -155,6 +171,7 @@ impl Failure {
             Self::DecodedTooLarge => (S::PAYLOAD_TOO_LARGE, "decoded_body_too_large", Refused),
             Self::Blocked { .. } => (S::UNPROCESSABLE_ENTITY, "blocked", Refused),
             Self::Signed => (S::UNPROCESSABLE_ENTITY, "signed_body", Refused),
+            Self::Draining => (S::SERVICE_UNAVAILABLE, "draining", Refused),
             Self::Overloaded => (S::SERVICE_UNAVAILABLE, "overloaded", Refused),
             Self::BufferedTooMuch => (S::SERVICE_UNAVAILABLE, "memory_budget", Refused),
             Self::Engine => (S::SERVICE_UNAVAILABLE, "engine_failed", Failed),
@@ -217,8 +234,7 @@ pub(super) fn refuse(failure: &Failure, exchange: &Arc<Exchange>, unread: bool) 
         headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
     if unread {
-        headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        response.extensions_mut().insert(UnreadBody);
+        close_unread(&mut response);
     }
     response
 }
@@ -230,12 +246,22 @@ pub(super) fn relay(
     deadline: Option<Instant>,
     exchange: &Arc<Exchange>,
 ) -> Response<ResponseBody> {
-    response.map(|incoming| ResponseBody {
+    let mut response = response.map(|incoming| ResponseBody {
         inner: Inner::Upstream(incoming),
         idle: IdleTimer::new(idle),
         deadline: deadline.map(|at| Box::pin(tokio::time::sleep_until(at))),
         exchange: Some(Arc::clone(exchange)),
-    })
+    });
+    if exchange.is_unread() {
+        // Whether the upstream will take the rest is not known.
+        close_unread(&mut response);
+    }
+    response
+}
+
+fn close_unread(response: &mut Response<ResponseBody>) {
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response.extensions_mut().insert(UnreadBody);
 }
 
 /// The body of every response.
@@ -282,6 +308,10 @@ impl Body for ResponseBody {
             Some(Ok(frame)) => {
                 if let (Some(exchange), Some(data)) = (&this.exchange, frame.data_ref()) {
                     exchange.add_response(data.len());
+                }
+                if frame.is_trailers() {
+                    // Nothing follows, and nobody asks for it.
+                    this.complete();
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
@@ -351,6 +381,7 @@ mod tests {
     #[test]
     fn what_may_pass_is_a_status_that_clients_retry() {
         for failure in [
+            Failure::Draining,
             Failure::Overloaded,
             Failure::BufferedTooMuch,
             Failure::Engine,

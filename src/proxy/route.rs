@@ -4,8 +4,12 @@
 use super::upstream::{Upstream, UpstreamError};
 use crate::config;
 use crate::metrics::{Metrics, RouteMetrics};
-use crate::redact::Plan;
+use crate::redact::{Action, Plan, Policy};
+use crate::rule::Category;
 use crate::scan::Engine;
+use hyper::header::HeaderName;
+use std::collections::BTreeMap;
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 
 /// A route, ready for use.
@@ -14,10 +18,33 @@ pub(super) struct Route {
     path: String,
     pub(super) host: Option<String>,
     pub(super) pass: Vec<String>,
+    pub(super) headers: Vec<HeaderName>,
     pub(super) query: bool,
+    pub(super) query_allow: Vec<String>,
     pub(super) upstream: Upstream,
     pub(super) metrics: Arc<RouteMetrics>,
-    plan: Arc<Plan>,
+    plans: Plans,
+}
+
+/// What is done with findings, by where they stand.
+pub(super) struct Plans {
+    /// In bodies, headers and queries.
+    pub(super) body: Arc<Plan>,
+    /// In what the upstream knows its client by: credentials are only counted.
+    pub(super) needed: Arc<Plan>,
+    /// In the path: all are only counted.
+    pub(super) path: Arc<Plan>,
+}
+
+impl Plans {
+    fn new(engine: &Arc<Engine>, policy: &Policy) -> Self {
+        let plan = |policy: &Policy| Arc::new(Plan::new(Arc::clone(engine), policy));
+        let credentials = engine.ruleset().rules.iter().filter(|rule| rule.category == Category::Credential);
+        let mut needed = policy.clone();
+        needed.entities.extend(credentials.map(|rule| (rule.entity.clone(), Action::Report)));
+        let path = Policy { default: Action::Report, entities: BTreeMap::new() };
+        Self { body: plan(policy), needed: plan(&needed), path: plan(&path) }
+    }
 }
 
 impl Route {
@@ -33,16 +60,19 @@ impl Route {
             path: config.path.clone(),
             host: config.host.clone(),
             pass: config.pass.clone(),
+            // The configuration holds valid names only.
+            headers: config.headers.iter().filter_map(|name| name.parse().ok()).collect(),
             query: config.query,
+            query_allow: config.query_allow.clone(),
             upstream: Upstream::new(config, timeouts, &metrics)?,
             metrics,
-            plan: Arc::new(Plan::new(Arc::clone(engine), &config.policy)),
+            plans: Plans::new(engine, &config.policy),
         })
     }
 
-    /// The plan that is current now; a request keeps the one it began with.
-    pub(super) fn plan(&self) -> Arc<Plan> {
-        Arc::clone(&self.plan)
+    /// One for each place.
+    pub(super) fn plans(&self) -> &Plans {
+        &self.plans
     }
 }
 
@@ -67,12 +97,24 @@ impl Routes {
         self.0.iter().find(|route| {
             let host_fits = match (&route.host, host) {
                 (None, _) => true,
-                (Some(wanted), Some(host)) => wanted.eq_ignore_ascii_case(host),
+                (Some(wanted), Some(host)) => is_same_host(wanted, host),
                 (Some(_), None) => false,
             };
             host_fits && has_prefix(path, &route.path)
         })
     }
+}
+
+/// Whether a request's host is the configured one, which is written as the
+/// configuration does: an IPv6 address in brackets and as short as can be.
+fn is_same_host(wanted: &str, host: &str) -> bool {
+    let host = host.strip_suffix('.').unwrap_or(host);
+    if wanted.eq_ignore_ascii_case(host) {
+        return true;
+    }
+    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let address = address.and_then(|address| address.parse::<Ipv6Addr>().ok());
+    address.is_some_and(|address| wanted == format!("[{address}]"))
 }
 
 /// Whether `prefix` ends where a segment of `path` ends.
@@ -125,6 +167,19 @@ mod tests {
         assert_eq!(found(&routes, Some("A.example"), "/x"), Some("1"));
         assert_eq!(found(&routes, Some("other"), "/b"), Some("0"));
         assert_eq!(found(&routes, Some("b"), "/b"), Some("2"));
+    }
+
+    #[test]
+    fn a_host_is_the_same_however_it_is_written() {
+        for configured in ["::1", "[::1]", "[0:0::1]"] {
+            let routes = routes(&[("/", Some(configured))]);
+            for host in ["[::1]", "[0:0:0:0:0:0:0:1]"] {
+                assert_eq!(found(&routes, Some(host), "/"), Some("0"), "{configured} {host}");
+            }
+        }
+        let routes = routes(&[("/", Some("A.example."))]);
+        assert_eq!(found(&routes, Some("a.example"), "/"), Some("0"));
+        assert_eq!(found(&routes, Some("a.example."), "/"), Some("0"));
     }
 
     #[test]

@@ -2,12 +2,12 @@
 //! response.
 
 use super::admission::{Admission, Budget};
-use super::body::{self, Job};
-use super::exchange::{Exchange, RequestIds};
+use super::body::{self, Job, Prepared};
+use super::exchange::{Exchange, InProgress, RequestIds};
 use super::respond::{self, Failure, ResponseBody};
 use super::route::{Route, Routes};
 use super::upstream::UpstreamError;
-use super::{headers, query};
+use super::{fields, headers, query};
 use crate::config::{Config, Limits, Timeouts};
 use crate::content::{Coding, ContentType};
 use crate::metrics::Metrics;
@@ -21,6 +21,7 @@ use hyper::{Request, Response, Version};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -43,6 +44,7 @@ pub struct Proxy {
     budget: Arc<Budget>,
     ids: RequestIds,
     metrics: Arc<Metrics>,
+    draining: AtomicBool,
 }
 
 impl Proxy {
@@ -59,13 +61,20 @@ impl Proxy {
             budget: Budget::new(config.limits.buffered, Arc::clone(&metrics)),
             ids: RequestIds::new(),
             metrics,
+            draining: AtomicBool::new(false),
         })
+    }
+
+    /// From now on new requests are refused; those that have begun go on.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
     }
 
     /// Answers one request: with the upstream's response, or with why not.
     pub async fn handle(&self, request: Request<Incoming>) -> Response<ResponseBody> {
         let exchange = Exchange::begin(self.ids.next(), request.method(), &self.metrics);
         let (mut parts, incoming) = request.into_parts();
+        exchange.hold(parts.extensions.remove::<InProgress>());
         let waits = headers::expects_continue(&parts.headers);
         let mut incoming = Some(incoming);
         let result = {
@@ -76,8 +85,9 @@ impl Proxy {
             Ok(response) => response,
             Err(failure) => {
                 exchange.fail(failure.clone());
-                let unread = drain(incoming, waits && !exchange.has_received()).await;
-                respond::refuse(&failure, &exchange, unread)
+                let rest = incoming.or_else(|| exchange.take_rest());
+                let unread = drain(rest, waits && !exchange.has_received()).await;
+                respond::refuse(&failure, &exchange, unread || exchange.is_unread())
             }
         };
         exchange.answer(response.status());
@@ -112,37 +122,20 @@ impl Proxy {
         incoming: &mut Option<Incoming>,
         exchange: &Arc<Exchange>,
     ) -> Result<Response<ResponseBody>, Failure> {
+        if self.draining.load(Ordering::Acquire) {
+            return Err(Failure::Draining);
+        }
         let route = self.route(parts)?;
         exchange.enter(&route);
         exchange.keep(self.admission.admit()?);
-        let plan = route.plan();
-        let (target, query_changed) = query::redact_target(&parts.uri, &route, &plan, exchange)?;
-        if query_changed && headers::signs_head(parts) {
+        let (target, query_changed) = query::redact_target(&parts.uri, &route, exchange)?;
+        // Judged before a header that is part of the signature could change.
+        let (signs_head, signs_body) = (headers::signs_head(parts), headers::signs_body(parts));
+        let fields_changed = fields::redact(&mut parts.headers, &route, exchange)?;
+        if signs_head && (query_changed || fields_changed) {
             return Err(Failure::Signed);
         }
-        let prepared = if incoming.as_ref().is_none_or(Body::is_end_stream) {
-            // Nothing to be scanned, whatever the headers say about it.
-            body::empty()
-        } else {
-            let content = content_type(parts);
-            let pass = route.pass.contains(&content.essence);
-            let job = Job {
-                plan: &plan,
-                content: &content,
-                // What passes unscanned is not decoded either.
-                coding: match pass {
-                    true => Coding::Identity,
-                    false => content_coding(parts)?,
-                },
-                limits: &self.limits,
-                idle: self.timeouts.body_idle,
-                budget: &self.budget,
-                exchange,
-                signed: headers::signs_body(parts),
-                pass,
-            };
-            body::prepare(&job, incoming).await?
-        };
+        let prepared = self.prepare(parts, incoming, signs_body, &route, exchange).await?;
         let mut request = Request::new(prepared.body);
         *request.method_mut() = parts.method.clone();
         *request.uri_mut() = route.upstream.uri(target)?;
@@ -156,8 +149,41 @@ impl Proxy {
         self.relay(response, exchange)
     }
 
+    async fn prepare(
+        &self,
+        parts: &Parts,
+        incoming: &mut Option<Incoming>,
+        signed: bool,
+        route: &Route,
+        exchange: &Arc<Exchange>,
+    ) -> Result<Prepared, Failure> {
+        if incoming.as_ref().is_none_or(Body::is_end_stream) {
+            // Nothing to be scanned, whatever the headers say about it.
+            return Ok(body::empty());
+        }
+        let content = content_type(parts);
+        let pass = route.pass.contains(&content.essence);
+        let job = Job {
+            plan: &route.plans().body,
+            content: &content,
+            // What passes unscanned is not decoded either.
+            coding: match pass {
+                true => Coding::Identity,
+                false => content_coding(parts)?,
+            },
+            limits: &self.limits,
+            timeouts: &self.timeouts,
+            deadline: self.deadline(exchange),
+            budget: &self.budget,
+            exchange,
+            signed,
+            pass,
+        };
+        body::prepare(&job, incoming).await
+    }
+
     fn route(&self, parts: &Parts) -> Result<Arc<Route>, Failure> {
-        let host = headers::check(parts)?;
+        let host = headers::check(parts, self.limits.head)?;
         let route = self.routes.find(host, parts.uri.path());
         let route = route.ok_or(Failure::NoRoute)?;
         if parts.uri.authority().is_some() && route.host.is_none() {

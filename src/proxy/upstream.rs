@@ -129,9 +129,9 @@ impl Upstream {
     /// counted from the last progress of the request's body, and not while
     /// that waits for the client, which has a time-out of its own.
     ///
-    /// An answer of success that comes before the request has ended is kept
-    /// until it has: a client that is told so may forget what it sent. Others
-    /// are worth most when they come early.
+    /// An answer of success that comes before all of the request was written is
+    /// kept until it was: a client that is told so may forget what it sent.
+    /// Others are worth most when they come early.
     pub(super) async fn send(
         &self,
         request: Request<RedactedBody>,

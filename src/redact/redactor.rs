@@ -229,10 +229,11 @@ impl Redactor {
         let findings = std::mem::take(&mut self.findings);
         for finding in &findings {
             let action = self.plan.action(finding.rule);
+            self.count(finding, action);
             if action == Action::Block {
+                self.report.rejections = self.scanner.rejections().collect();
                 return Err(self.blocked(finding.rule));
             }
-            self.count(finding, action);
             if action == Action::Report {
                 continue;
             }

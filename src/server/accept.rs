@@ -1,5 +1,5 @@
-//! Accepts client connections until the drain begins, then waits for those
-//! that are left.
+//! Accepts client connections until the drain has begun and a grace is over,
+//! then waits for those that are left.
 
 use super::{Context, connection};
 use std::sync::Arc;
@@ -13,17 +13,26 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// Ends when the drain has begun and all connections have ended. Dropping the
 /// future aborts them.
-pub(super) async fn serve(listener: TcpListener, context: Arc<Context>, mut draining: watch::Receiver<bool>) {
+pub(super) async fn serve(listener: TcpListener, context: Arc<Context>, draining: watch::Receiver<bool>) {
     let places = Arc::new(Semaphore::new(context.max_connections.min(Semaphore::MAX_PERMITS)));
     let mut connections = JoinSet::new();
-    let told = draining.clone();
+    let mut told = draining.clone();
+    let grace = context.timeouts.drain_grace.min(context.timeouts.drain);
+    let over = async {
+        // The sender lives as long as the server.
+        let _ = told.wait_for(|draining| *draining).await;
+        // Who sends requests here has not heard yet: an answer tells more than
+        // a connection that is refused.
+        tokio::time::sleep(grace).await;
+    };
+    let mut over = std::pin::pin!(over);
     loop {
         tokio::select! {
             biased;
-            _ = draining.wait_for(|draining| *draining) => break,
+            () = &mut over => break,
             Some(_) = connections.join_next() => {}
             (stream, place) = accept(&listener, &places) => {
-                let serving = connection::serve(stream, Arc::clone(&context), told.clone());
+                let serving = connection::serve(stream, Arc::clone(&context), draining.clone());
                 connections.spawn(async move {
                     serving.await;
                     drop(place);

@@ -1,10 +1,9 @@
 //! One client connection: requests one after the other, each with its time.
 
 use super::Context;
-use super::timed_io::{Periods, Phase, TimedIo};
+use super::timed_io::{Busy, Periods, Phase, TimedIo};
 use crate::metrics::Metrics;
-use crate::proxy::{ResponseBody, UnreadBody};
-use http_body::{Body, Frame, SizeHint};
+use crate::proxy::{Failure, InProgress, ResponseBody, UnreadBody};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -12,9 +11,8 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -37,20 +35,30 @@ pub(super) async fn serve(stream: TcpStream, context: Arc<Context>, mut draining
         // Boxed, since the connection has to be movable.
         Box::pin(answer(Arc::clone(&context), Arc::clone(&phase), request))
     });
+    let late = *draining.borrow();
     let mut connection = http1::Builder::new()
         // `TimedIo` tells waiting for a request from reading one.
         .header_read_timeout(None)
-        .max_header_size(context.max_head)
-        .max_buf_size(context.max_head.max(MIN_BUFFER))
+        // What is a little too large is refused by the proxy, with a reason.
+        .max_header_size(context.max_head.saturating_mul(2))
+        .max_buf_size(context.max_head.saturating_mul(2).max(MIN_BUFFER))
+        .keep_alive(!late)
         .serve_connection(TokioIo::new(io), service);
-    let mut told = false;
+    let close = async {
+        let _ = draining.wait_for(|draining| *draining).await;
+        if late {
+            // One that comes during the drain has a moment to be answered.
+            tokio::time::sleep(context.timeouts.drain_grace).await;
+        }
+    };
+    let (mut close, mut told) = (pin!(close), false);
     let result = loop {
         tokio::select! {
             result = poll_fn(|cx| connection.poll_without_shutdown(cx)) => break result,
             () = phase.ended() => {}
-            _ = draining.wait_for(|draining| *draining), if !told => {
+            () = &mut close, if !told => {
                 told = true;
-                Pin::new(&mut connection).graceful_shutdown();
+                std::pin::Pin::new(&mut connection).graceful_shutdown();
             }
         }
     };
@@ -70,30 +78,32 @@ const MIN_BUFFER: usize = 64 * 1024;
 async fn answer(
     context: Arc<Context>,
     phase: Arc<Phase>,
-    request: Request<Incoming>,
-) -> Result<Response<Tracked>, Infallible> {
-    phase.begin();
+    mut request: Request<Incoming>,
+) -> Result<Response<ResponseBody>, Infallible> {
+    request.extensions_mut().insert(InProgress::new(Busy::begin(&phase)));
     let response = context.proxy.handle(request).await;
     if response.extensions().get::<UnreadBody>().is_some() {
         phase.linger();
     }
-    Ok(response.map(|body| Tracked { body, phase }))
+    Ok(response)
 }
 
 fn periods(context: &Context) -> Periods {
     Periods { idle: context.timeouts.keep_alive, head: context.timeouts.head, write: context.timeouts.client_write }
 }
 
-/// hyper has answered these itself, before there was a request to handle.
+/// hyper has answered these itself, before there was a request to handle: with
+/// a status, and without a body.
 fn count_malformed(metrics: &Metrics, error: &hyper::Error) {
-    let reason = if error.is_parse_too_large() {
-        "head_too_large"
+    let failure = if error.is_parse_too_large() {
+        Failure::HeadTooLarge
     } else if error.is_parse() {
-        "malformed_head"
+        Failure::MalformedHead
     } else {
         return;
     };
-    metrics.refused_requests.with_label_values(&["none", reason]).inc();
+    metrics.refused_requests.with_label_values(&["none", failure.code()]).inc();
+    metrics.requests.with_label_values(&["none", "other", failure.status().as_str(), "refused"]).inc();
 }
 
 /// Says that nothing more will be written, and lets the client finish: a close
@@ -113,38 +123,6 @@ async fn linger(mut stream: impl AsyncRead + tokio::io::AsyncWrite + Unpin) {
     };
     // However it ends, the connection is closed then.
     let _ = tokio::time::timeout(LINGER_TIME, discarding).await;
-}
-
-/// Tells the connection when its response is done.
-struct Tracked {
-    body: ResponseBody,
-    phase: Arc<Phase>,
-}
-
-impl Body for Tracked {
-    type Data = <ResponseBody as Body>::Data;
-    type Error = <ResponseBody as Body>::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut TaskContext<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-impl Drop for Tracked {
-    fn drop(&mut self) {
-        self.phase.end();
-    }
 }
 
 /// Counts a connection while it lives.

@@ -118,6 +118,7 @@ impl Server {
         context.ready.store(true, Ordering::Release);
         stop.recv().await;
         context.ready.store(false, Ordering::Release);
+        context.proxy.drain();
         tracing::info!("draining");
         // Nobody listens any more when all connections have ended already.
         let _ = drain.send(true);

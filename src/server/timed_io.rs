@@ -7,47 +7,70 @@ use crate::proxy::IdleTimer;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 
-const IDLE: u8 = 0;
-const HEAD: u8 = 1;
-const BUSY: u8 = 2;
-
 /// What a connection is doing; shared by its stream and its service.
+///
+/// It is busy while an exchange of it is not over, which may be after its
+/// response: the client may have more of the request's body to send. An
+/// exchange may end elsewhere, and after the next one has begun, so they are
+/// counted.
 #[derive(Debug, Default)]
 pub(super) struct Phase {
-    now: AtomicU8,
-    /// Counts the changes of `now`, so that none goes unseen.
+    exchanges: AtomicU32,
+    /// Whether bytes have come since the last exchange.
+    head: AtomicBool,
+    /// Counts the changes, so that none goes unseen.
     changes: AtomicU32,
-    /// Told when a response is complete.
+    /// Told when an exchange is over.
     ended: Notify,
     lingers: AtomicBool,
+}
+
+/// What reads are timed by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Now {
+    Idle,
+    Head,
+    Busy,
+}
+
+/// Keeps a connection busy until it is dropped.
+#[derive(Debug)]
+pub(super) struct Busy(Arc<Phase>);
+
+impl Busy {
+    /// A request's head is complete: the proxy has its own time-outs.
+    pub(super) fn begin(phase: &Arc<Phase>) -> Self {
+        phase.head.store(false, Ordering::Relaxed);
+        phase.exchanges.fetch_add(1, Ordering::AcqRel);
+        phase.changes.fetch_add(1, Ordering::Release);
+        Self(Arc::clone(phase))
+    }
+}
+
+impl Drop for Busy {
+    /// The next request may take its time to come.
+    fn drop(&mut self) {
+        self.0.exchanges.fetch_sub(1, Ordering::AcqRel);
+        self.0.changes.fetch_add(1, Ordering::Release);
+        self.0.ended.notify_one();
+    }
 }
 
 impl Phase {
     /// Of a connection whose reads somebody else times.
     pub(super) fn busy() -> Self {
-        Self { now: AtomicU8::new(BUSY), ..Self::default() }
+        Self { exchanges: AtomicU32::new(1), ..Self::default() }
     }
 
-    /// A request's head is complete: the proxy has its own time-outs.
-    pub(super) fn begin(&self) {
-        self.enter(BUSY);
-    }
-
-    /// A response is complete: the next request may take its time to come.
-    pub(super) fn end(&self) {
-        self.enter(IDLE);
-        self.ended.notify_one();
-    }
-
-    /// Waits until a response is complete. The connection has to be polled
-    /// then: hyper reads no more after one, until there is something to read,
-    /// and without a read the time for the next request does not begin.
+    /// Waits until an exchange is over. The connection has to be polled then:
+    /// hyper reads no more after one, until there is something to read, and
+    /// without a read the time for the next request does not begin.
     pub(super) async fn ended(&self) {
         self.ended.notified().await;
     }
@@ -61,17 +84,19 @@ impl Phase {
         self.lingers.load(Ordering::Relaxed)
     }
 
-    fn bytes_came(&self) {
-        // Bytes while busy are the body's.
-        if self.now.load(Ordering::Relaxed) == IDLE {
-            self.enter(HEAD);
+    fn now(&self) -> Now {
+        if self.exchanges.load(Ordering::Acquire) > 0 {
+            return Now::Busy;
         }
+        if self.head.load(Ordering::Relaxed) { Now::Head } else { Now::Idle }
     }
 
-    /// Stream and service run in the same task, so nothing comes in between.
-    fn enter(&self, phase: u8) {
-        self.now.store(phase, Ordering::Relaxed);
-        self.changes.fetch_add(1, Ordering::Relaxed);
+    fn bytes_came(&self) {
+        // Bytes while busy are the body's.
+        if self.now() == Now::Idle {
+            self.head.store(true, Ordering::Relaxed);
+            self.changes.fetch_add(1, Ordering::Release);
+        }
     }
 }
 
@@ -110,16 +135,18 @@ impl<S> TimedIo<S> {
     }
 
     fn poll_read_too_late(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let now = self.phase.now.load(Ordering::Relaxed);
-        let changes = self.phase.changes.load(Ordering::Relaxed);
+        // In this order: a change in between is seen with the next read, which
+        // its notification brings about.
+        let changes = self.phase.changes.load(Ordering::Acquire);
+        let now = self.phase.now();
         if changes != self.timed {
             self.timed = changes;
             self.reading.restart(match now {
-                HEAD => self.periods.head,
+                Now::Head => self.periods.head,
                 _ => self.periods.idle,
             });
         }
-        if now == BUSY {
+        if now == Now::Busy {
             return Poll::Pending;
         }
         ready!(self.reading.poll_wait(cx));

@@ -46,8 +46,18 @@ async fn metrics_tell_of_requests() {
         "expurgate_buffered_bytes 0",
         "expurgate_panics_total 0",
     ] {
-        assert!(reply.text().contains(line), "{line} is not in\n{}", reply.text());
+        assert!(reply.text().contains(&format!("\n{line}\n")), "{line} is not in\n{}", reply.text());
     }
+}
+
+#[tokio::test]
+async fn the_time_for_a_query_is_measured_and_nothing_is_where_nothing_was_looked_at() {
+    let rig = Rig::start().await;
+    let mut client = rig.client().await;
+    assert_eq!(client.exchange(&request("GET", "/x?a=1", &[], b"")).await.status, 200);
+    rig.proxy.wait_for_metric("redaction_duration_seconds_count{route=\"default\"}", 1).await;
+    let text = rig.proxy.metrics.render();
+    assert!(!text.contains("redaction_duration_seconds_sum{route=\"default\"} 0\n"), "{text}");
 }
 
 #[tokio::test]
@@ -66,7 +76,7 @@ async fn labels_hold_nothing_of_what_a_client_sends() {
 
 #[tokio::test]
 async fn readiness_ends_when_the_drain_begins() {
-    let rig = Rig::with("", Answer::Gated("ok")).await;
+    let rig = Rig::with("[timeouts]\ndrain_grace = \"1ms\"", Answer::Gated("ok")).await;
     let mut client = rig.client().await;
     client.send(&request("POST", "/", &[JSON], b"{}")).await;
     rig.sink.only().await;

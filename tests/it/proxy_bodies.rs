@@ -1,8 +1,8 @@
 //! Bodies come through whole, with the framing they should have.
 
-use crate::proxy_client::{chunk, head, request};
-use crate::proxy_rig::{JSON, Rig};
-use crate::proxy_sink::Answer;
+use crate::proxy_client::{Client, chunk, head, request};
+use crate::proxy_rig::{JSON, Proxy, Rig};
+use crate::proxy_sink::{Answer, scripted};
 
 type Headers = &'static [(&'static str, &'static str)];
 
@@ -202,6 +202,16 @@ async fn responses_without_a_body_keep_the_connection_in_step() {
 }
 
 #[tokio::test]
+async fn a_response_with_trailers_is_complete() {
+    let response = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nx-sum: 1\r\n\r\n";
+    let proxy = Proxy::start("", &format!("http://{}", scripted(response).await)).await;
+    let reply = Client::connect(proxy.address).await.exchange(&request("GET", "/", &[], b"")).await;
+    assert_eq!((reply.status, reply.text()), (200, "ok"));
+    let labels = "code=\"200\",method=\"GET\",outcome=\"forwarded\",route=\"default\"";
+    proxy.wait_for_metric(&format!("requests_total{{{labels}}}"), 1).await;
+}
+
+#[tokio::test]
 async fn status_and_headers_come_back_untouched() {
     let headers = vec![
         ("x-ratelimit-remaining", "7"),
@@ -238,11 +248,20 @@ async fn a_success_before_the_end_of_the_body_reaches_the_client_after_it() {
         let mut client = rig.client().await;
         let body = vec![b'1'; 1_000_000];
         client.send(&head("POST", "/", &[JSON, ("content-length", "1000000")])).await;
-        client.send(&body[..500_000]).await;
-        rig.sink.wait("the first part", |seen| seen.len() == 1 && !seen[0].body.is_empty()).await;
-        client.send(&body[500_000..]).await;
+        // The sink has answered before it reads. Each piece that reaches it
+        // after that went past the answer at every stage of the proxy.
+        let mut sent = 0;
+        for size in [200_000, 100_000, 100_000, 100_000] {
+            client.send(&body[sent..sent + size]).await;
+            sent += size;
+            let most = sent - 128 * 1024;
+            rig.sink.wait("the first part", |seen| seen.len() == 1 && seen[0].body.len() > most).await;
+        }
+        assert!(client.has_nothing(), "an answer before the request is whole");
+        client.send(&body[sent..]).await;
         let reply = client.reply().await;
         assert_eq!((reply.status, reply.text()), (200, "already"));
+        assert!(rig.sink.only().await.body == body);
     }
 }
 

@@ -19,6 +19,14 @@ pub(crate) struct Reply {
     pub(crate) body: Vec<u8>,
 }
 
+/// What comes until a connection ends.
+#[derive(Clone, Debug)]
+pub(crate) struct Rest {
+    pub(crate) bytes: Vec<u8>,
+    /// By a reset, not by a close.
+    pub(crate) broken: bool,
+}
+
 impl Reply {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(n, _)| n == name);
@@ -111,7 +119,7 @@ impl Client {
             reply.body = match length {
                 _ if chunked => self.read_chunks().await,
                 Some(length) => self.read_exactly(length).await,
-                None => self.rest().await.unwrap(),
+                None => self.rest().await.bytes,
             };
             reply
         };
@@ -131,11 +139,18 @@ impl Client {
         (status.parse().unwrap(), lines.filter_map(header).collect())
     }
 
-    /// Everything until the server closes; `Err` when it breaks instead.
-    pub(crate) async fn rest(&mut self) -> std::io::Result<Vec<u8>> {
-        let mut rest = std::mem::take(&mut self.unread);
-        tokio::time::timeout(PATIENCE, self.stream.read_to_end(&mut rest)).await.expect("an end in time")?;
-        Ok(rest)
+    /// Everything until the server closes; a break loses nothing of it.
+    pub(crate) async fn rest(&mut self) -> Rest {
+        let mut bytes = std::mem::take(&mut self.unread);
+        let end = tokio::time::timeout(PATIENCE, self.stream.read_to_end(&mut bytes)).await.expect("an end in time");
+        Rest { bytes, broken: end.is_err() }
+    }
+
+    /// Whether nothing has come that was not asked for, up to now.
+    pub(crate) fn has_nothing(&self) -> bool {
+        let mut byte = [0];
+        let read = self.stream.try_read(&mut byte);
+        self.unread.is_empty() && read.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
     }
 
     /// One chunk of a chunked body; empty at its end.

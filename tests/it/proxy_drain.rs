@@ -9,6 +9,9 @@ use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 
+/// Connections are refused as soon as the drain begins.
+const SHORT_GRACE: (&str, &str) = ("EXPURGATE_TIMEOUTS_DRAIN_GRACE", "1ms");
+
 struct Running {
     child: Child,
     address: SocketAddr,
@@ -85,14 +88,14 @@ async fn wait_until_refused(address: SocketAddr) {
 #[tokio::test]
 async fn on_sigterm_requests_in_flight_finish_and_it_exits_with_0() {
     let sink = Sink::start(Answer::Gated("done")).await;
-    let running = Running::start(&sink, &[]).await;
+    let running = Running::start(&sink, &[SHORT_GRACE]).await;
     let mut client = Client::connect(running.address).await;
     let mut idle = Client::connect(running.address).await;
     client.send(&request("POST", "/", &[JSON], b"{}")).await;
     sink.only().await;
     running.signal(Signal::TERM);
     wait_until_refused(running.address).await;
-    assert_eq!(idle.rest().await.unwrap_or_default(), b"");
+    assert_eq!(idle.rest().await.bytes, b"");
     let mut probe = Client::connect(running.admin).await;
     let ready = request("GET", "/readyz", &[], b"");
     assert_eq!(probe.exchange(&ready).await.status, 503);
@@ -111,20 +114,55 @@ async fn what_does_not_finish_in_the_drain_time_is_aborted() {
     client.send(&request("POST", "/", &[JSON], b"{}")).await;
     sink.only().await;
     running.signal(Signal::INT);
-    assert_eq!(client.rest().await.unwrap_or_default(), b"");
+    assert_eq!(client.rest().await.bytes, b"");
     assert_eq!(running.end().await.0, Some(0));
 }
 
 #[tokio::test]
 async fn a_second_signal_cuts_the_drain_short() {
     let sink = Sink::start(Answer::Gated("never")).await;
-    let running = Running::start(&sink, &[("EXPURGATE_TIMEOUTS_DRAIN", "1h")]).await;
+    let running = Running::start(&sink, &[("EXPURGATE_TIMEOUTS_DRAIN", "1h"), SHORT_GRACE]).await;
     let mut client = Client::connect(running.address).await;
     client.send(&request("POST", "/", &[JSON], b"{}")).await;
     sink.only().await;
     running.signal(Signal::TERM);
     wait_until_refused(running.address).await;
     running.signal(Signal::TERM);
+    assert_eq!(running.end().await.0, Some(0));
+}
+
+#[tokio::test]
+async fn while_draining_new_requests_are_told_to_try_elsewhere() {
+    let sink = Sink::start(Answer::Gated("done")).await;
+    let environment = [("EXPURGATE_TIMEOUTS_DRAIN", "1h"), ("EXPURGATE_TIMEOUTS_DRAIN_GRACE", "1h")];
+    let running = Running::start(&sink, &environment).await;
+    let mut client = Client::connect(running.address).await;
+    client.send(&request("POST", "/", &[JSON], b"{}")).await;
+    sink.only().await;
+    running.signal(Signal::TERM);
+    let ready = request("GET", "/readyz", &[], b"");
+    while Client::connect(running.admin).await.exchange(&ready).await.status == 200 {}
+    let mut late = Client::connect(running.address).await;
+    let reply = late.exchange(&request("POST", "/", &[JSON], b"{}")).await;
+    assert_eq!((reply.status, reply.code().as_str()), (503, "draining"));
+    assert_eq!(reply.header("retry-after"), Some("1"));
+    assert_eq!(late.rest().await.bytes, b"", "it is closed");
+    assert_eq!(sink.seen().len(), 1);
+    sink.open_gate();
+    assert_eq!(client.reply().await.status, 200);
+    running.signal(Signal::TERM);
+    assert_eq!(running.end().await.0, Some(0));
+}
+
+#[tokio::test]
+async fn what_comes_in_the_grace_and_says_nothing_does_not_hold_the_process() {
+    let sink = Sink::start(Answer::Ok("ok")).await;
+    let environment = [("EXPURGATE_TIMEOUTS_DRAIN", "1h"), ("EXPURGATE_TIMEOUTS_DRAIN_GRACE", "500ms")];
+    let running = Running::start(&sink, &environment).await;
+    running.signal(Signal::TERM);
+    let ready = request("GET", "/readyz", &[], b"");
+    while Client::connect(running.admin).await.exchange(&ready).await.status == 200 {}
+    let _late = Client::connect(running.address).await;
     assert_eq!(running.end().await.0, Some(0));
 }
 

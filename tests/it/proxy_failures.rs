@@ -76,8 +76,8 @@ async fn a_response_that_breaks_never_ends_cleanly() {
     assert_eq!(client.read_head().await.0, 200);
     assert_eq!(client.read_chunk().await, b"first");
     rig.sink.open_gate();
-    let rest = client.rest().await.unwrap_or_default();
-    assert!(rest.is_empty(), "no last chunk");
+    let rest = client.rest().await;
+    assert!(rest.bytes.is_empty(), "no last chunk: {rest:?}");
     let line = "failures_total{reason=\"upstream_broke\",route=\"default\"}";
     rig.proxy.wait_for_metric(line, 1).await;
 }
@@ -90,7 +90,7 @@ async fn a_response_that_stalls_is_broken_off() {
     client.send(&request("POST", "/", &[JSON], SMALL)).await;
     assert_eq!(client.read_head().await.0, 200);
     assert_eq!(client.read_chunk().await, b"first");
-    assert!(client.rest().await.unwrap_or_default().is_empty());
+    assert_eq!(client.rest().await.bytes, b"", "no last chunk");
     let line = "failures_total{reason=\"upstream_timeout\",route=\"default\"}";
     rig.proxy.wait_for_metric(line, 1).await;
 }
@@ -143,10 +143,71 @@ async fn an_early_success_is_not_believed_when_the_rest_of_the_body_breaks() {
     assert!(!rig.sink.wait("a break", |seen| seen[0].broken).await[0].complete);
 }
 
+/// The proxy says success only when the upstream got the whole request, however
+/// that is framed.
+#[tokio::test]
+async fn an_early_success_is_not_believed_while_a_buffered_body_is_unsent() {
+    let configuration = "[timeouts]\nresponse_head = \"300ms\"\n[limits]\nbuffer_limit = \"64MiB\"";
+    let rig = Rig::with(configuration, Answer::EarlyAndStuck(200, "already")).await;
+    // More than the buffers in between take.
+    let reply = rig.post(&[JSON], &vec![b'1'; 50_000_000]).await;
+    // The time-outs of the answer and of the connection are the same.
+    assert!(matches!(reply.status, 502 | 504), "{}", reply.status);
+    let rig = Rig::with(configuration, Answer::EarlyAndClose(200, "already")).await;
+    let reply = rig.post(&[JSON], &vec![b'1'; 50_000_000]).await;
+    assert_eq!((reply.status, reply.code().as_str()), (502, "upstream_broke"));
+}
+
+#[tokio::test]
+async fn a_body_that_streams_after_the_deadline_is_broken_off() {
+    let configuration = "[timeouts]\nrequest = \"300ms\"";
+    let rig = Rig::with(configuration, Answer::Early(200, "already")).await;
+    let mut client = half_sent(&rig, ("transfer-encoding", "chunked")).await;
+    let reply = client.reply().await;
+    assert_eq!((reply.status, reply.code().as_str()), (503, "deadline"));
+    client.try_send(&chunk(b"1")).await;
+    client.try_send(&chunk(b"")).await;
+    let seen = rig.sink.wait("a break", |seen| seen[0].broken).await;
+    assert!(!seen[0].complete);
+}
+
+/// A body streams on after an early refusal, so its time is up there too.
+#[tokio::test]
+async fn a_body_that_streams_after_the_response_is_broken_off_at_the_deadline() {
+    let configuration = "[timeouts]\nrequest = \"300ms\"";
+    let rig = Rig::with(configuration, Answer::Early(413, "enough")).await;
+    let mut client = half_sent(&rig, ("transfer-encoding", "chunked")).await;
+    assert_eq!(client.reply().await.status, 413);
+    let seen = rig.sink.wait("a break", |seen| seen[0].broken).await;
+    assert!(!seen[0].complete);
+    rig.proxy.wait_for_metric("failures_total{reason=\"deadline\",route=\"default\"}", 1).await;
+}
+
+/// How long an idle connection may live passes in the meantime, and so does the
+/// time for a head: neither is meant for what is left of a body.
+#[tokio::test]
+async fn the_rest_of_a_body_whose_response_is_there_already_is_neither_idle_nor_a_head() {
+    let configuration = "[timeouts]\nhead = \"100ms\"\nkeep_alive = \"100ms\"";
+    for pass in ["", "\n[[route]]\npass = [\"application/json\"]"] {
+        let rig = Rig::with(&(configuration.to_owned() + pass), Answer::Early(400, "early")).await;
+        let mut client = half_sent(&rig, ("content-length", "1000000")).await;
+        assert_eq!(client.reply().await.status, 400);
+        for _ in 0..2 {
+            // An idle connection of its own tells that the time is over.
+            assert_eq!(rig.client().await.rest().await.bytes, b"");
+            client.send(&vec![b'1'; 300_000]).await;
+        }
+        let seen = rig.sink.only().await;
+        assert_eq!(seen.body.len(), 1_000_000);
+        assert_eq!(client.rest().await.bytes, b"");
+        rig.proxy.wait_for_metric("inflight_requests{route=\"default\"}", 0).await;
+    }
+}
+
 #[tokio::test]
 async fn an_upstream_that_has_answered_and_takes_no_more_is_given_up() {
     let configuration = "[timeouts]\nresponse_head = \"200ms\"";
-    let rig = Rig::with(configuration, Answer::EarlyAndStuck("enough")).await;
+    let rig = Rig::with(configuration, Answer::EarlyAndStuck(413, "enough")).await;
     let mut client = rig.client().await;
     client.send(&head("POST", "/", &[JSON, ("content-length", "100000000")])).await;
     client.send(b"[1,2,3,4").await;

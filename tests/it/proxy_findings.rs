@@ -102,13 +102,89 @@ async fn the_query_is_redacted_unless_the_route_says_otherwise() {
 }
 
 #[tokio::test]
-async fn a_finding_in_the_path_is_counted_and_left_alone() {
+async fn only_the_pair_with_a_finding_changes() {
+    let key = "AIzaSyD1234567890abcdefghijklmnopqrstuv";
     let rig = Rig::start().await;
-    let target = format!("/users/{EMAIL}/runs");
+    let target = format!("/x?key={key}&&to={EMAIL}&c[]=%2f%2F&api_key=jane%40example.com&z=%E2%82&=");
+    let expected = format!("/x?key={key}&&to=%5BEMAIL_ADDRESS%5D&c[]=%2f%2F&api_key=%5BEMAIL_ADDRESS%5D&z=%E2%82&=");
     let reply = rig.client().await.exchange(&request("GET", &target, &[], b"")).await;
     assert_eq!(reply.status, 200);
-    assert_eq!(rig.sink.only().await.target, target);
-    rig.proxy.wait_for_metric(&findings("report"), 1).await;
+    assert_eq!(rig.sink.only().await.target, expected);
+    rig.proxy.wait_for_metric(&findings("replace"), 2).await;
+}
+
+#[tokio::test]
+async fn a_credential_in_the_query_is_left_where_the_upstream_needs_it() {
+    let key = "AIzaSyD1234567890abcdefghijklmnopqrstuv";
+    let other = format!("/x?{}&Token={key}", "sentry_key=0123456789abcdef0123456789abcdef");
+    for (route, target, is_kept) in [
+        ("", format!("/x?KEY={key}"), true),
+        ("", other.clone(), false),
+        ("[[route]]\nquery_allow = [\"token\", \"sentry_key\"]", other, true),
+        ("[[route]]\nquery_allow = []", format!("/x?key={key}"), false),
+    ] {
+        let rig = Rig::with(route, Answer::Ok("ok")).await;
+        let reply = rig.client().await.exchange(&request("GET", &target, &[], b"")).await;
+        assert_eq!(reply.status, 200);
+        let seen = rig.sink.only().await.target;
+        assert_eq!(seen == target, is_kept, "{route} {seen}");
+        assert_eq!(seen.contains(key), is_kept);
+        assert!(!seen.contains("sentry_key") || seen.contains("0123456789abcdef0123456789abcdef"));
+    }
+}
+
+#[tokio::test]
+async fn headers_that_carry_data_are_redacted() {
+    let rig = Rig::start().await;
+    let headers = [
+        ("referer", "https://app.test/users?mail=jane.doe@example.com&x=%20#top"),
+        ("baggage", "user=jane.doe%40example.com,tenant=acme"),
+        ("cookie", "theme=dark; mail=jane.doe@example.com"),
+        ("cookie", "b=1"),
+        ("x-user", "jane.doe@example.com"),
+        ("authorization", "Bearer jane.doe@example.com"),
+    ];
+    assert_eq!(rig.client().await.exchange(&request("GET", "/", &headers, b"")).await.status, 200);
+    let seen = rig.sink.only().await;
+    let expected = "https://app.test/users?mail=%5BEMAIL_ADDRESS%5D&x=%20#top";
+    assert_eq!(seen.header("referer"), Some(expected));
+    assert_eq!(seen.header("baggage"), Some("user=[EMAIL_ADDRESS],tenant=acme"));
+    let cookies: Vec<&str> = seen.headers.get_all("cookie").iter().map(|value| value.to_str().unwrap()).collect();
+    assert_eq!(cookies, ["theme=dark; mail=[EMAIL_ADDRESS]", "b=1"]);
+    assert_eq!(seen.header("x-user"), Some(EMAIL), "not listed");
+    assert_eq!(seen.header("authorization"), Some("Bearer jane.doe@example.com"));
+    rig.proxy.wait_for_metric(&findings("replace"), 3).await;
+}
+
+#[tokio::test]
+async fn the_route_says_which_headers_are_redacted_and_how() {
+    let headers = [("referer", "https://a.test/?jane.doe@example.com"), ("x-user", "jane.doe@example.com")];
+    let get = request("GET", "/", &headers, b"");
+    let rig = Rig::with("[[route]]\nheaders = [\"X-User\"]", Answer::Ok("ok")).await;
+    assert_eq!(rig.client().await.exchange(&get).await.status, 200);
+    let seen = rig.sink.only().await;
+    assert_eq!(seen.header("referer"), Some(headers[0].1));
+    assert_eq!(seen.header("x-user"), Some(LABEL));
+    let rig = Rig::with(BLOCK, Answer::Ok("ok")).await;
+    let reply = rig.client().await.exchange(&get).await;
+    assert_eq!((reply.status, reply.code().as_str()), (422, "blocked"));
+    let rig = Rig::start().await;
+    let signed = [headers[0], ("authorization", "AWS4-HMAC-SHA256 Credential=x")];
+    let reply = rig.client().await.exchange(&request("GET", "/", &signed, b"")).await;
+    assert_eq!((reply.status, reply.code().as_str()), (422, "signed_body"));
+    assert!(rig.sink.seen().is_empty());
+}
+
+#[tokio::test]
+async fn a_finding_in_the_path_is_counted_and_left_alone() {
+    for route in ["", BLOCK] {
+        let rig = Rig::with(route, Answer::Ok("ok")).await;
+        let target = format!("/users/{EMAIL}/runs");
+        let reply = rig.client().await.exchange(&request("GET", &target, &[], b"")).await;
+        assert_eq!(reply.status, 200);
+        assert_eq!(rig.sink.only().await.target, target);
+        rig.proxy.wait_for_metric(&findings("report"), 1).await;
+    }
 }
 
 #[tokio::test]
@@ -123,6 +199,7 @@ async fn a_blocked_small_body_never_reaches_the_upstream() {
         assert!(!reply.text().contains("jane"));
     }
     assert!(rig.sink.seen().is_empty());
+    rig.proxy.wait_for_metric(&findings("block"), 2).await;
 }
 
 #[tokio::test]
@@ -133,6 +210,19 @@ async fn a_blocked_large_body_is_broken_off_at_the_upstream() {
     let seen = rig.sink.wait("a break", |s| s.len() == 1 && s[0].broken).await;
     assert!(!seen[0].complete);
     assert!(!String::from_utf8_lossy(&seen[0].body).contains("jane"));
+    rig.proxy.wait_for_metric(&findings("block"), 1).await;
+}
+
+#[tokio::test]
+async fn what_validators_turned_down_is_counted_of_a_blocked_body_too() {
+    let rig = Rig::with(BLOCK, Answer::Ok("ok")).await;
+    // A token whose checksum is wrong.
+    let filler = "\"abc\",\n".repeat(60_000);
+    let body = format!("[\"ghp_eFUUY8iRUdQEz4wowUL4BgpVr7y2Fp4eXgsY\", \"{EMAIL}\", {filler}1]");
+    assert_eq!(rig.post(&[JSON], body.as_bytes()).await.status, 422);
+    rig.proxy.wait_for_metric(&findings("block"), 1).await;
+    let text = rig.proxy.metrics.render();
+    assert!(text.contains("validator_rejections_total{rule="), "{text}");
 }
 
 #[tokio::test]
@@ -145,8 +235,9 @@ async fn a_success_before_a_finding_that_blocks_is_not_believed() {
 
 #[tokio::test]
 async fn a_signed_request_with_a_finding_is_refused() {
-    let signed = ("x-amz-content-sha256", "44136fa355b3678a1146ad16f7e8649e");
-    for body in [small(), large()] {
+    let headers = ["x-amz-content-sha256", "x-hub-signature", "x-slack-signature", "signature", "x-goog-hash"];
+    for (name, body) in headers.iter().flat_map(|name| [(*name, small()), (*name, large())]) {
+        let signed = (name, "44136fa355b3678a1146ad16f7e8649e");
         let rig = Rig::start().await;
         let reply = rig.post(&[JSON, signed], &body).await;
         assert_eq!((reply.status, reply.code().as_str()), (422, "signed_body"));

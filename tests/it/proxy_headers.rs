@@ -75,6 +75,22 @@ async fn targets_of_a_forward_proxy_are_refused() {
 }
 
 #[tokio::test]
+async fn paths_that_an_upstream_would_resolve_are_refused() {
+    for target in ["/a/../b", "/a/%2e%2E/b", "/./b", "/a%2F..%2fb"] {
+        let got = refused(&request("GET", target, &[], b"")).await;
+        assert_eq!(got, (400, "unsupported_request_target".to_owned()), "{target}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_header_cannot_name_what_is_end_to_end() {
+    for name in ["content-encoding", "Content-Type", "close, authorization", "host", "cookie"] {
+        let got = refused(&request("POST", "/", &[JSON, ("connection", name)], b"{}")).await;
+        assert_eq!(got, (400, "bad_connection_header".to_owned()), "{name}");
+    }
+}
+
+#[tokio::test]
 async fn an_absolute_target_for_a_host_of_ours_is_served() {
     let rig = Rig::with("[[route]]\nhost = \"ours.test\"", Answer::Ok("ok")).await;
     let mut client = rig.client().await;
@@ -131,7 +147,7 @@ async fn a_length_beside_chunks_is_dropped_and_the_connection_closed() {
         let reply = client.exchange(&bytes).await;
         assert_eq!(reply.status, 200);
         assert_eq!(reply.header("connection"), Some("close"));
-        assert_eq!(client.rest().await.unwrap_or_default(), b"");
+        assert_eq!(client.rest().await.bytes, b"");
         let seen = rig.sink.only().await;
         assert_eq!(seen.body, b"[1, 2]");
         assert_eq!(seen.header("content-length"), Some("6"));

@@ -1,6 +1,6 @@
 //! What is too much, too many or too slow.
 
-use crate::proxy_client::{Client, head, request};
+use crate::proxy_client::{Client, chunk, head, request};
 use crate::proxy_rig::{JSON, Rig};
 use crate::proxy_sink::Answer;
 
@@ -26,14 +26,74 @@ async fn buffered_bytes_over_the_budget_are_shed() {
     let mut holding = rig.client().await;
     let large = head("POST", "/", &[JSON, ("content-length", "1000")]);
     holding.send(&large).await;
-    rig.proxy.wait_for_metric("buffered_bytes", 1000).await;
+    holding.send(&[b'1'; 999]).await;
+    rig.proxy.wait_for_metric("buffered_bytes", 999).await;
     let reply = rig.post(&[JSON], &[b'1'; 100]).await;
     assert_eq!((reply.status, reply.code().as_str()), (503, "memory_budget"));
     assert_eq!(reply.header("retry-after"), Some("1"));
-    holding.send(&[b'1'; 1000]).await;
+    holding.send(b"1").await;
     assert_eq!(holding.reply().await.status, 200);
     rig.proxy.wait_for_metric("buffered_bytes", 0).await;
     assert_eq!(rig.post(&[JSON], &[b'1'; 100]).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_length_that_is_only_declared_takes_nothing_from_others() {
+    let limits = "[limits]\nbuffer_limit = \"1KiB\"\nmax_buffered = \"1KiB\"";
+    let rig = Rig::with(limits, Answer::Ok("ok")).await;
+    let mut waiting = Vec::new();
+    for _ in 0..8 {
+        let mut client = rig.client().await;
+        client.send(&head("POST", "/", &[JSON, ("content-length", "1000")])).await;
+        waiting.push(client);
+    }
+    rig.proxy.wait_for_metric("inflight_requests{route=\"default\"}", 8).await;
+    assert_eq!(rig.post(&[JSON], &[b'1'; 900]).await.status, 200);
+}
+
+#[tokio::test]
+async fn what_was_read_before_a_body_streams_is_given_back_once_it_has_left() {
+    let rig = Rig::with("[limits]\nbuffer_limit = \"200KiB\"", Answer::Ok("ok")).await;
+    let mut client = rig.client().await;
+    client.send(&head("POST", "/", &[JSON, ("transfer-encoding", "chunked")])).await;
+    client.send(&chunk(&vec![b'1'; 300_000])).await;
+    // What a slice takes is left.
+    rig.proxy.wait_for_metric("buffered_bytes", 64 * 1024).await;
+    client.send(&chunk(b"")).await;
+    assert_eq!(client.reply().await.status, 200);
+    rig.proxy.wait_for_metric("buffered_bytes", 0).await;
+}
+
+#[tokio::test]
+async fn a_small_body_has_its_time_even_if_it_never_stops() {
+    let rig = Rig::with("[timeouts]\nsmall_body = \"200ms\"", Answer::Ok("ok")).await;
+    let mut declared = rig.client().await;
+    declared.send(&head("POST", "/", &[JSON, ("content-length", "1000")])).await;
+    declared.send(b"[").await;
+    let reply = declared.reply().await;
+    assert_eq!((reply.status, reply.code().as_str()), (408, "body_timeout"));
+    // One without a length may be long: it streams from then on.
+    let mut open = rig.client().await;
+    open.send(&head("POST", "/", &[JSON, ("transfer-encoding", "chunked")])).await;
+    open.send(&chunk(b"[\"abc\", ")).await;
+    rig.sink.wait("a head", |seen| seen.len() == 1).await;
+    open.send(&chunk(b"1]")).await;
+    open.send(&chunk(b"")).await;
+    assert_eq!(open.reply().await.status, 200);
+    assert_eq!(rig.sink.only().await.body, b"[\"abc\", 1]");
+}
+
+#[tokio::test]
+async fn dense_findings_take_no_more_memory_than_the_budget_sees() {
+    let limits = "[limits]\nbuffer_limit = \"200KiB\"\nmax_buffered = \"300KiB\"";
+    let rig = Rig::with(limits, Answer::Ok("ok")).await;
+    let clean = format!("[{}1]", "\"abcdefg\",".repeat(18_000)).into_bytes();
+    assert_eq!(rig.post(&[JSON], &clean).await.status, 200);
+    // The output is made of copies, beside the body itself.
+    let dense = format!("[{}1]", "\"a@b.co\",".repeat(20_000)).into_bytes();
+    let reply = rig.post(&[JSON], &dense).await;
+    assert_eq!((reply.status, reply.code().as_str()), (503, "memory_budget"));
+    rig.proxy.wait_for_metric("buffered_bytes", 0).await;
 }
 
 #[tokio::test]
@@ -58,13 +118,21 @@ async fn a_head_over_the_limit_is_refused() {
     let fits = "x".repeat(1000);
     let bytes = request("GET", "/", &[("x-long", &fits)], b"");
     assert_eq!(client.exchange(&bytes).await.status, 200);
+    // A little too much: with a reason.
+    let long = "x".repeat(2500);
+    let reply = client.exchange(&request("GET", "/", &[("x-long", &long)], b"")).await;
+    assert_eq!((reply.status, reply.code().as_str()), (431, "head_too_large"));
+    // Too much to be read at all: hyper answers, and it is counted.
     let long = "x".repeat(100_000);
-    let bytes = request("GET", "/", &[("x-long", &long)], b"");
-    client.try_send(&bytes).await;
+    client.try_send(&request("GET", "/", &[("x-long", &long)], b"")).await;
     assert_eq!(client.read_head().await.0, 431);
     assert_eq!(rig.sink.seen().len(), 1);
     let line = "refused_requests_total{reason=\"head_too_large\",route=\"none\"}";
-    rig.proxy.wait_for_metric(line, 1).await;
+    rig.proxy.wait_for_metric(line, 2).await;
+    for method in ["GET", "other"] {
+        let labels = format!("code=\"431\",method=\"{method}\",outcome=\"refused\",route=\"none\"");
+        rig.proxy.wait_for_metric(&format!("requests_total{{{labels}}}"), 1).await;
+    }
 }
 
 #[tokio::test]
@@ -76,7 +144,7 @@ async fn a_head_that_trickles_in_is_cut_off() {
     let bytes = request("GET", "/", &[], b"");
     assert_eq!(client.exchange(&bytes).await.status, 200);
     client.send(b"GET / HTTP/1.1\r\nhost: a\r\n").await;
-    assert_eq!(client.rest().await.unwrap_or_default(), b"");
+    assert_eq!(client.rest().await.bytes, b"");
     assert_eq!(rig.sink.seen().len(), 1);
 }
 
@@ -85,11 +153,11 @@ async fn an_idle_connection_is_closed() {
     let timeouts = "[timeouts]\nhead = \"1h\"\nkeep_alive = \"200ms\"";
     let rig = Rig::with(timeouts, Answer::Ok("ok")).await;
     let mut unused = rig.client().await;
-    assert_eq!(unused.rest().await.unwrap_or_default(), b"");
+    assert_eq!(unused.rest().await.bytes, b"");
     let mut used = rig.client().await;
     let reply = used.exchange(&request("GET", "/", &[], b"")).await;
     assert_eq!(reply.status, 200);
-    assert_eq!(used.rest().await.unwrap_or_default(), b"");
+    assert_eq!(used.rest().await.bytes, b"");
 }
 
 #[tokio::test]

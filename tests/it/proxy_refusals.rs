@@ -68,6 +68,11 @@ async fn charsets_other_than_utf8() {
         (&[JSON], &wide("{\"a\": \"canary\"}"), 415, code),
         (&[JSON], &wide("\u{feff}{}"), 415, code),
         (&[JSON], b"\xff\xfe\0\0{\0\0\0}\0\0\0", 415, code),
+        (&[("content-type", "text/plain")], &wide("\u{4142}\u{4344}\u{4546} canary"), 415, code),
+        (&[], &wide("\u{4142}\u{4344}\u{4546} canary"), 415, code),
+        (&[("content-type", "text/plain")], b"caf\xe9 canary@example.com", 415, code),
+        // Deflate, without its header.
+        (&[JSON], b"\xab\x56\x4a\x54\xb2\x52", 415, code),
     ])
     .await;
 }
@@ -87,10 +92,28 @@ async fn refusals_are_counted_by_reason() {
 }
 
 #[tokio::test]
-async fn a_large_body_of_an_unknown_type_is_refused_by_its_first_bytes() {
+async fn a_large_body_of_an_unknown_type_streams_as_text() {
     let rig = Rig::start().await;
     let body = b"canary@example.com ".repeat(20_000);
+    assert_eq!(rig.post(&[], &body).await.status, 200);
+    let seen = rig.sink.only().await;
+    assert!(seen.body == b"[EMAIL_ADDRESS] ".repeat(20_000));
+}
+
+#[tokio::test]
+async fn a_large_body_of_an_unknown_type_is_broken_off_where_it_is_not_utf8() {
+    let rig = Rig::start().await;
+    let mut body = b"canary@example.com ".repeat(20_000);
+    let clean = body.len();
+    body.extend(b"\xff canary2@example.com".repeat(10_000));
     let reply = rig.post(&[], &body).await;
+    assert_eq!((reply.status, reply.code().as_str()), (415, "unsupported_media_type"));
+    let seen = rig.sink.wait("a break", |seen| seen.len() == 1 && seen[0].broken).await;
+    assert!(!seen[0].complete && seen[0].body.len() <= clean);
+    assert!(!String::from_utf8_lossy(&seen[0].body).contains("canary"));
+    // By its first bytes it is refused before the upstream is called.
+    let rig = Rig::start().await;
+    let reply = rig.post(&[("content-type", "image/png")], &b"\x89PNG\r\n\x1a\n".repeat(50_000)).await;
     assert_eq!((reply.status, reply.code().as_str()), (415, "unsupported_media_type"));
     assert!(rig.sink.seen().is_empty());
 }
@@ -133,7 +156,36 @@ async fn a_client_that_sends_all_before_it_reads_sees_the_refusal() {
     let reply = client.reply().await;
     assert_eq!(reply.status, 415);
     assert_eq!(reply.header("connection"), Some("close"));
-    assert_eq!(client.rest().await.unwrap(), b"");
+    let rest = client.rest().await;
+    assert!(rest.bytes.is_empty() && !rest.broken, "{rest:?}");
+}
+
+/// As above, once a part of the body has gone upstream.
+#[tokio::test]
+async fn a_client_that_sends_all_before_it_reads_sees_the_refusal_of_a_streaming_body() {
+    let route = "[[route]]\n[route.policy]\nEMAIL_ADDRESS = \"block\"";
+    let filler = "\"abc\",\n".repeat(100_000);
+    let body = format!("[{filler}\"canary@example.com\",{}1]", filler.repeat(25));
+    let refused_by_us = (Rig::with(route, Answer::Ok("ok")).await, 422);
+    let stuck = "[timeouts]\nresponse_head = \"300ms\"";
+    let refused_by_the_upstream = (Rig::with(stuck, Answer::EarlyAndStuck(413, "enough")).await, 413);
+    for (rig, status) in [refused_by_us, refused_by_the_upstream] {
+        for framing in ["content-length", "transfer-encoding"] {
+            let mut bytes = request("POST", "/", &[JSON], body.as_bytes());
+            if framing == "transfer-encoding" {
+                bytes = head("POST", "/", &[JSON, ("transfer-encoding", "chunked")]);
+                bytes.extend(chunk(body.as_bytes()));
+                bytes.extend(chunk(b""));
+            }
+            let mut client = rig.client().await;
+            client.send(&bytes).await;
+            let reply = client.reply().await;
+            assert_eq!(reply.status, status, "{framing}");
+            assert_eq!(reply.header("connection"), Some("close"));
+            let rest = client.rest().await;
+            assert!(rest.bytes.is_empty() && !rest.broken, "{rest:?}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -169,6 +221,21 @@ async fn a_clean_signed_body_passes() {
     let seen = rig.sink.only().await;
     assert_eq!(seen.header("authorization"), Some(authorization.1));
     assert_eq!(seen.header("x-amz-content-sha256"), Some(hash.1));
+}
+
+#[tokio::test]
+async fn a_clean_body_with_a_webhooks_signature_keeps_all_that_tells_of_it() {
+    for signature in ["x-hub-signature-256", "stripe-signature", "signature-input", "x-amz-checksum-crc32"] {
+        for body in [b"{}".to_vec(), vec![b'1'; 300_000]] {
+            let rig = Rig::start().await;
+            let headers = [JSON, (signature, "sha256=ab"), ("content-digest", "sha-256=:ab:")];
+            assert_eq!(rig.post(&headers, &body).await.status, 200);
+            let seen = rig.sink.only().await;
+            assert!(seen.body == body);
+            assert_eq!(seen.header(signature), Some("sha256=ab"));
+            assert_eq!(seen.header("content-digest"), Some("sha-256=:ab:"));
+        }
+    }
 }
 
 #[tokio::test]

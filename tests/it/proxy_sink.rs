@@ -11,7 +11,7 @@ use hyper_util::rt::TokioIo;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
 
@@ -45,8 +45,12 @@ pub(crate) enum Answer {
     Reply(u16, Vec<(&'static str, &'static str)>, &'static str),
     /// This status and body, before the request's body is read.
     Early(u16, &'static str),
-    /// 413 before the request's body is read, which it never is.
-    EarlyAndStuck(&'static str),
+    /// This status and body before the request's body is read, which it never
+    /// is.
+    EarlyAndStuck(u16, &'static str),
+    /// This status and body before the request's body is read; the connection
+    /// is closed instead.
+    EarlyAndClose(u16, &'static str),
     /// As `Ok`, once the gate is opened.
     Gated(&'static str),
     /// The connection is closed instead.
@@ -186,9 +190,13 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Respo
         seen.len() - 1
     };
     shared.changed.notify_waiters();
-    if let Answer::EarlyAndStuck(text) = shared.answer {
+    if let Answer::EarlyAndStuck(status, text) = shared.answer {
         shared.kept.lock().unwrap().push(body);
-        return Ok(Response::builder().status(413).body(whole(text)).unwrap());
+        return Ok(Response::builder().status(status).body(whole(text)).unwrap());
+    }
+    if let Answer::EarlyAndClose(status, text) = shared.answer {
+        let response = Response::builder().status(status).header("connection", "close");
+        return Ok(response.body(whole(text)).unwrap());
     }
     if let Answer::Early(status, text) = shared.answer {
         let reading = Arc::clone(&shared);
@@ -200,7 +208,10 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Respo
 }
 
 async fn read(mut body: Incoming, index: usize, shared: &Shared) -> Result<(), std::io::Error> {
-    while let Some(frame) = body.frame().await {
+    // hyper does not tell the end of a body whose response has ended before it.
+    while !http_body::Body::is_end_stream(&body)
+        && let Some(frame) = body.frame().await
+    {
         match frame.map(Frame::into_data) {
             Ok(Ok(data)) => shared.update(index, |seen| seen.body.extend_from_slice(&data)),
             Ok(Err(_)) => {}
@@ -216,7 +227,9 @@ async fn read(mut body: Incoming, index: usize, shared: &Shared) -> Result<(), s
 
 async fn reply(shared: &Shared) -> Result<Response<Body>, std::io::Error> {
     match shared.answer.clone() {
-        Answer::Ok(text) | Answer::Early(_, text) | Answer::EarlyAndStuck(text) => Ok(Response::new(whole(text))),
+        Answer::Ok(text) | Answer::Early(_, text) | Answer::EarlyAndStuck(_, text) | Answer::EarlyAndClose(_, text) => {
+            Ok(Response::new(whole(text)))
+        }
         Answer::Gated(text) => {
             wait_for_gate(shared).await;
             Ok(Response::new(whole(text)))
@@ -278,6 +291,23 @@ fn stream(receiver: Pieces) -> Body {
 
 fn whole(text: &'static str) -> Body {
     BoxBody::new(Full::from(text).map_err(|never| match never {}))
+}
+
+/// A TCP server that answers one request without a body with these bytes.
+pub(crate) async fn scripted(response: &'static str) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            stream.read_buf(&mut head).await.unwrap();
+        }
+        stream.write_all(response.as_bytes()).await.unwrap();
+        // Until the proxy is done with the connection.
+        let _ = stream.read_buf(&mut head).await;
+    });
+    address
 }
 
 /// A TCP server that accepts and then says nothing.

@@ -51,6 +51,8 @@ class Proxy:
             self._command += ["--config", str(path)]
         # Nothing of the developer's own settings may leak into a test.
         kept = {key: value for key, value in os.environ.items() if not key.startswith("EXPURGATE_")}
+        # Nobody comes late to these tests.
+        kept["EXPURGATE_TIMEOUTS_DRAIN_GRACE"] = "1ms"
         self._environment = kept | (environment or {})
         self._process = None
         self._asked_to_end = False

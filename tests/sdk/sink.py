@@ -9,6 +9,7 @@ import select
 import socket
 import threading
 import time
+import zlib
 from dataclasses import dataclass
 
 BLOCK = 1 << 20
@@ -120,9 +121,11 @@ class Sink:
             self.requests.clear()
 
     def everything(self):
-        """Heads and bodies of all requests, to search for what must not be there."""
+        """Heads and bodies of all requests, to search for what must not be there:
+        as they came, and decompressed as far as they go."""
         with self.changed:
-            return b"\0".join(request.head + bytes(request.body) for request in self.requests)
+            requests = [(request.head, bytes(request.body)) for request in self.requests]
+        return b"\0".join(head + body + b"\0" + gunzip(body) for head, body in requests)
 
     def _accept(self):
         while True:
@@ -301,6 +304,20 @@ def _send(connection, answer):
     for piece in answer.body:
         connection.sendall(b"%x\r\n%b\r\n" % (len(piece), piece))
     connection.sendall(b"0\r\n\r\n")
+
+
+def gunzip(body):
+    """What a gzip body of one or several members holds, up to where it is cut
+    or broken; nothing for other bodies."""
+    plain = b""
+    while body:
+        member = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+        try:
+            plain += member.decompress(body)
+        except zlib.error:
+            break
+        body = member.unused_data
+    return plain
 
 
 def _readable(connection, milliseconds):

@@ -23,8 +23,6 @@ OTHER = [capture for capture in ALL if not capture.is_json]
 CATEGORIES = ("email", "phone", "credential", "credential_ctx", "phone_national", "other_pii")
 NEVER_LEAKED = ("email", "phone", "credential")
 CONTEXT_LEAK_LIMIT = 0.02
-# A write per byte takes some microseconds.
-BYTEWISE_LIMIT = 64 * 1024
 
 pytestmark = [
     pytest.mark.timeout(120),
@@ -86,8 +84,7 @@ def cuts(capture):
     yield "whole", wire.whole
     yield "scattered", wire.scattered
     yield "blocks", wire.blocks
-    if len(capture.wire) <= BYTEWISE_LIMIT:
-        yield "bytewise", wire.bytewise
+    yield "bytewise", wire.bytewise
 
 
 def send(capture, proxy, sink, segments):

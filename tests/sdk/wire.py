@@ -41,9 +41,13 @@ def whole(data):
     return [data]
 
 
-def bytewise(data):
-    """Segments of one byte."""
-    return (data[at : at + 1] for at in range(len(data)))
+def bytewise(data, ends=65536):
+    """Segments of one byte; 64 KiB ones in the middle of what is long, since a
+    write per byte takes some microseconds."""
+    edge = len(data) if len(data) <= 2 * ends else ends
+    yield from (data[at : at + 1] for at in range(edge))
+    yield from blocks(data[edge : len(data) - ends])
+    yield from (data[at : at + 1] for at in range(max(edge, len(data) - ends), len(data)))
 
 
 def blocks(data, size=65536):

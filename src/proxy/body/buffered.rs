@@ -1,8 +1,8 @@
 //! Small bodies: redacted whole, sent with their exact length.
 
-use super::slices::Slices;
+use super::slices::{Slices, join_small};
 use super::{Change, Job, Prepared, RedactedBody, Repr, Whole};
-use crate::content::{Coding, ContentError, Delivery, GzipEncoder, GzipError, GzipLimits, Media, Pipeline};
+use crate::content::{Coding, ContentError, Delivery, GzipEncoder, GzipError, Pipeline};
 use crate::proxy::admission::Reservation;
 use crate::proxy::exchange::{Place, Sizes};
 use crate::proxy::respond::Failure;
@@ -28,7 +28,7 @@ pub(super) async fn redact(job: &Job<'_>, wire: Bytes, mut reservation: Reservat
         (Coding::Gzip, _, Some(output)) => encode(&output)?,
         (_, _, None) => redact_again(job, &wire).await?,
     };
-    let frame = Slices::take(&mut pieces).holding(reservation);
+    let frame = Slices::take(&mut pieces).holding(reservation).of(job.exchange);
     Ok(Prepared {
         change,
         length: Some(frame.remaining() as u64),
@@ -53,8 +53,7 @@ struct Scanned {
 /// Runs the whole body through a pipeline without re-encoding it: most bodies
 /// need no change, and for those the encoder would be most of the work.
 async fn scan(job: &Job<'_>, wire: &Bytes, reservation: &mut Reservation) -> Result<Scanned, Failure> {
-    let limits = limits(job);
-    let mut pipeline = Pipeline::new(job.plan, job.content, job.coding, limits, Delivery::Whole)?;
+    let mut pipeline = Pipeline::new(job.plan, job.content, job.coding, job.gzip_limits(), Delivery::Whole)?;
     let mut output = Output {
         pieces: Vec::new(),
         kept: true,
@@ -68,7 +67,7 @@ async fn scan(job: &Job<'_>, wire: &Bytes, reservation: &mut Reservation) -> Res
         job.exchange.record(Place::Body(format), &report, job.plan);
     }
     job.exchange.add_sizes(Sizes { received_decoded: pipeline.decoded().0, ..Sizes::default() });
-    result.map_err(|failure| of_unknown_type(job, failure))?;
+    result?;
     // What a gzip header may carry was not scanned: it is written anew.
     let changed = report.changed() > 0 || pipeline.annotated();
     Ok(Scanned { changed, kept: output.kept.then_some(output.pieces), released: output.length })
@@ -77,7 +76,7 @@ async fn scan(job: &Job<'_>, wire: &Bytes, reservation: &mut Reservation) -> Res
 /// The second pass over a compressed body that changed and whose output was
 /// too large to keep.
 async fn redact_again(job: &Job<'_>, wire: &Bytes) -> Result<Vec<Bytes>, Failure> {
-    let (limits, delivery) = (limits(job), Delivery::Streaming);
+    let (limits, delivery) = (job.gzip_limits(), Delivery::Streaming);
     let mut pipeline = Pipeline::new(job.plan, job.content, job.coding, limits, delivery)?;
     let mut encoded = Vec::new();
     drive(job, wire, &mut pipeline, |pieces| {
@@ -118,7 +117,7 @@ struct Output {
     kept: bool,
     length: u64,
     limit: u64,
-    /// Then the output takes memory beyond what the body's own bytes take.
+    /// Whether all output takes memory beyond what the body's own bytes take.
     gzip: bool,
 }
 
@@ -132,28 +131,12 @@ impl Output {
             pieces.clear();
             return Ok(());
         }
-        if self.gzip {
-            reserved.grow(more)?;
-        }
+        // The pieces are slices of the body's own bytes, as far as they are not
+        // copies; decoded ones never are.
+        let beside = join_small(pieces);
+        reserved.grow(if self.gzip { beside.max(more) } else { beside })?;
         self.pieces.append(pieces);
         Ok(())
-    }
-}
-
-/// A body of an unknown type must fit the buffer after decoding too.
-fn limits(job: &Job<'_>) -> GzipLimits {
-    let mut limits = job.gzip_limits();
-    if job.content.media == Media::Unknown {
-        limits.max_decoded = limits.max_decoded.min(job.limits.buffer);
-    }
-    limits
-}
-
-fn of_unknown_type(job: &Job<'_>, failure: Failure) -> Failure {
-    let unknown = job.content.media == Media::Unknown;
-    match failure {
-        Failure::DecodedTooLarge if unknown => Failure::Media,
-        failure => failure,
     }
 }
 

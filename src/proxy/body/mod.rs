@@ -15,7 +15,7 @@ use slices::Slices;
 use super::admission::{Budget, Reservation};
 use super::exchange::{Exchange, Sizes};
 use super::respond::Failure;
-use crate::config::Limits;
+use crate::config::{Limits, Timeouts};
 use crate::content::{Coding, ContentType, GzipLimits, SLICE};
 use crate::redact::Plan;
 use bytes::{Buf, Bytes, BytesMut};
@@ -25,8 +25,8 @@ use hyper::body::Incoming;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 use streaming::StreamingBody;
+use tokio::time::Instant;
 
 /// A request body that may be written to an upstream.
 pub struct RedactedBody(Repr);
@@ -75,7 +75,9 @@ pub(super) struct Job<'a> {
     pub(super) content: &'a ContentType,
     pub(super) coding: Coding,
     pub(super) limits: &'a Limits,
-    pub(super) idle: Duration,
+    pub(super) timeouts: &'a Timeouts,
+    /// When the exchange has to be over.
+    pub(super) deadline: Option<Instant>,
     pub(super) budget: &'a Arc<Budget>,
     pub(super) exchange: &'a Arc<Exchange>,
     /// Whether a change would break a signature.
@@ -128,7 +130,7 @@ impl Body for RedactedBody {
         match &self.0 {
             Repr::Empty => true,
             Repr::Whole(whole) => whole.frame.is_none(),
-            Repr::Streaming(_) => false,
+            Repr::Streaming(streaming) => streaming.is_end_stream(),
         }
     }
 
@@ -181,19 +183,27 @@ pub(super) fn empty() -> Prepared {
 }
 
 /// Reads until the end of the body or until more than the buffer limit has
-/// come; tells which by its last field.
+/// come; tells which by its last field. What is reserved grows with what came:
+/// a client that only declares a length takes nothing away from others.
 async fn read_up_to_limit(
     job: &Job<'_>,
     body: &mut Incoming,
     declared: Option<u64>,
 ) -> Result<(Bytes, Reservation, bool), Failure> {
     let mut reservation = job.budget.open();
-    reservation.grow(declared.unwrap_or(0))?;
     let mut gathered = BytesMut::new();
-    while let Some(data) = next_data(job, body).await? {
-        if declared.is_none() {
-            reservation.grow(data.len() as u64)?;
-        }
+    let until = Instant::now() + job.timeouts.small_body;
+    loop {
+        let data = match (tokio::time::timeout_at(until, next_data(job, body)).await, declared) {
+            (Ok(data), _) => data?,
+            (Err(_), Some(_)) => return Err(Failure::BodyTimeout),
+            // A stream without a known end, most likely: it need not be small.
+            (Err(_), None) => return Ok((gathered.freeze(), reservation, false)),
+        };
+        let Some(data) = data else {
+            return Ok((gathered.freeze(), reservation, true));
+        };
+        reservation.grow(data.len() as u64)?;
         // The usual case: all of it came with one read, and is not copied.
         if gathered.is_empty() && declared == Some(data.len() as u64) {
             return Ok((data, reservation, true));
@@ -206,14 +216,16 @@ async fn read_up_to_limit(
             return Ok((gathered.freeze(), reservation, false));
         }
     }
-    Ok((gathered.freeze(), reservation, true))
 }
 
 /// The next bytes of the client's body; trailers are dropped, since nobody
 /// looks into them.
 async fn next_data(job: &Job<'_>, body: &mut Incoming) -> Result<Option<Bytes>, Failure> {
     loop {
-        let frame = match tokio::time::timeout(job.idle, body.frame()).await {
+        if body.is_end_stream() {
+            return Ok(None);
+        }
+        let frame = match tokio::time::timeout(job.timeouts.body_idle, body.frame()).await {
             Err(_) => return Err(Failure::BodyTimeout),
             Ok(None) => return Ok(None),
             Ok(Some(Err(_))) => return Err(Failure::IncompleteBody),

@@ -1,9 +1,18 @@
 //! Redacted bytes in several pieces, written as one.
 
 use crate::proxy::admission::Reservation;
-use bytes::{Buf, Bytes};
+use crate::proxy::exchange::{Exchange, Sending};
+use bytes::{Buf, Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::io::IoSlice;
+use std::sync::Arc;
+
+/// Pieces shorter than this are copied together where they follow each other:
+/// where findings are dense, keeping each would cost more than its bytes.
+const SMALL: usize = 512;
+
+/// What a kept piece costs besides its bytes.
+const PIECE: u64 = size_of::<Bytes>() as u64;
 
 /// Pieces that go out as one frame, with one vectored write.
 ///
@@ -12,6 +21,8 @@ use std::io::IoSlice;
 pub struct Slices {
     pieces: VecDeque<Bytes>,
     remaining: usize,
+    /// Done once nothing remains: then all of it was written.
+    sending: Option<Sending>,
     /// Given back when the pieces are written: until then they are in memory,
     /// however long the upstream takes.
     _reservation: Option<Reservation>,
@@ -20,9 +31,10 @@ pub struct Slices {
 impl Slices {
     /// Takes all pieces out of `released`.
     pub(super) fn take(released: &mut Vec<Bytes>) -> Self {
-        let pieces: VecDeque<Bytes> = released.drain(..).filter(|p| !p.is_empty()).collect();
+        join_small(released);
+        let pieces: VecDeque<Bytes> = released.drain(..).collect();
         let remaining = pieces.iter().map(Bytes::len).sum();
-        Self { pieces, remaining, _reservation: None }
+        Self { pieces, remaining, sending: None, _reservation: None }
     }
 
     /// Keeps a reservation until all is written.
@@ -30,6 +42,42 @@ impl Slices {
         self._reservation = Some(reservation);
         self
     }
+
+    /// Is part of the exchange's request, which is not whole before all of this
+    /// is written.
+    pub(super) fn of(mut self, exchange: &Arc<Exchange>) -> Self {
+        let mut sending = Sending::begin(exchange);
+        if self.remaining == 0 {
+            sending.done();
+        }
+        self.sending = Some(sending);
+        self
+    }
+}
+
+/// Makes one piece of each run of small ones, and drops empty ones. How much
+/// memory the pieces take that their original, in one piece, does not: copies,
+/// and what each costs by itself.
+pub(super) fn join_small(pieces: &mut Vec<Bytes>) -> u64 {
+    let (mut joined, mut copied) = (Vec::with_capacity(pieces.len().min(16)), 0);
+    let is_small = |piece: &Bytes| piece.len() < SMALL;
+    for run in pieces.chunk_by(|one, next| is_small(one) && is_small(next)) {
+        match run {
+            [piece] if piece.is_empty() => {}
+            [piece] => joined.push(piece.clone()),
+            run => {
+                let length = run.iter().map(Bytes::len).sum();
+                let mut one = BytesMut::with_capacity(length);
+                run.iter().for_each(|piece| one.extend_from_slice(piece));
+                copied += length as u64;
+                if length > 0 {
+                    joined.push(one.freeze());
+                }
+            }
+        }
+    }
+    *pieces = joined;
+    copied + pieces.len().saturating_sub(1) as u64 * PIECE
 }
 
 impl Buf for Slices {
@@ -43,6 +91,12 @@ impl Buf for Slices {
 
     fn advance(&mut self, mut count: usize) {
         self.remaining = self.remaining.saturating_sub(count);
+        if let Some(sending) = &mut self.sending {
+            sending.touch();
+            if self.remaining == 0 {
+                sending.done();
+            }
+        }
         while let Some(piece) = self.pieces.front_mut() {
             if count < piece.len() {
                 piece.advance(count);
@@ -62,6 +116,21 @@ impl Buf for Slices {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn runs_of_small_pieces_become_one_and_cost_what_they_take() {
+        let large = Bytes::from(vec![b'x'; SMALL]);
+        let small = Bytes::from_static(b"[EMAIL_ADDRESS]");
+        let mut pieces = vec![small.clone(), Bytes::new(), large.clone(), small.clone(), small.clone(), large.clone()];
+        let before = pieces.concat();
+        let cost = join_small(&mut pieces);
+        assert_eq!(pieces.concat(), before);
+        let lengths: Vec<usize> = pieces.iter().map(Bytes::len).collect();
+        assert_eq!(lengths, [15, SMALL, 30, SMALL]);
+        assert_eq!(cost, 15 + 30 + 3 * PIECE);
+        let mut nothing = vec![Bytes::new(), Bytes::new()];
+        assert_eq!((join_small(&mut nothing), nothing.len()), (0, 0));
+    }
 
     #[test]
     fn advancing_by_any_steps_reads_the_same_bytes() {

@@ -5,17 +5,20 @@ use super::slices::Slices;
 use super::{BodyBroken, Change, Job, Prepared, RedactedBody, Repr, next_data};
 use crate::content::{Coding, Delivery, Pipeline, SLICE};
 use crate::proxy::admission::Reservation;
-use crate::proxy::exchange::{Exchange, Place, Sizes};
+use crate::proxy::exchange::{Exchange, Place, Sending, Sizes};
 use crate::proxy::idle::IdleTimer;
 use crate::proxy::respond::Failure;
 use crate::redact::Plan;
 use bytes::{Buf, Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
+use tokio::time::Sleep;
 
 /// Frames at least this large are not copied together with others.
 const LARGE_FRAME: usize = 16 * 1024;
@@ -42,21 +45,23 @@ pub(super) struct StreamingBody {
     /// Whether it was broken off: then it has no end, however often it is
     /// polled.
     broken: bool,
-    /// Whether its end was handed over.
-    whole: bool,
     /// The exact length of an unscanned body.
     length: Option<u64>,
     plan: Arc<Plan>,
     exchange: Arc<Exchange>,
+    /// Done when its end was handed over.
+    sending: Sending,
     idle: IdleTimer,
+    /// When the whole exchange has to be over.
+    deadline: Option<Pin<Box<Sleep>>>,
     signed: bool,
     /// Bytes that the client may still send.
     allowance: u64,
     /// What the gauge of held bytes holds of ours.
     held: i64,
     sent: u64,
-    /// For the bytes read before the upstream is called.
-    _reservation: Reservation,
+    /// For the bytes read before the upstream is called, and for a slice.
+    reservation: Reservation,
 }
 
 /// Begins to stream, with what was read so far. Reads on until the first bytes
@@ -93,21 +98,23 @@ pub(super) async fn start(
             }
         }
     }
-    streaming.incoming = incoming.take();
-    Ok(Prepared { body: RedactedBody(Repr::Streaming(Box::new(streaming))), change: Change::Streaming, length: None })
+    streaming.read_on(incoming);
+    // A signed body is the same, byte for byte, or has no end: what tells of it
+    // stays true.
+    let change = if job.signed { Change::Unchanged } else { Change::Streaming };
+    Ok(Prepared { body: RedactedBody(Repr::Streaming(Box::new(streaming))), change, length: None })
 }
 
 /// Passes a body on as it is, since the route lists its media type.
 pub(super) fn unscanned(job: &Job<'_>, incoming: &mut Option<Incoming>, length: Option<u64>) -> Prepared {
     let mut streaming = StreamingBody::new(job, None, job.budget.open());
-    streaming.incoming = incoming.take();
+    streaming.read_on(incoming);
     streaming.length = length;
     Prepared { body: RedactedBody(Repr::Streaming(Box::new(streaming))), change: Change::Unchanged, length }
 }
 
 impl StreamingBody {
     fn new(job: &Job<'_>, pipeline: Option<Pipeline>, reservation: Reservation) -> Self {
-        job.exchange.begin_streaming();
         Self {
             incoming: None,
             gathered: BytesMut::new(),
@@ -117,39 +124,73 @@ impl StreamingBody {
             released: Vec::new(),
             finished: false,
             broken: false,
-            whole: false,
             length: None,
             plan: Arc::clone(job.plan),
             exchange: Arc::clone(job.exchange),
-            idle: IdleTimer::new(job.idle),
+            sending: Sending::begin(job.exchange),
+            idle: IdleTimer::new(job.timeouts.body_idle),
+            deadline: job.deadline.map(|at| Box::pin(tokio::time::sleep_until(at))),
             signed: job.signed,
             allowance: job.limits.body,
             held: 0,
             sent: 0,
-            _reservation: reservation,
+            reservation,
         }
+    }
+
+    /// From now on the body is in nobody else's hands.
+    fn read_on(&mut self, incoming: &mut Option<Incoming>) {
+        self.incoming = incoming.take();
+        self.exchange.set_unread(self.incoming.is_some());
     }
 
     pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Slices>, BodyBroken>>> {
         if self.broken {
             return Poll::Ready(Some(Err(BodyBroken)));
         }
+        if let Some(failure) = self.poll_stop(cx) {
+            return Poll::Ready(Some(Err(self.fail(failure))));
+        }
         for _ in 0..MAX_STEPS {
-            let frame = Slices::take(&mut self.released);
-            if frame.has_remaining() {
-                self.sent += frame.remaining() as u64;
-                return Poll::Ready(Some(Ok(Frame::data(frame))));
+            if !self.released.is_empty() {
+                let frame = Slices::take(&mut self.released).of(&self.exchange);
+                if frame.has_remaining() {
+                    self.sent += frame.remaining() as u64;
+                    return Poll::Ready(Some(Ok(Frame::data(frame))));
+                }
             }
             if self.finished {
-                self.whole = true;
+                self.sending.done();
                 return Poll::Ready(None);
             }
-            if let Err(failure) = ready!(self.poll_step(cx)) {
+            if self.unpushed.is_empty() {
+                // What was read before the upstream was called has left.
+                self.reservation.shrink_to(SLICE as u64);
+            }
+            // Nothing is done with the body after a panic but to drop it.
+            let step = catch_unwind(AssertUnwindSafe(|| self.poll_step(cx)));
+            if let Err(failure) = ready!(step.unwrap_or(Poll::Ready(Err(Failure::Panic)))) {
                 return Poll::Ready(Some(Err(self.fail(failure))));
             }
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Why not to go on, though nothing is wrong with the body itself: nobody
+    /// waits for its upstream's answer any more.
+    fn poll_stop(&mut self, cx: &mut Context<'_>) -> Option<Failure> {
+        if let Some(deadline) = &mut self.deadline
+            && deadline.as_mut().poll(cx).is_ready()
+        {
+            return Some(Failure::Deadline);
+        }
+        self.exchange.failed(cx.waker())
+    }
+
+    /// Whether all of a body of known length was handed over.
+    pub(super) fn is_end_stream(&self) -> bool {
+        !self.broken && self.length == Some(self.sent)
     }
 
     pub(super) fn size_hint(&self) -> SizeHint {
@@ -176,6 +217,11 @@ impl StreamingBody {
     /// up to a slice, since each push costs something.
     fn poll_gather(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Failure>> {
         while let Some(incoming) = &mut self.incoming {
+            if incoming.is_end_stream() {
+                // It is not told otherwise when the response has ended before.
+                self.read_to_end();
+                break;
+            }
             let frame = match Pin::new(incoming).poll_frame(cx) {
                 Poll::Pending if self.gathered.is_empty() => {
                     self.exchange.wait_for_client();
@@ -186,7 +232,7 @@ impl StreamingBody {
                 Poll::Ready(Some(Ok(frame))) => frame,
                 Poll::Ready(Some(Err(_))) => return Poll::Ready(Err(Failure::IncompleteBody)),
                 Poll::Ready(None) => {
-                    self.incoming = None;
+                    self.read_to_end();
                     break;
                 }
             };
@@ -204,6 +250,11 @@ impl StreamingBody {
         }
         let gathered = self.gathered.split().freeze();
         Poll::Ready(Ok((!gathered.is_empty()).then_some(gathered)))
+    }
+
+    fn read_to_end(&mut self) {
+        self.incoming = None;
+        self.exchange.set_unread(false);
     }
 
     fn received(&mut self, bytes: usize) -> Result<(), Failure> {
@@ -260,17 +311,29 @@ impl StreamingBody {
 
     /// Nothing more leaves, and the end of the body is never sent.
     fn fail(&mut self, failure: Failure) -> BodyBroken {
+        self.leave_rest();
         self.exchange.fail(failure);
         self.broken = true;
         self.released.clear();
         self.unpushed = Bytes::new();
-        self.incoming = None;
         BodyBroken
+    }
+
+    /// The client may be sending still: whoever answers it decides what happens
+    /// to the rest.
+    fn leave_rest(&mut self) {
+        if let Some(incoming) = self.incoming.take() {
+            self.exchange.leave(incoming);
+        }
     }
 }
 
 impl Drop for StreamingBody {
     fn drop(&mut self) {
+        if self.incoming.as_ref().is_some_and(Body::is_end_stream) {
+            self.read_to_end();
+        }
+        self.leave_rest();
         self.exchange.add_held(-self.held);
         let mut sizes = Sizes { sent_wire: self.sent, ..Sizes::default() };
         if let Some(pipeline) = &self.pipeline {
@@ -282,7 +345,8 @@ impl Drop for StreamingBody {
         }
         self.exchange.add_sizes(sizes);
         // A body of known length is not asked for its end.
-        let whole = self.whole || self.length == Some(self.sent);
-        self.exchange.end_streaming(whole);
+        if self.is_end_stream() {
+            self.sending.done();
+        }
     }
 }

@@ -1,0 +1,52 @@
+//! Header fields that carry data: the route lists them, and their values are
+//! redacted like text.
+
+use super::exchange::{Exchange, Place};
+use super::respond::Failure;
+use super::route::Route;
+use super::text;
+use bytes::Bytes;
+use hyper::header::{HeaderMap, HeaderName, HeaderValue, REFERER};
+
+/// Redacts the values of the fields that the route lists. Whether any changed.
+pub(super) fn redact(headers: &mut HeaderMap, route: &Route, exchange: &Exchange) -> Result<bool, Failure> {
+    let mut changed = false;
+    for name in &route.headers {
+        if !headers.contains_key(name) {
+            continue;
+        }
+        let values: Vec<HeaderValue> = headers.get_all(name).iter().cloned().collect();
+        let mut redacted = Vec::with_capacity(values.len());
+        for value in &values {
+            redacted.push(redact_value(name, value, route, exchange)?);
+        }
+        if redacted.iter().all(Option::is_none) {
+            continue;
+        }
+        changed = true;
+        headers.remove(name);
+        for (old, new) in values.into_iter().zip(redacted) {
+            headers.append(name.clone(), new.unwrap_or(old));
+        }
+    }
+    Ok(changed)
+}
+
+/// The new value, if it is another.
+fn redact_value(
+    name: &HeaderName,
+    value: &HeaderValue,
+    route: &Route,
+    exchange: &Exchange,
+) -> Result<Option<HeaderValue>, Failure> {
+    let text = Bytes::copy_from_slice(value.as_bytes());
+    let Some(redacted) = text::redact(text, &route.plans().body, Place::Header, exchange)? else {
+        return Ok(None);
+    };
+    let value = match *name == REFERER {
+        true => HeaderValue::try_from(text::percent_encode(&redacted)),
+        false => HeaderValue::try_from(redacted),
+    };
+    // Labels hold nothing that a value must not, nor did the value.
+    value.map(Some).map_err(|_| Failure::Engine)
+}

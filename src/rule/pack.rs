@@ -4,14 +4,20 @@
 pub(super) const FILES: &[(&str, &str)] = &[
     ("builtin/ai.toml", include_str!("../../rules/ai.toml")),
     ("builtin/cloud.toml", include_str!("../../rules/cloud.toml")),
+    ("builtin/command.toml", include_str!("../../rules/command.toml")),
+    ("builtin/database.toml", include_str!("../../rules/database.toml")),
     ("builtin/generic.toml", include_str!("../../rules/generic.toml")),
+    ("builtin/identity.toml", include_str!("../../rules/identity.toml")),
     ("builtin/keys.toml", include_str!("../../rules/keys.toml")),
     ("builtin/messaging.toml", include_str!("../../rules/messaging.toml")),
     ("builtin/observability.toml", include_str!("../../rules/observability.toml")),
+    ("builtin/password-hash.toml", include_str!("../../rules/password-hash.toml")),
     ("builtin/payment.toml", include_str!("../../rules/payment.toml")),
     ("builtin/pii.toml", include_str!("../../rules/pii.toml")),
     ("builtin/saas.toml", include_str!("../../rules/saas.toml")),
+    ("builtin/service.toml", include_str!("../../rules/service.toml")),
     ("builtin/source-forge.toml", include_str!("../../rules/source-forge.toml")),
+    ("builtin/wallet.toml", include_str!("../../rules/wallet.toml")),
 ];
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ pub mod jwt;
 pub mod label;
 pub mod luhn;
 pub mod phone;
+pub mod random;
 pub mod secret;
 pub mod us_ssn;
 
@@ -42,6 +43,8 @@ pub enum Validator {
     Jwt,
     /// Values that are plausibly secret: no placeholder, word or reference.
     Secret,
+    /// Values that look drawn by a machine.
+    Random,
     /// Credentials of HTTP basic authentication.
     BasicAuth,
 }
@@ -58,6 +61,7 @@ impl Validator {
         Self::GithubChecksum,
         Self::Jwt,
         Self::Secret,
+        Self::Random,
         Self::BasicAuth,
     ];
 
@@ -78,6 +82,7 @@ impl Validator {
             Self::GithubChecksum => "github-checksum",
             Self::Jwt => "jwt",
             Self::Secret => "secret",
+            Self::Random => "random",
             Self::BasicAuth => "basic-auth",
         }
     }
@@ -94,6 +99,7 @@ impl Validator {
             Self::GithubChecksum => github::accepts(value),
             Self::Jwt => jwt::accepts(value),
             Self::Secret => secret::accepts(value),
+            Self::Random => random::accepts(value),
             Self::BasicAuth => basic_auth::accepts(value),
         }
     }

@@ -1,0 +1,227 @@
+#!/usr/bin/env python3
+"""Recall and false findings of the built binary on public data.
+
+The data is a folder of JSON Lines files beside the repository (../shared/data,
+or EXPURGATE_DATA); without it there is nothing to do. Every record's text is
+one string in one NDJSON stream per file, so each file costs one process.
+
+usage: tests/accuracy.py [--misses] [--false] [--rules PATH] [--check]
+"""
+
+import argparse
+import collections
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = Path(os.environ.get("EXPURGATE_DATA", ROOT.parent / "shared" / "data"))
+
+CREDENTIALS = ["noseyparker", "kingfisher", "detect_secrets"]
+# File, family, and the entities that count as found.
+PERSONAL = [
+    ("2_pii_text/presidio_recognizer_tests", "email", {"EMAIL_ADDRESS"}),
+    ("2_pii_text/presidio_recognizer_tests", "credit_card", {"CREDIT_CARD"}),
+    ("2_pii_text/presidio_recognizer_tests", "iban", {"IBAN_CODE"}),
+    ("2_pii_text/presidio_recognizer_tests", "us_ssn", {"US_SSN"}),
+    ("2_pii_text/langsmith_anonymizer", "credential", None),
+    ("4_emails/linkify_in_text", "email", {"EMAIL_ADDRESS"}),
+    ("3_phones/phonenumbers_examples", "phone", {"PHONE_NUMBER"}),
+]
+# Look-alikes that nothing tells from the real thing without context.
+AMBIGUOUS = {"int9", "int10", "int11", "unix_s", "part_no_2_3_4"}
+# Spans marked as suspect may be off by this many bytes at either end.
+SLACK = 2
+# Targets: least recall, most false findings per MB.
+SELF_IDENTIFYING, BY_KEYWORD, FALSE_PER_MB = 0.95, 0.80, 0.5
+
+
+def binary():
+    given = os.environ.get("EXPURGATE_BIN")
+    if given:
+        return Path(given)
+    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+    built = [path for path in (target / "release/expurgate", target / "debug/expurgate") if path.exists()]
+    if not built:
+        sys.exit("accuracy: build the binary first: cargo build --locked")
+    return max(built, key=lambda path: path.stat().st_mtime)
+
+
+def read(name):
+    with open(DATA / f"{name}.jsonl", encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
+def scan(records, rules):
+    """The findings of each record, as (start, end, entity, rule)."""
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".ndjson") as file:
+        for record in records:
+            file.write(json.dumps({"text": record["text"]}) + "\n")
+        file.flush()
+        command = [binary(), "scan", "--format", "ndjson", "--output", "jsonl"]
+        for path in rules:
+            command += ["--rules", path]
+        done = subprocess.run([*command, file.name], capture_output=True, text=True, encoding="utf-8")
+    if done.returncode != 0:
+        sys.exit(f"accuracy: scan failed: {done.stderr.strip()}")
+    found = [[] for _ in records]
+    for line in done.stdout.splitlines():
+        finding = json.loads(line)
+        found[finding["record"] - 1].append((finding["start"], finding["end"], finding["entity"], finding["rule"]))
+    return found
+
+
+def covered(span, findings, text=b""):
+    """Whether nothing of the span's secret stays. Of a URL, its secret part
+    is enough: who, where and what is asked may stay."""
+    if b"://" in text[span["start"]:span["end"]]:
+        return any(start < span["end"] and stop > span["start"] for start, stop, *_ in findings)
+    slack = SLACK if span.get("span_suspect") else 0
+    at, end = span["start"] + slack, span["end"] - slack
+    for start, stop, *_ in sorted(findings):
+        if start <= at < stop:
+            at = stop
+    return at >= end
+
+
+def vendor(kind):
+    """np.acme.2 and kingfisher.acme.2 are of the family acme."""
+    parts = kind.split(".")
+    return parts[1] if len(parts) > 2 else kind
+
+
+class Table:
+    def __init__(self, *heads):
+        self.rows = [heads]
+
+    def add(self, *cells):
+        self.rows.append(tuple(str(cell) for cell in cells))
+
+    def show(self):
+        widths = [max(len(row[column]) for row in self.rows) for column in range(len(self.rows[0]))]
+        for row in self.rows:
+            first, *rest = (cell.ljust(width) if column == 0 else cell.rjust(width)
+                            for column, (cell, width) in enumerate(zip(row, widths)))
+            print("  ".join([first, *rest]).rstrip())
+        print()
+
+
+def share(found, all_of_them):
+    return f"{found / all_of_them:.3f}" if all_of_them else "-"
+
+
+def credentials(options):
+    table = Table("credentials", "self-identifying", "recall", "by keyword", "recall", "negatives", "false")
+    families = collections.defaultdict(lambda: [0, 0])
+    sums = {True: [0, 0], False: [0, 0]}
+    negatives = [0, 0]
+    for name in CREDENTIALS:
+        records = read(f"1_credentials/{name}")
+        found = scan(records, options.rules)
+        counts = {True: [0, 0], False: [0, 0]}
+        clean = [0, 0]
+        for record, findings in zip(records, found):
+            text = record["text"].encode()
+            for span in record.get("spans", []):
+                itself = bool(span.get("self_identifying"))
+                hit = covered(span, findings, text)
+                counts[itself][0] += hit
+                counts[itself][1] += 1
+                families[vendor(span["type"]), itself][0] += hit
+                families[vendor(span["type"]), itself][1] += 1
+            if record.get("redaction_negative"):
+                clean[1] += 1
+                if findings:
+                    clean[0] += 1
+                    if options.false:
+                        print(f"  false: {name} {record['id']} {sorted({rule for *_, rule in findings})}")
+        table.add(name, *(cell for itself in (True, False) for cell in
+                          (f"{counts[itself][0]}/{counts[itself][1]}", share(*counts[itself]))),
+                  clean[1], clean[0])
+        for itself in (True, False):
+            sums[itself] = [a + b for a, b in zip(sums[itself], counts[itself])]
+        negatives = [a + b for a, b in zip(negatives, clean)]
+    table.add("all", *(cell for itself in (True, False) for cell in
+                       (f"{sums[itself][0]}/{sums[itself][1]}", share(*sums[itself]))), negatives[1], negatives[0])
+    table.show()
+    if options.misses:
+        missed = Table("family with misses", "kind", "found", "of")
+        for (family, itself), (hits, of) in sorted(families.items(), key=lambda row: row[1][0] - row[1][1]):
+            if hits < of:
+                missed.add(family, "itself" if itself else "keyword", hits, of)
+        missed.show()
+    return [sums[True][0] / sums[True][1] >= SELF_IDENTIFYING, sums[False][0] / sums[False][1] >= BY_KEYWORD]
+
+
+def personal(options):
+    table = Table("personal data", "family", "found", "recall", "false")
+    for name, family, entities in PERSONAL:
+        records = [record for record in read(name)
+                   if family in record.get("complete_for", []) or record.get("family") == family]
+        if name.startswith("3_phones/phonenumbers"):
+            records = [record for record in records if record["findable_without_region"]]
+        hits = of = false = 0
+        for record, findings in zip(records, scan(records, options.rules)):
+            findings = [finding for finding in findings if entities is None or finding[2] in entities]
+            spans = [span for span in record.get("spans", []) if span["family"] == family]
+            hits += sum(covered(span, findings) for span in spans)
+            of += len(spans)
+            false += sum(all(end <= span["start"] or start >= span["end"] for span in spans)
+                         for start, end, *_ in findings)
+        table.add(name, family, f"{hits}/{of}", share(hits, of), false)
+    table.show()
+
+
+def clean(options):
+    table = Table("clean text", "bytes", "false", "per MB", "by rule")
+    records = read("6_clean/source_rust")
+    found = scan(records, options.rules)
+    size = sum(len(record["text"].encode()) for record in records)
+    rules = collections.Counter(rule for findings in found for *_, rule in findings)
+    rate = sum(rules.values()) / (size / 1e6)
+    table.add("source_rust", size, sum(rules.values()), f"{rate:.2f}", dict(rules) or "")
+    if options.false:
+        for record, findings in zip(records, found):
+            text = record["text"].encode()
+            for start, end, _, rule in findings:
+                around = text[max(0, start - 40):end + 10].decode(errors="replace")
+                print(f"  false: {record['source']} {rule}: {around!r}")
+    records = [record for record in read("6_clean/lookalikes_dev") if record["type"] not in AMBIGUOUS]
+    found = scan(records, options.rules)
+    size = sum(len(record["text"].encode()) for record in records)
+    rules = collections.Counter(rule for findings in found for *_, rule in findings)
+    classes = collections.Counter(record["type"] for record, findings in zip(records, found) if findings)
+    table.add("look-alikes", size, sum(rules.values()), "-", {**rules, **classes} or "")
+    if options.false:
+        for record, findings in zip(records, found):
+            if findings:
+                print(f"  false: {record['type']} {findings[0][3]}: {record['text']!r}")
+    table.show()
+    return [rate <= FALSE_PER_MB, not rules]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--misses", action="store_true", help="list the families with misses")
+    parser.add_argument("--false", action="store_true", help="show the false findings")
+    parser.add_argument("--rules", action="append", default=[], help="rules on top of the built-in ones")
+    parser.add_argument("--check", action="store_true", help="exit with 1 when a target is missed")
+    options = parser.parse_args()
+    if not DATA.is_dir():
+        print(f"accuracy: skipped, no data in {DATA} (set EXPURGATE_DATA)")
+        return 0
+    print(f"binary: {binary()}\n")
+    met = credentials(options)
+    personal(options)
+    met += clean(options)
+    names = ["self-identifying recall", "keyword recall", "false findings per MB", "look-alikes"]
+    for name, reached in zip(names, met):
+        print(f"{'reached' if reached else 'MISSED '}  {name}")
+    return int(options.check and not all(met))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -39,6 +39,9 @@ pub enum HyperscanError {
     /// The scratch was not made for the database.
     #[error("the scratch was made for another database")]
     WrongScratch,
+    /// The library misses what it was given to find.
+    #[error("libhs misses literals on this machine: install another version of libvectorscan or libhyperscan")]
+    Blind,
     /// Memory, or an invalid call.
     #[error("libhs failed with code {0}")]
     Code(i32),

@@ -7,9 +7,9 @@
 )]
 
 mod cli;
-mod equality;
 mod cli_setup;
 mod docs;
+mod equality;
 mod proxy_admin;
 mod proxy_bodies;
 mod proxy_client;

@@ -5,6 +5,7 @@ use super::detector_kinds;
 use super::key::Names;
 use super::literal::{ByteSet, Needed};
 use super::naive::Plain;
+use super::nearby;
 use super::pattern::Pattern;
 use super::shape::{Candidate, Kinds, Shapes};
 use super::trail::Trail;
@@ -25,17 +26,15 @@ pub struct Engine {
     pub(super) patterns: Vec<Option<Pattern>>,
     /// By rule index.
     pub(super) allows: Vec<Vec<Regex>>,
-    /// By rule index: indices into `keywords`.
-    pub(super) rule_keywords: Vec<Vec<usize>>,
+    /// By rule index, in lower case.
+    pub(super) keywords: Vec<Vec<Vec<u8>>>,
     /// Enabled detector rules.
     pub(super) detectors: Vec<(Detector, usize)>,
     /// Shapes that some enabled rule looks at.
     pub(super) kinds: Kinds,
     pub(super) names: Names,
-    /// Lower case.
-    pub(super) keywords: Vec<Vec<u8>>,
-    /// The widest proximity of any rule, in bytes.
-    pub(super) widest_proximity: usize,
+    /// The raw bytes before a match in which keywords may stand, at most.
+    pub(super) keyword_reach: usize,
     /// By literal id.
     pub(super) literals: Vec<LiteralUse>,
     pub(super) longest_literal: usize,
@@ -53,7 +52,6 @@ pub(super) struct LiteralUse {
     pub(super) length: usize,
     /// Rules whose pattern needs it.
     pub(super) patterns: Vec<PatternUse>,
-    pub(super) keywords: Vec<usize>,
     /// Part of a member name.
     pub(super) key: Option<KeyUse>,
     /// The start of a private key block, with its rule.
@@ -152,12 +150,11 @@ impl Engine {
         let mut engine = Self {
             patterns: Vec::with_capacity(rules),
             allows: Vec::with_capacity(rules),
-            rule_keywords: Vec::with_capacity(rules),
+            keywords: Vec::with_capacity(rules),
             detectors: Vec::new(),
             kinds: 0,
             names: Names::default(),
-            keywords: Vec::new(),
-            widest_proximity: 0,
+            keyword_reach: 0,
             literals: Vec::new(),
             longest_literal: 0,
             database: None,
@@ -208,9 +205,12 @@ impl Engine {
         self.patterns.push(pattern);
         let allows = rule.allow.iter().map(|source| allow(source).map_err(refuse)).collect::<Result<_, _>>()?;
         self.allows.push(allows);
-        let keywords = rule.keywords.iter().map(|keyword| self.keyword(keyword, builder)).collect();
-        self.rule_keywords.push(keywords);
-        self.widest_proximity = self.widest_proximity.max(rule.proximity);
+        let keywords: Vec<Vec<u8>> =
+            rule.keywords.iter().map(|keyword| keyword.to_ascii_lowercase().into_bytes()).collect();
+        if !keywords.is_empty() {
+            self.keyword_reach = self.keyword_reach.max(nearby::reach(rule.proximity, &keywords));
+        }
+        self.keywords.push(keywords);
         Ok(())
     }
 
@@ -225,19 +225,6 @@ impl Engine {
                 }
             }
         }
-    }
-
-    fn keyword(&mut self, keyword: &str, builder: &mut Builder) -> usize {
-        let lower = keyword.to_ascii_lowercase().into_bytes();
-        let index = self.keywords.iter().position(|known| *known == lower).unwrap_or_else(|| {
-            self.keywords.push(lower.clone());
-            self.keywords.len() - 1
-        });
-        let usage = builder.literal(lower, true);
-        if !usage.keywords.contains(&index) {
-            usage.keywords.push(index);
-        }
-        index
     }
 
     fn build_database(&mut self, builder: Builder) -> Result<(), CompileError> {

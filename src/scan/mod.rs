@@ -26,6 +26,7 @@ mod follow;
 mod key;
 mod literal;
 pub mod naive;
+mod nearby;
 mod number;
 mod pattern;
 mod place;

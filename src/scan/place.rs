@@ -227,24 +227,6 @@ pub(super) fn whole_characters(raw: &[u8], bounds: (usize, usize), range: Range<
     range
 }
 
-/// Whether a keyword stands as a word of its own, or as one of a name such as
-/// `phoneNumber` or `home_phone`.
-pub(super) fn is_word(raw: &[u8], keyword: &Range<usize>, format: Format) -> bool {
-    let (Some(&first), Some(&last)) = (raw.get(keyword.start), raw.get(keyword.end - 1)) else { return false };
-    let before = match before(raw, 0, keyword.start, format) {
-        Before::Unit(byte) => byte,
-        Before::Letter => None,
-        Before::Within => return false,
-    };
-    let after = (keyword.end < raw.len()).then(|| meaning_byte(unit(raw, keyword.end).meaning));
-    let begins = before
-        .is_none_or(|byte| !byte.is_ascii_alphabetic() || byte.is_ascii_lowercase() && first.is_ascii_uppercase());
-    let ends = after.is_none_or(|byte| {
-        !byte.is_ascii_alphabetic() || byte.is_ascii_uppercase() && last.is_ascii_lowercase() || byte == b's'
-    });
-    begins && ends
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,6 +14,7 @@
 use super::around;
 use super::engine::{Engine, PatternUse, Workspace};
 use super::key::{End, Step, Walk, number_end};
+use super::nearby::{Context, Wanted};
 use super::number::{self, Place};
 use super::pattern::Memory;
 use super::place::{self, Before, Bounds};
@@ -27,7 +28,6 @@ use crate::hyperscan::HyperscanError;
 use crate::rule::{Detector, Rule};
 use crate::span::Span;
 use crate::validator::is_placeholder;
-use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -85,8 +85,8 @@ pub struct Scanner {
     /// Resolves those among themselves.
     quiet_resolver: Resolver,
     kept: Vec<Match>,
-    /// Keywords seen: (keyword, end), no older than any proximity.
-    keywords: VecDeque<(usize, u64)>,
+    /// What stands before `origin`.
+    context: Context,
     /// By rule index: candidates that a validator turned down.
     rejections: Vec<u64>,
 }
@@ -156,7 +156,7 @@ impl Scanner {
             quiet: Arc::default(),
             quiet_resolver: Resolver::default(),
             kept: Vec::new(),
-            keywords: VecDeque::new(),
+            context: Context::at_start(),
             rejections: Vec::new(),
         }
     }
@@ -327,9 +327,6 @@ impl Scanner {
         out: &mut Vec<Finding>,
     ) {
         let usage = &data.engine.literals[id];
-        for &keyword in &usage.keywords {
-            self.note_keyword(data.raw, keyword, &literal);
-        }
         let next = data.raw.get(literal.end);
         for usage in usage.patterns.iter().filter(|usage| usage.goes_on(next)) {
             self.confirm_pattern(work, data, usage, literal.start, out);
@@ -360,7 +357,7 @@ impl Scanner {
                 Some(range) => &work.decoded.text()[range.clone()],
                 None => &data.raw[found.raw.clone()],
             };
-            if self.is_wanted(data.engine, rule, text, self.absolute(found.raw.start)) {
+            if self.is_wanted(data, rule, text, found.raw.start) {
                 self.add(work, data, &bounds, rule, found.raw.clone());
             }
         }
@@ -415,7 +412,7 @@ impl Scanner {
         let Some(extent) = pattern.match_at(data.raw, start..to, before, cut, &mut memory) else { return };
         let range = work.window.raw_range(extent.secret.clone());
         let text = &work.window.text()[extent.secret];
-        if self.absolute(range.start) < self.resume || !self.is_wanted(data.engine, rule, text, self.absolute(start)) {
+        if self.absolute(range.start) < self.resume || !self.is_wanted(data, rule, text, start) {
             return;
         }
         if extent.open {
@@ -630,12 +627,11 @@ impl Scanner {
     }
 
     /// Keywords, validator and allow list of a rule.
-    fn is_wanted(&mut self, engine: &Engine, rule: usize, text: &[u8], start: u64) -> bool {
-        let known = &engine.ruleset().rules[rule];
-        if !known.keywords.is_empty() && !self.is_near_keyword(engine, rule, known.proximity, start) {
-            return false;
-        }
-        self.is_valid(engine, rule, text)
+    fn is_wanted(&mut self, data: Data<'_>, rule: usize, text: &[u8], start: usize) -> bool {
+        let keywords = &data.engine.keywords[rule];
+        let wanted = Wanted { keywords, proximity: data.engine.ruleset().rules[rule].proximity };
+        let near = keywords.is_empty() || wanted.stands_before(&self.context, data.raw, start, self.format);
+        near && self.is_valid(data.engine, rule, text)
     }
 
     /// Validator and allow list of a rule.
@@ -649,28 +645,6 @@ impl Scanner {
             return false;
         }
         !engine.allows[rule].iter().any(|allow| allow.is_match(text))
-    }
-
-    fn is_near_keyword(&self, engine: &Engine, rule: usize, proximity: usize, start: u64) -> bool {
-        let wanted = &engine.rule_keywords[rule];
-        self.keywords
-            .iter()
-            .rev()
-            .skip_while(|&&(_, end)| end > start)
-            .take_while(|&&(_, end)| start - end <= proximity as u64)
-            .any(|(keyword, _)| wanted.contains(keyword))
-    }
-
-    fn note_keyword(&mut self, raw: &[u8], keyword: usize, literal: &Range<usize>) {
-        if !place::is_word(raw, literal, self.format) {
-            return;
-        }
-        let end = self.absolute(literal.end);
-        let oldest = end.saturating_sub((self.engine.widest_proximity + LOOKBACK) as u64);
-        while self.keywords.front().is_some_and(|&(_, first)| first < oldest) {
-            self.keywords.pop_front();
-        }
-        self.keywords.push_back((keyword, end));
     }
 
     /// The stretch around `at` that a match may lie in.
@@ -704,6 +678,7 @@ impl Scanner {
             self.behind_quote = raw[last] == b'"' && work.shapes.fence_from(last) == Some(last);
         }
         self.lexical = work.shapes.lexical_at(keep);
+        self.context.push(&raw[..keep], self.engine.keyword_reach);
         self.origin += keep as u64;
     }
 

@@ -19,6 +19,7 @@ mod region;
 use super::detector;
 use super::engine::Engine;
 use super::key::{Names, Spelling, whole_unit};
+use super::nearby::is_word;
 use super::number::{self, Place};
 use super::pattern;
 use super::resolve::{Match, Resolver};
@@ -218,7 +219,7 @@ impl Search<'_> {
     }
 
     /// Whether `keyword` stands as a word of its own at most `proximity` bytes
-    /// before `place`, in no region.
+    /// before `place`.
     fn is_near(&self, keyword: &str, proximity: usize, place: usize) -> bool {
         let keyword = keyword.to_ascii_lowercase().into_bytes();
         // Room for the keyword itself, escaped.
@@ -248,8 +249,7 @@ impl Search<'_> {
             return false;
         }
         let span = text.raw(range.clone());
-        let apart = !self.regions.iter().any(|region| span.start < region.span.end && region.span.start < span.end);
-        apart && span.end <= place && place - span.end <= proximity && is_word(&text.bytes, range)
+        span.end <= place && place - span.end <= proximity && is_word(&text.bytes, range)
     }
 
     /// Lets regions and matches settle who stays.
@@ -326,24 +326,6 @@ fn is_anchor(detector: Detector, text: &[u8], at: usize) -> bool {
         Detector::Iban => text[at].is_ascii_uppercase(),
         Detector::PrivateKey => false,
     }
-}
-
-/// Whether the word at `range` is not a part of a longer one, except of a name
-/// such as `phoneNumber` or in the plural.
-fn is_word(text: &[u8], range: Range<usize>) -> bool {
-    let (first, last) = (text[range.start], text[range.end - 1]);
-    let begins = match range.start.checked_sub(1).map(|at| text[at]) {
-        Some(before) if before.is_ascii_lowercase() => first.is_ascii_uppercase() || !first.is_ascii(),
-        Some(before) => !before.is_ascii_alphabetic(),
-        None => true,
-    };
-    let ends = match text.get(range.end) {
-        Some(b's') => true,
-        Some(after) if after.is_ascii_uppercase() => last.is_ascii_lowercase(),
-        Some(after) => !after.is_ascii_alphabetic(),
-        None => true,
-    };
-    begins && ends
 }
 
 /// `range`, widened so that it cuts no UTF-8 character in two.

@@ -72,13 +72,9 @@ pub enum CliError {
 impl CliError {
     /// The exit code that says what kind of failure it was.
     pub fn exit(&self) -> Exit {
-        let causes = std::iter::successors(Some(self as &dyn Error), |&error| error.source());
-        match self {
-            // Broken input is no I/O error to the system, but to the user.
-            Self::Input { .. } => Exit::Io,
-            _ if causes.into_iter().any(is_io) => Exit::Io,
-            _ => Exit::Usage,
-        }
+        let mut causes = std::iter::successors(Some(self as &dyn Error), |&error| error.source());
+        // Broken input is no I/O error to the system, but to the user.
+        if matches!(self, Self::Input { .. }) || causes.any(is_io) { Exit::Io } else { Exit::Usage }
     }
 
     /// Tells the user: the error and its causes on one line.

@@ -188,15 +188,14 @@ impl<'a, S: Sink> Feed<'a, S> {
             if wire.len() < coding::MARK && read > 0 && decoder.is_none() {
                 continue;
             }
-            let mut known = match decoder.take() {
+            let known = match &mut decoder {
                 Some(decoder) => decoder,
-                None => self.recognise(&wire).map_err(failed)?,
+                none => none.insert(self.recognise(&wire).map_err(failed)?),
             };
             known.push(wire.split().freeze(), |text| self.text(text)).map_err(failed)?;
             if read == 0 {
                 return known.finish().and_then(|()| self.end()).map_err(failed);
             }
-            decoder = Some(known);
         }
     }
 

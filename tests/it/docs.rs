@@ -181,3 +181,11 @@ fn the_reference_of_the_configuration_names_every_flag_of_run() {
         assert!(reference.text.contains(&format!("`--{flag} ")), "--{flag}");
     }
 }
+
+#[test]
+fn the_readme_counts_the_rules() {
+    let count = format!("\n{} rules: ", Ruleset::builtin().unwrap().rules.len());
+    let documents = documents();
+    let readme = documents.iter().find(|document| document.name == "README.md").unwrap();
+    assert!(readme.text.contains(&count), "the README does not say:{count}");
+}

@@ -76,7 +76,7 @@ impl Decoded {
     /// back; an escape is one, unless `deep`.
     fn stop_before(&mut self, detector: Detector, raw: &[u8], range: Range<usize>, deep: bool) -> Option<usize> {
         let (before, _) = walks(detector);
-        let stops = |byte: u8| !before[usize::from(byte)] && !(deep && matches!(byte, b'\\' | b'%'));
+        let stops = |byte: u8| !(before[usize::from(byte)] || deep && matches!(byte, b'\\' | b'%'));
         let mut fresh = Lookback::default();
         let lookback = if detector == Detector::Email { &mut self.stops[usize::from(deep)] } else { &mut fresh };
         lookback.find(raw, range, stops)

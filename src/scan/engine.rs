@@ -7,7 +7,8 @@ use super::literal::{ByteSet, Needed};
 use super::naive::Plain;
 use super::nearby;
 use super::pattern::Pattern;
-use super::shape::{Candidate, Kinds, Shapes};
+use super::shape::{self, Candidate, Kinds, Shapes};
+use super::token::Tokens;
 use super::trail::Trail;
 use super::trigger::{Trigger, Triggers};
 use super::window::Window;
@@ -38,6 +39,8 @@ pub struct Engine {
     /// By literal id.
     pub(super) literals: Vec<LiteralUse>,
     pub(super) longest_literal: usize,
+    /// Patterns that begin with a literal of their own, not in the database.
+    pub(super) tokens: Tokens,
     /// `None` when no rule has a literal.
     database: Option<Database>,
     /// One per thread that scans at the same time.
@@ -80,6 +83,10 @@ pub(super) struct PatternUse {
 }
 
 impl PatternUse {
+    fn new(rule: usize, literal: &Needed) -> Self {
+        Self { rule, offset: literal.offset, lead: literal.lead, follow: literal.follow }
+    }
+
     /// Whether a match can go on with `next`, the raw byte behind the literal:
     /// what an escape means is not looked at.
     pub(super) fn goes_on(&self, next: Option<&u8>) -> bool {
@@ -157,6 +164,7 @@ impl Engine {
             keyword_reach: 0,
             literals: Vec::new(),
             longest_literal: 0,
+            tokens: Tokens::default(),
             database: None,
             workspaces: Mutex::new(Vec::new()),
             naive: OnceLock::new(),
@@ -185,7 +193,14 @@ impl Engine {
                     let needed = compiled.needed.as_ref().ok_or_else(|| {
                         refuse("the pattern needs a fixed text of at least 3 characters near its start".into())
                     })?;
-                    builder.pattern(index, &compiled, needed);
+                    if compiled.is_token {
+                        self.kinds |= shape::TOKEN;
+                        for literal in needed {
+                            self.tokens.add(&literal.bytes, PatternUse::new(index, literal));
+                        }
+                    } else {
+                        builder.pattern(index, needed);
+                    }
                     pattern = Some(compiled);
                 }
                 Matcher::Detector(Detector::PrivateKey) => {
@@ -369,11 +384,10 @@ impl Builder {
         usage
     }
 
-    fn pattern(&mut self, rule: usize, pattern: &Pattern, needed: &[Needed]) {
+    fn pattern(&mut self, rule: usize, needed: &[Needed]) {
         for literal in needed {
-            let follow = pattern.follow(literal);
             let usage = self.literal(literal.bytes.clone(), literal.caseless);
-            usage.patterns.push(PatternUse { rule, offset: literal.offset, lead: literal.lead, follow });
+            usage.patterns.push(PatternUse::new(rule, literal));
         }
     }
 }

@@ -107,8 +107,8 @@ mod tests {
     fn shown(pattern: &str) -> Vec<(String, String)> {
         let pattern = Pattern::compile(pattern).unwrap();
         let needed = pattern.needed.clone().unwrap();
-        let follow = |needed| {
-            let set = pattern.follow(needed);
+        let follow = |one: &super::Needed| {
+            let set = one.follow;
             (0x20..0x7f).filter(|&byte| set.contains(byte)).map(char::from).collect()
         };
         needed.iter().map(|one| (String::from_utf8_lossy(&one.bytes).into_owned(), follow(one))).collect()

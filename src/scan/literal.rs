@@ -19,6 +19,8 @@ pub(crate) struct Needed {
     pub(crate) offset: (usize, usize),
     /// The bytes that those characters can be.
     pub(crate) lead: ByteSet,
+    /// The bytes that can stand behind the literal, see [`super::follow`].
+    pub(crate) follow: ByteSet,
 }
 
 /// A set of bytes.
@@ -37,6 +39,11 @@ impl ByteSet {
 
     pub(super) fn insert(&mut self, byte: u8) {
         self.0[usize::from(byte >> 6)] |= 1 << (byte & 63);
+    }
+
+    /// Whether `is` holds for all of the set.
+    pub(super) fn all(&self, is: impl Fn(u8) -> bool) -> bool {
+        (0..=u8::MAX).all(|byte| !self.contains(byte) || is(byte))
     }
 
     fn unite(&mut self, other: &Self) {
@@ -150,13 +157,19 @@ fn prefixes(hir: &Hir, caseless: bool) -> Option<Vec<Needed>> {
         for &byte in &bytes[..start] {
             insert_cases(&mut lead, byte);
         }
-        needed.extend(slash_spellings(run).into_iter().map(|bytes| Needed { bytes, caseless, offset, lead }));
+        needed.extend(slash_spellings(run).into_iter().map(|bytes| Needed {
+            bytes,
+            caseless,
+            offset,
+            lead,
+            follow: ByteSet::ALL,
+        }));
     }
     (!needed.is_empty()).then_some(needed)
 }
 
 /// All bytes that `items` can match, in both cases.
-fn bytes_of_all(items: &[Hir]) -> ByteSet {
+pub(super) fn bytes_of_all(items: &[Hir]) -> ByteSet {
     let mut set = ByteSet::default();
     for item in items {
         insert_bytes(item, &mut set);
@@ -237,7 +250,7 @@ fn slash_spellings(literal: &[u8]) -> Vec<Vec<u8>> {
 }
 
 /// The parts of a sequence, without the groups around them.
-fn flatten(hir: &Hir) -> Vec<Hir> {
+pub(super) fn flatten(hir: &Hir) -> Vec<Hir> {
     match hir.kind() {
         HirKind::Concat(parts) => parts.iter().flat_map(flatten).collect(),
         HirKind::Capture(group) => flatten(&group.sub),

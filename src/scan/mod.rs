@@ -34,6 +34,7 @@ mod region;
 mod resolve;
 mod scanner;
 mod shape;
+mod token;
 mod trail;
 mod trigger;
 mod unit;

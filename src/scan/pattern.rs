@@ -7,7 +7,8 @@
 
 use super::follow;
 use super::key::whole_unit;
-use super::literal::{self, ByteSet, Needed};
+use super::literal::{self, Needed};
+use super::shape::{TOKEN_RUN, is_token_byte};
 use super::trail::{RunEnd, Trail, next_mark};
 use super::window::Window;
 use regex_automata::hybrid::LazyStateID;
@@ -16,22 +17,30 @@ use regex_automata::meta::Regex;
 use regex_automata::nfa::thompson::{self, WhichCaptures};
 use regex_automata::util::start;
 use regex_automata::{Anchored, Input, MatchKind};
-use regex_syntax::hir::{Class, Hir, HirKind};
+use regex_syntax::hir::{Class, Hir, HirKind, Look};
 use std::ops::Range;
+use std::sync::OnceLock;
 
 /// A compiled pattern.
 pub(crate) struct Pattern {
-    /// Its states come to be as text needs them, in the caller's [`Cache`]:
-    /// counted repetitions would need millions of states built ahead.
-    automaton: DFA,
-    /// Finds the `secret` group within a match; `None` when there is no such group.
-    groups: Option<Regex>,
+    source: String,
+    /// Made at the first candidate, since most rules never meet one. Its states
+    /// come to be as text needs them, in the caller's [`Cache`]: counted
+    /// repetitions would need millions of states built ahead.
+    automaton: OnceLock<Option<DFA>>,
+    /// Whether a `secret` group tells what of a match is redacted.
+    has_group: bool,
+    /// Finds that group; made when first asked for.
+    groups: OnceLock<Option<Regex>>,
     /// The class whose repetition ends the pattern without a limit.
     tail: Option<Box<[bool; 256]>>,
     /// Literals of which every match holds one.
     pub(crate) needed: Option<Vec<Needed>>,
     /// Bytes that a match can begin with.
     first: Box<[bool; 256]>,
+    /// Every match begins with a run that [`shape::TOKEN`] sees, and with one
+    /// of the literals.
+    pub(crate) is_token: bool,
 }
 
 /// The group that is redacted, where a pattern has it.
@@ -108,27 +117,27 @@ impl Pattern {
     /// What is wrong with it, for the author of the rule.
     pub(crate) fn compile(source: &str) -> Result<Self, String> {
         let hir = parse(source)?;
-        let nfa = thompson::Compiler::new()
-            .configure(thompson::Config::new().utf8(false).which_captures(WhichCaptures::None))
-            .build_from_hir(&hir)
-            .map_err(|_| "the pattern is too complex; make its repetitions smaller".to_owned())?;
-        let automaton = DFA::builder()
-            .configure(
-                DFA::config()
-                    .match_kind(MatchKind::LeftmostFirst)
-                    .cache_capacity(CACHE)
-                    .skip_cache_capacity_check(true),
-            )
-            .build_from_nfa(nfa)
-            .map_err(|error| error.to_string())?;
-        let groups = if source.contains(&format!("<{SECRET_GROUP}>")) { Some(matcher(&hir)?) } else { None };
-        let tail = tail(&hir);
-        Ok(Self { automaton, groups, tail, needed: literal::needed(&hir), first: literal::first_bytes(&hir) })
+        let automaton = automaton(&hir)?;
+        let needed = literal::needed(&hir).map(|mut needed| {
+            needed.iter_mut().for_each(|one| one.follow = follow::follow(automaton.get_nfa(), one));
+            needed
+        });
+        let is_token = needed.as_ref().is_some_and(|needed| is_token(&hir, needed));
+        Ok(Self {
+            source: source.to_owned(),
+            automaton: OnceLock::new(),
+            has_group: source.contains(&format!("<{SECRET_GROUP}>")),
+            groups: OnceLock::new(),
+            tail: tail(&hir),
+            needed,
+            first: literal::first_bytes(&hir),
+            is_token,
+        })
     }
 
-    /// The bytes that can stand behind one of the required literals.
-    pub(crate) fn follow(&self, needed: &Needed) -> ByteSet {
-        follow::follow(self.automaton.get_nfa(), needed)
+    /// The automaton; `None` cannot be, since it was made once before.
+    fn automaton(&self) -> Option<&DFA> {
+        self.automaton.get_or_init(|| automaton(&parse(&self.source).ok()?).ok()).as_ref()
     }
 
     /// Whether every match begins with one of the required literals.
@@ -178,16 +187,17 @@ impl Pattern {
         cut: bool,
         memory: &mut Memory<'_>,
     ) -> Option<(usize, bool)> {
-        let cache = memory.cache.get_or_insert_with(|| self.automaton.create_cache());
+        let automaton = self.automaton()?;
+        let cache = memory.cache.get_or_insert_with(|| automaton.create_cache());
         let config = start::Config::new().anchored(Anchored::Yes).look_behind(before);
-        let state = self.automaton.start_state(cache, &config).ok()?;
+        let state = automaton.start_state(cache, &config).ok()?;
         let mut run = Run { at: range.start, state, found: None };
         let raw = &raw[..range.end];
         let mut mark = Trail::first_mark(range.start);
         let mut marked = false;
         let alive = loop {
             let end = raw.len().min(mark);
-            if !run.step_to(&self.automaton, cache, raw, end, cut)? {
+            if !run.step_to(automaton, cache, raw, end, cut)? {
                 break false;
             }
             if run.at < mark {
@@ -215,13 +225,15 @@ impl Pattern {
         if !alive {
             return run.found.map(|end| (end, false));
         }
-        let state = self.automaton.next_eoi_state(cache, run.state).ok()?;
+        let state = automaton.next_eoi_state(cache, run.state).ok()?;
         let found = if state.is_match() { Some(run.at) } else { run.found };
         found.map(|end| (end, end == run.at))
     }
 
     fn secret(&self, text: &[u8], whole: Range<usize>) -> Option<Range<usize>> {
-        let Some(groups) = &self.groups else {
+        // Without its group the whole match is secret.
+        let groups = || matcher(&parse(&self.source).ok()?).ok();
+        let Some(groups) = self.has_group.then(|| self.groups.get_or_init(groups).as_ref()).flatten() else {
             return Some(whole);
         };
         let mut captures = groups.create_captures();
@@ -283,12 +295,40 @@ fn widen(hir: &Hir) -> Hir {
     }
 }
 
+fn automaton(hir: &Hir) -> Result<DFA, String> {
+    let nfa = thompson::Compiler::new()
+        .configure(thompson::Config::new().utf8(false).which_captures(WhichCaptures::None))
+        .build_from_hir(hir)
+        .map_err(|_| "the pattern is too complex; make its repetitions smaller".to_owned())?;
+    let config = DFA::config().match_kind(MatchKind::LeftmostFirst);
+    DFA::builder()
+        .configure(config.cache_capacity(CACHE).skip_cache_capacity_check(true))
+        .build_from_nfa(nfa)
+        .map_err(|error| error.to_string())
+}
+
 /// A regular expression for all of a pattern, which knows its groups.
 pub(super) fn matcher(hir: &Hir) -> Result<Regex, String> {
     Regex::builder()
         .configure(Regex::config().utf8_empty(false).match_kind(MatchKind::LeftmostFirst))
         .build_from_hir(hir)
         .map_err(|error| error.to_string())
+}
+
+/// Whether [`shape::TOKEN`] sees every match: it begins a word, with one of
+/// `needed` as it is, and its first bytes are all a token's.
+fn is_token(hir: &Hir, needed: &[Needed]) -> bool {
+    let parts = literal::flatten(hir);
+    let begins = matches!(parts.first().map(Hir::kind), Some(HirKind::Look(Look::WordAscii)));
+    let first = |one: &Needed| one.offset == (0, 0) && !one.caseless && one.bytes.iter().all(|&b| is_token_byte(b));
+    let mut run = 0;
+    for part in &parts {
+        if !literal::bytes_of_all(std::slice::from_ref(part)).all(is_token_byte) {
+            break;
+        }
+        run += part.properties().minimum_len().unwrap_or(0);
+    }
+    begins && needed.iter().all(first) && run >= TOKEN_RUN
 }
 
 /// The class of a last, unlimited repetition.

@@ -20,7 +20,7 @@ use super::pattern::Memory;
 use super::place::{self, Before, Bounds};
 use super::region::{self, Extent, Region};
 use super::resolve::{Match, Resolver, Wrap};
-use super::shape::Lexical;
+use super::shape::{self, Lexical};
 use super::trigger::{self, Popped, Trigger, Triggers, What};
 use super::unit::unit;
 use super::{Format, LOOKAHEAD, LOOKBACK};
@@ -211,7 +211,7 @@ impl Scanner {
         let first = out.len();
         work.decoded.clear();
         work.scan += 1;
-        work.shapes.analyze(data.raw, self.lexical, self.format);
+        work.shapes.analyze(data.raw, self.lexical, self.format, &data.engine.tokens.pairs);
         data.engine.find_literals(data.raw, &mut work.scratch, &mut work.found)?;
         let horizon = self.horizon(work, data);
         self.behind = horizon.early;
@@ -296,6 +296,10 @@ impl Scanner {
             match queue.pop() {
                 Popped::Trigger(trigger) => self.confirm(work, data, trigger, out),
                 Popped::Shapes(candidate) => {
+                    for (id, start) in trigger::tokens_of(data.engine, data.raw, candidate) {
+                        let what = What::Token { id, start };
+                        self.confirm(work, data, Trigger { end: candidate.at + 1, what }, out);
+                    }
                     for trigger in trigger::of_shapes(candidate, data.engine.kinds) {
                         self.confirm(work, data, trigger, out);
                     }
@@ -310,6 +314,9 @@ impl Scanner {
         match trigger.what {
             What::Literal { id, start } if self.absolute(start) >= self.resume => {
                 self.confirm_literal(work, data, id, start..trigger.end, out);
+            }
+            What::Token { id, start } if self.absolute(start) >= self.resume => {
+                self.confirm_token(work, data, id, start, out);
             }
             What::Shape { detector, anchor } if self.absolute(anchor) >= self.resume => {
                 self.confirm_detector(work, data, detector, anchor);
@@ -343,6 +350,17 @@ impl Scanner {
             if key.alone || key.head || !whole {
                 self.confirm_key(work, data, literal.start);
             }
+        }
+    }
+
+    fn confirm_token(&mut self, work: &mut Workspace, data: Data<'_>, id: usize, start: usize, out: &mut Vec<Finding>) {
+        let token = data.engine.tokens.get(id);
+        let bounds = self.bounds(work, data, start);
+        let next = data.raw.get(start + token.length());
+        // Written with escapes, the prefix is longer than it says.
+        let plain = data.raw[start..].iter().take(token.length()).all(|&byte| shape::is_token_byte(byte));
+        for usage in token.uses.iter().filter(|usage| !plain || usage.goes_on(next)) {
+            self.try_start(work, data, usage.rule, start, &bounds, out);
         }
     }
 

@@ -31,6 +31,22 @@ pub(crate) const RUN: Kinds = 1 << 6;
 /// [`judge_escape`].
 pub(crate) const ESCAPE: Kinds = 1 << 7;
 
+/// The last of [`TOKEN_RUN`] bytes of which tokens are made, of which the first
+/// begins a word.
+pub(crate) const TOKEN: Kinds = 1 << 8;
+
+/// Runs of so many bytes may be tokens.
+pub(crate) const TOKEN_RUN: usize = 16;
+
+/// Whether a byte may stand in such a run.
+pub(crate) const fn is_token_byte(byte: u8) -> bool {
+    is_word_byte(byte) || matches!(byte, b'-' | b'.' | b'+' | b'=')
+}
+
+const fn is_word_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
 /// A place to look at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Candidate {
@@ -85,7 +101,7 @@ impl Structure {
 
 impl Shapes {
     /// Looks at all of `data`, which `before` precedes.
-    pub(crate) fn analyze(&mut self, data: &[u8], before: Lexical, format: Format) {
+    pub(crate) fn analyze(&mut self, data: &[u8], before: Lexical, format: Format, prefixes: &Pairs) {
         self.blocks.clear();
         self.blocks.reserve(data.len().div_ceil(BLOCK));
         self.candidates.clear();
@@ -100,7 +116,7 @@ impl Shapes {
                 blocks.push(walk.structure(masks, format));
                 let found = walk.shapes(masks);
                 if found.any() != 0 {
-                    found.collect(start, data, candidates);
+                    found.collect(start, data, prefixes, candidates);
                 }
             },
         );
@@ -200,6 +216,12 @@ struct Runs {
     thirteen: u64,
     separator: u64,
     upper: u64,
+    word: u64,
+    /// Beginnings of words.
+    begins: u64,
+    backslash: u64,
+    /// The last of one, two, four and eight bytes of a token or more.
+    token: [u64; 4],
 }
 
 impl Runs {
@@ -210,14 +232,33 @@ impl Runs {
         let two = digit & after(digit, self.digit, 1);
         let three = two & after(digit, self.digit, 2);
         let four = two & after(two, self.two, 2);
-        let mut now = Self { digit, two, three, four, thirteen: 0, separator, upper: masks.upper };
-        let mut found = Found { iban: two & now.upper(self, 2) & now.upper(self, 3), ..Found::default() };
+        let mut now = Self { digit, two, three, four, thirteen: 0, separator, upper: masks.upper, ..Self::default() };
+        let token = now.tokens(self, masks);
+        let mut found = Found { iban: two & now.upper(self, 2) & now.upper(self, 3), token, ..Found::default() };
         if four != 0 {
             now.thirteen = four & after(four, self.four, 4) & after(four, self.four, 8) & after(digit, self.digit, 12);
             now.long(self, &mut found);
         }
         *self = now;
         found
+    }
+
+    /// Where [`TOKEN_RUN`] bytes of a token end that begin a word, or stand
+    /// behind an escape: `\n` and `\u00e9` end in letters.
+    #[inline(always)]
+    fn tokens(&mut self, last: &Self, masks: &Masks) -> u64 {
+        self.word = masks.word;
+        self.backslash = masks.backslash;
+        self.begins = masks.word & !after(masks.word, last.word, 1);
+        let mut run = masks.token;
+        for (index, by) in [1, 2, 4, 8].into_iter().enumerate() {
+            self.token[index] = run;
+            run &= after(run, last.token[index], by);
+        }
+        let back = |now, then, by: u32| after(now, then, 15 + by);
+        let begins = back(self.begins, last.begins, 0);
+        let escapes = back(self.backslash, last.backslash, 2) | back(self.backslash, last.backslash, 6);
+        run & (begins | escapes)
     }
 
     #[inline(always)]
@@ -255,42 +296,83 @@ struct Found {
     iban: u64,
     run: u64,
     escape: u64,
+    token: u64,
 }
 
 impl Found {
     #[inline(always)]
     fn any(&self) -> u64 {
-        self.at | self.plus | self.nanp | self.ssn | self.card | self.iban | self.run | self.escape
+        self.at | self.plus | self.nanp | self.ssn | self.card | self.iban | self.run | self.escape | self.token
     }
 
     /// Appends what is found in the block at `start` of `data`. Not inlined:
     /// most blocks hold nothing, and the way of those must stay in registers.
     #[inline(never)]
-    fn collect(&self, start: usize, data: &[u8], candidates: &mut Vec<Candidate>) {
-        let mut any = self.any();
+    fn collect(&self, start: usize, data: &[u8], prefixes: &Pairs, candidates: &mut Vec<Candidate>) {
+        let token = self.tokens(start, data, prefixes);
+        let found = Self { token, ..*self };
+        let mut any = found.any();
         while any != 0 {
             let bit = any.trailing_zeros();
             any &= any - 1;
             let at = start + bit as usize;
-            let kinds = judge(data, at, self.kinds(bit));
+            let kinds = judge(data, at, found.kinds(bit));
             if kinds != 0 {
                 candidates.push(Candidate { at, kinds });
             }
         }
     }
 
+    /// Those of the tokens that begin as some rule's do: few, while long words
+    /// are many.
+    fn tokens(&self, start: usize, data: &[u8], prefixes: &Pairs) -> u64 {
+        let mut left = self.token;
+        let mut tokens = 0;
+        while left != 0 {
+            let bit = left & left.wrapping_neg();
+            left ^= bit;
+            let at = start + bit.trailing_zeros() as usize;
+            if at < data.len() && at + 1 >= TOKEN_RUN && prefixes.begin(&data[at + 1 - TOKEN_RUN..]) {
+                tokens |= bit;
+            }
+        }
+        tokens
+    }
+
     fn kinds(&self, bit: u32) -> Kinds {
-        let masks = [
-            (self.at, AT),
-            (self.plus, PLUS),
-            (self.nanp, NANP),
-            (self.ssn, SSN),
-            (self.card, CARD),
-            (self.iban, IBAN),
-            (self.run, RUN),
-            (self.escape, ESCAPE),
+        let is = |mask: u64| Kinds::from(mask >> bit & 1 == 1);
+        let kinds = [
+            is(self.at) * AT,
+            is(self.plus) * PLUS,
+            is(self.nanp) * NANP,
+            is(self.ssn) * SSN,
+            is(self.card) * CARD,
+            is(self.iban) * IBAN,
+            is(self.run) * RUN,
+            is(self.escape) * ESCAPE,
+            is(self.token) * TOKEN,
         ];
-        masks.iter().filter(|(mask, _)| mask >> bit & 1 == 1).fold(0, |kinds, (_, kind)| kinds | kind)
+        kinds.into_iter().fold(0, |all, kind| all | kind)
+    }
+}
+
+/// Pairs of bytes, a bit each.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Pairs(Vec<u64>);
+
+impl Pairs {
+    pub(crate) fn insert(&mut self, first: u8, second: u8) {
+        self.0.resize(1 << 10, 0);
+        let pair = u16::from_be_bytes([second, first]);
+        self.0[usize::from(pair >> 6)] |= 1 << (pair & 63);
+    }
+
+    /// Whether `text` begins with one of them.
+    #[inline]
+    pub(crate) fn begin(&self, text: &[u8]) -> bool {
+        let [first, second, ..] = *text else { return false };
+        let pair = u16::from_be_bytes([second, first]);
+        self.0.get(usize::from(pair >> 6)).is_some_and(|bits| bits >> (pair & 63) & 1 == 1)
     }
 }
 
@@ -302,8 +384,21 @@ fn judge(data: &[u8], at: usize, kinds: Kinds) -> Kinds {
     }
     let kinds = if kinds & ESCAPE != 0 { judge_escape(data, at, kinds) } else { kinds };
     let kinds = if kinds & NANP != 0 { judge_nanp(data, at, kinds) } else { kinds };
+    let kinds = if kinds & TOKEN != 0 { judge_token(data, at, kinds) } else { kinds };
     let kinds = if kinds & PLUS != 0 { judge_plus(data, at, kinds) } else { kinds };
     if kinds & RUN != 0 { judge_run(data, at, kinds) } else { kinds }
+}
+
+/// Drops [`TOKEN`] unless a word begins [`TOKEN_RUN`] bytes before: at its
+/// beginning, or behind an escape that ends in a letter.
+fn judge_token(data: &[u8], at: usize, kinds: Kinds) -> Kinds {
+    let begins = at.checked_sub(TOKEN_RUN - 1).is_some_and(|start| {
+        let back = |by: usize| start.checked_sub(by).map(|place| data[place]);
+        let short = back(2) == Some(b'\\') && matches!(back(1), Some(b'n' | b'r' | b't' | b'b' | b'f'));
+        let code = back(6) == Some(b'\\') && back(5) == Some(b'u');
+        is_word_byte(data[start]) && (!back(1).is_some_and(is_word_byte) || short || code)
+    });
+    if begins { kinds } else { kinds & !TOKEN }
 }
 
 /// Drops [`PLUS`] before what most often is no phone number, time zones
@@ -342,7 +437,7 @@ fn judge_escape(data: &[u8], at: usize, kinds: Kinds) -> Kinds {
 
 /// The shapes of decoded `text`, which holds no escapes: the same as
 /// [`Shapes::analyze`] finds, without its fences.
-pub(crate) fn of_text(text: &[u8], candidates: &mut Vec<Candidate>) {
+pub(crate) fn of_text(text: &[u8], prefixes: &Pairs, candidates: &mut Vec<Candidate>) {
     candidates.clear();
     simd::each_block(
         text,
@@ -351,7 +446,7 @@ pub(crate) fn of_text(text: &[u8], candidates: &mut Vec<Candidate>) {
         |(walk, start), masks| {
             let found = Found { escape: 0, ..walk.shapes(masks) };
             if found.any() != 0 {
-                found.collect(*start, text, candidates);
+                found.collect(*start, text, prefixes, candidates);
             }
             *start += BLOCK;
         },
@@ -436,7 +531,7 @@ mod tests {
         #[test]
         fn fences_and_states_equal_a_byte_by_byte_walk(data in shaped(), format in formats()) {
             let mut shapes = Shapes::default();
-            shapes.analyze(&data, Lexical::default(), format);
+            shapes.analyze(&data, Lexical::default(), format, &Pairs::default());
             let (fences, states) = fences_slowly(&data, format);
             for (at, state) in states.iter().enumerate() {
                 prop_assert_eq!(shapes.fence_before(at), fences.iter().rev().find(|&&f| f < at).copied());
@@ -452,11 +547,11 @@ mod tests {
         #[test]
         fn candidates_do_not_depend_on_where_blocks_begin(data in shaped(), pad in 0_usize..64) {
             let mut plain = Vec::new();
-            of_text(&data, &mut plain);
+            of_text(&data, &Pairs::default(), &mut plain);
             let mut padded = vec![b'x'; pad];
             padded.extend_from_slice(&data);
             let mut moved = Vec::new();
-            of_text(&padded, &mut moved);
+            of_text(&padded, &Pairs::default(), &mut moved);
             let moved: Vec<_> = moved.iter().map(|c| Candidate { at: c.at - pad, ..*c }).collect();
             prop_assert_eq!(plain, moved);
         }
@@ -466,7 +561,7 @@ mod tests {
     fn number_shapes_are_seen_at_their_last_digit() {
         let kinds_at = |text: &str, at: usize| {
             let mut found = Vec::new();
-            of_text(text.as_bytes(), &mut found);
+            of_text(text.as_bytes(), &Pairs::default(), &mut found);
             found.iter().find(|c| c.at == at).map_or(0, |c| c.kinds)
         };
         assert_eq!(kinds_at("617-555-0154", 11), NANP);
@@ -485,7 +580,7 @@ mod tests {
     fn only_escapes_of_ascii_are_candidates() {
         let mut shapes = Shapes::default();
         let data = br"\u00e9 \u0040 %zz %40 \\u0041 un";
-        shapes.analyze(data, Lexical::default(), Format::Text);
+        shapes.analyze(data, Lexical::default(), Format::Text, &Pairs::default());
         let places: Vec<usize> = shapes.candidates.iter().filter(|c| c.kinds & ESCAPE != 0).map(|c| c.at).collect();
         assert_eq!(places, [8, 18, 24]);
     }

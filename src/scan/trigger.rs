@@ -7,7 +7,7 @@
 use super::Format;
 use super::engine::{Engine, Workspace};
 use super::scanner::ScanError;
-use super::shape::{self, CARD, Candidate, ESCAPE, IBAN, NANP, PLUS, RUN, SSN, Shapes};
+use super::shape::{self, CARD, Candidate, ESCAPE, IBAN, NANP, PLUS, RUN, SSN, Shapes, TOKEN, TOKEN_RUN};
 use super::unit::{run_before, unit};
 use super::window::{Window, sync};
 use crate::rule::Detector;
@@ -26,6 +26,8 @@ pub(super) struct Trigger {
 pub(super) enum What {
     /// A literal that begins at `start`.
     Literal { id: usize, start: usize },
+    /// A token's prefix, of [`super::token::Tokens`], that begins at `start`.
+    Token { id: usize, start: usize },
     /// The anchor of a detector.
     Shape { detector: Detector, anchor: usize },
 }
@@ -104,7 +106,7 @@ impl Queue<'_> {
 
 /// The detectors that a candidate is for, with their anchors.
 pub(super) fn of_shapes(candidate: Candidate, wanted: shape::Kinds) -> impl Iterator<Item = Trigger> {
-    let mut kinds = candidate.kinds & wanted;
+    let mut kinds = candidate.kinds & wanted & !TOKEN;
     let at = candidate.at;
     std::iter::from_fn(move || {
         while kinds != 0 {
@@ -117,6 +119,17 @@ pub(super) fn of_shapes(candidate: Candidate, wanted: shape::Kinds) -> impl Iter
         }
         None
     })
+}
+
+/// The tokens that may begin where a candidate says, with their places in `text`.
+pub(super) fn tokens_of<'a>(
+    engine: &'a Engine,
+    text: &'a [u8],
+    candidate: Candidate,
+) -> impl Iterator<Item = (usize, usize)> + 'a {
+    let start = (candidate.at + 1).checked_sub(TOKEN_RUN).filter(|_| candidate.kinds & TOKEN != 0);
+    let found = start.map(|start| engine.tokens.find(&text[start..]).map(move |id| (id, start)));
+    found.into_iter().flatten()
 }
 
 /// The detector for a kind of shape, and how far before the place its anchor is.
@@ -144,23 +157,34 @@ pub(super) fn collect_escaped(
     let margin = engine.longest_literal.max(24) + 8;
     let stretches = stretches(raw, &mut work.shapes, margin);
     for stretch in stretches {
-        work.window.decode_with_letters(raw, stretch, format);
-        engine.find_literals(work.window.text(), &mut work.scratch, &mut work.found_escaped)?;
-        for &(id, end) in &work.found_escaped.hits {
-            let text = end - engine.literals[id].length..end;
-            if text.clone().any(|index| work.window.is_escaped(index)) {
-                let place = work.window.raw_range(text);
-                work.escaped.push(Trigger { end: place.end, what: What::Literal { id, start: place.start } });
-            }
-        }
-        shape::of_text(work.window.text(), &mut work.shapes_escaped);
-        for candidate in &work.shapes_escaped {
-            escaped_shape(engine, &work.window, *candidate, &mut work.escaped);
+        work.window.decode(raw, stretch.clone());
+        collect_decoded(engine, work)?;
+        // Behind a letter that may be an escape no word begins, and at one a
+        // word may.
+        if work.window.decode_with_letters(raw, stretch, format) {
+            collect_decoded(engine, work)?;
         }
     }
     work.escaped.sort_unstable();
     // Long stretches overlap.
     work.escaped.dedup();
+    Ok(())
+}
+
+/// The triggers of the text in `work.window` that escapes hide.
+fn collect_decoded(engine: &Engine, work: &mut Workspace) -> Result<(), ScanError> {
+    engine.find_literals(work.window.text(), &mut work.scratch, &mut work.found_escaped)?;
+    for &(id, end) in &work.found_escaped.hits {
+        let text = end - engine.literals[id].length..end;
+        if text.clone().any(|index| work.window.is_escaped(index)) {
+            let place = work.window.raw_range(text);
+            work.escaped.push(Trigger { end: place.end, what: What::Literal { id, start: place.start } });
+        }
+    }
+    shape::of_text(work.window.text(), &engine.tokens.pairs, &mut work.shapes_escaped);
+    for candidate in &work.shapes_escaped {
+        escaped_shape(engine, &work.window, *candidate, &mut work.escaped);
+    }
     Ok(())
 }
 
@@ -171,6 +195,10 @@ fn escaped_shape(engine: &Engine, window: &Window, candidate: Candidate, out: &m
     let from = candidate.at.saturating_sub(WIDEST_SHAPE);
     if !(from..=candidate.at).any(|index| window.is_escaped(index)) {
         return;
+    }
+    for (id, start) in tokens_of(engine, window.text(), candidate) {
+        let end = window.raw_range(candidate.at..candidate.at + 1).end;
+        out.push(Trigger { end, what: What::Token { id, start: window.raw_start(start) } });
     }
     for trigger in of_shapes(candidate, engine.kinds) {
         if let What::Shape { detector, anchor } = trigger.what {

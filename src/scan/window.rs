@@ -39,9 +39,10 @@ impl Window {
 
     /// As [`Window::decode`], with the letter of every escape that may be none
     /// ([`unclear_letter`]) behind what the escape means: for finding what may
-    /// begin at the letter.
-    pub(crate) fn decode_with_letters(&mut self, raw: &[u8], range: Range<usize>, format: Format) {
+    /// begin at the letter. Whether there are any.
+    pub(crate) fn decode_with_letters(&mut self, raw: &[u8], range: Range<usize>, format: Format) -> bool {
         self.clear();
+        let mut any = false;
         let raw = &raw[..range.end];
         let mut at = range.start;
         while at < raw.len() {
@@ -49,8 +50,10 @@ impl Window {
             at = self.push_unit(raw, at);
             if raw[start] == b'\\' && unclear_letter(raw, start, format).is_some_and(|letter| letter + 1 == at) {
                 self.push_byte(raw[at - 1], at - 1, at);
+                any = true;
             }
         }
+        any
     }
 
     /// Forgets everything.

@@ -34,17 +34,21 @@ fn classify(blocks: &[[u8; BLOCK]], out: &mut [Masks; BATCH]) {
 #[inline]
 fn masks(block: &[u8; BLOCK]) -> Masks {
     let halves = load(block);
-    let separators = [equal(halves, b' '), equal(halves, b'-'), equal(halves, b'.')];
+    let punctuation = or(equal(halves, b'-'), equal(halves, b'.'));
+    let (plus, digit) = (equal(halves, b'+'), within(halves, b'0', 10));
+    let word = or(or(within(lower(halves), b'a', 26), digit), equal(halves, b'_'));
     Masks {
         quote: bits(equal(halves, b'"')),
         backslash: bits(equal(halves, b'\\')),
         newline: bits(equal(halves, b'\n')),
         at: bits(equal(halves, b'@')),
-        plus: bits(equal(halves, b'+')),
+        plus: bits(plus),
         percent: bits(equal(halves, b'%')),
-        digit: bits(within(halves, b'0', 10)),
-        separator: bits(or(or(separators[0], separators[1]), separators[2])),
+        digit: bits(digit),
+        separator: bits(or(punctuation, equal(halves, b' '))),
         upper: bits(within(halves, b'A', 26)),
+        word: bits(word),
+        token: bits(or(or(word, punctuation), or(plus, equal(halves, b'=')))),
         letter_u: bits(equal(halves, b'u')),
     }
 }
@@ -75,6 +79,15 @@ fn within(halves: [__m256i; 2], first: u8, number: u8) -> [__m256i; 2] {
         _mm256_cmpgt_epi8(limit, _mm256_add_epi8(halves[0], shift)),
         _mm256_cmpgt_epi8(limit, _mm256_add_epi8(halves[1], shift)),
     ]
+}
+
+/// With capitals turned into small letters, and other bytes into others that
+/// are no small letters.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn lower(halves: [__m256i; 2]) -> [__m256i; 2] {
+    let bit = _mm256_set1_epi8(0x20);
+    [_mm256_or_si256(halves[0], bit), _mm256_or_si256(halves[1], bit)]
 }
 
 #[target_feature(enable = "avx2")]

@@ -34,6 +34,10 @@ pub struct Masks {
     pub separator: u64,
     /// `A` to `Z`
     pub upper: u64,
+    /// Letters, digits and `_`: what words are made of.
+    pub word: u64,
+    /// Those and `-`, `.`, `+`, `=`: what most tokens are made of.
+    pub token: u64,
     /// `u`, the letter of a JSON escape by code point.
     pub letter_u: u64,
 }

@@ -17,6 +17,13 @@ fn classify(blocks: &[[u8; BLOCK]], out: &mut [Masks; BATCH]) {
 }
 
 fn set(masks: &mut Masks, byte: u8, bit: u64) {
+    if byte.is_ascii_alphanumeric() || byte == b'_' {
+        masks.word |= bit;
+        masks.token |= bit;
+    }
+    if matches!(byte, b'-' | b'.' | b'+' | b'=') {
+        masks.token |= bit;
+    }
     match byte {
         b'"' => masks.quote |= bit,
         b'\\' => masks.backslash |= bit,

@@ -9,12 +9,14 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 BIN := $(TARGET_DIR)/release/expurgate
 LISTEN ?= 127.0.0.1:8080
 PYTEST_FLAGS ?=
+# Of `make equality`: documents times ways to cut each.
+CASES ?= 10000000
 # Lints come with every Rust. They fail the build with this version, for which
 # all were mended last, and warn with others.
 LINTED := 1.95
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo run test test-rust test-sdk features bench loadtest fmt lint clean
+.PHONY: help build demo run test test-rust test-sdk equality accuracy features bench loadtest fmt lint clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +40,12 @@ test: ## Run every check: format, lints, Rust tests, real SDKs through the binar
 
 test-rust: ## Run the Rust tests only
 	$(CARGO) test $(CARGO_FLAGS)
+
+equality: ## Hold the scanner to its oracle: make equality CASES=10000000
+	EQUALITY_CASES=$(CASES) EQUALITY_SEED=$$(date +%s) $(CARGO) test $(CARGO_FLAGS) --test it equality -- --nocapture
+
+accuracy: build ## Recall and false findings on public data, where ../shared/data is
+	EXPURGATE_BIN="$(abspath $(BIN))" python3 tests/accuracy.py
 
 features: ## Build with each feature in turn, and show what is linked
 	@scripts/setup features

@@ -79,6 +79,8 @@ pub struct Scanner {
     /// Matches that begin before this are part of something judged before.
     resume: u64,
     mode: Mode,
+    /// Walks over arrays that were left for what one of their values holds.
+    outer: Vec<(Walk, u64)>,
     resolver: Resolver,
     /// By rule index: findings that change nothing, see [`Scanner::set_quiet`].
     quiet: Arc<[bool]>,
@@ -90,6 +92,9 @@ pub struct Scanner {
     /// By rule index: candidates that a validator turned down.
     rejections: Vec<u64>,
 }
+
+/// Arrays within arrays that are followed at most, each in a document of its own.
+const DEEPEST: usize = 8;
 
 /// What the scanner is in the middle of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,6 +157,7 @@ impl Scanner {
             known: 0,
             resume: 0,
             mode: Mode::Open,
+            outer: Vec::new(),
             resolver: Resolver::default(),
             quiet: Arc::default(),
             quiet_resolver: Resolver::default(),
@@ -271,10 +277,7 @@ impl Scanner {
         let triggers = work.take_triggers();
         let stopped = self.judge_all(work, data, &triggers, horizon, out);
         work.put_triggers(triggers);
-        if stopped.is_none() && self.mode.is_before(self.absolute(horizon.at) + 1) {
-            return self.run(work, data, out);
-        }
-        stopped
+        stopped.or_else(|| self.run(work, data, self.absolute(horizon.at) + 1, out))
     }
 
     fn judge_all(
@@ -288,9 +291,7 @@ impl Scanner {
         let from = self.relative(self.judged);
         let mut queue = triggers.queue(data.engine, from);
         while let Some(place) = queue.next_end().filter(|&end| end <= horizon.at) {
-            if self.mode.is_before(self.absolute(place))
-                && let Some(at) = self.run(work, data, out)
-            {
+            if let Some(at) = self.run(work, data, self.absolute(place), out) {
                 return Some(at);
             }
             match queue.pop() {
@@ -342,7 +343,7 @@ impl Scanner {
             self.confirm_private_key(work, data, rule, literal.start, out);
         }
         if let Some(key) = usage.key
-            && self.mode == Mode::Open
+            && self.may_enter()
         {
             // Of a name like `key`, which only others end with, nothing need be
             // looked up.
@@ -435,8 +436,9 @@ impl Scanner {
         }
         if extent.open {
             // A member's value goes on behind quotes that would end the tail.
+            let before = self.mode;
             self.confirm_key(work, data, start);
-            if self.mode != Mode::Open {
+            if self.mode != before {
                 return;
             }
         }
@@ -473,13 +475,20 @@ impl Scanner {
         let Some(rule) = data.engine.names.rule(&work.window.text()[name.text], |rule| !self.is_quiet(rule)) else {
             return;
         };
-        self.mode = Mode::Walking { walk: Walk::new(rule, name.level), at: self.absolute(name.end) };
+        let at = self.absolute(name.end);
+        self.enter(Mode::Walking { walk: Walk::new(rule, name.level), at });
     }
 
-    /// Runs the mode until it is open again; where it stopped for want of
-    /// data, if it did.
-    fn run(&mut self, work: &mut Workspace, data: Data<'_>, out: &mut Vec<Finding>) -> Option<u64> {
+    /// Runs the mode as long as it is before `limit`, where the next trigger
+    /// ends: further on, it would pass over what lies in between, such as the
+    /// first value of an array of which the second is secret. Where it stopped
+    /// for want of data, if it did.
+    fn run(&mut self, work: &mut Workspace, data: Data<'_>, limit: u64, out: &mut Vec<Finding>) -> Option<u64> {
         loop {
+            self.leave();
+            if !self.mode.is_before(limit) {
+                return None;
+            }
             let before = self.mode;
             match self.mode {
                 Mode::Open => return None,
@@ -490,6 +499,38 @@ impl Scanner {
             }
             if self.mode == before {
                 return self.mode.at();
+            }
+        }
+    }
+
+    /// Whether something may begin now: where nothing goes on, or within a value
+    /// of an array that stays.
+    fn may_enter(&self) -> bool {
+        match self.mode {
+            Mode::Open => true,
+            Mode::Walking { walk, .. } => walk.in_array() && self.outer.len() < DEEPEST,
+            _ => false,
+        }
+    }
+
+    /// Begins something, and remembers the walk that goes on behind it.
+    fn enter(&mut self, mode: Mode) {
+        if let Mode::Walking { walk, at } = self.mode
+            && walk.in_array()
+            && self.outer.len() < DEEPEST
+        {
+            self.outer.push((walk, at));
+        }
+        self.mode = mode;
+    }
+
+    /// Takes up a walk that was left, when what it was left for is over.
+    fn leave(&mut self) {
+        while self.mode == Mode::Open
+            && let Some((walk, at)) = self.outer.pop()
+        {
+            if at >= self.resume {
+                self.mode = Mode::Walking { walk, at };
             }
         }
     }
@@ -597,7 +638,13 @@ impl Scanner {
         out.push(Finding { span, rule, wrap: Wrap::Plain, part: Part::First });
         self.resolver.pass(span.end);
         self.resume = span.end;
-        self.mode = Mode::Swallowing { region, rule, at: span.end, walk };
+        let swallowing = Mode::Swallowing { region, rule, at: span.end, walk };
+        if walk.is_some() {
+            // It goes on by itself.
+            self.mode = swallowing;
+        } else {
+            self.enter(swallowing);
+        }
     }
 
     /// Adds a finding that nothing may overlap.

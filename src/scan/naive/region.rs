@@ -39,7 +39,7 @@ impl Search<'_> {
         openers.extend(open.map(|(index, candidate)| (candidate.whole_start, Opener::Tail(index))));
         openers.sort_by_key(|&(at, _)| at);
         for (at, opener) in openers {
-            if self.regions.last().is_some_and(|last| at < last.span.end) {
+            if self.regions.iter().any(|region| region.span.contains(&at)) {
                 continue;
             }
             match opener {
@@ -51,6 +51,8 @@ impl Search<'_> {
                 Opener::Tail(index) => self.take_tail(index),
             }
         }
+        // What stands in a value of an array comes after what follows it.
+        self.regions.sort_by_key(|region| region.span.start);
     }
 
     /// The member names that a key rule knows.

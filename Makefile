@@ -9,12 +9,14 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 BIN := $(TARGET_DIR)/release/expurgate
 LISTEN ?= 127.0.0.1:8080
 PYTEST_FLAGS ?=
+SECONDS ?= 60
+TARGETS ?=
 # Lints come with every Rust. They fail the build with this version, for which
 # all were mended last, and warn with others.
 LINTED := 1.95
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo run test test-rust test-sdk features bench loadtest fmt lint clean
+.PHONY: help build demo run test test-rust test-sdk features bench loadtest fuzz fmt lint clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +59,9 @@ loadtest: build ## Compare CPU and latency with nginx, side by side
 	@scripts/setup bench
 	EXPURGATE_BIN="$(abspath $(BIN))" loadtest/compare
 
+fuzz: ## Fuzz each target: make fuzz [SECONDS=60] [TARGETS="hyperscan pipeline"]
+	scripts/fuzz $(SECONDS) $(TARGETS)
+
 fmt: ## Format the Rust code
 	$(CARGO) fmt
 
@@ -67,4 +72,4 @@ lint: ## Check format and lints
 
 clean: ## Remove what was built
 	$(CARGO) clean
-	rm -rf .venv .work
+	rm -rf .venv .work fuzz/target

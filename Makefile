@@ -11,12 +11,14 @@ LISTEN ?= 127.0.0.1:8080
 PYTEST_FLAGS ?=
 # Of `make equality`: documents times ways to cut each.
 CASES ?= 10000000
+SECONDS ?= 60
+TARGETS ?=
 # Lints come with every Rust. They fail the build with this version, for which
 # all were mended last, and warn with others.
 LINTED := 1.95
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo run test test-rust test-sdk equality accuracy features bench loadtest fmt lint clean
+.PHONY: help build demo run test test-rust test-sdk equality accuracy features bench loadtest fuzz fmt lint clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +67,9 @@ loadtest: build ## Compare CPU and latency with nginx, side by side
 	@scripts/setup bench
 	EXPURGATE_BIN="$(abspath $(BIN))" loadtest/compare
 
+fuzz: ## Fuzz each target: make fuzz [SECONDS=60] [TARGETS="hyperscan pipeline"]
+	scripts/fuzz $(SECONDS) $(TARGETS)
+
 fmt: ## Format the Rust code
 	$(CARGO) fmt
 
@@ -75,4 +80,4 @@ lint: ## Check format and lints
 
 clean: ## Remove what was built
 	$(CARGO) clean
-	rm -rf .venv .work
+	rm -rf .venv .work fuzz/target

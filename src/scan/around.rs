@@ -167,7 +167,22 @@ pub(super) fn confirm(
         index = decoded.show(raw, begin(furthest), anchor, reach.1 + 2, bounds.1)?;
     }
     let found = detector::confirm(detector, decoded.text(), index)?;
+    let quotes = (decoded.window.raw_start(found.start), index.checked_sub(1).map(|at| decoded.window.raw_start(at)));
+    if detector == Detector::Email && !quotes_agree(raw, quotes.0, quotes.1) {
+        return None;
+    }
     Some(Confirmed { raw: decoded.window.raw_range(found.clone()), text: Some(found) })
+}
+
+/// Whether an e-mail address that begins at `start` either begins with no quote
+/// or has its closing one, at `closing`, in the same level: a quote of another
+/// level belongs to the document around it.
+pub(super) fn quotes_agree(raw: &[u8], start: usize, closing: Option<usize>) -> bool {
+    let level = |at: usize| match unit(raw, at).meaning {
+        Meaning::Quote(level) => Some(level),
+        _ => None,
+    };
+    level(start).is_none_or(|opening| closing.and_then(level) == Some(opening))
 }
 
 /// Whether a cheap look is enough to pass over an anchor.

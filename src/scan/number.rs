@@ -122,12 +122,10 @@ fn walk_back(place: Place<'_>, window: &Window, at_fence: bool) -> Wrap {
             }
             (b':', _) => return member(place, window, index),
             (b'"', Some(b'[')) => return Wrap::Quoted(level_of(place, window, index) + 1),
+            (b'"', Some(_)) if may_open(text, index) => return Wrap::Zero,
             (b'"', Some(_)) => return Wrap::Quoted(level_of(place, window, index)),
-            // Behind an object or an array: the last string in it tells.
-            (b'}' | b']', Some(b',')) => match memchr::memrchr(b'"', &text[..index]) {
-                Some(quote) => return Wrap::Quoted(level_of(place, window, quote)),
-                None => index = 0,
-            },
+            // Behind an object or an array, or such signs within a text.
+            (b'}' | b']', Some(b',')) => return Wrap::Zero,
             (b'a'..=b'z', Some(b',')) => match word_before(&text[..=index]) {
                 Some(length) => index = index + 1 - length,
                 None => return Wrap::Plain,
@@ -144,6 +142,13 @@ fn walk_back(place: Place<'_>, window: &Window, at_fence: bool) -> Wrap {
     }
 }
 
+/// Whether the quote at `index` may be one that opens a string, by what stands
+/// before it.
+fn may_open(text: &[u8], index: usize) -> bool {
+    let before = text[..index].iter().rfind(|byte| !matches!(byte, b' ' | b'\t' | b'\n'));
+    before.is_none_or(|byte| matches!(byte, b':' | b',' | b'[' | b'{'))
+}
+
 /// The length of the JSON word that `text` ends with.
 fn word_before(text: &[u8]) -> Option<usize> {
     [&b"null"[..], b"true", b"false"].iter().find(|word| text.ends_with(word)).map(|word| word.len())
@@ -154,6 +159,7 @@ fn member(place: Place<'_>, window: &Window, colon: usize) -> Wrap {
     let text = window.text();
     let name_end = text[..colon].iter().rposition(|byte| !matches!(byte, b' ' | b'\t' | b'\n'));
     match name_end {
+        Some(index) if text[index] == b'"' && may_open(text, index) => Wrap::Zero,
         Some(index) if text[index] == b'"' => Wrap::Quoted(level_of(place, window, index)),
         _ => Wrap::Plain,
     }
@@ -204,9 +210,14 @@ mod tests {
         assert_eq!(quoted(r#""{\"card\": 4111111111111111}""#), Some(Wrap::Quoted(1)));
         assert_eq!(quoted(r#""{\\\"card\\\":4111111111111111, 1}""#), Some(Wrap::Quoted(2)));
         assert_eq!(quoted(r#""{\"cards\": [1, 4111111111111111]}""#), Some(Wrap::Quoted(1)));
-        for before in [r#"\"x\","#, r#"{\"b\": 1}, "#, r#"[\"b\"], "#, r#"\"x\", null, true, 1, "#, r#"\"x\", ["#] {
+        for before in [r#"\"x\","#, r#"\"x\", null, true, 1, "#, r#"\"x\", ["#] {
             let raw = format!(r#""{{\"a\": [1, {before}4111111111111111]}}""#);
             assert_eq!(quoted(&raw), Some(Wrap::Quoted(1)), "{raw}");
+        }
+        // A number, or text behind such signs: a zero is right for both.
+        for before in [r#"{\"b\": 1}, "#, r#"[\"b\"], "#, r#"\", "#, r#"\": "#] {
+            let raw = format!(r#""{{\"a\": [1, {before}4111111111111111, 1]}}""#);
+            assert_eq!(quoted(&raw), Some(Wrap::Zero), "{raw}");
         }
         assert_eq!(quoted(r#""[4111111111111111, 5]""#), Some(Wrap::Quoted(1)));
         assert_eq!(quoted(r#""{\"a\": \"[4111111111111111]\"}""#), Some(Wrap::Quoted(2)));

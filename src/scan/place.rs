@@ -212,19 +212,21 @@ fn decoded_starts(
     }
 }
 
-/// `range`, widened so that it cuts no UTF-8 character in two.
+/// `range`, widened so that it cuts no UTF-8 character in two. Bytes that go on
+/// nothing stay.
 pub(super) fn whole_characters(raw: &[u8], bounds: (usize, usize), range: Range<usize>) -> Range<usize> {
     let continues = |at: usize| raw.get(at).is_some_and(|byte| byte & 0xc0 == 0x80);
-    let mut range = range;
+    let (mut start, mut end) = (range.start, range.end);
     for _ in 0..3 {
-        if range.start > bounds.0 && continues(range.start) {
-            range.start -= 1;
+        if start > bounds.0 && continues(start) {
+            start -= 1;
         }
-        if range.end < bounds.1 && continues(range.end) {
-            range.end += 1;
+        if end < bounds.1 && continues(end) {
+            end += 1;
         }
     }
-    range
+    let leads = raw.get(start).is_some_and(|&byte| byte >= 0xc0);
+    if leads { start..end } else { range.start..end }
 }
 
 #[cfg(test)]

@@ -229,12 +229,22 @@ fn stretches(raw: &[u8], shapes: &mut Shapes, margin: usize) -> Vec<Range<usize>
             }
             _ => {
                 let far = start.saturating_sub(margin).max(floor);
-                let from = if far == floor { far } else { sync(raw, far, start) };
+                let from = if far == floor { far } else { unit_before(raw, floor, far, start) };
                 stretches.push(from..to);
             }
         }
     }
     stretches
+}
+
+/// A place at which a unit surely begins, at `far` or, in a run of backslashes,
+/// before; else the first one behind it.
+fn unit_before(raw: &[u8], floor: usize, far: usize, start: usize) -> usize {
+    match run_before(raw, far.saturating_sub(LONGEST_RUN).max(floor), far) {
+        0 => sync(raw, far, start),
+        run if run < LONGEST_RUN => far - run,
+        _ => sync(raw, far, start),
+    }
 }
 
 /// Longer stretches are cut, so that all of their literals fit into the buffer.

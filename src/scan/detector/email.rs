@@ -109,7 +109,10 @@ fn quoted_start(text: &[u8], anchor: usize) -> Option<usize> {
     })?;
     let apart = before(text, opening)
         .is_none_or(|byte| matches!(byte, b' ' | b'\n' | b'\t' | b'<' | b'(' | b',' | b';' | b':'));
-    (text.get(opening) == Some(&b'"') && closing - opening > 1 && apart).then_some(opening)
+    let name = text.get(opening + 1..closing)?;
+    // More likely the end of one JSON string and the beginning of the next.
+    let joint = name.iter().any(|byte| b",:{}[]".contains(byte)) || !name.iter().any(u8::is_ascii_alphanumeric);
+    (text.get(opening) == Some(&b'"') && !joint && apart).then_some(opening)
 }
 
 /// Where the local part before the `@` at `anchor` begins.

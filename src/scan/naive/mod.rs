@@ -16,6 +16,7 @@
 mod document;
 mod region;
 
+use super::around::quotes_agree;
 use super::detector;
 use super::engine::Engine;
 use super::key::{Names, Spelling, whole_unit};
@@ -192,6 +193,10 @@ impl Search<'_> {
         for anchor in (0..text.bytes.len()).filter(|&at| is_anchor(detector, &text.bytes, at)) {
             let Some(found) = detector::confirm(detector, &text.bytes, anchor) else { continue };
             let secret = text.raw(found.clone());
+            let closing = anchor.checked_sub(1).map(|at| text.spans[at].start);
+            if detector == Detector::Email && !quotes_agree(self.document.raw, secret.start, closing) {
+                continue;
+            }
             self.candidates.push(Candidate {
                 rule,
                 whole_start: secret.start,
@@ -328,12 +333,14 @@ fn is_anchor(detector: Detector, text: &[u8], at: usize) -> bool {
     }
 }
 
-/// `range`, widened so that it cuts no UTF-8 character in two.
+/// `range`, widened so that it cuts no UTF-8 character in two. Bytes that go on
+/// nothing stay.
 fn whole_characters(raw: &[u8], haystack: &Range<usize>, mut range: Range<usize>) -> Range<usize> {
     let continues = |at: usize| haystack.contains(&at) && raw[at] & 0xc0 == 0x80;
     let back = (0..3).take_while(|&by| range.start - by > haystack.start && continues(range.start - by)).count();
-    let on = (0..3).take_while(|&by| continues(range.end + by)).count();
-    range.start -= back;
-    range.end += on;
+    if raw.get(range.start - back).is_some_and(|&byte| byte >= 0xc0) {
+        range.start -= back;
+    }
+    range.end += (0..3).take_while(|&by| continues(range.end + by)).count();
     range
 }

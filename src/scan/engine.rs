@@ -5,7 +5,7 @@ use super::detector_kinds;
 use super::key::Names;
 use super::literal::{ByteSet, Needed};
 use super::naive::Plain;
-use super::nearby;
+use super::nearby::Keywords;
 use super::pattern::Pattern;
 use super::shape::{self, Candidate, Kinds, Shapes};
 use super::token::Tokens;
@@ -27,8 +27,8 @@ pub struct Engine {
     pub(super) patterns: Vec<Option<Pattern>>,
     /// By rule index.
     pub(super) allows: Vec<Vec<Regex>>,
-    /// By rule index, in lower case.
-    pub(super) keywords: Vec<Vec<Vec<u8>>>,
+    /// By rule index.
+    pub(super) keywords: Vec<Keywords>,
     /// Enabled detector rules.
     pub(super) detectors: Vec<(Detector, usize)>,
     /// Shapes that some enabled rule looks at.
@@ -220,10 +220,9 @@ impl Engine {
         self.patterns.push(pattern);
         let allows = rule.allow.iter().map(|source| allow(source).map_err(refuse)).collect::<Result<_, _>>()?;
         self.allows.push(allows);
-        let keywords: Vec<Vec<u8>> =
-            rule.keywords.iter().map(|keyword| keyword.to_ascii_lowercase().into_bytes()).collect();
+        let keywords = Keywords::new(&rule.keywords);
         if !keywords.is_empty() {
-            self.keyword_reach = self.keyword_reach.max(nearby::reach(rule.proximity, &keywords));
+            self.keyword_reach = self.keyword_reach.max(keywords.reach(rule.proximity));
         }
         self.keywords.push(keywords);
         Ok(())

@@ -77,8 +77,13 @@ pub(crate) fn needed(hir: &Hir) -> Option<Vec<Needed>> {
     better(with_case, without).map(|mut literals| {
         literals.sort();
         // What begins with another literal is found by that one.
-        literals
-            .dedup_by(|longer, shorter| longer.offset == shorter.offset && longer.bytes.starts_with(&shorter.bytes));
+        literals.dedup_by(|longer, shorter| {
+            let same = longer.offset == shorter.offset && longer.bytes.starts_with(&shorter.bytes);
+            if same {
+                shorter.lead.unite(&longer.lead);
+            }
+            same
+        });
         literals
     })
 }
@@ -328,6 +333,12 @@ mod tests {
     fn branches_have_literals_of_their_own() {
         let needed = "_tokeni(1, 1) api-keyi(0, 0) api_keyi(0, 0) apikeyi(0, 0) secreti(0, 0)";
         assert_eq!(shown(r"(?i)(?:secret|api[_-]?key|[a-z]_token)="), needed);
+    }
+
+    #[test]
+    fn a_literal_of_two_branches_has_the_lead_of_both() {
+        let needed = of(r"\b(?:[0-9]{4}-abcd|[a-f]{4}-abcd)[0-9]{4}\b").unwrap();
+        assert!(needed.iter().all(|one| one.lead.contains(b'7') && one.lead.contains(b'b')), "{needed:?}");
     }
 
     #[test]

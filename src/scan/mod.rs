@@ -22,6 +22,7 @@
 mod around;
 pub mod detector;
 mod engine;
+mod finding;
 mod follow;
 mod key;
 mod literal;
@@ -41,8 +42,9 @@ mod unit;
 mod window;
 
 pub use engine::{CompileError, Engine};
+pub use finding::{Finding, Part, ScanError};
 pub use resolve::Wrap;
-pub use scanner::{Finding, Part, ScanError, Scanner};
+pub use scanner::Scanner;
 
 use crate::rule::Detector;
 use shape::Kinds;

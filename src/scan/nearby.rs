@@ -7,8 +7,10 @@
 use super::Format;
 use super::unit::unclear_letter;
 use super::window::{Window, sync};
+use aho_corasick::AhoCorasick;
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 /// Raw bytes for each letter of a keyword that is written with escapes.
 const LONGEST_LETTER: usize = 12;
@@ -39,25 +41,43 @@ impl Context {
     }
 }
 
-/// How many raw bytes before a match matter for `keywords`.
-pub(super) fn reach(proximity: usize, keywords: &[Vec<u8>]) -> usize {
-    let longest = keywords.iter().map(Vec::len).max().unwrap_or(0);
-    proximity + longest * LONGEST_LETTER + SYNC
+/// The keywords of one rule.
+#[derive(Debug, Default)]
+pub(super) struct Keywords {
+    /// In lower case.
+    list: Vec<Vec<u8>>,
+    /// Finds all of them at once; made when first asked for.
+    automaton: OnceLock<Option<AhoCorasick>>,
 }
 
-/// Keywords that a rule asks for, in lower case.
-#[derive(Clone, Copy)]
-pub(super) struct Wanted<'a> {
-    pub(super) keywords: &'a [Vec<u8>],
-    /// Raw bytes between keyword and match, at most.
-    pub(super) proximity: usize,
-}
+impl Keywords {
+    pub(super) fn new(keywords: &[String]) -> Self {
+        let list = keywords.iter().map(|keyword| keyword.to_ascii_lowercase().into_bytes()).collect();
+        Self { list, automaton: OnceLock::new() }
+    }
 
-impl Wanted<'_> {
+    pub(super) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// How many raw bytes before a match matter.
+    pub(super) fn reach(&self, proximity: usize) -> usize {
+        let longest = self.list.iter().map(Vec::len).max().unwrap_or(0);
+        proximity + longest * LONGEST_LETTER + SYNC
+    }
+
     /// Whether one of the keywords stands before `place` of `data`, which
-    /// `context` precedes, as a word of its own.
-    pub(super) fn stands_before(&self, context: &Context, data: &[u8], place: usize, format: Format) -> bool {
-        let reach = reach(self.proximity, self.keywords);
+    /// `context` precedes, as a word of its own, with `proximity` raw bytes in
+    /// between at most.
+    pub(super) fn stand_before(
+        &self,
+        proximity: usize,
+        context: &Context,
+        data: &[u8],
+        place: usize,
+        format: Format,
+    ) -> bool {
+        let reach = self.reach(proximity);
         // A little of what follows tells whether the last word goes on.
         let near = &data[place.saturating_sub(reach)..data.len().min(place + SYNC)];
         let missing = reach.saturating_sub(place).min(context.bytes.len());
@@ -65,33 +85,41 @@ impl Wanted<'_> {
         raw.extend_from_slice(near);
         let place = missing + place.min(reach);
         let is_start = place < reach && context.is_start;
-        self.stands_in(&raw, place, is_start, format)
+        let start = if is_start { 0 } else { sync(&raw, 0, place) };
+        self.stand_in(&raw, start, (proximity, place), format)
     }
 
-    fn stands_in(&self, raw: &[u8], place: usize, is_start: bool, format: Format) -> bool {
-        let start = if is_start { 0 } else { sync(raw, 0, place) };
+    fn stand_in(&self, raw: &[u8], start: usize, (proximity, place): (usize, usize), format: Format) -> bool {
         let mut window = Window::default();
         window.decode(raw, start..raw.len());
-        let letters = letters(raw, start, &window, format);
-        self.keywords.iter().any(|keyword| {
-            let fits = |span: Range<usize>| {
-                let from = place.saturating_sub(self.proximity + keyword.len() * LONGEST_LETTER);
-                span.start >= from && span.end <= place && place - span.end <= self.proximity
-            };
-            let text = window.text();
-            let whole = (0..=text.len().saturating_sub(keyword.len())).any(|at| {
-                let range = at..at + keyword.len();
-                reads(text, range.clone(), keyword) && is_word(text, range.clone()) && fits(window.raw_range(range))
-            });
-            whole
-                || letters.iter().any(|&(letter, behind)| {
-                    let mut text = vec![raw[letter]];
-                    text.extend(window.text()[behind..].iter().take(keyword.len()));
-                    let end = behind + keyword.len() - 1;
-                    let span = letter..if end == behind { letter + 1 } else { window.raw_range(behind..end).end };
-                    reads(&text, 0..keyword.len(), keyword) && is_word(&text, 0..keyword.len()) && fits(span)
-                })
+        let text = window.text();
+        let fits = |span: Range<usize>, length: usize| {
+            let from = place.saturating_sub(proximity + length * LONGEST_LETTER);
+            span.start >= from && span.end <= place && place - span.end <= proximity
+        };
+        let whole =
+            |range: Range<usize>| is_word(text, range.clone()) && fits(window.raw_range(range.clone()), range.len());
+        if self.find(text).any(whole) {
+            return true;
+        }
+        letters(raw, start, &window, format).into_iter().any(|(letter, behind)| {
+            self.list.iter().filter(|keyword| keyword.first() == Some(&raw[letter])).any(|keyword| {
+                let mut text = vec![raw[letter]];
+                text.extend(window.text()[behind..].iter().take(keyword.len()));
+                let end = behind + keyword.len() - 1;
+                let span = letter..if end == behind { letter + 1 } else { window.raw_range(behind..end).end };
+                reads(&text, 0..keyword.len(), keyword) && is_word(&text, 0..keyword.len()) && fits(span, keyword.len())
+            })
         })
+    }
+
+    /// Every place in `text` where one of the keywords is spelled.
+    fn find<'a>(&'a self, text: &'a [u8]) -> impl Iterator<Item = Range<usize>> + 'a {
+        let make = || AhoCorasick::builder().ascii_case_insensitive(true).build(&self.list).ok();
+        let automaton = self.automaton.get_or_init(make).as_ref();
+        automaton
+            .into_iter()
+            .flat_map(move |automaton| automaton.find_overlapping_iter(text).map(|found| found.range()))
     }
 }
 
@@ -136,14 +164,17 @@ mod tests {
 
     fn near(text: &str, keyword: &str) -> bool {
         let place = text.find("0044").unwrap();
-        let keywords = [keyword.as_bytes().to_vec()];
-        let wanted = Wanted { keywords: &keywords, proximity: 12 };
-        let whole = wanted.stands_before(&Context::at_start(), text.as_bytes(), place, Format::Json);
+        let wanted = Keywords::new(&[keyword.to_owned()]);
+        let whole = wanted.stand_before(12, &Context::at_start(), text.as_bytes(), place, Format::Json);
         for cut in 0..place {
             let mut context = Context::at_start();
-            context.push(&text.as_bytes()[..cut], reach(12, &keywords));
+            context.push(&text.as_bytes()[..cut], wanted.reach(12));
             let data = &text.as_bytes()[cut..];
-            assert_eq!(wanted.stands_before(&context, data, place - cut, Format::Json), whole, "{text} cut at {cut}");
+            assert_eq!(
+                wanted.stand_before(12, &context, data, place - cut, Format::Json),
+                whole,
+                "{text} cut at {cut}"
+            );
         }
         whole
     }

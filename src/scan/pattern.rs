@@ -8,7 +8,7 @@
 use super::follow;
 use super::key::whole_unit;
 use super::literal::{self, Needed};
-use super::shape::{TOKEN_RUN, is_token_byte};
+use super::shape::{TOKEN_RUN, is_token_byte, is_word_byte};
 use super::trail::{RunEnd, Trail, next_mark};
 use super::window::Window;
 use regex_automata::hybrid::LazyStateID;
@@ -147,7 +147,8 @@ impl Pattern {
 
     /// The match that begins with the unit at `range.start` of `raw`, behind
     /// the decoded byte `before`. Its text goes into `window`, after `before`.
-    /// `cut` tells that `range.end` is no real end of the text.
+    /// `cut` tells that `range.end` is no real end of the text; `near` whether
+    /// what the rule asks for stands near, when the automaton has matched.
     pub(crate) fn match_at(
         &self,
         raw: &[u8],
@@ -155,8 +156,12 @@ impl Pattern {
         before: Option<u8>,
         cut: bool,
         memory: &mut Memory<'_>,
+        near: impl FnOnce() -> bool,
     ) -> Option<Extent> {
         let (end, reached) = self.run(raw, range.clone(), before, cut, memory)?;
+        if !near() {
+            return None;
+        }
         let window = &mut *memory.window;
         window.clear();
         if let Some(byte) = before {
@@ -189,6 +194,7 @@ impl Pattern {
     ) -> Option<(usize, bool)> {
         let automaton = self.automaton()?;
         let cache = memory.cache.get_or_insert_with(|| automaton.create_cache());
+        memory.trail.begin(memory.scan, cache);
         let config = start::Config::new().anchored(Anchored::Yes).look_behind(before);
         let state = automaton.start_state(cache, &config).ok()?;
         let mut run = Run { at: range.start, state, found: None };
@@ -204,7 +210,7 @@ impl Pattern {
                 break true;
             }
             mark = next_mark(run.at + 1);
-            match memory.trail.pass(memory.scan, run.at, run.state, cache) {
+            match memory.trail.pass(run.at, run.state, cache) {
                 // Never beyond what this run may see.
                 Some(known) if known.at <= raw.len() => {
                     run.found = known.found.filter(|&end| end >= run.at).or(run.found);
@@ -320,7 +326,11 @@ pub(super) fn matcher(hir: &Hir) -> Result<Regex, String> {
 fn is_token(hir: &Hir, needed: &[Needed]) -> bool {
     let parts = literal::flatten(hir);
     let begins = matches!(parts.first().map(Hir::kind), Some(HirKind::Look(Look::WordAscii)));
-    let first = |one: &Needed| one.offset == (0, 0) && !one.caseless && one.bytes.iter().all(|&b| is_token_byte(b));
+    let first = |one: &Needed| {
+        let plain =
+            one.bytes.iter().all(|&byte| is_token_byte(byte)) && one.bytes.first().is_some_and(|&b| is_word_byte(b));
+        plain && one.offset == (0, 0) && !one.caseless
+    };
     let mut run = 0;
     for part in &parts {
         if !literal::bytes_of_all(std::slice::from_ref(part)).all(is_token_byte) {
@@ -372,6 +382,7 @@ mod tests {
             None,
             false,
             &mut memory(&mut None, &mut window, &mut Trail::default()),
+            || true,
         )?;
         Some(raw[window.raw_range(extent.secret)].to_owned())
     }
@@ -404,6 +415,7 @@ mod tests {
                     None,
                     cut,
                     &mut memory(&mut None, &mut window, &mut Trail::default()),
+                    || true,
                 )
                 .unwrap()
                 .open
@@ -421,7 +433,7 @@ mod tests {
         for raw in [r"tok_abc\u006", r"tok_abc\\\", "tok_abc%7"] {
             let (mut none, mut trail) = (None, Trail::default());
             let memory = &mut memory(&mut none, &mut window, &mut trail);
-            let extent = pattern.match_at(raw.as_bytes(), 0..raw.len(), None, true, memory).unwrap();
+            let extent = pattern.match_at(raw.as_bytes(), 0..raw.len(), None, true, memory, || true).unwrap();
             assert_eq!(extent, Extent { secret: 0..7, open: true }, "{raw}");
         }
     }
@@ -442,7 +454,7 @@ mod tests {
                 let to = raw.len().min(start + 1200);
                 let mut found = |trail: &mut Trail| {
                     let memory = &mut memory(&mut cache, &mut window, trail);
-                    pattern.match_at(raw.as_bytes(), start..to, Some(b'-'), to < raw.len(), memory)
+                    pattern.match_at(raw.as_bytes(), start..to, Some(b'-'), to < raw.len(), memory, || true)
                 };
                 let alone = found(&mut Trail::default());
                 assert_eq!(found(&mut trail), alone, "{source} at {start}");

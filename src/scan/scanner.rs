@@ -13,8 +13,9 @@
 
 use super::around;
 use super::engine::{Engine, PatternUse, Workspace};
+use super::finding::{Finding, Part, ScanError};
 use super::key::{End, Step, Walk, number_end};
-use super::nearby::{Context, Wanted};
+use super::nearby::Context;
 use super::number::{self, Place};
 use super::pattern::Memory;
 use super::place::{self, Before, Bounds};
@@ -24,41 +25,11 @@ use super::shape::{self, Lexical};
 use super::trigger::{self, Popped, Trigger, Triggers, What};
 use super::unit::unit;
 use super::{Format, LOOKAHEAD, LOOKBACK};
-use crate::hyperscan::HyperscanError;
 use crate::rule::{Detector, Rule};
 use crate::span::Span;
 use crate::validator::is_placeholder;
 use std::ops::Range;
 use std::sync::Arc;
-
-/// A settled finding, or a piece of one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// In bytes of the body.
-    pub span: Span,
-    /// Index into [`crate::rule::Ruleset::rules`].
-    pub rule: usize,
-    /// How the replacement must be written.
-    pub wrap: Wrap,
-    /// Whether this is all of it.
-    pub part: Part,
-}
-
-/// Which part of a finding a [`Finding`] is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// All of it.
-    Whole,
-    /// The first piece of a long one: the replacement goes here.
-    First,
-    /// A further piece: nothing goes here.
-    More,
-}
-
-/// The engine failed; the body must be refused.
-#[derive(Debug, thiserror::Error)]
-#[error("the scan engine failed")]
-pub struct ScanError(#[from] HyperscanError);
 
 /// Scans one body.
 pub struct Scanner {
@@ -376,7 +347,9 @@ impl Scanner {
                 Some(range) => &work.decoded.text()[range.clone()],
                 None => &data.raw[found.raw.clone()],
             };
-            if self.is_wanted(data, rule, text, found.raw.start) {
+            if self.is_valid(data.engine, rule, text)
+                && is_near(data, &self.context, rule, found.raw.start, self.format)
+            {
                 self.add(work, data, &bounds, rule, found.raw.clone());
             }
         }
@@ -428,10 +401,11 @@ impl Scanner {
             trail: &mut work.trails[rule],
             scan: work.scan,
         };
-        let Some(extent) = pattern.match_at(data.raw, start..to, before, cut, &mut memory) else { return };
+        let near = || is_near(data, &self.context, rule, start, self.format);
+        let Some(extent) = pattern.match_at(data.raw, start..to, before, cut, &mut memory, near) else { return };
         let range = work.window.raw_range(extent.secret.clone());
         let text = &work.window.text()[extent.secret];
-        if self.absolute(range.start) < self.resume || !self.is_wanted(data, rule, text, start) {
+        if self.absolute(range.start) < self.resume || !self.is_valid(data.engine, rule, text) {
             return;
         }
         if extent.open {
@@ -476,6 +450,10 @@ impl Scanner {
             return;
         };
         let at = self.absolute(name.end);
+        // Most names in prose lead nowhere: what begins here is no member's value.
+        if matches!(Walk::new(rule, name.level).advance(data.raw, name.end, data.last), Step::Over(_)) {
+            return;
+        }
         self.enter(Mode::Walking { walk: Walk::new(rule, name.level), at });
     }
 
@@ -691,14 +669,6 @@ impl Scanner {
         self.quiet_resolver.add(Match { start, end, rule, priority, wrap });
     }
 
-    /// Keywords, validator and allow list of a rule.
-    fn is_wanted(&mut self, data: Data<'_>, rule: usize, text: &[u8], start: usize) -> bool {
-        let keywords = &data.engine.keywords[rule];
-        let wanted = Wanted { keywords, proximity: data.engine.ruleset().rules[rule].proximity };
-        let near = keywords.is_empty() || wanted.stands_before(&self.context, data.raw, start, self.format);
-        near && self.is_valid(data.engine, rule, text)
-    }
-
     /// Validator and allow list of a rule.
     fn is_valid(&mut self, engine: &Engine, rule: usize, text: &[u8]) -> bool {
         let known = &engine.ruleset().rules[rule];
@@ -758,4 +728,11 @@ impl Scanner {
     fn relative(&self, at: u64) -> usize {
         usize::try_from(at.saturating_sub(self.origin)).unwrap_or(usize::MAX)
     }
+}
+
+/// Whether one of a rule's keywords, if it has any, stands near before `start`.
+fn is_near(data: Data<'_>, context: &Context, rule: usize, start: usize, format: Format) -> bool {
+    let keywords = &data.engine.keywords[rule];
+    let proximity = data.engine.ruleset().rules[rule].proximity;
+    keywords.is_empty() || keywords.stand_before(proximity, context, data.raw, start, format)
 }

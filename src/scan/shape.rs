@@ -43,7 +43,8 @@ pub(crate) const fn is_token_byte(byte: u8) -> bool {
     is_word_byte(byte) || matches!(byte, b'-' | b'.' | b'+' | b'=')
 }
 
-const fn is_word_byte(byte: u8) -> bool {
+/// Whether a byte may begin such a run.
+pub(crate) const fn is_word_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
 

@@ -40,6 +40,16 @@ pub(super) struct RunEnd {
 }
 
 impl Trail {
+    /// A run begins: what an earlier one left is lost if the automaton has
+    /// dropped its states meanwhile.
+    pub(super) fn begin(&mut self, scan: u64, cache: &Cache) {
+        let memory = cache.memory_usage();
+        if scan != self.scan || memory < self.memory {
+            *self = Self { scan, ..Self::default() };
+        }
+        self.memory = memory;
+    }
+
     /// Where a run that begins at `start` has to leave or look for a mark first.
     pub(super) fn first_mark(start: usize) -> usize {
         next_mark(start + STEP)
@@ -47,12 +57,8 @@ impl Trail {
 
     /// A run is in `state` at `at`, the first unit at or behind a mark's place.
     /// What it comes to, if that is known; else the mark is left.
-    pub(super) fn pass(&mut self, scan: u64, at: usize, state: LazyStateID, cache: &Cache) -> Option<RunEnd> {
-        let memory = cache.memory_usage();
-        if scan != self.scan || memory < self.memory {
-            *self = Self { scan, ..Self::default() };
-        }
-        self.memory = memory;
+    pub(super) fn pass(&mut self, at: usize, state: LazyStateID, cache: &Cache) -> Option<RunEnd> {
+        self.begin(self.scan, cache);
         let index = self.marks.partition_point(|&(place, _)| place < at);
         if self.marks.get(index) == Some(&(at, state)) && self.end.is_some() {
             return self.end;

@@ -5,8 +5,9 @@
 //! stretches are decoded and looked at again.
 
 use super::Format;
+use super::around::LONGEST_UNIT;
 use super::engine::{Engine, Workspace};
-use super::scanner::ScanError;
+use super::finding::ScanError;
 use super::shape::{self, CARD, Candidate, ESCAPE, IBAN, NANP, PLUS, RUN, SSN, Shapes, TOKEN, TOKEN_RUN};
 use super::unit::{run_before, unit};
 use super::window::{Window, sync};
@@ -82,7 +83,10 @@ impl Queue<'_> {
     /// Takes the next one: of those with the same end literals first.
     pub(super) fn pop(&mut self) -> Popped {
         let (hit, shape, escaped) = self.ends();
-        if let (Some((&(id, end), rest)), true) = (self.hits.split_first(), hit <= shape && hit <= escaped) {
+        // A token has begun before a literal that ends with its run.
+        let token = hit == shape && self.shapes.first().is_some_and(|shape| shape.kinds & TOKEN != 0);
+        let first = hit <= shape && hit <= escaped && !token;
+        if let (Some((&(id, end), rest)), true) = (self.hits.split_first(), first) {
             self.hits = rest;
             let start = end - self.engine.literals[id].length;
             return Popped::Trigger(Trigger { end, what: What::Literal { id, start } });
@@ -228,7 +232,10 @@ fn stretches(raw: &[u8], shapes: &mut Shapes, margin: usize) -> Vec<Range<usize>
                 last.end = to.max(last.end);
             }
             _ => {
-                let far = start.saturating_sub(margin).max(floor);
+                // Where the stretch before was cut, all may be escaped.
+                let cut = stretches.last().is_some_and(|last| last.end + margin >= start && floor <= last.start);
+                let back = if cut { margin * LONGEST_UNIT } else { margin };
+                let far = start.saturating_sub(back).max(floor);
                 let from = if far == floor { far } else { unit_before(raw, floor, far, start) };
                 stretches.push(from..to);
             }

@@ -15,8 +15,8 @@
 //! quote every decoding halves what is left, so the level is the number of
 //! trailing one bits of `n`: 0 delimits at the top (and also ends every level
 //! below), `\"` is level 1, `\\\"` level 2; `\\\\\"` is level 1 behind an
-//! escaped backslash. Percent escapes of printable ASCII are units too, since
-//! `%40` is how URLs write an `@`.
+//! escaped backslash. Percent escapes are units too, but for control characters
+//! other than white space, since `%40` is how URLs write an `@`.
 //!
 //! Formats: RFC 8259 section 7, RFC 3986 section 2.1.
 
@@ -192,7 +192,7 @@ fn percent(raw: &[u8], at: usize) -> Unit {
         digits += 2;
     }
     match hex2(raw, digits) {
-        Some(byte @ 0x20..=0x7e) => Unit::escape(byte, digits + 2 - at),
+        Some(byte @ (b'\t' | b'\n' | b'\r' | 0x20..=0x7e | 0x80..)) => Unit::escape(byte, digits + 2 - at),
         _ => Unit::plain(b'%'),
     }
 }
@@ -256,10 +256,10 @@ mod tests {
     }
 
     #[test]
-    fn percent_escapes_of_printable_ascii_are_units() {
+    fn percent_escapes_of_text_are_units() {
         assert_eq!(decode(b"a%40b"), "a@b");
         assert_eq!(decode(b"a%2540b%252540c"), "a@b@c");
-        assert_eq!(decode(b"jos%C3%A9 100%"), "jos%C3%A9 100%");
+        assert_eq!(decode(b"jos%C3%A9 100% %0a%00"), "jos\u{e9} 100% \n%00");
         assert_eq!(decode(b"%2"), "%2");
     }
 

@@ -1,0 +1,34 @@
+//! What a scan comes to.
+
+use super::Wrap;
+use crate::hyperscan::HyperscanError;
+use crate::span::Span;
+
+/// A settled finding, or a piece of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// In bytes of the body.
+    pub span: Span,
+    /// Index into [`crate::rule::Ruleset::rules`].
+    pub rule: usize,
+    /// How the replacement must be written.
+    pub wrap: Wrap,
+    /// Whether this is all of it.
+    pub part: Part,
+}
+
+/// Which part of a finding a [`Finding`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// All of it.
+    Whole,
+    /// The first piece of a long one: the replacement goes here.
+    First,
+    /// A further piece: nothing goes here.
+    More,
+}
+
+/// The engine failed; the body must be refused.
+#[derive(Debug, thiserror::Error)]
+#[error("the scan engine failed")]
+pub struct ScanError(#[from] HyperscanError);

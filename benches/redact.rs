@@ -128,27 +128,26 @@ const SIZE: usize = 16 << 20;
 
 fn cases() -> Vec<Case> {
     let mut cases = vec![spans("low", 40, 1), spans("high", 1, 1), spans("none", 1, 0), base64()];
-    let hostile: [(&'static str, &str); 16] = [
-        ("digits", "0123456789"),
-        ("at", "a@a@a@a@a@"),
-        ("plus", "+1+1+1+1+1"),
-        ("dots", "..........a.a.a"),
-        ("escapes", r"\u0040"),
-        ("brackets", "[[[[[[[[[["),
-        ("passwords", "password "),
-        ("tokens", "eyJ-"),
-        ("assignments", "password="),
-        ("mixed", r"a\u0040"),
-        ("percent", "a%40b.c%40"),
-        ("backslashes", r"\\"),
-        ("quotes", r#"\""#),
-        ("member-names", r#"\"password\":"#),
-        ("schemes", "a://b:"),
-        ("prefixes", "sk-ant-ghp_AKIA"),
+    let hostile: [(&'static str, &str, u64); 15] = [
+        ("digits", "0123456789", 0),
+        ("at", "a@a@a@a@a@", 0),
+        ("plus", "+1+1+1+1+1", 0),
+        ("dots", "..........a.a.a", 0),
+        ("escapes", r"\u0040", 0),
+        ("brackets", "[[[[[[[[[[", 0),
+        ("passwords", "password ", 0),
+        ("tokens", "eyJ-", 0),
+        ("mixed", r"a\u0040", 0),
+        ("percent", "a%40b.c%40", 0),
+        ("backslashes", r"\\", 0),
+        ("quotes", r#"\""#, 0),
+        ("member-names", r#"\"password\":"#, 0),
+        ("schemes", "a://b:", 0),
+        ("prefixes", "sk-ant-ghp_AKIA", 0),
     ];
-    for (name, unit) in hostile {
+    for (name, unit, findings) in hostile {
         let text = format!("{{\"text\":\"{}\"}}", unit.repeat((4 << 20) / unit.len()));
-        cases.push(Case { name, data: Bytes::from(text), findings: 0 });
+        cases.push(Case { name, data: Bytes::from(text), findings });
     }
     cases
 }

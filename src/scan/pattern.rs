@@ -147,8 +147,8 @@ impl Pattern {
 
     /// The match that begins with the unit at `range.start` of `raw`, behind
     /// the decoded byte `before`. Its text goes into `window`, after `before`.
-    /// `cut` tells that `range.end` is no real end of the text; `near` whether
-    /// what the rule asks for stands near, when the automaton has matched.
+    /// `cut` tells that `range.end` is no real end of the text; `wanted`
+    /// is asked about its raw end before anything is decoded.
     pub(crate) fn match_at(
         &self,
         raw: &[u8],
@@ -156,10 +156,10 @@ impl Pattern {
         before: Option<u8>,
         cut: bool,
         memory: &mut Memory<'_>,
-        near: impl FnOnce() -> bool,
+        wanted: impl FnOnce(usize) -> bool,
     ) -> Option<Extent> {
         let (end, reached) = self.run(raw, range.clone(), before, cut, memory)?;
-        if !near() {
+        if !wanted(end) {
             return None;
         }
         let window = &mut *memory.window;
@@ -382,7 +382,7 @@ mod tests {
             None,
             false,
             &mut memory(&mut None, &mut window, &mut Trail::default()),
-            || true,
+            |_| true,
         )?;
         Some(raw[window.raw_range(extent.secret)].to_owned())
     }
@@ -415,7 +415,7 @@ mod tests {
                     None,
                     cut,
                     &mut memory(&mut None, &mut window, &mut Trail::default()),
-                    || true,
+                    |_| true,
                 )
                 .unwrap()
                 .open
@@ -433,7 +433,7 @@ mod tests {
         for raw in [r"tok_abc\u006", r"tok_abc\\\", "tok_abc%7"] {
             let (mut none, mut trail) = (None, Trail::default());
             let memory = &mut memory(&mut none, &mut window, &mut trail);
-            let extent = pattern.match_at(raw.as_bytes(), 0..raw.len(), None, true, memory, || true).unwrap();
+            let extent = pattern.match_at(raw.as_bytes(), 0..raw.len(), None, true, memory, |_| true).unwrap();
             assert_eq!(extent, Extent { secret: 0..7, open: true }, "{raw}");
         }
     }
@@ -454,7 +454,7 @@ mod tests {
                 let to = raw.len().min(start + 1200);
                 let mut found = |trail: &mut Trail| {
                     let memory = &mut memory(&mut cache, &mut window, trail);
-                    pattern.match_at(raw.as_bytes(), start..to, Some(b'-'), to < raw.len(), memory, || true)
+                    pattern.match_at(raw.as_bytes(), start..to, Some(b'-'), to < raw.len(), memory, |_| true)
                 };
                 let alone = found(&mut Trail::default());
                 assert_eq!(found(&mut trail), alone, "{source} at {start}");

@@ -52,6 +52,8 @@ pub struct Scanner {
     mode: Mode,
     /// Walks over arrays that were left for what one of their values holds.
     outer: Vec<(Walk, u64)>,
+    /// The last match of a pattern.
+    last: Option<Last>,
     resolver: Resolver,
     /// By rule index: findings that change nothing, see [`Scanner::set_quiet`].
     quiet: Arc<[bool]>,
@@ -62,6 +64,21 @@ pub struct Scanner {
     context: Context,
     /// By rule index: candidates that a validator turned down.
     rejections: Vec<u64>,
+}
+
+/// A match that was added, remembered so that `password=password=password=...`
+/// is not decoded again from every word on: what begins within it and ends with
+/// it, by the same rule, adds nothing.
+#[derive(Clone, Copy, Debug)]
+struct Last {
+    rule: usize,
+    secret: Span,
+}
+
+impl Last {
+    fn covers(self, rule: usize, start: u64, end: u64) -> bool {
+        self.rule == rule && self.secret.start <= start && end == self.secret.end
+    }
 }
 
 /// Arrays within arrays that are followed at most, each in a document of its own.
@@ -129,6 +146,7 @@ impl Scanner {
             resume: 0,
             mode: Mode::Open,
             outer: Vec::new(),
+            last: None,
             resolver: Resolver::default(),
             quiet: Arc::default(),
             quiet_resolver: Resolver::default(),
@@ -401,8 +419,11 @@ impl Scanner {
             trail: &mut work.trails[rule],
             scan: work.scan,
         };
-        let near = || is_near(data, &self.context, rule, start, self.format);
-        let Some(extent) = pattern.match_at(data.raw, start..to, before, cut, &mut memory, near) else { return };
+        let wanted = |end: usize| {
+            let last = self.last.is_some_and(|last| last.covers(rule, self.absolute(start), self.absolute(end)));
+            !last && is_near(data, &self.context, rule, start, self.format)
+        };
+        let Some(extent) = pattern.match_at(data.raw, start..to, before, cut, &mut memory, wanted) else { return };
         let range = work.window.raw_range(extent.secret.clone());
         let text = &work.window.text()[extent.secret];
         if self.absolute(range.start) < self.resume || !self.is_valid(data.engine, rule, text) {
@@ -419,6 +440,8 @@ impl Scanner {
         if extent.open && !self.is_quiet(rule) {
             self.open_region(Region::Tail { rule }, rule, range.start, range.end, None, out);
         } else {
+            self.last = (!self.is_quiet(rule))
+                .then(|| Last { rule, secret: Span::new(self.absolute(range.start), self.absolute(range.end)) });
             self.add(work, data, bounds, rule, range);
         }
     }

@@ -26,6 +26,7 @@ mod finding;
 mod follow;
 mod key;
 mod literal;
+mod mode;
 pub mod naive;
 mod nearby;
 mod number;

@@ -15,6 +15,7 @@ use super::around;
 use super::engine::{Engine, PatternUse, Workspace};
 use super::finding::{Finding, Part, ScanError};
 use super::key::{End, Step, Walk, number_end};
+use super::mode::{Last, Mode};
 use super::nearby::Context;
 use super::number::{self, Place};
 use super::pattern::Memory;
@@ -66,36 +67,8 @@ pub struct Scanner {
     rejections: Vec<u64>,
 }
 
-/// A match that was added, remembered so that `password=password=password=...`
-/// is not decoded again from every word on: what begins within it and ends with
-/// it, by the same rule, adds nothing.
-#[derive(Clone, Copy, Debug)]
-struct Last {
-    rule: usize,
-    secret: Span,
-}
-
-impl Last {
-    fn covers(self, rule: usize, start: u64, end: u64) -> bool {
-        self.rule == rule && self.secret.start <= start && end == self.secret.end
-    }
-}
-
 /// Arrays within arrays that are followed at most, each in a document of its own.
 const DEEPEST: usize = 8;
-
-/// What the scanner is in the middle of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mode {
-    /// Looking for candidates.
-    Open,
-    /// On the way from a member name to its value.
-    Walking { walk: Walk, at: u64 },
-    /// At a value under a key rule, which begins at `at`.
-    Judging { walk: Walk, at: u64, number: bool },
-    /// Inside a secret; it goes on at `at`.
-    Swallowing { region: Region, rule: usize, at: u64, walk: Option<Walk> },
-}
 
 /// The data of one scan.
 #[derive(Clone, Copy)]
@@ -114,21 +87,6 @@ struct Horizon {
     hard: bool,
     /// It is nearer than the data allows.
     early: bool,
-}
-
-impl Mode {
-    /// Where it goes on, unless it is open.
-    fn at(self) -> Option<u64> {
-        match self {
-            Self::Open => None,
-            Self::Walking { at, .. } | Self::Judging { at, .. } | Self::Swallowing { at, .. } => Some(at),
-        }
-    }
-
-    /// Whether it must run before what stands at `place` is judged.
-    fn is_before(self, place: u64) -> bool {
-        self.at().is_some_and(|at| at < place)
-    }
 }
 
 impl Scanner {

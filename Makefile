@@ -8,6 +8,7 @@ CARGO_FLAGS ?= --locked
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 BIN := $(TARGET_DIR)/release/expurgate
 LISTEN ?= 127.0.0.1:8080
+ADMIN ?= 127.0.0.1:9090
 PYTEST_FLAGS ?=
 # Of `make equality`: documents times ways to cut each.
 CASES ?= 10000000
@@ -31,8 +32,8 @@ demo: build ## See recorded SDK payloads go through the proxy, before and after
 	$(BIN) demo
 
 run: build ## Run the proxy: make run UPSTREAM=https://api.example.com
-	@test -n "$(UPSTREAM)" || { echo "usage: make run UPSTREAM=https://... [LISTEN=127.0.0.1:8080]" >&2; exit 2; }
-	$(BIN) run --listen $(LISTEN) --upstream "$(UPSTREAM)"
+	@test -n "$(UPSTREAM)" || { echo "usage: make run UPSTREAM=https://... [LISTEN=127.0.0.1:8080] [ADMIN=127.0.0.1:9090]" >&2; exit 2; }
+	exec $(BIN) run --listen $(LISTEN) --admin $(ADMIN) --upstream "$(UPSTREAM)"
 
 test: ## Run every check: format, lints, Rust tests, real SDKs through the binary
 	@scripts/setup test

@@ -3,7 +3,7 @@
 
 use super::detector;
 use super::unit::{Meaning, unit};
-use super::window::{Window, sync};
+use super::window::{Window, unit_before};
 use crate::rule::Detector;
 use std::ops::Range;
 
@@ -154,7 +154,7 @@ pub(super) fn confirm(
         return Some(Confirmed { raw: from + found.start..from + found.end, text: None });
     }
     let furthest = anchor.saturating_sub(reach.0 * LONGEST_UNIT).max(bounds.0);
-    let begin = |at: usize| if at == bounds.0 { at } else { sync(raw, at, anchor) };
+    let begin = |at: usize| if at == bounds.0 { at } else { unit_before(raw, bounds.0, at, anchor) };
     let from = match decoded.stop_before(detector, raw, furthest..anchor, true) {
         // The detector may want to see what it was: `$` and `#` matter.
         Some(stop) => stop,

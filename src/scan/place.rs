@@ -6,7 +6,7 @@ use super::engine::PatternUse;
 use super::key::{LONGEST_NAME, is_name_byte};
 use super::pattern::Pattern;
 use super::unit::{Meaning, run_before, unit};
-use super::window::{Window, sync};
+use super::window::{Window, unit_before};
 use std::ops::Range;
 
 /// What stands before a place.
@@ -199,7 +199,7 @@ fn decoded_starts(
     starts.clear();
     let (least, most) = usage.offset;
     let far = literal.saturating_sub(most * LONGEST_UNIT).max(floor);
-    let from = if far == floor { far } else { sync(raw, far, literal) };
+    let from = if far == floor { far } else { unit_before(raw, floor, far, literal) };
     window.decode(raw, from..literal);
     let text = window.text();
     let Some(last) = text.len().checked_sub(least) else { return };

@@ -10,7 +10,7 @@ use super::engine::{Engine, Workspace};
 use super::finding::ScanError;
 use super::shape::{self, CARD, Candidate, ESCAPE, IBAN, NANP, PLUS, RUN, SSN, Shapes, TOKEN, TOKEN_RUN};
 use super::unit::{run_before, unit};
-use super::window::{Window, sync};
+use super::window::{Window, unit_before};
 use crate::rule::Detector;
 use std::ops::Range;
 
@@ -242,16 +242,6 @@ fn stretches(raw: &[u8], shapes: &mut Shapes, margin: usize) -> Vec<Range<usize>
         }
     }
     stretches
-}
-
-/// A place at which a unit surely begins, at `far` or, in a run of backslashes,
-/// before; else the first one behind it.
-fn unit_before(raw: &[u8], floor: usize, far: usize, start: usize) -> usize {
-    match run_before(raw, far.saturating_sub(LONGEST_RUN).max(floor), far) {
-        0 => sync(raw, far, start),
-        run if run < LONGEST_RUN => far - run,
-        _ => sync(raw, far, start),
-    }
 }
 
 /// Longer stretches are cut, so that all of their literals fit into the buffer.

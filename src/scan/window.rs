@@ -1,7 +1,7 @@
 //! Decoded text around a place, with the way back to raw offsets.
 
 use super::Format;
-use super::unit::{unclear_letter, unit};
+use super::unit::{run_before, unclear_letter, unit};
 use std::ops::Range;
 
 /// The text that a stretch of raw bytes means. Reused between candidates, so
@@ -149,6 +149,19 @@ pub(crate) fn sync(raw: &[u8], from: usize, to: usize) -> usize {
     }
     to
 }
+
+/// A place at which a unit surely begins, at `far` or, in a run of backslashes,
+/// before; else the first one behind it.
+pub(crate) fn unit_before(raw: &[u8], floor: usize, far: usize, start: usize) -> usize {
+    match run_before(raw, far.saturating_sub(LONGEST_RUN).max(floor), far) {
+        0 => sync(raw, far, start),
+        run if run < LONGEST_RUN => far - run,
+        _ => sync(raw, far, start),
+    }
+}
+
+/// Longer runs of backslashes are not followed.
+const LONGEST_RUN: usize = 512;
 
 /// Letters and digits behind the sign of an escape at most: `%25252540`.
 const LONGEST_ESCAPE: usize = 10;

@@ -378,7 +378,9 @@ impl Scanner {
             scan: work.scan,
         };
         let wanted = |end: usize| {
-            let last = self.last.is_some_and(|last| last.covers(rule, self.absolute(start), self.absolute(end)));
+            // Of one that begins before `resume` a region has taken a part.
+            let last = self.last.filter(|last| last.secret.start >= self.resume);
+            let last = last.is_some_and(|last| last.covers(rule, self.absolute(start), self.absolute(end)));
             !last && is_near(data, &self.context, rule, start, self.format)
         };
         let Some(extent) = pattern.match_at(data.raw, start..to, before, cut, &mut memory, wanted) else { return };
@@ -398,8 +400,10 @@ impl Scanner {
         if extent.open && !self.is_quiet(rule) {
             self.open_region(Region::Tail { rule }, rule, range.start, range.end, None, out);
         } else {
-            self.last = (!self.is_quiet(rule))
-                .then(|| Last { rule, secret: Span::new(self.absolute(range.start), self.absolute(range.end)) });
+            // A bare number may stay, and so is not remembered.
+            let text = data.raw[range.clone()].iter().any(|byte| !byte.is_ascii_digit());
+            let secret = Span::new(self.absolute(range.start), self.absolute(range.end));
+            self.last = (text && !self.is_quiet(rule)).then_some(Last { rule, secret });
             self.add(work, data, bounds, rule, range);
         }
     }

@@ -6,7 +6,7 @@ use super::key::Names;
 use super::literal::{ByteSet, Needed};
 use super::naive::Plain;
 use super::nearby::Keywords;
-use super::pattern::Pattern;
+use super::pattern::{Caches, Pattern};
 use super::shape::{self, Candidate, Kinds, Shapes};
 use super::token::Tokens;
 use super::trail::Trail;
@@ -14,7 +14,6 @@ use super::trigger::{Trigger, Triggers};
 use super::window::Window;
 use crate::hyperscan::{Database, Hits, HyperscanError, Literal, Outcome, Scratch};
 use crate::rule::{Detector, Matcher, Rule, Ruleset};
-use regex_automata::hybrid::dfa::Cache;
 use regex_automata::meta::Regex;
 use regex_automata::util::syntax;
 use std::collections::BTreeMap;
@@ -301,7 +300,7 @@ impl Engine {
             Some(database) => Some((Scratch::new(&[database])?, Hits::with_limit(MOST_HITS))),
             None => None,
         };
-        let caches = std::iter::repeat_with(|| None).take(self.patterns.len()).collect();
+        let caches = std::iter::repeat_with(Caches::default).take(self.patterns.len()).collect();
         let trails = std::iter::repeat_with(Trail::default).take(self.patterns.len()).collect();
         Ok(Workspace { scratch, caches, trails, ..Workspace::default() })
     }
@@ -334,7 +333,7 @@ pub(super) struct Workspace {
     pub(super) context: Window,
     pub(super) starts: Vec<usize>,
     /// By rule index.
-    pub(super) caches: Vec<Option<Cache>>,
+    pub(super) caches: Vec<Caches>,
     /// By rule index.
     pub(super) trails: Vec<Trail>,
     /// Counts the scans.

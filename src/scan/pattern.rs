@@ -10,6 +10,7 @@ use super::key::whole_unit;
 use super::literal::{self, Needed};
 use super::shape::{TOKEN_RUN, is_token_byte, is_word_byte};
 use super::trail::{RunEnd, Trail, next_mark};
+use super::unit::unit;
 use super::window::Window;
 use regex_automata::hybrid::LazyStateID;
 use regex_automata::hybrid::dfa::{Cache, DFA};
@@ -30,7 +31,9 @@ pub(crate) struct Pattern {
     automaton: OnceLock<Option<DFA>>,
     /// Whether a `secret` group tells what of a match is redacted.
     has_group: bool,
-    /// Finds that group; made when first asked for.
+    /// Finds where that group begins, mostly; made when first asked for.
+    lead: OnceLock<Option<Lead>>,
+    /// Finds that group always; made when first asked for.
     groups: OnceLock<Option<Regex>>,
     /// The class whose repetition ends the pattern without a limit.
     tail: Option<Box<[bool; 256]>>,
@@ -50,19 +53,58 @@ pub(crate) const SECRET_GROUP: &str = "secret";
 /// and built anew.
 const CACHE: usize = 1 << 20;
 
-/// A match, in indices of the window's text.
+/// A match.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Extent {
-    /// What is redacted.
+    /// What is redacted, as raw bytes.
     pub(crate) secret: Range<usize>,
+    /// Where its text stands in the window, unless it is the raw bytes as they are.
+    text: Option<Range<usize>>,
     /// The match goes up to where the data was cut, and its tail may go on.
     pub(crate) open: bool,
 }
 
+impl Extent {
+    /// A secret from `found.start` to `behind` bytes of text before `found.end`.
+    fn of(raw: &[u8], found: Range<usize>, behind: usize, open: bool, window: &mut Window) -> Self {
+        let open = open && behind == 0;
+        if memchr::memchr2(b'\\', b'%', &raw[found.clone()]).is_none() {
+            return Self { secret: found.start..found.end.saturating_sub(behind).max(found.start), text: None, open };
+        }
+        window.decode(raw, found);
+        let text = 0..window.text().len().saturating_sub(behind);
+        Self { secret: window.raw_range(text.clone()), text: Some(text), open }
+    }
+
+    /// What the secret means.
+    pub(crate) fn text<'a>(&self, raw: &'a [u8], window: &'a Window) -> &'a [u8] {
+        match &self.text {
+            Some(range) => &window.text()[range.clone()],
+            None => &raw[self.secret.clone()],
+        }
+    }
+}
+
+/// What of a pattern stands before its group. Where it matches up to one place
+/// only, the group begins there: the automaton tells in a few steps what a
+/// search for groups takes a thousand times as long for.
+struct Lead {
+    automaton: DFA,
+    /// The bytes that stand behind the group, in each match as many.
+    behind: usize,
+}
+
+/// The lazily built states of a pattern's automata.
+#[derive(Debug, Default)]
+pub(crate) struct Caches {
+    whole: Option<Cache>,
+    lead: Option<Cache>,
+}
+
 /// Working memory of a match.
 pub(crate) struct Memory<'a> {
-    /// The pattern's own; made at its first use.
-    pub(crate) cache: &'a mut Option<Cache>,
+    /// The pattern's own; made at their first use.
+    pub(crate) caches: &'a mut Caches,
     /// Gets the decoded text.
     pub(crate) window: &'a mut Window,
     /// The pattern's own.
@@ -117,7 +159,7 @@ impl Pattern {
     /// What is wrong with it, for the author of the rule.
     pub(crate) fn compile(source: &str) -> Result<Self, String> {
         let hir = parse(source)?;
-        let automaton = automaton(&hir)?;
+        let automaton = automaton(&hir, MatchKind::LeftmostFirst)?;
         let needed = literal::needed(&hir).map(|mut needed| {
             needed.iter_mut().for_each(|one| one.follow = follow::follow(automaton.get_nfa(), one));
             needed
@@ -127,6 +169,7 @@ impl Pattern {
             source: source.to_owned(),
             automaton: OnceLock::new(),
             has_group: source.contains(&format!("<{SECRET_GROUP}>")),
+            lead: OnceLock::new(),
             groups: OnceLock::new(),
             tail: tail(&hir),
             needed,
@@ -137,7 +180,7 @@ impl Pattern {
 
     /// The automaton; `None` cannot be, since it was made once before.
     fn automaton(&self) -> Option<&DFA> {
-        self.automaton.get_or_init(|| automaton(&parse(&self.source).ok()?).ok()).as_ref()
+        self.automaton.get_or_init(|| automaton(&parse(&self.source).ok()?, MatchKind::LeftmostFirst).ok()).as_ref()
     }
 
     /// Whether every match begins with one of the required literals.
@@ -146,7 +189,8 @@ impl Pattern {
     }
 
     /// The match that begins with the unit at `range.start` of `raw`, behind
-    /// the decoded byte `before`. Its text goes into `window`, after `before`.
+    /// the decoded byte `before`. Where escapes stand in its secret, the text
+    /// goes into the window.
     /// `cut` tells that `range.end` is no real end of the text; `wanted`
     /// is asked about its raw end before anything is decoded.
     pub(crate) fn match_at(
@@ -161,6 +205,13 @@ impl Pattern {
         let (end, reached) = self.run(raw, range.clone(), before, cut, memory)?;
         if !wanted(end) {
             return None;
+        }
+        let open = cut && reached && self.tail.is_some();
+        if !self.has_group {
+            return Some(Extent::of(raw, range.start..end, 0, open, memory.window));
+        }
+        if let Some((begin, behind)) = self.begin_of_group(raw, range.start..end, before, memory) {
+            return Some(Extent::of(raw, begin..end, behind, open, memory.window));
         }
         let window = &mut *memory.window;
         window.clear();
@@ -177,9 +228,38 @@ impl Pattern {
             // Shown to the groups, since a `\b` may end the pattern.
             window.push_unit(&raw[..range.end], at);
         }
-        let secret = self.secret(window.text(), first..last)?;
-        let open = cut && reached && self.tail.is_some() && secret.end == last;
-        Some(Extent { secret, open })
+        let text = self.secret(window.text(), first)?;
+        let secret = window.raw_range(text.clone());
+        let open = open && text.end == last;
+        Some(Extent { secret, text: Some(text), open })
+    }
+
+    /// Where the group of a match begins, if it can at one place only, and how
+    /// many bytes of text stand behind it.
+    fn begin_of_group(
+        &self,
+        raw: &[u8],
+        found: Range<usize>,
+        before: Option<u8>,
+        memory: &mut Memory<'_>,
+    ) -> Option<(usize, usize)> {
+        let lead = self.lead.get_or_init(|| lead(&parse(&self.source).ok()?)).as_ref()?;
+        let cache = memory.caches.lead.get_or_insert_with(|| lead.automaton.create_cache());
+        let config = start::Config::new().anchored(Anchored::Yes).look_behind(before);
+        let mut state = lead.automaton.start_state(cache, &config).ok()?;
+        let (mut at, mut begin, mut buffer) = (found.start, None, [0; 4]);
+        while at < found.end && !state.is_dead() {
+            let unit = unit(&raw[..found.end], at);
+            for (index, &byte) in unit.bytes(&mut buffer).iter().enumerate() {
+                state = lead.automaton.next_state(cache, state, byte).ok()?;
+                // The automaton says a match one byte after its end.
+                if state.is_quit() || state.is_match() && (index > 0 || begin.replace(at).is_some()) {
+                    return None;
+                }
+            }
+            at += unit.len;
+        }
+        begin.map(|begin| (begin, lead.behind))
     }
 
     /// Steps over the units; the raw end of the match, and whether that is the
@@ -193,7 +273,7 @@ impl Pattern {
         memory: &mut Memory<'_>,
     ) -> Option<(usize, bool)> {
         let automaton = self.automaton()?;
-        let cache = memory.cache.get_or_insert_with(|| automaton.create_cache());
+        let cache = memory.caches.whole.get_or_insert_with(|| automaton.create_cache());
         memory.trail.begin(memory.scan, cache);
         let config = start::Config::new().anchored(Anchored::Yes).look_behind(before);
         let state = automaton.start_state(cache, &config).ok()?;
@@ -236,15 +316,11 @@ impl Pattern {
         found.map(|end| (end, end == run.at))
     }
 
-    fn secret(&self, text: &[u8], whole: Range<usize>) -> Option<Range<usize>> {
-        // Without its group the whole match is secret.
-        let groups = || matcher(&parse(&self.source).ok()?).ok();
-        let Some(groups) = self.has_group.then(|| self.groups.get_or_init(groups).as_ref()).flatten() else {
-            return Some(whole);
-        };
+    /// The group of the match that begins at `first`.
+    fn secret(&self, text: &[u8], first: usize) -> Option<Range<usize>> {
+        let groups = self.groups.get_or_init(|| matcher(&parse(&self.source).ok()?).ok()).as_ref()?;
         let mut captures = groups.create_captures();
-        // The byte behind the match is shown too: a `\b` may end the pattern.
-        let input = Input::new(text).span(whole.start..text.len()).anchored(Anchored::Yes);
+        let input = Input::new(text).span(first..text.len()).anchored(Anchored::Yes);
         groups.search_captures(&input, &mut captures);
         let span = captures.get_group_by_name(SECRET_GROUP)?;
         Some(span.start..span.end)
@@ -301,12 +377,23 @@ fn widen(hir: &Hir) -> Hir {
     }
 }
 
-fn automaton(hir: &Hir) -> Result<DFA, String> {
+/// What stands before the group of a pattern that is a plain sequence.
+fn lead(hir: &Hir) -> Option<Lead> {
+    let HirKind::Concat(parts) = hir.kind() else { return None };
+    let is_group = |part: &Hir| matches!(part.kind(), HirKind::Capture(group) if group.name.as_deref() == Some(SECRET_GROUP));
+    let group = parts.iter().position(is_group)?;
+    let behind = Hir::concat(parts[group + 1..].to_vec());
+    let behind = behind.properties().minimum_len().filter(|&least| behind.properties().maximum_len() == Some(least))?;
+    let automaton = automaton(&Hir::concat(parts[..group].to_vec()), MatchKind::All).ok()?;
+    Some(Lead { automaton, behind })
+}
+
+fn automaton(hir: &Hir, kind: MatchKind) -> Result<DFA, String> {
     let nfa = thompson::Compiler::new()
         .configure(thompson::Config::new().utf8(false).which_captures(WhichCaptures::None))
         .build_from_hir(hir)
         .map_err(|_| "the pattern is too complex; make its repetitions smaller".to_owned())?;
-    let config = DFA::config().match_kind(MatchKind::LeftmostFirst);
+    let config = DFA::config().match_kind(kind);
     DFA::builder()
         .configure(config.cache_capacity(CACHE).skip_cache_capacity_check(true))
         .build_from_nfa(nfa)
@@ -369,8 +456,8 @@ fn class(hir: &Hir) -> Option<Box<[bool; 256]>> {
 mod tests {
     use super::*;
 
-    fn memory<'a>(cache: &'a mut Option<Cache>, window: &'a mut Window, trail: &'a mut Trail) -> Memory<'a> {
-        Memory { cache, window, trail, scan: 0 }
+    fn memory<'a>(caches: &'a mut Caches, window: &'a mut Window, trail: &'a mut Trail) -> Memory<'a> {
+        Memory { caches, window, trail, scan: 0 }
     }
 
     fn matched(pattern: &str, raw: &str) -> Option<String> {
@@ -381,10 +468,10 @@ mod tests {
             0..raw.len(),
             None,
             false,
-            &mut memory(&mut None, &mut window, &mut Trail::default()),
+            &mut memory(&mut Caches::default(), &mut window, &mut Trail::default()),
             |_| true,
         )?;
-        Some(raw[window.raw_range(extent.secret)].to_owned())
+        Some(raw[extent.secret].to_owned())
     }
 
     #[test]
@@ -404,6 +491,31 @@ mod tests {
     }
 
     #[test]
+    fn the_group_is_found_alike_by_its_lead_and_by_a_search() {
+        for (pattern, raw) in [
+            (r#"(?i)token["']?[ \t]{0,4}(?:=>|:=|=|:)[ \t]{0,4}["']?(?P<secret>[a-z0-9=]{4,})"#, r#"token\" => \"a=b0c\" x"#),
+            (r#"token["']?:[ ]?["'](?P<secret>[^"']{4,})["']"#, r#"token\":\"a\u0041bcd\u0022 x"#),
+            (r#"token["']?:[ ]?["'](?P<secret>[^"']{4,})["']"#, r#"token":"abcd" x"#),
+            // The lead may end at several places, or the group is no part of a sequence.
+            (r"token[=a]{1,4}(?P<secret>[a-z]{4,})", "token=aabbbb x"),
+            (r"token=(?:a(?P<secret>[a-z]{4,})|b[a-z]{4,})", "token=abbbb x"),
+            (r"token=(?P<secret>[a-z]{4,})(?:;|;;)", "token=abbbb;; x"),
+            (r"token[^a-z]{1,3}(?P<secret>[a-z]{4,})", r"token=\u00e9abcd x"),
+        ] {
+            let compiled = Pattern::compile(pattern).unwrap();
+            let mut window = Window::default();
+            window.decode(raw.as_bytes(), 0..raw.len());
+            let group = compiled.secret(window.text(), 0).unwrap();
+            let (range, text) = (window.raw_range(group.clone()), window.text()[group].to_vec());
+            let (mut caches, mut trail) = (Caches::default(), Trail::default());
+            let memory = &mut memory(&mut caches, &mut window, &mut trail);
+            let extent = compiled.match_at(raw.as_bytes(), 0..raw.len(), None, false, memory, |_| true).unwrap();
+            assert_eq!(extent.secret, range, "{pattern}");
+            assert_eq!(extent.text(raw.as_bytes(), &window), text, "{pattern}");
+        }
+    }
+
+    #[test]
     fn an_open_end_is_reported_only_where_the_text_was_cut() {
         let pattern = Pattern::compile(r"\btok_[a-z]{2,}").unwrap();
         let mut window = Window::default();
@@ -414,7 +526,7 @@ mod tests {
                     0..text.len(),
                     None,
                     cut,
-                    &mut memory(&mut None, &mut window, &mut Trail::default()),
+                    &mut memory(&mut Caches::default(), &mut window, &mut Trail::default()),
                     |_| true,
                 )
                 .unwrap()
@@ -431,10 +543,10 @@ mod tests {
         let pattern = Pattern::compile(r"\btok_[a-z]{2,}").unwrap();
         let mut window = Window::default();
         for raw in [r"tok_abc\u006", r"tok_abc\\\", "tok_abc%7"] {
-            let (mut none, mut trail) = (None, Trail::default());
-            let memory = &mut memory(&mut none, &mut window, &mut trail);
+            let (mut caches, mut trail) = (Caches::default(), Trail::default());
+            let memory = &mut memory(&mut caches, &mut window, &mut trail);
             let extent = pattern.match_at(raw.as_bytes(), 0..raw.len(), None, true, memory, |_| true).unwrap();
-            assert_eq!(extent, Extent { secret: 0..7, open: true }, "{raw}");
+            assert_eq!((extent.secret, extent.open), (0..7, true), "{raw}");
         }
     }
 
@@ -449,11 +561,11 @@ mod tests {
         ] {
             let raw = format!("{raw}{tail}");
             let pattern = Pattern::compile(source).unwrap();
-            let (mut cache, mut window, mut trail) = (None, Window::default(), Trail::default());
+            let (mut caches, mut window, mut trail) = (Caches::default(), Window::default(), Trail::default());
             for start in starts.clone() {
                 let to = raw.len().min(start + 1200);
                 let mut found = |trail: &mut Trail| {
-                    let memory = &mut memory(&mut cache, &mut window, trail);
+                    let memory = &mut memory(&mut caches, &mut window, trail);
                     pattern.match_at(raw.as_bytes(), start..to, Some(b'-'), to < raw.len(), memory, |_| true)
                 };
                 let alone = found(&mut Trail::default());

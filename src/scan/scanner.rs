@@ -372,7 +372,7 @@ impl Scanner {
         let to = bounds.to.min(start + LOOKAHEAD);
         let cut = to < bounds.to || bounds.cut;
         let mut memory = Memory {
-            cache: &mut work.caches[rule],
+            caches: &mut work.caches[rule],
             window: &mut work.window,
             trail: &mut work.trails[rule],
             scan: work.scan,
@@ -384,8 +384,8 @@ impl Scanner {
             !last && is_near(data, &self.context, rule, start, self.format)
         };
         let Some(extent) = pattern.match_at(data.raw, start..to, before, cut, &mut memory, wanted) else { return };
-        let range = work.window.raw_range(extent.secret.clone());
-        let text = &work.window.text()[extent.secret];
+        let text = extent.text(data.raw, &work.window);
+        let range = extent.secret.clone();
         if self.absolute(range.start) < self.resume || !self.is_valid(data.engine, rule, text) {
             return;
         }

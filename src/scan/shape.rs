@@ -415,10 +415,10 @@ fn judge_nanp(data: &[u8], at: usize, kinds: Kinds) -> Kinds {
     if matches!(before, Some(b' ' | b'-' | b'.' | b'/' | b')')) { kinds } else { kinds & !NANP }
 }
 
-/// Drops [`RUN`] unless the run of digits whose 4th is at `at` begins with `00`,
-/// and not within an escape.
+/// Drops [`RUN`] unless the run of digits whose 4th is at `at` begins with `00`
+/// and what a calling code begins with, and not within an escape.
 fn judge_run(data: &[u8], at: usize, kinds: Kinds) -> Kinds {
-    let begins = at.checked_sub(3).is_some_and(|start| data[start..].starts_with(b"00"));
+    let begins = at.checked_sub(3).is_some_and(|start| data[start..].starts_with(b"00") && data[start + 2] != b'0');
     let escape = at.checked_sub(5).is_some_and(|sign| data[sign..].starts_with(b"\\u"));
     if begins && !escape { kinds } else { kinds & !RUN }
 }

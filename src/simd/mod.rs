@@ -1,13 +1,16 @@
 //! Byte classes of 64-byte blocks as bit masks: bit `i` of a mask tells
 //! whether byte `i` of the block is in the class.
 //!
-//! [`each_block`] picks AVX2 where the processor has it; [`scalar`] is the
-//! portable twin, and the oracle that the properties hold AVX2 to.
+//! [`each_block`] picks AVX-512 or AVX2 where the processor has them;
+//! [`scalar`] is the portable twin, and the oracle that the properties hold the
+//! others to.
 
 #![allow(unsafe_code, reason = "vector loads; each block argues its soundness")]
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 pub mod scalar;
 
 /// Bytes per block.
@@ -55,6 +58,11 @@ const BATCH: usize = 16;
 #[inline]
 pub fn each_block<S>(data: &[u8], state: S, each: impl FnMut(&mut S, &Masks)) -> S {
     #[cfg(target_arch = "x86_64")]
+    if avx512::is_available() {
+        // SAFETY: the processor has what the function needs, as just checked.
+        return unsafe { avx512::each_block(data, state, each) };
+    }
+    #[cfg(target_arch = "x86_64")]
     if avx2::is_available() {
         // SAFETY: the processor has what the function needs, as just checked.
         return unsafe { avx2::each_block(data, state, each) };
@@ -90,26 +98,57 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn both(data: &[u8]) -> (Vec<Masks>, Vec<Masks>) {
-        let (mut fast, mut slow) = (Vec::new(), Vec::new());
-        each_block(data, (), |(), masks| fast.push(*masks));
-        scalar::each_block(data, (), |(), masks| slow.push(*masks));
-        (fast, slow)
+    /// An instruction set's way, where the processor has it.
+    type Way = fn(&[u8], &mut Vec<Masks>);
+
+    fn ways() -> Vec<(&'static str, Way)> {
+        let mut ways: Vec<(&'static str, Way)> = vec![("chosen", |data, out| {
+            each_block(data, (), |(), masks| out.push(*masks));
+        })];
+        #[cfg(target_arch = "x86_64")]
+        if avx2::is_available() {
+            ways.push(("avx2", |data, out| {
+                // SAFETY: the processor has what the function needs, as just checked.
+                unsafe { avx2::each_block(data, (), |(), masks| out.push(*masks)) };
+            }));
+        }
+        #[cfg(target_arch = "x86_64")]
+        if avx512::is_available() {
+            ways.push(("avx512", |data, out| {
+                // SAFETY: the processor has what the function needs, as just checked.
+                unsafe { avx512::each_block(data, (), |(), masks| out.push(*masks)) };
+            }));
+        }
+        ways
+    }
+
+    fn scalar(data: &[u8]) -> Vec<Masks> {
+        let mut masks = Vec::new();
+        scalar::each_block(data, (), |(), block| masks.push(*block));
+        masks
     }
 
     proptest! {
         #[test]
         fn the_vector_code_equals_its_scalar_twin(data in prop::collection::vec(any::<u8>(), 0..3000)) {
-            let (fast, slow) = both(&data);
-            prop_assert_eq!(fast, slow);
+            let wanted = scalar(&data);
+            for (name, way) in ways() {
+                let mut found = Vec::new();
+                way(&data, &mut found);
+                prop_assert_eq!(&found, &wanted, "{}", name);
+            }
         }
     }
 
     #[test]
     fn every_byte_value_is_classed_alike() {
         let data: Vec<u8> = (0..=255).collect();
-        let (fast, slow) = both(&data);
-        assert_eq!(fast, slow);
+        let slow = scalar(&data);
+        for (name, way) in ways() {
+            let mut fast = Vec::new();
+            way(&data, &mut fast);
+            assert_eq!(fast, slow, "{name}");
+        }
         assert_eq!(slow.iter().map(|masks| masks.digit.count_ones()).sum::<u32>(), 10);
         assert_eq!(slow.iter().map(|masks| masks.upper.count_ones()).sum::<u32>(), 26);
     }

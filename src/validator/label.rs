@@ -21,6 +21,10 @@ pub fn is_label(value: &[u8]) -> bool {
 /// `{{x}}`, `%s`, `null`, `changeme`, `process.env.X`, `your-api-key`, `sk-...`.
 pub fn is_placeholder(value: &[u8]) -> bool {
     let value = value.trim_ascii();
+    // No one writes more to say that there is nothing.
+    if value.len() > LONGEST {
+        return is_mask(value);
+    }
     value.is_empty()
         || is_label(value)
         || is_template(value)

@@ -5,7 +5,7 @@ use super::detector_kinds;
 use super::key::Names;
 use super::literal::{ByteSet, Needed};
 use super::naive::Plain;
-use super::nearby::Keywords;
+use super::nearby::{Keywords, Sightings, Vocabulary};
 use super::pattern::{Caches, Pattern};
 use super::shape::{self, Candidate, Kinds, Shapes};
 use super::token::Tokens;
@@ -33,8 +33,8 @@ pub struct Engine {
     /// Shapes that some enabled rule looks at.
     pub(super) kinds: Kinds,
     pub(super) names: Names,
-    /// The raw bytes before a match in which keywords may stand, at most.
-    pub(super) keyword_reach: usize,
+    /// The keywords of all rules.
+    pub(super) vocabulary: Vocabulary,
     /// By literal id.
     pub(super) literals: Vec<LiteralUse>,
     pub(super) longest_literal: usize,
@@ -58,6 +58,13 @@ pub(super) struct LiteralUse {
     pub(super) key: Option<KeyUse>,
     /// The start of a private key block, with its rule.
     pub(super) private_key: Option<usize>,
+}
+
+impl LiteralUse {
+    /// Whether anything can come of it before `next`, as [`PatternUse::goes_on`].
+    fn goes_on(&self, next: Option<&u8>) -> bool {
+        self.key.is_some() || self.private_key.is_some() || self.patterns.iter().any(|usage| usage.goes_on(next))
+    }
 }
 
 /// What part of a member name a literal is.
@@ -160,7 +167,7 @@ impl Engine {
             detectors: Vec::new(),
             kinds: 0,
             names: Names::default(),
-            keyword_reach: 0,
+            vocabulary: Vocabulary::default(),
             literals: Vec::new(),
             longest_literal: 0,
             tokens: Tokens::default(),
@@ -219,11 +226,7 @@ impl Engine {
         self.patterns.push(pattern);
         let allows = rule.allow.iter().map(|source| allow(source).map_err(refuse)).collect::<Result<_, _>>()?;
         self.allows.push(allows);
-        let keywords = Keywords::new(&rule.keywords);
-        if !keywords.is_empty() {
-            self.keyword_reach = self.keyword_reach.max(keywords.reach(rule.proximity));
-        }
-        self.keywords.push(keywords);
+        self.keywords.push(Keywords::new(&rule.keywords, rule.proximity, &mut self.vocabulary));
         Ok(())
     }
 
@@ -329,6 +332,8 @@ pub(super) struct Workspace {
     pub(super) decoded: Decoded,
     /// Text of the candidate being confirmed.
     pub(super) window: Window,
+    /// Keywords near matches.
+    pub(super) sightings: Sightings,
     /// Text before a number being confirmed.
     pub(super) context: Window,
     pub(super) starts: Vec<usize>,
@@ -338,6 +343,16 @@ pub(super) struct Workspace {
     pub(super) trails: Vec<Trail>,
     /// Counts the scans.
     pub(super) scan: u64,
+}
+
+impl Found {
+    /// Drops the hits in `data` of which nothing can come: most.
+    pub(super) fn drop_idle(&mut self, engine: &Engine, data: &[u8]) {
+        // The last one tells how far the scan got.
+        if self.complete {
+            self.hits.retain(|&(id, end)| engine.literals[id].goes_on(data.get(end)));
+        }
+    }
 }
 
 impl Workspace {

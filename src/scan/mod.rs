@@ -40,6 +40,7 @@ mod token;
 mod trail;
 mod trigger;
 mod unit;
+mod verdict;
 mod window;
 
 pub use engine::{CompileError, Engine};

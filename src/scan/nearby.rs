@@ -2,13 +2,13 @@
 //!
 //! A keyword is looked for when a match asks for it, in the bytes right before
 //! the match, and not by the literal database: words such as `key` or `net`
-//! stand everywhere, while few matches ask.
+//! stand everywhere, while few matches ask. What was seen is kept, since where
+//! one match asks others do: [`Sightings`].
 
 use super::Format;
-use super::unit::unclear_letter;
 use super::window::{Window, sync};
-use aho_corasick::AhoCorasick;
-use std::collections::VecDeque;
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::sync::OnceLock;
 
@@ -41,103 +41,208 @@ impl Context {
     }
 }
 
+/// The keywords of all rules.
+#[derive(Debug, Default)]
+pub(super) struct Vocabulary {
+    /// Numbers of the words, which are in lower case.
+    numbers: BTreeMap<Vec<u8>, usize>,
+    compiled: OnceLock<Option<Words>>,
+    /// The raw bytes before a match that any rule may ask about.
+    pub(super) reach: usize,
+}
+
+/// Words to look for all at once.
+#[derive(Debug)]
+struct Words {
+    /// Whose patterns are the numbers.
+    automaton: AhoCorasick,
+    /// By number.
+    list: Vec<Vec<u8>>,
+    longest: usize,
+}
+
+impl Vocabulary {
+    fn number(&mut self, word: &[u8]) -> usize {
+        let next = self.numbers.len();
+        *self.numbers.entry(word.to_vec()).or_insert(next)
+    }
+
+    fn words(&self) -> Option<&Words> {
+        self.compiled.get_or_init(|| self.compile()).as_ref()
+    }
+
+    fn compile(&self) -> Option<Words> {
+        let mut list = vec![Vec::new(); self.numbers.len()];
+        for (word, &number) in &self.numbers {
+            list[number].clone_from(word);
+        }
+        let mut builder = AhoCorasick::builder();
+        let automaton = builder.ascii_case_insensitive(true).kind(Some(AhoCorasickKind::DFA)).build(&list).ok()?;
+        let longest = list.iter().map(Vec::len).max().unwrap_or(0);
+        Some(Words { automaton, list, longest })
+    }
+}
+
+impl Words {
+    /// The words, whole ones, that begin with `letter` and go on as `text` does:
+    /// their numbers and how much of the text they take.
+    fn at_letter<'a>(&'a self, letter: u8, text: &'a [u8]) -> impl Iterator<Item = (usize, usize)> + 'a {
+        let words = self.list.iter().enumerate().filter(move |(_, word)| word.first() == Some(&letter));
+        words.filter_map(move |(number, word)| {
+            let rest = word.len() - 1;
+            let found = text.get(..rest).filter(|found| found.eq_ignore_ascii_case(&word[1..]))?;
+            ends_word(*found.last().unwrap_or(&letter), text.get(rest)).then_some((number, rest))
+        })
+    }
+}
+
+/// The keywords seen in a stretch of the data of one scan.
+#[derive(Debug, Default)]
+pub(super) struct Sightings {
+    scan: u64,
+    /// The text of the stretch.
+    window: Window,
+    /// The raw bytes that it stands for.
+    range: Range<usize>,
+    /// All keywords that end up to this index of the text have been seen.
+    looked: usize,
+    /// In the order of their ends.
+    seen: Vec<Sighting>,
+    /// For sorting.
+    fresh: Vec<Sighting>,
+}
+
+/// A keyword that is a word of its own.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Sighting {
+    end: usize,
+    start: usize,
+    number: usize,
+}
+
+/// Further on, looking at what lies between costs more than a new beginning.
+const GAP: usize = 1024;
+/// Longer stretches are not kept.
+const LONGEST: usize = 16 << 10;
+
+impl Sightings {
+    /// Whether one of `wanted` stands before `place` of `data`, which `context`
+    /// precedes, as a word of its own, with `proximity` raw bytes in between at
+    /// most. The data of one `scan` is the same in all calls.
+    pub(super) fn stand_before(
+        &mut self,
+        (vocabulary, wanted): (&Vocabulary, &Keywords),
+        proximity: usize,
+        (context, data): (&Context, &[u8]),
+        place: usize,
+        (scan, format): (u64, Format),
+    ) -> bool {
+        let Some(words) = vocabulary.words() else { return false };
+        let reach = vocabulary.reach;
+        let missing = reach.saturating_sub(place).min(context.bytes.len());
+        if missing == 0 {
+            let from = place.saturating_sub(reach);
+            let goes_on = self.scan == scan && self.range.start <= from && place <= self.range.end + GAP;
+            if !goes_on || self.range.len() > LONGEST {
+                self.begin(scan, if from == 0 { 0 } else { sync(data, from, place) });
+            }
+            self.look(words, data, place, format);
+            return self.is_near(words, wanted, proximity, place);
+        }
+        let mut raw: Vec<u8> = context.bytes.iter().skip(context.bytes.len() - missing).copied().collect();
+        raw.extend_from_slice(&data[..data.len().min(place + SYNC)]);
+        let place = missing + place;
+        let mut across = Self::default();
+        across.begin(scan, if context.is_start { 0 } else { sync(&raw, 0, place) });
+        across.look(words, &raw, place, format);
+        across.is_near(words, wanted, proximity, place)
+    }
+
+    fn is_near(&self, words: &Words, wanted: &Keywords, proximity: usize, place: usize) -> bool {
+        let last = self.seen.partition_point(|seen| seen.end <= place);
+        let mut near = self.seen[..last].iter().rev().take_while(|seen| place - seen.end <= proximity);
+        near.any(|seen| {
+            let longest = words.list[seen.number].len() * LONGEST_LETTER;
+            wanted.numbers.binary_search(&seen.number).is_ok() && seen.start + proximity + longest >= place
+        })
+    }
+
+    fn begin(&mut self, scan: u64, at: usize) {
+        self.scan = scan;
+        self.window.clear();
+        self.range = at..at;
+        self.looked = 0;
+        self.seen.clear();
+    }
+
+    /// Sees every keyword that ends before `place`.
+    fn look(&mut self, words: &Words, data: &[u8], place: usize, format: Format) {
+        let to = data.len().min(place + SYNC);
+        while self.range.end < to {
+            self.range.end = self.window.push_unit(data, self.range.end);
+        }
+        let text = self.window.text();
+        // What follows a word tells whether it goes on.
+        let known = if self.range.end == data.len() { text.len() } else { text.len().saturating_sub(1) };
+        if known <= self.looked {
+            return;
+        }
+        let from = self.looked.saturating_sub(words.longest);
+        let new = self.looked + 1..=known;
+        for found in words.automaton.find_overlapping_iter(&text[from..]) {
+            let range = from + found.start()..from + found.end();
+            if new.contains(&range.end) && is_word(text, range.clone()) {
+                let raw = self.window.raw_range(range);
+                self.fresh.push(Sighting { end: raw.end, start: raw.start, number: found.pattern().as_usize() });
+            }
+        }
+        for index in from..known {
+            let letter = self.window.letter_at(data, index, format);
+            for (number, end) in letter.into_iter().flat_map(|letter| words.at_letter(data[letter], &text[index + 1..]))
+            {
+                let (letter, end) = (self.window.raw_end(index) - 1, index + 1 + end);
+                if new.contains(&end) {
+                    let raw_end = if end == index + 1 { letter + 1 } else { self.window.raw_end(end - 1) };
+                    self.fresh.push(Sighting { end: raw_end, start: letter, number });
+                }
+            }
+        }
+        self.looked = known;
+        self.fresh.sort_unstable();
+        self.seen.append(&mut self.fresh);
+    }
+}
+
 /// The keywords of one rule.
 #[derive(Debug, Default)]
 pub(super) struct Keywords {
-    /// In lower case.
-    list: Vec<Vec<u8>>,
-    /// Finds all of them at once; made when first asked for.
-    automaton: OnceLock<Option<AhoCorasick>>,
+    /// Their numbers in the vocabulary, in order.
+    numbers: Vec<usize>,
+    /// Bytes of the longest.
+    longest: usize,
 }
 
 impl Keywords {
-    pub(super) fn new(keywords: &[String]) -> Self {
-        let list = keywords.iter().map(|keyword| keyword.to_ascii_lowercase().into_bytes()).collect();
-        Self { list, automaton: OnceLock::new() }
+    /// Whose matches have a keyword within `proximity`.
+    pub(super) fn new(keywords: &[String], proximity: usize, vocabulary: &mut Vocabulary) -> Self {
+        let word = |keyword: &String| vocabulary.number(keyword.to_ascii_lowercase().as_bytes());
+        let mut numbers: Vec<usize> = keywords.iter().map(word).collect();
+        numbers.sort_unstable();
+        let keywords = Self { numbers, longest: keywords.iter().map(String::len).max().unwrap_or(0) };
+        if !keywords.is_empty() {
+            vocabulary.reach = vocabulary.reach.max(keywords.reach(proximity));
+        }
+        keywords
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.list.is_empty()
+        self.numbers.is_empty()
     }
 
     /// How many raw bytes before a match matter.
-    pub(super) fn reach(&self, proximity: usize) -> usize {
-        let longest = self.list.iter().map(Vec::len).max().unwrap_or(0);
-        proximity + longest * LONGEST_LETTER + SYNC
+    fn reach(&self, proximity: usize) -> usize {
+        proximity + self.longest * LONGEST_LETTER + SYNC
     }
-
-    /// Whether one of the keywords stands before `place` of `data`, which
-    /// `context` precedes, as a word of its own, with `proximity` raw bytes in
-    /// between at most.
-    pub(super) fn stand_before(
-        &self,
-        proximity: usize,
-        context: &Context,
-        data: &[u8],
-        place: usize,
-        format: Format,
-    ) -> bool {
-        let reach = self.reach(proximity);
-        // A little of what follows tells whether the last word goes on.
-        let near = &data[place.saturating_sub(reach)..data.len().min(place + SYNC)];
-        let missing = reach.saturating_sub(place).min(context.bytes.len());
-        let mut raw: Vec<u8> = context.bytes.iter().skip(context.bytes.len() - missing).copied().collect();
-        raw.extend_from_slice(near);
-        let place = missing + place.min(reach);
-        let is_start = place < reach && context.is_start;
-        let start = if is_start { 0 } else { sync(&raw, 0, place) };
-        self.stand_in(&raw, start, (proximity, place), format)
-    }
-
-    fn stand_in(&self, raw: &[u8], start: usize, (proximity, place): (usize, usize), format: Format) -> bool {
-        let mut window = Window::default();
-        window.decode(raw, start..raw.len());
-        let text = window.text();
-        let fits = |span: Range<usize>, length: usize| {
-            let from = place.saturating_sub(proximity + length * LONGEST_LETTER);
-            span.start >= from && span.end <= place && place - span.end <= proximity
-        };
-        let whole =
-            |range: Range<usize>| is_word(text, range.clone()) && fits(window.raw_range(range.clone()), range.len());
-        if self.find(text).any(whole) {
-            return true;
-        }
-        letters(raw, start, &window, format).into_iter().any(|(letter, behind)| {
-            self.list.iter().filter(|keyword| keyword.first() == Some(&raw[letter])).any(|keyword| {
-                let mut text = vec![raw[letter]];
-                text.extend(window.text()[behind..].iter().take(keyword.len()));
-                let end = behind + keyword.len() - 1;
-                let span = letter..if end == behind { letter + 1 } else { window.raw_range(behind..end).end };
-                reads(&text, 0..keyword.len(), keyword) && is_word(&text, 0..keyword.len()) && fits(span, keyword.len())
-            })
-        })
-    }
-
-    /// Every place in `text` where one of the keywords is spelled.
-    fn find<'a>(&'a self, text: &'a [u8]) -> impl Iterator<Item = Range<usize>> + 'a {
-        let make = || AhoCorasick::builder().ascii_case_insensitive(true).build(&self.list).ok();
-        let automaton = self.automaton.get_or_init(make).as_ref();
-        automaton
-            .into_iter()
-            .flat_map(move |automaton| automaton.find_overlapping_iter(text).map(|found| found.range()))
-    }
-}
-
-/// The letters of escapes that may be none, with the index of the text behind.
-fn letters(raw: &[u8], start: usize, window: &Window, format: Format) -> Vec<(usize, usize)> {
-    let signs = (start..raw.len()).filter(|&at| raw[at] == b'\\' && (at == 0 || raw[at - 1] != b'\\'));
-    signs
-        .filter_map(|at| {
-            let letter = unclear_letter(raw, at, format)?;
-            // Where the backslashes are a unit of their own, it is no escape.
-            let behind = window.index_of(letter + 1).unwrap_or(window.text().len());
-            (window.index_of(letter) == window.index_of(at)).then_some((letter, behind))
-        })
-        .collect()
-}
-
-fn reads(text: &[u8], range: Range<usize>, keyword: &[u8]) -> bool {
-    text.get(range).is_some_and(|found| found.eq_ignore_ascii_case(keyword))
 }
 
 /// Whether the word at `range` is not a part of a longer one, except of a name
@@ -149,32 +254,37 @@ pub(super) fn is_word(text: &[u8], range: Range<usize>) -> bool {
         Some(before) => !before.is_ascii_alphabetic(),
         None => true,
     };
-    let ends = match text.get(range.end) {
+    begins && ends_word(last, text.get(range.end))
+}
+
+fn ends_word(last: u8, next: Option<&u8>) -> bool {
+    match next {
         Some(b's') => true,
-        Some(after) if after.is_ascii_uppercase() => last.is_ascii_lowercase(),
-        Some(after) => !after.is_ascii_alphabetic(),
+        Some(next) if next.is_ascii_uppercase() => last.is_ascii_lowercase(),
+        Some(next) => !next.is_ascii_alphabetic(),
         None => true,
-    };
-    begins && ends
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn near(text: &str, keyword: &str) -> bool {
         let place = text.find("0044").unwrap();
-        let wanted = Keywords::new(&[keyword.to_owned()]);
-        let whole = wanted.stand_before(12, &Context::at_start(), text.as_bytes(), place, Format::Json);
+        let mut vocabulary = Vocabulary::default();
+        let wanted = Keywords::new(&[keyword.to_owned(), "other".to_owned()], 12, &mut vocabulary);
+        let mut sightings = Sightings::default();
+        let mut ask = |context: &Context, data: &str, place: usize, scan: usize| {
+            let data = (context, data.as_bytes());
+            sightings.stand_before((&vocabulary, &wanted), 12, data, place, (scan as u64, Format::Json))
+        };
+        let whole = ask(&Context::at_start(), text, place, place + 1);
         for cut in 0..place {
             let mut context = Context::at_start();
-            context.push(&text.as_bytes()[..cut], wanted.reach(12));
-            let data = &text.as_bytes()[cut..];
-            assert_eq!(
-                wanted.stand_before(12, &context, data, place - cut, Format::Json),
-                whole,
-                "{text} cut at {cut}"
-            );
+            context.push(&text.as_bytes()[..cut], vocabulary.reach);
+            assert_eq!(ask(&context, &text[cut..], place - cut, cut), whole, "{text} cut at {cut}");
         }
         whole
     }
@@ -188,6 +298,33 @@ mod tests {
             assert!(!near(text, "call"), "{text}");
         }
         assert!(near(r"c\u0061ll 0044", "call") && near(r"\\net 0044", "net"));
+    }
+
+    proptest! {
+        /// Asking again and again, at whatever places, gives what asking once does.
+        #[test]
+        fn what_was_seen_before_changes_nothing(
+            parts in prop::collection::vec(
+                prop::sample::select(vec!["call", "Tel", "key", " ", "x", "s", ":", r"\n", r"\\t", r"\u0063", "%6b", "0", r#"\""#]),
+                1..400,
+            ),
+            asked in prop::collection::vec((any::<prop::sample::Index>(), 0..2_usize), 1..40),
+        ) {
+            let text: String = parts.concat();
+            let mut vocabulary = Vocabulary::default();
+            let names = [["call".to_owned(), "tel".to_owned()], ["key".to_owned(), "ncall".to_owned()]];
+            let wanted = names.map(|names| Keywords::new(&names, 20, &mut vocabulary));
+            let mut kept = Sightings::default();
+            for (place, which) in asked {
+                let place = place.index(text.len() + 1);
+                let context = Context::at_start();
+                let ask = |sightings: &mut Sightings| {
+                    let data = (&context, text.as_bytes());
+                    sightings.stand_before((&vocabulary, &wanted[which]), 20, data, place, (1, Format::Json))
+                };
+                prop_assert_eq!(ask(&mut kept), ask(&mut Sightings::default()), "at {} of {}", place, text);
+            }
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::engine::{Engine, PatternUse, Workspace};
 use super::finding::{Finding, Part, ScanError};
 use super::key::{End, Step, Walk, number_end};
 use super::mode::{Last, Mode};
-use super::nearby::Context;
+use super::nearby::{Context, Sightings};
 use super::number::{self, Place};
 use super::pattern::Memory;
 use super::place::{self, Before, Bounds};
@@ -25,6 +25,7 @@ use super::resolve::{Match, Resolver, Wrap};
 use super::shape::{self, Lexical};
 use super::trigger::{self, Popped, Trigger, Triggers, What};
 use super::unit::unit;
+use super::verdict::Verdicts;
 use super::{Format, LOOKAHEAD, LOOKBACK};
 use crate::rule::{Detector, Rule};
 use crate::span::Span;
@@ -63,8 +64,7 @@ pub struct Scanner {
     kept: Vec<Match>,
     /// What stands before `origin`.
     context: Context,
-    /// By rule index: candidates that a validator turned down.
-    rejections: Vec<u64>,
+    verdicts: Verdicts,
 }
 
 /// Arrays within arrays that are followed at most, each in a document of its own.
@@ -110,7 +110,7 @@ impl Scanner {
             quiet_resolver: Resolver::default(),
             kept: Vec::new(),
             context: Context::at_start(),
-            rejections: Vec::new(),
+            verdicts: Verdicts::default(),
         }
     }
 
@@ -143,7 +143,7 @@ impl Scanner {
 
     /// Candidates that a validator turned down: (rule index, count).
     pub fn rejections(&self) -> impl Iterator<Item = (usize, u64)> {
-        self.rejections.iter().copied().enumerate().filter(|&(_, count)| count > 0)
+        self.verdicts.rejections()
     }
 
     /// Scans `raw`, which begins at [`Scanner::origin`] and goes at least as
@@ -163,10 +163,12 @@ impl Scanner {
     fn scan_with(&mut self, work: &mut Workspace, data: Data<'_>, out: &mut Vec<Finding>) -> Result<u64, ScanError> {
         let first = out.len();
         work.decoded.clear();
+        work.window.clear();
         work.scan += 1;
         work.shapes.analyze(data.raw, self.lexical, self.format, &data.engine.tokens.pairs);
         data.engine.find_literals(data.raw, &mut work.scratch, &mut work.found)?;
         let horizon = self.horizon(work, data);
+        work.found.drop_idle(data.engine, data.raw);
         self.behind = horizon.early;
         trigger::collect_escaped(data.engine, work, data.raw, self.format)?;
         let stopped = self.judge(work, data, horizon, out);
@@ -283,8 +285,12 @@ impl Scanner {
     ) {
         let usage = &data.engine.literals[id];
         let next = data.raw.get(literal.end);
-        for usage in usage.patterns.iter().filter(|usage| usage.goes_on(next)) {
-            self.confirm_pattern(work, data, usage, literal.start, out);
+        let mut patterns = usage.patterns.iter().filter(|usage| usage.goes_on(next)).peekable();
+        if patterns.peek().is_some() {
+            let bounds = self.bounds(work, data, literal.start);
+            for usage in patterns {
+                self.confirm_pattern(work, data, usage, literal.start, &bounds, out);
+            }
         }
         if let Some(rule) = usage.private_key {
             self.confirm_private_key(work, data, rule, literal.start, out);
@@ -323,8 +329,9 @@ impl Scanner {
                 Some(range) => &work.decoded.text()[range.clone()],
                 None => &data.raw[found.raw.clone()],
             };
-            if self.is_valid(data.engine, rule, text)
-                && is_near(data, &self.context, rule, found.raw.start, self.format)
+            let now = (work.scan, self.format);
+            if self.is_valid(data.engine, rule, &found.raw, text)
+                && is_near(&mut work.sightings, data, &self.context, rule, found.raw.start, now)
             {
                 self.add(work, data, &bounds, rule, found.raw.clone());
             }
@@ -337,18 +344,18 @@ impl Scanner {
         data: Data<'_>,
         usage: &PatternUse,
         literal: usize,
+        bounds: &Bounds,
         out: &mut Vec<Finding>,
     ) {
-        let bounds = self.bounds(work, data, literal);
         if usage.offset == (0, 0) {
-            self.try_start(work, data, usage.rule, literal, &bounds, out);
+            self.try_start(work, data, usage.rule, literal, bounds, out);
             return;
         }
         let Some(pattern) = &data.engine.patterns[usage.rule] else { return };
         let mut starts = std::mem::take(&mut work.starts);
         place::starts_before(data.raw, bounds.from, literal, usage, pattern, &mut work.window, &mut starts);
         for &start in &starts {
-            self.try_start(work, data, usage.rule, start, &bounds, out);
+            self.try_start(work, data, usage.rule, start, bounds, out);
         }
         work.starts = starts;
     }
@@ -377,16 +384,17 @@ impl Scanner {
             trail: &mut work.trails[rule],
             scan: work.scan,
         };
+        let (sightings, scan) = (&mut work.sightings, work.scan);
         let wanted = |end: usize| {
             // Of one that begins before `resume` a region has taken a part.
             let last = self.last.filter(|last| last.secret.start >= self.resume);
             let last = last.is_some_and(|last| last.covers(rule, self.absolute(start), self.absolute(end)));
-            !last && is_near(data, &self.context, rule, start, self.format)
+            !last && is_near(sightings, data, &self.context, rule, start, (scan, self.format))
         };
         let Some(extent) = pattern.match_at(data.raw, start..to, before, cut, &mut memory, wanted) else { return };
         let text = extent.text(data.raw, &work.window);
         let range = extent.secret.clone();
-        if self.absolute(range.start) < self.resume || !self.is_valid(data.engine, rule, text) {
+        if self.absolute(range.start) < self.resume || !self.is_valid(data.engine, rule, &range, text) {
             return;
         }
         if extent.open {
@@ -520,9 +528,9 @@ impl Scanner {
                 self.open_region(Region::Text { level: walk.level }, walk.rule, start, start, Some(walk), out)
             }
             Extent::Ends(end) => {
-                work.window.decode(data.raw, start..end);
+                work.window.decode_once(data.raw, start..end);
                 let text = work.window.text();
-                let stays = is_placeholder(text) || !self.is_valid(data.engine, walk.rule, text);
+                let stays = is_placeholder(text) || !self.is_valid(data.engine, walk.rule, &(start..end), text);
                 if !stays {
                     self.add_region(walk.rule, start..end, Wrap::Plain, out);
                 }
@@ -541,7 +549,7 @@ impl Scanner {
         let limit = data.raw.len().min(start + LOOKAHEAD);
         match number_end(&data.raw[..limit], start, data.last && limit == data.raw.len()) {
             End::At(end) => {
-                if self.is_valid(data.engine, walk.rule, &data.raw[start..end]) {
+                if self.is_valid(data.engine, walk.rule, &(start..end), &data.raw[start..end]) {
                     self.add_region(walk.rule, start..end, Wrap::Quoted(walk.level), out);
                 }
                 self.mode = Mode::Walking { walk, at: self.absolute(end) };
@@ -654,17 +662,10 @@ impl Scanner {
         self.quiet_resolver.add(Match { start, end, rule, priority, wrap });
     }
 
-    /// Validator and allow list of a rule.
-    fn is_valid(&mut self, engine: &Engine, rule: usize, text: &[u8]) -> bool {
-        let known = &engine.ruleset().rules[rule];
-        if known.validator.is_some_and(|validator| !validator.accepts(text)) {
-            if self.rejections.len() <= rule {
-                self.rejections.resize(rule + 1, 0);
-            }
-            self.rejections[rule] += 1;
-            return false;
-        }
-        !engine.allows[rule].iter().any(|allow| allow.is_match(text))
+    /// Validator and allow list of a rule, for the `text` at `place`.
+    fn is_valid(&mut self, engine: &Engine, rule: usize, place: &Range<usize>, text: &[u8]) -> bool {
+        let place = Span::new(self.absolute(place.start), self.absolute(place.end));
+        self.verdicts.is_valid(engine, rule, place, text)
     }
 
     /// The stretch around `at` that a match may lie in.
@@ -698,7 +699,7 @@ impl Scanner {
             self.behind_quote = raw[last] == b'"' && work.shapes.fence_from(last) == Some(last);
         }
         self.lexical = work.shapes.lexical_at(keep);
-        self.context.push(&raw[..keep], self.engine.keyword_reach);
+        self.context.push(&raw[..keep], self.engine.vocabulary.reach);
         self.origin += keep as u64;
     }
 
@@ -716,8 +717,16 @@ impl Scanner {
 }
 
 /// Whether one of a rule's keywords, if it has any, stands near before `start`.
-fn is_near(data: Data<'_>, context: &Context, rule: usize, start: usize, format: Format) -> bool {
+fn is_near(
+    sightings: &mut Sightings,
+    data: Data<'_>,
+    context: &Context,
+    rule: usize,
+    start: usize,
+    now: (u64, Format),
+) -> bool {
     let keywords = &data.engine.keywords[rule];
     let proximity = data.engine.ruleset().rules[rule].proximity;
-    keywords.is_empty() || keywords.stand_before(proximity, context, data.raw, start, format)
+    let words = (&data.engine.vocabulary, keywords);
+    keywords.is_empty() || sightings.stand_before(words, proximity, (context, data.raw), start, now)
 }

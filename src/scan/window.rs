@@ -13,12 +13,23 @@ pub(crate) struct Window {
     /// For every byte of `text`, the raw bytes of its unit, counted from `base`.
     units: Vec<(u32, u32)>,
     base: usize,
+    /// The raw bytes that were decoded, as long as nothing else was.
+    whole: Option<Range<usize>>,
 }
 
 impl Window {
     /// Decodes `raw[range]`; `range.start` must be the first byte of a unit.
     pub(crate) fn decode(&mut self, raw: &[u8], range: Range<usize>) {
         self.decode_around(raw, range, usize::MAX, 0);
+    }
+
+    /// As [`Window::decode`], unless it was done last: several rules ask for the
+    /// same secret. The data is the same since the window was cleared.
+    pub(crate) fn decode_once(&mut self, raw: &[u8], range: Range<usize>) {
+        if self.whole.as_ref() != Some(&range) {
+            self.decode(raw, range.clone());
+            self.whole = Some(range);
+        }
     }
 
     /// As [`Window::decode`], but stops `reach` characters behind the raw
@@ -46,10 +57,9 @@ impl Window {
         let raw = &raw[..range.end];
         let mut at = range.start;
         while at < raw.len() {
-            let start = at;
             at = self.push_unit(raw, at);
-            if raw[start] == b'\\' && unclear_letter(raw, start, format).is_some_and(|letter| letter + 1 == at) {
-                self.push_byte(raw[at - 1], at - 1, at);
+            if let Some(letter) = self.letter_at(raw, self.text.len() - 1, format) {
+                self.push_byte(raw[letter], letter, at);
                 any = true;
             }
         }
@@ -60,6 +70,7 @@ impl Window {
     pub(crate) fn clear(&mut self) {
         self.text.clear();
         self.units.clear();
+        self.whole = None;
     }
 
     /// Appends the unit at `at`; the place after it.
@@ -99,7 +110,16 @@ impl Window {
         self.base + self.units[index].0 as usize
     }
 
-    fn raw_end(&self, index: usize) -> usize {
+    /// The place of the letter of the escape that the byte at `index` is written
+    /// as, where it may be none ([`unclear_letter`]).
+    pub(crate) fn letter_at(&self, raw: &[u8], index: usize, format: Format) -> Option<usize> {
+        let start = self.is_escaped(index).then(|| self.raw_start(index))?;
+        let letter = (raw[start] == b'\\').then(|| unclear_letter(raw, start, format)).flatten()?;
+        (letter + 1 == self.raw_end(index)).then_some(letter)
+    }
+
+    /// The end of that unit.
+    pub(crate) fn raw_end(&self, index: usize) -> usize {
         self.base + self.units[index].1 as usize
     }
 
@@ -154,6 +174,8 @@ pub(crate) fn sync(raw: &[u8], from: usize, to: usize) -> usize {
 /// before; else the first one behind it.
 pub(crate) fn unit_before(raw: &[u8], floor: usize, far: usize, start: usize) -> usize {
     match run_before(raw, far.saturating_sub(LONGEST_RUN).max(floor), far) {
+        // The first of a run.
+        0 if raw.get(far) == Some(&b'\\') => far,
         0 => sync(raw, far, start),
         run if run < LONGEST_RUN => far - run,
         _ => sync(raw, far, start),
@@ -169,6 +191,14 @@ const LONGEST_ESCAPE: usize = 10;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_of_backslashes_begins_a_unit_wherever_it_is_met() {
+        let raw = br"a\\\\nsts_c";
+        for far in 1..=8 {
+            assert_eq!(unit_before(raw, 0, far, raw.len()), 1, "{far}");
+        }
+    }
 
     #[test]
     fn a_unit_is_found_to_begin_even_in_long_runs_of_letters() {

@@ -71,8 +71,8 @@ impl Extent {
         if memchr::memchr2(b'\\', b'%', &raw[found.clone()]).is_none() {
             return Self { secret: found.start..found.end.saturating_sub(behind).max(found.start), text: None, open };
         }
-        window.decode_once(raw, found);
-        let text = 0..window.text().len().saturating_sub(behind);
+        let text = window.text_of(raw, found);
+        let text = text.start..text.end.saturating_sub(behind).max(text.start);
         Self { secret: window.raw_range(text.clone()), text: Some(text), open }
     }
 

@@ -528,7 +528,7 @@ impl Scanner {
                 self.open_region(Region::Text { level: walk.level }, walk.rule, start, start, Some(walk), out)
             }
             Extent::Ends(end) => {
-                work.window.decode_once(data.raw, start..end);
+                work.window.decode(data.raw, start..end);
                 let text = work.window.text();
                 let stays = is_placeholder(text) || !self.is_valid(data.engine, walk.rule, &(start..end), text);
                 if !stays {

@@ -25,7 +25,7 @@ pub(crate) const SSN: Kinds = 1 << 3;
 pub(crate) const CARD: Kinds = 1 << 4;
 /// The second digit behind two capitals.
 pub(crate) const IBAN: Kinds = 1 << 5;
-/// The 4th digit of a run that begins with `00`.
+/// The 4th digit of a run that begins with `00` and no third zero.
 pub(crate) const RUN: Kinds = 1 << 6;
 /// An escape that hides something from who looks at the raw bytes: see
 /// [`judge_escape`].
@@ -216,6 +216,7 @@ struct Runs {
     four: u64,
     thirteen: u64,
     separator: u64,
+    zero: u64,
     upper: u64,
     word: u64,
     /// Beginnings of words.
@@ -233,7 +234,17 @@ impl Runs {
         let two = digit & after(digit, self.digit, 1);
         let three = two & after(digit, self.digit, 2);
         let four = two & after(two, self.two, 2);
-        let mut now = Self { digit, two, three, four, thirteen: 0, separator, upper: masks.upper, ..Self::default() };
+        let mut now = Self {
+            digit,
+            two,
+            three,
+            four,
+            thirteen: 0,
+            separator,
+            zero: masks.zero,
+            upper: masks.upper,
+            ..Self::default()
+        };
         let token = now.tokens(self, masks);
         let mut found = Found { iban: two & now.upper(self, 2) & now.upper(self, 3), token, ..Found::default() };
         if four != 0 {
@@ -282,7 +293,8 @@ impl Runs {
         let four_six = self.four & two(4) & separator(6) & four(7);
         let thirteen = self.thirteen & !after(self.thirteen, last.thirteen, 1);
         found.card = fours | four_six | thirteen;
-        found.run = self.four & !four(1);
+        let zero = |by| after(self.zero, last.zero, by);
+        found.run = self.four & !four(1) & zero(3) & zero(2) & !zero(1);
     }
 }
 

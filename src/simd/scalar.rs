@@ -24,6 +24,9 @@ fn set(masks: &mut Masks, byte: u8, bit: u64) {
     if matches!(byte, b'-' | b'.' | b'+' | b'=') {
         masks.token |= bit;
     }
+    if byte == b'0' {
+        masks.zero |= bit;
+    }
     match byte {
         b'"' => masks.quote |= bit,
         b'\\' => masks.backslash |= bit,

@@ -68,7 +68,7 @@ impl Extent {
     /// A secret from `found.start` to `behind` bytes of text before `found.end`.
     fn of(raw: &[u8], found: Range<usize>, behind: usize, open: bool, window: &mut Window) -> Self {
         let open = open && behind == 0;
-        if memchr::memchr2(b'\\', b'%', &raw[found.clone()]).is_none() {
+        if window.is_plain(raw, found.clone()) {
             return Self { secret: found.start..found.end.saturating_sub(behind).max(found.start), text: None, open };
         }
         let text = window.text_of(raw, found);

@@ -163,7 +163,7 @@ impl Scanner {
     fn scan_with(&mut self, work: &mut Workspace, data: Data<'_>, out: &mut Vec<Finding>) -> Result<u64, ScanError> {
         let first = out.len();
         work.decoded.clear();
-        work.window.clear();
+        work.window.forget();
         work.scan += 1;
         work.shapes.analyze(data.raw, self.lexical, self.format, &data.engine.tokens.pairs);
         data.engine.find_literals(data.raw, &mut work.scratch, &mut work.found)?;

@@ -18,6 +18,8 @@ pub(crate) struct Window {
     base: usize,
     /// The raw bytes that were decoded, as long as nothing else was.
     whole: Option<Range<usize>>,
+    /// Raw bytes that are known to hold no escape.
+    plain: Range<usize>,
 }
 
 impl Window {
@@ -90,7 +92,25 @@ impl Window {
         any
     }
 
-    /// Forgets everything.
+    /// Whether `raw[range]` holds no escape. Bytes that overlapping ranges share
+    /// are looked at once, until [`Window::forget`].
+    pub(crate) fn is_plain(&mut self, raw: &[u8], range: Range<usize>) -> bool {
+        if !(self.plain.start..=self.plain.end).contains(&range.start) {
+            self.plain = range.start..range.start;
+        }
+        if let Some(fresh) = raw.get(self.plain.end..range.end) {
+            self.plain.end += memchr::memchr2(b'\\', b'%', fresh).unwrap_or(fresh.len());
+        }
+        range.end <= self.plain.end
+    }
+
+    /// Forgets everything: the data has moved.
+    pub(crate) fn forget(&mut self) {
+        self.clear();
+        self.plain = 0..0;
+    }
+
+    /// Forgets the text.
     pub(crate) fn clear(&mut self) {
         self.text.clear();
         self.units.clear();

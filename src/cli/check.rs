@@ -1,15 +1,17 @@
 //! `expurgate check`: is everything valid, without listening?
 
+use super::exit::unwritable;
+use super::junit::{self, Case};
 use super::setup::{self, ConfigArgs};
-use super::{CliError, Exit};
+use super::{CliError, Exit, sarif};
 use crate::config::Offline;
 use crate::metrics::Metrics;
 use crate::proxy::Proxy;
 use crate::redact::{Problem, judge};
-use crate::rule::Ruleset;
+use crate::rule::{Place, Rule, RuleError, Ruleset};
 use crate::scan::Engine;
 use crate::server::ServerError;
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::sync::Arc;
 
 /// Validate the configuration and the rules, without listening.
@@ -20,21 +22,98 @@ use std::sync::Arc;
 /// what is not, with 3 when a file cannot be read.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
+    /// text, sarif (2.1.0) or junit
+    #[arg(long, value_name = "OUTPUT", default_value = "text")]
+    output: Style,
     #[command(flatten)]
     config: ConfigArgs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Style {
+    Text,
+    Sarif,
+    Junit,
 }
 
 /// Checks, and says what was checked.
 pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
     let offline = args.config.load_offline()?;
-    let ruleset = setup::offline_ruleset(&offline)?;
+    let ruleset = match setup::offline_ruleset(&offline) {
+        Err(CliError::Rule(error)) if args.output != Style::Text => {
+            let mistakes = mistakes(&error)?;
+            report(args.output, &[], &mistakes).map_err(unwritable)?;
+            return Ok(Exit::Usage);
+        }
+        ruleset => ruleset?,
+    };
     let problems = judge(&ruleset)?;
     if problems.is_empty() {
         check_certificates(&offline, &setup::engine(&ruleset)?)?;
     }
-    let told = tell(&problems, &summary(&offline, &ruleset, problems.len()));
-    told.map_err(|source| CliError::Io { what: "cannot write to standard output".to_owned(), source })?;
+    let told = match args.output {
+        Style::Text => tell(&problems, &summary(&offline, &ruleset, problems.len())),
+        style => report(style, &ruleset.rules, &problems),
+    };
+    told.map_err(unwritable)?;
     Ok(if problems.is_empty() { Exit::Clean } else { Exit::Usage })
+}
+
+/// The mistakes in rule files in the form of problems.
+fn mistakes(error: &RuleError) -> Result<Vec<Problem>, CliError> {
+    match error {
+        RuleError::Several(errors) => {
+            let each: Result<Vec<_>, _> = errors.iter().map(mistakes).collect();
+            Ok(each?.concat())
+        }
+        RuleError::Invalid { path, line, column, message } => {
+            let place = Place { source: path.as_str().into(), line: *line, column: *column };
+            Ok(vec![Problem { place, rule: "rule-file".to_owned(), message: message.clone() }])
+        }
+        RuleError::Read { path, source } => {
+            Err(CliError::Io { what: format!("{path}: cannot be read"), source: std::io::Error::from(source.kind()) })
+        }
+    }
+}
+
+fn report(style: Style, rules: &[Rule], problems: &[Problem]) -> std::io::Result<()> {
+    let mut out = BufWriter::new(std::io::stdout());
+    if style == Style::Junit {
+        junit::write("expurgate check", &cases(rules, problems), &mut out)?;
+        return out.flush();
+    }
+    let mut log = sarif::Log::new();
+    for problem in problems {
+        if let Some(rule) = rules.iter().find(|rule| rule.id == problem.rule) {
+            log.describe(rule);
+        }
+        let result =
+            sarif::Result { rule: &problem.rule, level: "error", message: problem.message.clone(), properties: None };
+        let place = &problem.place;
+        let (line, column) = (place.line as u64, Some(place.column as u64));
+        let location = sarif::Location { file: &place.source, line, column, bytes: None, pointer: None };
+        log.add(&result, &location, &mut out)?;
+    }
+    log.end(&mut out)?;
+    out.flush()
+}
+
+/// One test per rule; where no rule could be read, one per mistake.
+fn cases(rules: &[Rule], problems: &[Problem]) -> Vec<Case> {
+    let of_rule = |rule: &Rule| Case {
+        class: rule.place.source.to_string(),
+        name: rule.id.clone(),
+        line: rule.place.line,
+        failures: problems.iter().filter(|problem| problem.rule == rule.id).map(Problem::on_one_line).collect(),
+    };
+    let stray = problems.iter().filter(|problem| !rules.iter().any(|rule| rule.id == problem.rule));
+    let of_problem = |problem: &Problem| Case {
+        class: problem.place.source.to_string(),
+        name: problem.rule.clone(),
+        line: problem.place.line,
+        failures: vec![problem.on_one_line()],
+    };
+    rules.iter().map(of_rule).chain(stray.map(of_problem)).collect()
 }
 
 /// Sets up the routes with certificates, which reads them, and lets go of them.

@@ -16,7 +16,7 @@ use std::process::ExitCode;
 pub enum Exit {
     /// Nothing wrong.
     Clean = 0,
-    /// Findings, with `--fail-on-findings`.
+    /// Findings with `--fail-on-findings`, differences, rules left out of an import.
     Findings = 1,
     /// Wrong usage or configuration.
     Usage = 2,
@@ -101,6 +101,11 @@ impl CliError {
             _ => false,
         }
     }
+}
+
+/// Standard output failed.
+pub(super) fn unwritable(source: std::io::Error) -> CliError {
+    CliError::Io { what: "cannot write to standard output".to_owned(), source }
 }
 
 /// Whether the system could not read, write or listen.

@@ -32,7 +32,7 @@ pub(super) struct InputArgs {
     #[arg(long, value_name = "FORMAT", default_value = "auto", value_parser = parse_format)]
     format: Choice,
     #[command(flatten)]
-    rules: RuleArgs,
+    pub(super) rules: RuleArgs,
     /// Whose policy to follow, when the configuration has several routes
     #[arg(long, value_name = "NAME")]
     route: Option<String>,
@@ -94,6 +94,9 @@ pub enum InputError {
     /// Text of another encoding would pass unseen.
     #[error("the text is UTF-16 or UTF-32; only UTF-8 is understood")]
     Wide,
+    /// What explains holds a payload whole.
+    #[error("this is longer than {0} MiB; take a part of it")]
+    Long(usize),
     /// The output.
     #[error("cannot write")]
     Write(#[from] std::io::Error),
@@ -117,7 +120,12 @@ impl Setup {
 impl InputArgs {
     /// Reads rules and policies.
     pub(super) fn setup(&self) -> Result<Setup, CliError> {
-        let offline = self.rules.load()?;
+        self.setup_with(&self.rules)
+    }
+
+    /// With these rules, and all else as given.
+    pub(super) fn setup_with(&self, rules: &RuleArgs) -> Result<Setup, CliError> {
+        let offline = rules.load()?;
         let engine = setup::engine(&setup::offline_ruleset(&offline)?)?;
         Ok(Setup { engine, policy: self.policy(&offline)? })
     }

@@ -6,14 +6,21 @@
 mod check;
 mod coding;
 mod demo;
+mod diff;
 mod exit;
+mod explain;
 mod input;
+mod junit;
 mod log;
+mod near;
+mod preview;
 mod progress;
 mod redact;
 mod rules;
 mod run;
+mod sarif;
 mod scan;
+mod schema;
 mod setup;
 mod table;
 mod zstd;
@@ -43,12 +50,18 @@ enum Command {
     Redact(redact::Args),
     /// List what would be redacted in files or standard input
     Scan(scan::Args),
+    /// Tell why something is found, or why not
+    Explain(explain::Args),
+    /// Compare what two rule sets find
+    Diff(diff::Args),
     /// Validate configuration and rules without listening
     Check(check::Args),
     /// Show the proxy at work, in half a minute
     Demo(demo::Args),
-    /// Show the rules
+    /// List, show, test and import rules
     Rules(rules::Args),
+    /// Print the JSON Schema of a kind of file
+    Schema(schema::Args),
 }
 
 /// The command line, to hold documents to it.
@@ -63,9 +76,12 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Redact(args) => redact::run(&args),
         Command::Scan(args) => scan::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Diff(args) => diff::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Rules(args) => rules::run(&args),
+        Command::Schema(args) => schema::run(&args),
     };
     match result {
         Ok(exit) => exit.into(),

@@ -51,7 +51,7 @@ async fn serve(config: &Config) -> Result<(), CliError> {
 /// The rules, compiled, once they have shown that they do what they say: a
 /// rule that finds something else would break or leak what nobody looks at.
 fn judged_engine(config: &Config) -> Result<Arc<Engine>, CliError> {
-    let ruleset = setup::ruleset(config.builtin_rules, &config.rules)?;
+    let ruleset = setup::ruleset(config.builtin_rules, &config.rules, config.profile)?;
     config.check_entities(&ruleset)?;
     let engine = setup::engine(&ruleset)?;
     match judge_own(&ruleset)? {

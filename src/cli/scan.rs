@@ -1,14 +1,15 @@
 //! `expurgate scan`: what would be redacted, and where; never the values.
 
 use super::coding::Coding;
+use super::exit::unwritable;
 use super::input::{InputArgs, InputError, Sink};
 use super::table::{Table, stdout_width};
-use super::{CliError, Exit};
+use super::{CliError, Exit, sarif};
 use crate::content::{Located, Locator};
 use crate::redact::{Format, Plan, Policy, Redactor};
 use bytes::Bytes;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufWriter, Write};
 use std::sync::Arc;
 
@@ -21,8 +22,8 @@ use std::sync::Arc;
 pub(super) struct Args {
     #[command(flatten)]
     input: InputArgs,
-    /// table or jsonl
-    #[arg(long, value_name = "OUTPUT", default_value = "table", value_parser = parse_style)]
+    /// table, jsonl or sarif (2.1.0)
+    #[arg(long, value_name = "OUTPUT", default_value = "table")]
     output: Style,
     /// Exit with 1 when something is found
     #[arg(long)]
@@ -30,19 +31,11 @@ pub(super) struct Args {
 }
 
 /// How findings are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Style {
     Table,
     Jsonl,
-}
-
-fn parse_style(name: &str) -> Result<Style, String> {
-    match name {
-        "table" => Ok(Style::Table),
-        "jsonl" => Ok(Style::Jsonl),
-        "sarif" => Err("not supported yet; supported now: table, jsonl".to_owned()),
-        _ => Err("supported: table, jsonl".to_owned()),
-    }
+    Sarif,
 }
 
 /// Scans all inputs.
@@ -58,11 +51,13 @@ pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
         found: Vec::new(),
         style: args.output,
         table: Table::new(COLUMNS, stdout_width()),
+        sarif: sarif::Log::new(),
+        lines: Lines::default(),
         out: BufWriter::new(std::io::stdout()),
         entities: BTreeMap::new(),
     };
     args.input.feed(&mut listing)?;
-    listing.end().map_err(|source| CliError::Io { what: "cannot write to standard output".to_owned(), source })?;
+    listing.end().map_err(unwritable)?;
     let failing = args.fail_on_findings && !listing.entities.is_empty();
     Ok(if failing { Exit::Findings } else { Exit::Clean })
 }
@@ -100,6 +95,8 @@ struct Listing<W: Write> {
     found: Vec<Located>,
     style: Style,
     table: Table,
+    sarif: sarif::Log,
+    lines: Lines,
     out: W,
     /// How many of each.
     entities: BTreeMap<String, u64>,
@@ -137,12 +134,27 @@ impl<W: Write> Listing<W> {
                 self.out.write_all(b"\n")?;
             }
             Style::Table => self.table.add(&mut self.out, &row(&finding))?,
+            Style::Sarif => {
+                self.sarif.describe(rule);
+                let span = located.applied.span;
+                let location = sarif::Location {
+                    file: finding.source,
+                    line: self.lines.of(span.start),
+                    column: None,
+                    bytes: Some((span.start, span.len())),
+                    pointer: finding.pointer,
+                };
+                self.sarif.add(&result(&finding), &location, &mut self.out)?;
+            }
         }
         Ok(())
     }
 
     fn end(&mut self) -> std::io::Result<()> {
         self.table.flush(&mut self.out)?;
+        if self.style == Style::Sarif {
+            self.sarif.end(&mut self.out)?;
+        }
         self.out.flush()?;
         if self.style == Style::Table {
             writeln!(std::io::stderr(), "{}", summary(&self.entities))?;
@@ -154,6 +166,7 @@ impl<W: Write> Listing<W> {
 impl<W: Write> Sink for Listing<W> {
     fn begin(&mut self, name: &str, format: Format, _: Coding) -> Result<(), InputError> {
         name.clone_into(&mut self.source);
+        self.lines = Lines::default();
         let mut redactor = Redactor::new(&self.plan, format);
         redactor.record();
         self.body = Some((redactor, Locator::new(&self.plan, format)));
@@ -162,6 +175,9 @@ impl<W: Write> Sink for Listing<W> {
 
     fn push(&mut self, text: Bytes) -> Result<(), InputError> {
         if let Some((redactor, locator)) = &mut self.body {
+            if self.style == Style::Sarif {
+                self.lines.push(&text, redactor.settled());
+            }
             locator.push(text.clone());
             redactor.push(text, &mut self.released)?;
             locator.settle(redactor, &mut self.found);
@@ -177,6 +193,47 @@ impl<W: Write> Sink for Listing<W> {
         }
         self.list()?;
         Ok(self.out.flush()?)
+    }
+}
+
+/// Where lines end in what has been read of one input, as far as findings may
+/// still come.
+#[derive(Default)]
+struct Lines {
+    read: u64,
+    /// Line feeds before those in `ends`.
+    gone: u64,
+    ends: VecDeque<u64>,
+}
+
+/// A finding is told at most so many bytes behind its beginning, long secrets
+/// aside, of which the line may be told too high.
+const LATEST: u64 = 1 << 17;
+
+impl Lines {
+    fn push(&mut self, text: &[u8], settled: u64) {
+        let read = self.read;
+        self.ends.extend(memchr::memchr_iter(b'\n', text).map(|at| read + at as u64));
+        self.read += text.len() as u64;
+        let done = self.ends.partition_point(|&end| end < settled.saturating_sub(LATEST));
+        self.ends.drain(..done);
+        self.gone += done as u64;
+    }
+
+    /// From 1.
+    fn of(&self, at: u64) -> u64 {
+        1 + self.gone + self.ends.partition_point(|&end| end < at) as u64
+    }
+}
+
+/// Shadow rules are notes: nobody acts on them.
+fn result<'a>(finding: &Finding<'a>) -> sarif::Result<'a> {
+    let place = finding.pointer.map_or_else(String::new, |pointer| format!(" at {pointer}"));
+    sarif::Result {
+        rule: finding.rule,
+        level: if finding.action == "report" { "note" } else { "error" },
+        message: format!("{}{place}, bytes {} to {}", finding.entity, finding.start, finding.end),
+        properties: serde_json::to_value(finding).ok(),
     }
 }
 
@@ -237,6 +294,8 @@ mod tests {
             found: Vec::new(),
             style,
             table: Table::new(COLUMNS, None),
+            sarif: sarif::Log::new(),
+            lines: Lines::default(),
             out: Vec::new(),
             entities: BTreeMap::new(),
         };
@@ -245,6 +304,9 @@ mod tests {
         listing.finish().unwrap();
         let mut out = std::mem::take(&mut listing.out);
         listing.table.flush(&mut out).unwrap();
+        if style == Style::Sarif {
+            listing.sarif.end(&mut out).unwrap();
+        }
         String::from_utf8(out).unwrap()
     }
 
@@ -283,13 +345,22 @@ mod tests {
     #[test]
     fn no_value_is_ever_written() {
         let text = r#"{"jane@example.com":{"password":"Violet!3325Harbor","n":4242424242424242}}"#;
-        for style in [Style::Table, Style::Jsonl] {
+        for style in [Style::Table, Style::Jsonl, Style::Sarif] {
             let found = scan(Format::Json, text, style, &Policy::default());
             assert_eq!(found.matches("replace").count(), 3, "{found}");
             for value in ["jane", "example", "Violet", "4242"] {
                 assert!(!found.contains(value), "{found}");
             }
         }
+    }
+
+    #[test]
+    fn sarif_says_the_line() {
+        let found = scan(Format::Text, "a\nb\nmail jane@example.com", Style::Sarif, &Policy::default());
+        let log: serde_json::Value = serde_json::from_str(&found).unwrap();
+        let region = &log["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["region"];
+        assert_eq!(*region, serde_json::json!({"startLine": 3, "byteOffset": 9, "byteLength": 16}));
+        assert_eq!(log["runs"][0]["tool"]["driver"]["rules"][0]["id"], "email.address");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use super::CliError;
 use crate::config::{Config, Flags, Offline, Sources};
-use crate::rule::{RuleError, Ruleset};
+use crate::rule::{Profile, RuleError, Ruleset};
 use crate::scan::{CompileError, Engine};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -19,6 +19,10 @@ pub(super) struct RuleArgs {
     /// Also EXPURGATE_RULES, separated by commas
     #[arg(long, value_name = "PATH")]
     rules: Vec<PathBuf>,
+    /// default, credentials-only or strict: which rules are enabled; also
+    /// EXPURGATE_PROFILE
+    #[arg(long, value_name = "PROFILE")]
+    profile: Option<String>,
 }
 
 /// The arguments that add up to a configuration.
@@ -46,6 +50,17 @@ pub(super) struct ConfigArgs {
 }
 
 impl RuleArgs {
+    /// The same with other rule files, if any are given, and another profile.
+    pub(super) fn with(&self, rules: &[PathBuf], profile: Option<&str>) -> Self {
+        Self { config: self.config.clone(), rules: rules.to_vec(), profile: profile.map(str::to_owned) }
+    }
+
+    /// The same with more rule files.
+    pub(super) fn and(&self, more: &[PathBuf]) -> Self {
+        let rules = [&self.rules[..], more].concat();
+        self.with(&rules, self.profile.as_deref())
+    }
+
     /// Reads what commands without an upstream need, and warns of variables
     /// that mean nothing.
     pub(super) fn load(&self) -> Result<Offline, CliError> {
@@ -53,7 +68,7 @@ impl RuleArgs {
     }
 
     fn sources(&self, flags: Flags) -> Result<Sources, CliError> {
-        let flags = Flags { rules: self.rules.clone(), ..flags };
+        let flags = Flags { rules: self.rules.clone(), profile: self.profile.clone(), ..flags };
         Ok(Sources { file: read_file(self.config.as_deref())?, environment: environment(), flags })
     }
 }
@@ -93,15 +108,16 @@ fn load_offline(sources: &Sources) -> Result<Offline, CliError> {
 /// Reads the rules that a configuration names, whose entities its policies
 /// may name.
 pub(super) fn offline_ruleset(offline: &Offline) -> Result<Arc<Ruleset>, CliError> {
-    let ruleset = ruleset(offline.builtin_rules(), offline.rules())?;
+    let ruleset = ruleset(offline.builtin_rules(), offline.rules(), offline.profile())?;
     offline.check_entities(&ruleset)?;
     Ok(ruleset)
 }
 
-/// Reads the rules in `paths`, on top of the built-in ones if `builtin`.
-pub(super) fn ruleset(builtin: bool, paths: &[PathBuf]) -> Result<Arc<Ruleset>, CliError> {
+/// Reads the rules in `paths`, on top of the built-in ones if `builtin`, and
+/// enables those of a profile.
+pub(super) fn ruleset(builtin: bool, paths: &[PathBuf], profile: Profile) -> Result<Arc<Ruleset>, CliError> {
     let read = if builtin { Ruleset::load } else { Ruleset::load_alone };
-    Ok(Arc::new(read(paths)?))
+    Ok(Arc::new(read(paths)?.in_profile(profile)))
 }
 
 /// Compiles the rules; a mistake is told with its place.
@@ -121,9 +137,9 @@ fn placed(error: CompileError, ruleset: &Ruleset) -> CliError {
     match rule {
         None => error.into(),
         Some(rule) => CliError::Rule(RuleError::Invalid {
-            path: rule.source.clone(),
-            line: rule.line,
-            column: rule.column,
+            path: rule.place.source.to_string(),
+            line: rule.place.line,
+            column: rule.place.column,
             message: error.to_string(),
         }),
     }

@@ -23,6 +23,7 @@ pub(super) fn build(merged: Merged) -> Result<Config, ConfigError> {
         timeouts: build_timeouts(&file.timeouts),
         builtin_rules: file.rules.builtin.unwrap_or(true),
         rules: file.rules.paths,
+        profile: file.rules.profile.unwrap_or_default(),
         log: Log { level: file.log.level.unwrap_or_default(), format: file.log.format.unwrap_or_default() },
         ignored,
         source,

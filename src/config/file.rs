@@ -2,6 +2,7 @@
 
 use super::types::{LogFormat, LogLevel, Period, Size, Upstream};
 use crate::redact::Action;
+use crate::rule::Profile;
 use serde::{Deserialize, Deserializer, de};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -92,6 +93,8 @@ pub(super) struct Timeouts {
 pub(super) struct Rules {
     pub(super) builtin: Option<bool>,
     pub(super) paths: Vec<PathBuf>,
+    #[serde(deserialize_with = "profile")]
+    pub(super) profile: Option<Profile>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -124,6 +127,13 @@ impl<'de> Deserialize<'de> for ActionName {
         let name = String::deserialize(deserializer)?;
         name.parse().map(Self).map_err(de::Error::custom)
     }
+}
+
+fn profile<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Profile>, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    let known: Vec<&str> = Profile::ALL.iter().map(|profile| profile.name()).collect();
+    let unknown = || de::Error::custom(format!("unknown profile \"{name}\"; use one of {}", known.join(", ")));
+    Profile::from_name(&name).map(Some).ok_or_else(unknown)
 }
 
 fn socket_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {

@@ -33,6 +33,8 @@ pub struct Flags {
     pub protocol: Option<String>,
     /// `--rules`, any number of times
     pub rules: Vec<PathBuf>,
+    /// `--profile`
+    pub profile: Option<String>,
     /// `--log-format`
     pub log_format: Option<String>,
 }
@@ -53,6 +55,7 @@ const KEYS: &[(&str, &str, Kind)] = &[
     ("admin", "address", Kind::Text),
     ("rules", "builtin", Kind::Boolean),
     ("rules", "paths", Kind::List),
+    ("rules", "profile", Kind::Text),
     ("log", "level", Kind::Text),
     ("log", "format", Kind::Text),
     ("limits", "buffer_limit", Kind::Text),
@@ -92,8 +95,13 @@ const ROUTE_KEYS: &[(&[&str], Kind)] = &[
 ];
 
 /// Short names of what is set most often.
-const SHORT: &[(&str, &str)] =
-    &[("LISTEN", "LISTENER_ADDRESS"), ("ADMIN", "ADMIN_ADDRESS"), ("RULES", "RULES_PATHS"), ("LOG", "LOG_LEVEL")];
+const SHORT: &[(&str, &str)] = &[
+    ("LISTEN", "LISTENER_ADDRESS"),
+    ("ADMIN", "ADMIN_ADDRESS"),
+    ("RULES", "RULES_PATHS"),
+    ("PROFILE", "RULES_PROFILE"),
+    ("LOG", "LOG_LEVEL"),
+];
 
 /// Variables that set a key of the only route, as the flags of these names do.
 const OF_ONLY_ROUTE: &[(&str, &str)] = &[("EXPURGATE_UPSTREAM", "upstream"), ("EXPURGATE_PROTOCOL", "protocol")];
@@ -254,6 +262,7 @@ fn apply_flags(table: &mut Table, flags: &Flags) -> Result<(), ConfigError> {
     let sections = [
         ("--listen", "listener", "address", &flags.listen),
         ("--admin", "admin", "address", &flags.admin),
+        ("--profile", "rules", "profile", &flags.profile),
         ("--log-format", "log", "format", &flags.log_format),
     ];
     for (flag, section, key, value) in sections {

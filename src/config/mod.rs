@@ -17,7 +17,7 @@ pub use offline::Offline;
 pub use types::{LogFormat, LogLevel, Period, Scheme, Size, Upstream};
 
 use crate::redact::Policy;
-use crate::rule::Ruleset;
+use crate::rule::{Profile, Ruleset};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -42,6 +42,8 @@ pub struct Config {
     /// Rule files or directories, on top of the built-in packs if those are
     /// used.
     pub rules: Vec<PathBuf>,
+    /// Which of the rules are enabled.
+    pub profile: Profile,
     /// What is logged, and how.
     pub log: Log,
     /// Variables that look like ours and mean nothing: misspelt, most likely.

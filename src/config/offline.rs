@@ -5,6 +5,7 @@ use super::file;
 use super::layers::{Sources, merge};
 use super::types::{Scheme, Upstream};
 use super::{Config, ConfigError, Policy, Ruleset};
+use crate::rule::Profile;
 use std::path::PathBuf;
 
 /// A configuration that may lack its upstreams. All else is as valid as in a
@@ -53,6 +54,11 @@ impl Offline {
     /// Rule files or directories.
     pub fn rules(&self) -> &[PathBuf] {
         &self.config.rules
+    }
+
+    /// Which of the rules are enabled.
+    pub fn profile(&self) -> Profile {
+        self.config.profile
     }
 
     /// The policies by the names of their routes; at least one.

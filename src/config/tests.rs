@@ -28,6 +28,7 @@ address = "127.0.0.1:2"
 [rules]
 builtin = false
 paths = ["mine.toml"]
+profile = "strict"
 [log]
 level = "debug"
 format = "json"

@@ -3,13 +3,15 @@
 //! Each rule is judged alone, so that overlaps with others do not matter, and
 //! as if it were enabled and live, so that a rule in shadow is known to work
 //! before it is promoted. It is judged as its file has it: an `[[override]]`
-//! may well exclude what an example shows. Every text goes through the real
+//! may well exclude what an example shows, and has examples of its own for the
+//! rule that it makes. Paths are looked at where an example says where it
+//! stands. Every text goes through the real
 //! pipeline, as text and inside a JSON string; the examples of member name
 //! rules are JSON already. At last all rules in force, together, look at what
 //! all actions write.
 
 use super::{Action, Applied, Format, Plan, Policy, RedactError, Redactor, naive};
-use crate::rule::{Example, Matcher, Rule, Ruleset};
+use crate::rule::{Changes, Example, Matcher, Place, Rule, Ruleset};
 use crate::scan::{CompileError, Engine, meaning};
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -19,12 +21,8 @@ use std::sync::Arc;
 /// A rule that does not do what its examples say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The file of the rule.
-    pub source: String,
-    /// Where the rule's id stands in it; from 1.
-    pub line: usize,
-    /// From 1.
-    pub column: usize,
+    /// Where the example stands that fails, else the rule's id.
+    pub place: Place,
     /// The id of the rule.
     pub rule: String,
     /// What was expected and what was found, with the rule's own, synthetic
@@ -41,7 +39,7 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}: {}: {}", self.source, self.line, self.column, self.rule, self.message)
+        write!(f, "{}: {}: {}", self.place, self.rule, self.message)
     }
 }
 
@@ -73,67 +71,139 @@ pub fn judge(ruleset: &Ruleset) -> Result<Vec<Problem>, CompileError> {
 /// # Errors
 /// As [`judge`].
 pub fn judge_own(ruleset: &Ruleset) -> Result<Vec<Problem>, CompileError> {
-    if ruleset.rules.iter().all(|rule| rule.builtin && rule.written.is_none()) {
+    if ruleset.rules.iter().all(|rule| rule.builtin && rule.changes.is_none()) {
         return Ok(Vec::new());
     }
-    judge_some(ruleset, |rule| !rule.builtin)
+    let has_tests = |changes: &Changes| !changes.examples.is_empty() || !changes.negative_examples.is_empty();
+    judge_some(ruleset, |rule| !rule.builtin || rule.changes.as_ref().is_some_and(|changes| has_tests(changes)))
 }
 
 fn judge_some(ruleset: &Ruleset, wanted: impl Fn(&Rule) -> bool) -> Result<Vec<Problem>, CompileError> {
-    let mut problems = Vec::new();
-    for rule in ruleset.rules.iter().filter(|rule| wanted(rule)) {
-        match Judge::new(rule) {
-            Ok(judge) => {
-                problems.extend(judge.examples());
-                problems.extend(judge.negative_examples());
-            }
-            Err(CompileError::Pattern { reason, .. }) => problems.push(problem(rule, reason)),
-            Err(error) => return Err(error),
-        }
-    }
+    let tested = test(ruleset, wanted)?;
+    let mut problems: Vec<Problem> = tested.into_iter().flat_map(Tested::into_problems).collect();
     match judge_outputs(ruleset) {
         Ok(unstable) => problems.extend(unstable),
         // A rule that cannot be compiled alone cannot be in company.
         Err(CompileError::Pattern { .. }) if !problems.is_empty() => {}
+        Err(CompileError::Pattern { id, reason }) => {
+            problems
+                .extend(ruleset.rules.iter().filter(|rule| rule.id == id).map(|rule| problem(rule, reason.clone())));
+        }
         Err(error) => return Err(error),
     }
     Ok(problems)
 }
 
+/// One rule and what its examples came to.
+#[derive(Clone, Debug)]
+pub struct Tested {
+    /// The rule's id.
+    pub rule: String,
+    /// Where that stands.
+    pub place: Place,
+    /// Why it cannot be tested at all.
+    pub broken: Option<Problem>,
+    /// Its examples.
+    pub tests: Vec<Test>,
+}
+
+impl Tested {
+    /// All that is wrong.
+    pub fn into_problems(self) -> impl Iterator<Item = Problem> {
+        self.broken.into_iter().chain(self.tests.into_iter().flat_map(|test| test.problems))
+    }
+}
+
+/// One example of a rule.
+#[derive(Clone, Debug)]
+pub struct Test {
+    /// Where it is written.
+    pub place: Place,
+    /// Its text, which is synthetic.
+    pub text: String,
+    /// Whether the rule must find nothing in it.
+    pub negative: bool,
+    /// What is wrong; nothing when it passes.
+    pub problems: Vec<Problem>,
+}
+
+/// Tests the rules that are `wanted` by their examples, each on its own.
+///
+/// # Errors
+/// When the literals of a rule cannot be compiled.
+pub fn test(ruleset: &Ruleset, wanted: impl Fn(&Rule) -> bool) -> Result<Vec<Tested>, CompileError> {
+    let mut all = Vec::new();
+    for rule in ruleset.rules.iter().filter(|rule| wanted(rule)) {
+        let written = rule.as_written();
+        let mut tested = Tested { rule: rule.id.clone(), place: rule.place.clone(), broken: None, tests: Vec::new() };
+        let mut parts = Vec::new();
+        // The program's own tests have judged what came with it.
+        if !rule.builtin || rule.changes.is_none() {
+            parts.push((written, &written.examples, &written.negative_examples));
+        }
+        if let Some(changes) = &rule.changes {
+            parts.push((rule, &changes.examples, &changes.negative_examples));
+        }
+        for (rule, examples, negative) in parts {
+            match Judge::new(rule) {
+                Ok(judge) => {
+                    tested.tests.extend(examples.iter().map(|example| judge.example(example)));
+                    tested.tests.extend(negative.iter().map(|example| judge.negative_example(example)));
+                }
+                Err(CompileError::Pattern { reason, .. }) => tested.broken = Some(problem(rule, reason)),
+                Err(error) => return Err(error),
+            }
+        }
+        all.push(tested);
+    }
+    Ok(all)
+}
+
 /// One rule on its own.
 struct Judge {
     rule: Rule,
-    plan: Arc<Plan>,
+    /// With its paths.
+    placed: Arc<Plan>,
+    /// Looks everywhere.
+    anywhere: Arc<Plan>,
 }
 
 impl Judge {
     fn new(rule: &Rule) -> Result<Self, CompileError> {
-        let rule = Rule { enabled: true, shadow: false, ..rule.as_written().clone() };
-        let ruleset = Ruleset { rules: vec![rule.clone()], hash: String::new() };
-        let engine = Arc::new(Engine::compile(Arc::new(ruleset))?);
-        Ok(Self { rule, plan: Arc::new(Plan::new(engine, &Policy::default())) })
+        let rule = Rule { enabled: true, shadow: false, changes: None, ..rule.clone() };
+        let placed = alone(rule.clone())?;
+        let has_paths = rule.is_scoped() || rule.allow.iter().any(|allow| allow.path.is_some());
+        let anywhere = if has_paths { alone(without_paths(&rule))? } else { Arc::clone(&placed) };
+        Ok(Self { rule, placed, anywhere })
     }
 
-    fn examples(&self) -> Vec<Problem> {
-        let each = |example: &Example| self.each_way(&example.text, |values| self.expect(example, values));
-        self.rule.examples.iter().flat_map(each).collect()
+    fn example(&self, example: &Example) -> Test {
+        self.test(example, false, |values| self.expect(example, values))
     }
 
-    fn negative_examples(&self) -> Vec<Problem> {
-        let nothing = |values: &[Value]| match values {
+    fn negative_example(&self, example: &Example) -> Test {
+        self.test(example, true, |values| match values {
             [] => Ok(()),
             _ => Err("nothing".to_owned()),
-        };
-        self.rule.negative_examples.iter().flat_map(|text| self.each_way(text, nothing)).collect()
+        })
     }
 
-    /// Judges what every finder finds in `text`, in every format that the rule
-    /// is for. `expect` answers with what it expected, when that is not so.
-    fn each_way(&self, text: &str, expect: impl Fn(&[Value]) -> Result<(), String>) -> Vec<Problem> {
+    fn test(&self, example: &Example, negative: bool, expect: impl Fn(&[Value]) -> Result<(), String>) -> Test {
+        let messages = self.each_way(example, expect);
+        let problem = |message| Problem { place: example.place.clone(), rule: self.rule.id.clone(), message };
+        let problems = messages.into_iter().map(problem).collect();
+        Test { place: example.place.clone(), text: example.text.clone(), negative, problems }
+    }
+
+    /// Judges what every finder finds in an example, in every format that the
+    /// rule is for. `expect` answers with what it expected, when that is not so.
+    fn each_way(&self, example: &Example, expect: impl Fn(&[Value]) -> Result<(), String>) -> Vec<String> {
         let mut problems = Vec::new();
-        for body in bodies(&self.rule, text) {
+        let text = &example.text;
+        for body in bodies(&self.rule, example) {
             for (finder, find) in FINDERS {
-                let message = match find(&self.plan, body.format, body.raw.as_bytes()) {
+                let plan = if body.placed { &self.placed } else { &self.anywhere };
+                let message = match find(plan, body.format, body.raw.as_bytes()) {
                     Err(error) => format!("`{text}` {}: {finder} fails: {error}", body.told),
                     Ok(applied) => {
                         let values: Vec<Value> = applied.iter().map(|found| body.value(found)).collect();
@@ -142,7 +212,7 @@ impl Judge {
                         format!("in `{text}` {}: expected {expected}, {finder} found {found}", body.told)
                     }
                 };
-                problems.push(self.problem(message));
+                problems.push(message);
                 // What the finders after it say would be the same.
                 break;
             }
@@ -163,14 +233,20 @@ impl Judge {
             _ => Err(format!("`{wanted}` and nothing else")),
         }
     }
+}
 
-    fn problem(&self, message: String) -> Problem {
-        problem(&self.rule, message)
-    }
+fn alone(rule: Rule) -> Result<Arc<Plan>, CompileError> {
+    let engine = Engine::compile(Arc::new(Ruleset { rules: vec![rule], hash: String::new() }))?;
+    Ok(Arc::new(Plan::new(Arc::new(engine), &Policy::default())))
+}
+
+fn without_paths(rule: &Rule) -> Rule {
+    let allow = rule.allow.iter().filter(|allow| allow.path.is_none()).cloned().collect();
+    Rule { paths: Vec::new(), exclude_paths: Vec::new(), allow, ..rule.clone() }
 }
 
 fn problem(rule: &Rule, message: String) -> Problem {
-    Problem { source: rule.source.clone(), line: rule.line, column: rule.column, rule: rule.id.clone(), message }
+    Problem { place: rule.place.clone(), rule: rule.id.clone(), message }
 }
 
 /// Whether the rule finds a part of what it looks at.
@@ -187,6 +263,8 @@ struct Body {
     format: Format,
     raw: String,
     told: &'static str,
+    /// Whether what it is made of stands where its paths say.
+    placed: bool,
 }
 
 impl Body {
@@ -213,18 +291,32 @@ impl Value {
     }
 }
 
-fn bodies(rule: &Rule, text: &str) -> Vec<Body> {
-    if matches!(rule.matcher, Matcher::Key(_)) {
-        return vec![Body { format: Format::Json, raw: text.to_owned(), told: "as JSON" }];
+fn bodies(rule: &Rule, example: &Example) -> Vec<Body> {
+    let text = &example.text;
+    let is_key = matches!(rule.matcher, Matcher::Key(_));
+    if let Some(path) = &example.path {
+        let value = if is_key { text.clone() } else { serde_json::json!(text).to_string() };
+        let raw = at_path(path, value);
+        return vec![Body { format: Format::Json, raw, told: "at its path", placed: true }];
+    }
+    if is_key {
+        return vec![Body { format: Format::Json, raw: text.to_owned(), told: "as JSON", placed: true }];
     }
     vec![
-        Body { format: Format::Text, raw: text.to_owned(), told: "as text" },
-        Body { format: Format::Json, raw: in_json(text), told: "in a JSON string" },
+        Body { format: Format::Text, raw: text.to_owned(), told: "as text", placed: false },
+        Body {
+            format: Format::Json,
+            raw: serde_json::json!([text]).to_string(),
+            told: "in a JSON string",
+            placed: false,
+        },
     ]
 }
 
-fn in_json(text: &str) -> String {
-    serde_json::json!([text]).to_string()
+/// A document in which `value` stands at the pointer `path`.
+fn at_path(path: &str, value: String) -> String {
+    let names = path.get(1..).unwrap_or_default().split('/').map(|name| name.replace("~1", "/").replace("~0", "~"));
+    names.rev().fold(value, |value, name| format!("{{{}:{value}}}", serde_json::json!(name)))
 }
 
 fn shown(values: &[Value]) -> String {
@@ -255,7 +347,7 @@ fn judge_outputs(ruleset: &Ruleset) -> Result<Vec<Problem>, CompileError> {
 
 /// The rules that find something in what was written for examples of `rule`.
 fn unstable(plan: &Arc<Plan>, action: Action, rule: &Rule) -> Vec<Problem> {
-    let bodies = rule.examples.iter().flat_map(|example| bodies(rule, &example.text));
+    let bodies = rule.examples.iter().flat_map(|example| bodies(rule, example));
     let judged = bodies.filter_map(|body| {
         let (once, _) = redact(plan, body.format, body.raw.as_bytes()).ok()?;
         let (_, again) = redact(plan, body.format, &once).ok()?;
@@ -286,7 +378,7 @@ mod tests {
         judge(&ruleset)
             .unwrap()
             .iter()
-            .filter(|problem| problem.source == "acme.toml")
+            .filter(|problem| &*problem.place.source == "acme.toml")
             .map(Problem::to_string)
             .collect()
     }
@@ -312,9 +404,9 @@ mod tests {
         assert_eq!(
             found,
             [
-                "acme.toml:2:6: acme.key: in `acme_a1b2c3d4 !` as text: \
+                "acme.toml:7:13: acme.key: in `acme_a1b2c3d4 !` as text: \
                  expected `acme_a1b2c3d4 !` and nothing else, the pipeline found `acme_a1b2c3d4`",
-                "acme.toml:2:6: acme.key: in `acme_a1b2c3d4 !` in a JSON string: \
+                "acme.toml:7:13: acme.key: in `acme_a1b2c3d4 !` in a JSON string: \
                  expected `acme_a1b2c3d4 !` and nothing else, the pipeline found `acme_a1b2c3d4`",
             ]
         );

@@ -9,7 +9,7 @@ pub mod naive;
 mod policy;
 mod redactor;
 
-pub use judge::{FINDERS, Finder, Problem, find, judge, judge_own};
+pub use judge::{FINDERS, Finder, Problem, Test, Tested, find, judge, judge_own, test};
 pub use policy::{Action, Policy};
 pub use redactor::{Applied, Redactor};
 

@@ -11,7 +11,7 @@
 //! ```
 
 use super::{Action, Format, Plan, RedactError, Report, Tally, label};
-use crate::scan::{Finding, Part, Scanner, Wrap};
+use crate::scan::{Finding, Part, Scanner, Traced, Wrap};
 use crate::span::Span;
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
@@ -84,6 +84,17 @@ impl Redactor {
     /// From now on keeps each finding for [`Redactor::take_applied`].
     pub fn record(&mut self) {
         self.applied = Some(Vec::new());
+    }
+
+    /// From now on keeps what became of each candidate, for
+    /// [`Redactor::take_trace`].
+    pub fn keep_trace(&mut self) {
+        self.scanner.checks().keep_trace();
+    }
+
+    /// The candidates judged since the last call, each at least once.
+    pub fn take_trace(&mut self) -> Vec<Traced> {
+        self.scanner.checks().take_trace()
     }
 
     /// The findings settled since the last call, in order; none unless
@@ -218,7 +229,7 @@ impl Redactor {
             before = now;
         }
         if last {
-            self.report.rejections = self.scanner.rejections().collect();
+            self.report.rejections = self.scanner.checks().rejections().collect();
         }
         Ok(settled)
     }
@@ -231,7 +242,7 @@ impl Redactor {
             let action = self.plan.action(finding.rule);
             self.count(finding, action);
             if action == Action::Block {
-                self.report.rejections = self.scanner.rejections().collect();
+                self.report.rejections = self.scanner.checks().rejections().collect();
                 return Err(self.blocked(finding.rule));
             }
             if action == Action::Report {

@@ -2,6 +2,8 @@
 
 use super::Example;
 use super::fields::Fields;
+use super::spec;
+use super::syntax::path;
 use toml::Spanned;
 use toml::de::DeValue;
 
@@ -10,47 +12,67 @@ pub(super) struct Tests {
     /// Texts in which it must find something.
     pub(super) examples: Vec<Example>,
     /// Texts in which it must find nothing.
-    pub(super) negative_examples: Vec<String>,
+    pub(super) negative_examples: Vec<Example>,
 }
 
 impl Tests {
-    /// Reads both lists, of which neither may be empty.
+    /// Reads both lists.
     pub(super) fn read(fields: &mut Fields<'_, '_, '_>) -> Self {
-        let written = fields.array("examples");
-        let examples = written.iter().filter_map(|value| example(value, fields)).collect();
-        let negative: Vec<_> = fields.strings("negative_examples");
-        if written.is_empty() {
-            let place = fields.place("examples");
-            fields
-                .mistakes
-                .add(place, "`examples` is missing: give at least one text in which the rule must find something");
+        let each = |field: &str, negative: bool, fields: &mut Fields<'_, '_, '_>| {
+            fields.array(field).into_iter().filter_map(|value| example(value, negative, fields)).collect()
+        };
+        let examples = each("examples", false, fields);
+        let negative_examples = each("negative_examples", true, fields);
+        Self { examples, negative_examples }
+    }
+
+    /// As [`Tests::read`], where neither may be empty.
+    pub(super) fn required(fields: &mut Fields<'_, '_, '_>) -> Self {
+        for (field, meaning) in [
+            ("examples", "text in which the rule must find something"),
+            ("negative_examples", "text that looks alike and must stay"),
+        ] {
+            if fields.array(field).is_empty() {
+                let place = fields.place(field);
+                fields.mistakes.add(place, format!("`{field}` is missing: give at least one {meaning}"));
+            }
         }
-        if negative.is_empty() {
-            let place = fields.place("negative_examples");
-            fields
-                .mistakes
-                .add(place, "`negative_examples` is missing: give at least one text that looks alike and must stay");
-        }
-        Self { examples, negative_examples: negative.into_iter().map(|text| text.value).collect() }
+        Self::read(fields)
     }
 }
 
-fn example(value: &Spanned<DeValue<'_>>, fields: &mut Fields<'_, '_, '_>) -> Option<Example> {
+fn example(value: &Spanned<DeValue<'_>>, negative: bool, fields: &mut Fields<'_, '_, '_>) -> Option<Example> {
+    let place = fields.mistakes.place(value.span().start);
     if let Some(text) = value.get_ref().as_str() {
-        return Some(Example { text: text.to_owned(), finds: None });
+        return Some(Example { text: text.to_owned(), finds: None, path: None, place });
     }
     if value.get_ref().as_table().is_none() {
         fields.mistakes.add(value.span().start, "an example is a string, or {text = \"...\", finds = \"...\"}");
         return None;
     }
-    let mut example = Fields::open(value, "an example", &["text", "finds"], fields.mistakes)?;
-    let text = example.required_string("text")?.value;
-    let finds = example.required_string("finds")?;
-    if !text.contains(&finds.value) && !text.contains('\\') && !text.contains('%') {
-        example.mistakes.add(finds.span.start, "`finds` does not occur in `text`");
-        return None;
+    let before = fields.mistakes.count();
+    let mut table = Fields::open(value, "an example", spec::EXAMPLE, fields.mistakes)?;
+    let text = table.required_string("text");
+    let path = path(&mut table, "path").map(|path| path.source().to_owned());
+    let finds = if negative || path.is_some() && !table.has("finds") {
+        table.string("finds")
+    } else {
+        table.required_string("finds")
+    };
+    let text = text?.value;
+    if let Some(finds) = &finds {
+        if negative {
+            table.mistakes.add(finds.span.start, "in a negative example nothing is found; remove `finds`");
+        } else if !text.contains(&finds.value) && !text.contains('\\') && !text.contains('%') {
+            table.mistakes.add(finds.span.start, "`finds` does not occur in `text`");
+        }
     }
-    Some(Example { text, finds: Some(finds.value) })
+    if path.as_ref().is_some_and(|path| path.contains('*')) {
+        let place = table.place("path");
+        table.mistakes.add(place, "an example stands at one place; write no `*`");
+    }
+    let finds = finds.map(|finds| finds.value);
+    (table.mistakes.count() == before).then_some(Example { text, finds, path, place })
 }
 
 /// Reports examples that are not JSON: member names are found in nothing else.

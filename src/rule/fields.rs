@@ -3,6 +3,7 @@
 
 use super::mistakes::Mistakes;
 use super::names::nearest;
+use super::spec::{self, Field};
 use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -31,7 +32,7 @@ impl<'t, 'm, 'a> Fields<'t, 'm, 'a> {
     pub(super) fn open(
         value: &'t Spanned<DeValue<'t>>,
         header: &str,
-        known: &[&str],
+        known: &[Field],
         mistakes: &'m mut Mistakes<'a>,
     ) -> Option<Self> {
         let start = value.span().start;
@@ -39,6 +40,7 @@ impl<'t, 'm, 'a> Fields<'t, 'm, 'a> {
             mistakes.add(start, format!("expected a table; write it as {header}"));
             return None;
         };
+        let known = &spec::names(known)[..];
         for field in table.keys().filter(|field| !known.contains(&field.get_ref().as_ref())) {
             mistakes.add(field.span().start, unknown(field.get_ref(), header, known));
         }

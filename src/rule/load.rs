@@ -1,11 +1,15 @@
 //! Lays the user's rule files over the built-in packs.
 
+use super::allow::GeneralAllow;
+use super::fields::Placed;
 use super::mistakes::Mistakes;
 use super::names::nearest;
 use super::syntax::{self, Override, RuleFile};
-use super::{Matcher, Rule, RuleError, Ruleset, pack};
+use super::{
+    Allow, Allowed, Category, Changes, Example, Matcher, PathPattern, Place, Profile, Rule, RuleError, Ruleset, pack,
+};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -34,7 +38,7 @@ impl Ruleset {
     /// # Errors
     /// As [`Ruleset::load`].
     pub fn load_alone(paths: &[PathBuf]) -> Result<Self, RuleError> {
-        Self::layered(std::iter::empty(), &read(paths)?)
+        Self::from_texts_alone(&read(paths)?)
     }
 
     /// As [`Ruleset::load`], with the name and the text of each file.
@@ -43,6 +47,31 @@ impl Ruleset {
     /// With every mistake in every file.
     pub fn from_texts(files: &[(String, String)]) -> Result<Self, RuleError> {
         Self::layered(pack::FILES.iter().copied(), files)
+    }
+
+    /// As [`Ruleset::from_texts`], without the built-in packs.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn from_texts_alone(files: &[(String, String)]) -> Result<Self, RuleError> {
+        Self::layered(std::iter::empty(), files)
+    }
+
+    /// These rules, without those that the profile leaves out: they stay, as
+    /// disabled. A rule that names no profile is in all of them if it is the
+    /// user's own; a built-in one for personal data is not in
+    /// [`Profile::CredentialsOnly`].
+    #[must_use]
+    pub fn in_profile(mut self, profile: Profile) -> Self {
+        for rule in &mut self.rules {
+            let is_in = match rule.profiles.as_slice() {
+                [] => !rule.builtin || profile != Profile::CredentialsOnly || rule.category == Category::Credential,
+                named => named.contains(&profile),
+            };
+            rule.enabled &= is_in;
+        }
+        self.hash = hash(&self.rules);
+        self
     }
 
     fn layered<'a>(
@@ -57,8 +86,10 @@ impl Ruleset {
         }
         rules.extend(upper.take_rules());
         if lower.is_correct() && upper.is_correct() {
-            lower.apply_overrides(&mut rules);
-            upper.apply_overrides(&mut rules);
+            for layer in [&mut lower, &mut upper] {
+                layer.apply_overrides(&mut rules);
+                layer.apply_allows(&mut rules);
+            }
         }
         let mut errors = lower.into_errors();
         errors.extend(upper.into_errors());
@@ -103,7 +134,7 @@ impl<'a> Layer<'a> {
         let mut places: BTreeMap<String, String> = BTreeMap::new();
         for (mistakes, file) in &mut self.files {
             for (rule, offset) in file.rules.drain(..) {
-                let place = format!("{}:{}:{}", rule.source, rule.line, rule.column);
+                let place = rule.place.to_string();
                 if let Some(first) = places.get(&rule.id) {
                     let message = format!("the id `{}` is taken by the rule at {first}", rule.id);
                     mistakes.add(offset, message);
@@ -120,9 +151,18 @@ impl<'a> Layer<'a> {
         for (mistakes, file) in &mut self.files {
             for change in file.overrides.drain(..) {
                 let offset = change.id.span.start;
-                if let Err(message) = apply(change, rules) {
+                let place = mistakes.place(offset);
+                if let Err(message) = apply(change, place, rules) {
                     mistakes.add(offset, message);
                 }
+            }
+        }
+    }
+
+    fn apply_allows(&mut self, rules: &mut BTreeMap<String, Rule>) {
+        for (mistakes, file) in &mut self.files {
+            for general in file.allows.drain(..) {
+                apply_allow(&general, mistakes, rules);
             }
         }
     }
@@ -132,29 +172,87 @@ impl<'a> Layer<'a> {
     }
 }
 
-fn apply(change: Override, rules: &mut BTreeMap<String, Rule>) -> Result<(), String> {
+fn apply(change: Override, place: Place, rules: &mut BTreeMap<String, Rule>) -> Result<(), String> {
     let id = &change.id.value;
-    let Some(rule) = rules.get_mut(id) else {
-        let ids: Vec<&str> = rules.keys().map(String::as_str).collect();
-        return Err(match nearest(id, &ids) {
-            Some(near) => format!("no rule has the id `{id}`; did you mean `{near}`?"),
-            None => format!("no rule has the id `{id}`; `expurgate rules list` lists the ids"),
-        });
-    };
-    if change.keywords.is_some() && matches!(rule.matcher, Matcher::Key(_)) {
+    let Some(rule) = rules.get_mut(id) else { return Err(no_rule(id, rules)) };
+    if (change.keywords.is_some() || change.proximity.is_some()) && matches!(rule.matcher, Matcher::Key(_)) {
         return Err(format!("`{id}` is a [[key]]: it has no keywords"));
     }
-    if rule.written.is_none() {
-        rule.written = Some(Box::new(rule.clone()));
-    }
+    let changes = changes(rule, place);
+    changes.examples.extend(change.examples);
+    changes.negative_examples.extend(change.negative_examples);
     rule.enabled = change.enabled.unwrap_or(rule.enabled);
+    if change.enabled == Some(true) {
+        rule.profiles = Profile::ALL.to_vec();
+    }
     rule.shadow = change.shadow.unwrap_or(rule.shadow);
     rule.priority = change.priority.unwrap_or(rule.priority);
-    if let Some(keywords) = change.keywords {
-        rule.keywords = keywords;
-    }
+    rule.proximity = change.proximity.unwrap_or(rule.proximity);
+    replace(&mut rule.keywords, change.keywords);
+    replace(&mut rule.paths, change.paths);
+    replace(&mut rule.exclude_paths, change.exclude_paths);
     rule.allow.extend(change.allow);
     Ok(())
+}
+
+fn replace<T>(own: &mut T, by: Option<T>) {
+    if let Some(by) = by {
+        *own = by;
+    }
+}
+
+/// What changed `rule`, of which one more thing is at `place`.
+fn changes(rule: &mut Rule, place: Place) -> &mut Changes {
+    let changes = match rule.changes.take() {
+        Some(changes) => changes,
+        None => Box::new(Changes {
+            written: rule.clone(),
+            places: Vec::new(),
+            examples: Vec::new(),
+            negative_examples: Vec::new(),
+        }),
+    };
+    let changes = rule.changes.insert(changes);
+    changes.places.push(place);
+    changes
+}
+
+/// Gives the rules that a `[[allow]]` is for the exception.
+fn apply_allow(general: &GeneralAllow, mistakes: &mut Mistakes<'_>, rules: &mut BTreeMap<String, Rule>) {
+    let before = mistakes.count();
+    for id in general.rules.iter().filter(|id| !rules.contains_key(&id.value)) {
+        mistakes.add(id.span.start, no_rule(&id.value, rules));
+    }
+    let known: BTreeSet<&str> = rules.values().map(|rule| rule.entity.as_str()).collect();
+    for entity in general.entities.iter().filter(|entity| !known.contains(entity.value.as_str())) {
+        let known: Vec<&str> = known.iter().copied().collect();
+        let hint = match nearest(&entity.value, &known) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "`expurgate rules list` lists the entities".to_owned(),
+        };
+        mistakes.add(entity.span.start, format!("no rule has the entity `{}`; {hint}", entity.value));
+    }
+    if mistakes.count() > before {
+        return;
+    }
+    let is_for = |rule: &Rule| {
+        let named = |names: &[Placed<String>], own: &str| names.iter().any(|name| name.value == own);
+        (general.rules.is_empty() && general.entities.is_empty())
+            || named(&general.rules, &rule.id)
+            || named(&general.entities, &rule.entity)
+    };
+    for rule in rules.values_mut().filter(|rule| is_for(rule)) {
+        changes(rule, mistakes.place(general.start));
+        rule.allow.push(general.allow.clone());
+    }
+}
+
+fn no_rule(id: &str, rules: &BTreeMap<String, Rule>) -> String {
+    let ids: Vec<&str> = rules.keys().map(String::as_str).collect();
+    match nearest(id, &ids) {
+        Some(near) => format!("no rule has the id `{id}`; did you mean `{near}`?"),
+        None => format!("no rule has the id `{id}`; `expurgate rules list` lists the ids"),
+    }
 }
 
 /// Name and text of all files that the paths stand for.
@@ -218,17 +316,37 @@ impl Canonical {
         }
         self.texts(&[rule.validator.map_or("", |validator| validator.name())]);
         self.texts(&rule.keywords);
-        self.texts(&rule.allow);
+        self.number(rule.allow.len() as u64);
+        rule.allow.iter().for_each(|allow| self.allow(allow));
+        for paths in [&rule.paths, &rule.exclude_paths] {
+            self.texts(&paths.iter().map(PathPattern::source).collect::<Vec<_>>());
+        }
+        self.texts(&rule.profiles.iter().map(|profile| profile.name()).collect::<Vec<_>>());
         self.number(rule.proximity as u64);
         self.number(i64::from(rule.priority).cast_unsigned());
         for flag in [rule.numbers, rule.enabled, rule.shadow] {
             self.number(u64::from(flag));
         }
-        for example in &rule.examples {
-            self.texts(&[example.text.as_str(), example.finds.as_deref().unwrap_or("")]);
+        for examples in [&rule.examples, &rule.negative_examples] {
+            self.number(examples.len() as u64);
+            examples.iter().for_each(|example| self.example(example));
         }
-        self.texts(&rule.negative_examples);
         self.texts(&rule.references);
+    }
+
+    fn allow(&mut self, allow: &Allow) {
+        let (kind, what) = match &allow.what {
+            Some(Allowed::Value(value)) => ("value", value.as_str()),
+            Some(Allowed::Pattern(pattern)) => ("pattern", pattern.as_str()),
+            None => ("any", ""),
+        };
+        let path = allow.path.as_ref().map_or("", PathPattern::source);
+        self.texts(&[kind, what, path, allow.reason.as_deref().unwrap_or("")]);
+    }
+
+    fn example(&mut self, example: &Example) {
+        let part = |text: &Option<String>| text.clone().unwrap_or_default();
+        self.texts(&[&example.text, &part(&example.finds), &part(&example.path)]);
     }
 
     fn texts<S: AsRef<str>>(&mut self, texts: &[S]) {
@@ -248,7 +366,6 @@ impl Canonical {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rule::Category;
     use crate::validator::Validator;
 
     const RULE: &str = r#"
@@ -307,8 +424,8 @@ negative_examples = ['{"acme": "a1"}']
         let rule = find(&ruleset, "acme.key");
         assert!(rule.enabled && !rule.shadow && !rule.numbers);
         assert_eq!((rule.priority, rule.proximity), (0, 40));
-        assert_eq!((rule.category, rule.source.as_str()), (Category::Credential, "0.toml"));
-        assert_eq!((rule.line, rule.column), (3, 6));
+        assert_eq!((rule.category, &*rule.place.source), (Category::Credential, "0.toml"));
+        assert_eq!((rule.place.line, rule.place.column), (3, 6));
         let key = find(&ruleset, "key.acme");
         assert_eq!((key.priority, key.category), (50, Category::Credential));
         assert_eq!(key.description, "Values of `acme_key`, `*_acme_key`");
@@ -335,7 +452,7 @@ references = ["https://acme.example/keys"]
         let rule = find(&ruleset, "acme.key");
         assert_eq!(rule.validator, Some(Validator::Secret));
         assert_eq!((rule.keywords.as_slice(), rule.proximity), (&["acme".to_owned()][..], 64));
-        assert_eq!(rule.allow, ["^acme_0"]);
+        assert_eq!(rule.allow, [Allow::pattern("^acme_0")]);
         assert!(rule.numbers && !rule.enabled && rule.shadow);
         assert_eq!((rule.priority, rule.references.len()), (-7, 1));
     }
@@ -437,7 +554,7 @@ references = ["https://acme.example/keys"]
         let rule = find(&ruleset, "acme.key");
         assert!(!rule.enabled && !rule.shadow);
         assert_eq!((rule.priority, rule.description.as_str()), (9, "Acme keys"));
-        assert_eq!(rule.allow, ["^acme_0", "^acme_1"]);
+        assert_eq!(rule.allow, ["^acme_0", "^acme_1"].map(Allow::pattern));
         assert_eq!(rule.keywords, ["a", "b"]);
         assert_eq!(rule.as_written().keywords, ["acme"]);
         let email = find(&ruleset, "email.address");

@@ -1,6 +1,6 @@
 //! Where in a rule file a mistake is, as a line and a column.
 
-use super::RuleError;
+use super::{Place, RuleError};
 
 /// One rule file and the mistakes found in it so far. All are collected, so
 /// that a user mends a file in one go.
@@ -30,6 +30,12 @@ impl<'a> Mistakes<'a> {
     pub(super) fn add(&mut self, offset: usize, message: impl Into<String>) {
         let (line, column) = position(self.text, offset);
         self.found.push(RuleError::Invalid { path: self.path.to_owned(), line, column, message: message.into() });
+    }
+
+    /// A byte offset in the file, as a place.
+    pub(super) fn place(&self, offset: usize) -> Place {
+        let (line, column) = position(self.text, offset);
+        Place { source: self.path.into(), line, column }
     }
 
     /// How many were found.

@@ -1,20 +1,31 @@
 //! Rules: what to look for. See `docs/rules.md` for the file format.
 //!
-//! A rule file is read by `syntax` (with `fields`, `examples`, `names` and
-//! `pattern` for the checks), the built-in packs are in `pack`, and `load`
-//! lays the user's files over them. A [`Rule`] that exists is valid: its
+//! A rule file is read by `syntax` (with `fields`, `examples`, `allow`, `names`,
+//! `path` and `pattern` for the checks; `spec` has all fields), the built-in
+//! packs are in `pack`, and `load` lays the user's files over them. A [`Rule`] that exists is valid: its
 //! pattern parses, its names are spelled right and it has examples.
 
+mod allow;
 mod examples;
 mod fields;
+pub mod gitleaks;
 mod load;
 mod mistakes;
 mod names;
 mod pack;
+mod path;
 mod pattern;
+mod schema;
+mod spec;
 mod syntax;
 
+pub use allow::{Allow, Allowed};
+pub use path::{PathPattern, Segment};
+pub use schema::schema;
+
 use crate::validator::Validator;
+use std::fmt;
+use std::sync::Arc;
 
 /// A loaded, valid set of rules. Immutable; shared by every body that started
 /// while it was the current one.
@@ -44,12 +55,19 @@ pub struct Rule {
     pub keywords: Vec<String>,
     /// Bytes; see `keywords`.
     pub proximity: usize,
-    /// Regular expressions; a value in which one matches is no finding.
-    pub allow: Vec<String>,
+    /// What is no finding.
+    pub allow: Vec<Allow>,
+    /// When not empty, the rule looks at values of JSON that stand at one of
+    /// these places, and nowhere else.
+    pub paths: Vec<PathPattern>,
+    /// Places in JSON at which it does not look.
+    pub exclude_paths: Vec<PathPattern>,
     /// Whether bare JSON numbers are judged too.
     pub numbers: bool,
     /// Disabled rules are listed but not compiled.
     pub enabled: bool,
+    /// The profiles in which it is enabled, unless `enabled` is false.
+    pub profiles: Vec<Profile>,
     /// Counted and reported, not acted on.
     pub shadow: bool,
     /// Of two overlapping findings the one with the higher priority stays.
@@ -57,25 +75,61 @@ pub struct Rule {
     /// Texts in which the rule must find something.
     pub examples: Vec<Example>,
     /// Texts in which the rule must find nothing.
-    pub negative_examples: Vec<String>,
+    pub negative_examples: Vec<Example>,
     /// Where the format is documented.
     pub references: Vec<String>,
-    /// The file it came from, for messages and `rules list`.
-    pub source: String,
-    /// Where its id stands in that file; from 1.
+    /// Where its id stands.
+    pub place: Place,
+    /// Whether it came with the program.
+    pub builtin: bool,
+    /// What changed it since, if anything did.
+    pub changes: Option<Box<Changes>>,
+}
+
+/// What overrides, general exceptions and a profile made of a rule.
+#[derive(Clone, Debug)]
+pub struct Changes {
+    /// The rule as its file has it.
+    pub written: Rule,
+    /// Where what changed it stands.
+    pub places: Vec<Place>,
+    /// Texts in which the changed rule must find something.
+    pub examples: Vec<Example>,
+    /// Texts in which the changed rule must find nothing.
+    pub negative_examples: Vec<Example>,
+}
+
+/// A place in a rule file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The file.
+    pub source: Arc<str>,
+    /// From 1.
     pub line: usize,
     /// From 1, in characters.
     pub column: usize,
-    /// Whether it came with the program.
-    pub builtin: bool,
-    /// As its file has it, when an `[[override]]` changed it.
-    pub written: Option<Box<Rule>>,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.source, self.line, self.column)
+    }
 }
 
 impl Rule {
     /// The rule that its examples were written for: without overrides.
     pub fn as_written(&self) -> &Self {
-        self.written.as_deref().unwrap_or(self)
+        self.changes.as_ref().map_or(self, |changes| &changes.written)
+    }
+
+    /// Where what changed it stands; none for a rule as its file has it.
+    pub fn changed_at(&self) -> &[Place] {
+        self.changes.as_ref().map_or(&[], |changes| &changes.places)
+    }
+
+    /// Whether it asks where in JSON a value stands.
+    pub fn is_scoped(&self) -> bool {
+        !self.paths.is_empty() || !self.exclude_paths.is_empty()
     }
 }
 
@@ -88,6 +142,43 @@ pub struct Example {
     /// text, or anything for rules that need context (keywords, a `secret`
     /// group, member names).
     pub finds: Option<String>,
+    /// The JSON Pointer at which the text stands; without one the rule's paths
+    /// are not looked at, unless the text is JSON itself.
+    pub path: Option<String>,
+    /// Where it is written.
+    pub place: Place,
+}
+
+/// Which of the rules are enabled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Profile {
+    /// What agent-observability platforms promise: e-mail addresses, phone
+    /// numbers, credentials; and cards, IBANs, social security numbers.
+    #[default]
+    Default,
+    /// No personal data.
+    CredentialsOnly,
+    /// And what is often no personal data, such as IP addresses.
+    Strict,
+}
+
+impl Profile {
+    /// Every profile.
+    pub const ALL: &[Self] = &[Self::Default, Self::CredentialsOnly, Self::Strict];
+
+    /// The name used in rule files and in the configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::CredentialsOnly => "credentials-only",
+            Self::Strict => "strict",
+        }
+    }
+
+    /// The profile of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|profile| profile.name() == name)
+    }
 }
 
 /// The two broad kinds of sensitive data.

@@ -23,7 +23,7 @@ pub(super) const FILES: &[(&str, &str)] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rule::{Matcher, Rule, Ruleset};
+    use crate::rule::{Allowed, Matcher, Rule, Ruleset};
     use regex_automata::meta::Regex;
     use regex_automata::util::syntax;
     use regex_automata::{Anchored, Input};
@@ -53,7 +53,14 @@ mod tests {
     /// allow expression matches is dropped.
     fn values<'t>(rule: &Rule, pattern: &str, text: &'t str) -> Vec<&'t [u8]> {
         let regex = compile(pattern);
-        let allow: Vec<Regex> = rule.allow.iter().map(|pattern| compile(pattern)).collect();
+        let allow: Vec<Regex> = rule
+            .allow
+            .iter()
+            .filter_map(|allow| match &allow.what {
+                Some(Allowed::Pattern(pattern)) => Some(compile(pattern)),
+                _ => None,
+            })
+            .collect();
         let mut captures = regex.create_captures();
         let mut values = Vec::new();
         for start in 0..text.len() {
@@ -95,9 +102,9 @@ mod tests {
             if rule.validator.is_some() || !rule.keywords.is_empty() {
                 continue;
             }
-            for text in &rule.negative_examples {
-                let values = values(&rule, &pattern, text);
-                assert!(values.is_empty(), "{}: {text}", rule.id);
+            for example in &rule.negative_examples {
+                let values = values(&rule, &pattern, &example.text);
+                assert!(values.is_empty(), "{}: {}", rule.id, example.text);
             }
         }
     }

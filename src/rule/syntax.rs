@@ -3,60 +3,23 @@
 //! The TOML is walked by hand rather than through serde, so that every
 //! mistake is reported with its place and not only the first.
 
+use super::allow::{self, Allow, GeneralAllow};
 use super::examples::{Tests, json_only};
 use super::fields::{Fields, Placed, listed, unknown};
-use super::mistakes::{Mistakes, position};
+use super::gitleaks;
+use super::mistakes::Mistakes;
 use super::names::{is_entity, is_id, key_name_mistake, nearest};
-use super::pattern::{PatternMistake, check_allow, check_pattern};
-use super::{Category, Detector, Matcher, Rule};
+use super::pattern::{PatternMistake, check_pattern};
+use super::spec::{self, PRIORITIES, PROXIMITY};
+use super::{Category, Detector, Example, Matcher, PathPattern, Profile, Rule};
 use crate::validator::Validator;
-use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
-const RULE_FIELDS: &[&str] = &[
-    "id",
-    "entity",
-    "category",
-    "description",
-    "pattern",
-    "detector",
-    "validator",
-    "keywords",
-    "proximity",
-    "allow",
-    "numbers",
-    "enabled",
-    "shadow",
-    "priority",
-    "examples",
-    "negative_examples",
-    "references",
-];
-const KEY_FIELDS: &[&str] = &[
-    "id",
-    "entity",
-    "category",
-    "description",
-    "names",
-    "validator",
-    "allow",
-    "enabled",
-    "shadow",
-    "priority",
-    "examples",
-    "negative_examples",
-    "references",
-];
-const OVERRIDE_FIELDS: &[&str] = &["id", "enabled", "shadow", "priority", "allow", "keywords"];
-const TABLES: &[&str] = &["rule", "key", "override"];
-
 /// Bytes before a value in which a keyword counts, unless the rule says else.
 const DEFAULT_PROXIMITY: usize = 40;
-const MAX_PROXIMITY: i64 = 256;
 /// A member name says more than a shape, so it wins by default.
 const KEY_PRIORITY: i32 = 50;
-const PRIORITIES: Range<i64> = -1000..1001;
 
 /// What one file holds.
 #[derive(Default)]
@@ -65,6 +28,8 @@ pub(super) struct RuleFile {
     pub(super) rules: Vec<(Rule, usize)>,
     /// Its overrides.
     pub(super) overrides: Vec<Override>,
+    /// Its exceptions of several rules.
+    pub(super) allows: Vec<GeneralAllow>,
 }
 
 /// A change of a rule that another file defines.
@@ -79,8 +44,18 @@ pub(super) struct Override {
     pub(super) priority: Option<i32>,
     /// When present, replaces the rule's own.
     pub(super) keywords: Option<Vec<String>>,
+    /// When present, replaces the rule's own.
+    pub(super) proximity: Option<usize>,
+    /// When present, replaces the rule's own.
+    pub(super) paths: Option<Vec<PathPattern>>,
+    /// When present, replaces the rule's own.
+    pub(super) exclude_paths: Option<Vec<PathPattern>>,
     /// Added to the rule's own.
-    pub(super) allow: Vec<String>,
+    pub(super) allow: Vec<Allow>,
+    /// Texts in which the changed rule must find something.
+    pub(super) examples: Vec<Example>,
+    /// Texts in which it must find nothing.
+    pub(super) negative_examples: Vec<Example>,
 }
 
 /// Reads one file. What is wrong goes to `mistakes`, and the result then
@@ -95,6 +70,10 @@ pub(super) fn read(mistakes: &mut Mistakes<'_>) -> RuleFile {
     if !errors.is_empty() {
         return file;
     }
+    if gitleaks::is_file(root.get_ref()) {
+        file.rules = gitleaks::load(mistakes);
+        return file;
+    }
     for (name, value) in root.get_ref() {
         let Some(tables) = tables(name, value, mistakes) else {
             continue;
@@ -103,6 +82,7 @@ pub(super) fn read(mistakes: &mut Mistakes<'_>) -> RuleFile {
             match name.get_ref().as_ref() {
                 "rule" => file.rules.extend(rule(table, mistakes)),
                 "key" => file.rules.extend(key(table, mistakes)),
+                "allow" => file.allows.extend(allow::general(table, mistakes)),
                 _ => file.overrides.extend(rule_override(table, mistakes)),
             }
         }
@@ -118,8 +98,9 @@ fn tables<'t>(
 ) -> Option<&'t DeArray<'t>> {
     let at = name.span().start;
     let name = name.get_ref().as_ref();
-    if !TABLES.contains(&name) {
-        mistakes.add(at, unknown(name, "a rule file", TABLES));
+    let known: Vec<&str> = spec::TABLES.iter().map(|(name, ..)| *name).collect();
+    if !known.contains(&name) {
+        mistakes.add(at, unknown(name, "a rule file", &known));
         return None;
     }
     let array = value.get_ref().as_array();
@@ -131,22 +112,22 @@ fn tables<'t>(
 
 fn rule(value: &Spanned<DeValue<'_>>, mistakes: &mut Mistakes<'_>) -> Option<(Rule, usize)> {
     let before = mistakes.count();
-    let mut fields = Fields::open(value, "[[rule]]", RULE_FIELDS, mistakes)?;
+    let mut fields = Fields::open(value, "[[rule]]", spec::RULE, mistakes)?;
     let id = id(&mut fields);
     let entity = entity(&mut fields);
     let category = category(&mut fields, None);
     let description = fields.required_string("description");
     let matcher = matcher(&mut fields);
     let keywords = keywords(&mut fields);
-    let proximity = fields.integer("proximity", 1..MAX_PROXIMITY + 1);
+    let proximity = proximity(&mut fields);
     let numbers = fields.boolean("numbers").unwrap_or(false);
-    let tests = Tests::read(&mut fields);
+    let tests = Tests::required(&mut fields);
     let common = Common::read(&mut fields, 0);
     if fields.mistakes.count() > before {
         return None;
     }
     let id = id?;
-    let (line, column) = position(mistakes.text(), id.span.start);
+    let place = mistakes.place(id.span.start);
     let rule = Rule {
         id: id.value,
         entity: entity?,
@@ -155,40 +136,41 @@ fn rule(value: &Spanned<DeValue<'_>>, mistakes: &mut Mistakes<'_>) -> Option<(Ru
         matcher: matcher?,
         validator: common.validator,
         keywords,
-        proximity: proximity.and_then(|n| usize::try_from(n).ok()).unwrap_or(DEFAULT_PROXIMITY),
+        proximity: proximity.unwrap_or(DEFAULT_PROXIMITY),
         allow: common.allow,
+        paths: common.paths,
+        exclude_paths: common.exclude_paths,
         numbers,
         enabled: common.enabled,
+        profiles: common.profiles,
         shadow: common.shadow,
         priority: common.priority,
         examples: tests.examples,
         negative_examples: tests.negative_examples,
         references: common.references,
-        source: mistakes.path().to_owned(),
-        line,
-        column,
+        place,
         builtin: false,
-        written: None,
+        changes: None,
     };
     Some((rule, id.span.start))
 }
 
 fn key(value: &Spanned<DeValue<'_>>, mistakes: &mut Mistakes<'_>) -> Option<(Rule, usize)> {
     let before = mistakes.count();
-    let mut fields = Fields::open(value, "[[key]]", KEY_FIELDS, mistakes)?;
+    let mut fields = Fields::open(value, "[[key]]", spec::KEY, mistakes)?;
     let id = id(&mut fields);
     let entity = entity(&mut fields);
     let category = category(&mut fields, Some(Category::Credential));
     let description = fields.string("description");
     let names = key_names(&mut fields);
-    let tests = Tests::read(&mut fields);
+    let tests = Tests::required(&mut fields);
     json_only(&mut fields);
     let common = Common::read(&mut fields, KEY_PRIORITY);
     if fields.mistakes.count() > before {
         return None;
     }
     let id = id?;
-    let (line, column) = position(mistakes.text(), id.span.start);
+    let place = mistakes.place(id.span.start);
     let description = description.map_or_else(|| format!("Values of {}", listed_names(&names)), |text| text.value);
     let rule = Rule {
         id: id.value,
@@ -200,36 +182,44 @@ fn key(value: &Spanned<DeValue<'_>>, mistakes: &mut Mistakes<'_>) -> Option<(Rul
         keywords: Vec::new(),
         proximity: DEFAULT_PROXIMITY,
         allow: common.allow,
+        paths: common.paths,
+        exclude_paths: common.exclude_paths,
         numbers: false,
         enabled: common.enabled,
+        profiles: common.profiles,
         shadow: common.shadow,
         priority: common.priority,
         examples: tests.examples,
         negative_examples: tests.negative_examples,
         references: common.references,
-        source: mistakes.path().to_owned(),
-        line,
-        column,
+        place,
         builtin: false,
-        written: None,
+        changes: None,
     };
     Some((rule, id.span.start))
 }
 
 fn rule_override(value: &Spanned<DeValue<'_>>, mistakes: &mut Mistakes<'_>) -> Option<Override> {
     let before = mistakes.count();
-    let mut fields = Fields::open(value, "[[override]]", OVERRIDE_FIELDS, mistakes)?;
+    let mut fields = Fields::open(value, "[[override]]", spec::OVERRIDE, mistakes)?;
     let id = id(&mut fields);
+    let tests = Tests::read(&mut fields);
     let change = Override {
         id: id?,
         enabled: fields.boolean("enabled"),
         shadow: fields.boolean("shadow"),
         priority: priority(&mut fields),
         keywords: fields.has("keywords").then(|| keywords(&mut fields)),
-        allow: allow(&mut fields),
+        proximity: proximity(&mut fields),
+        paths: fields.has("paths").then(|| paths(&mut fields, "paths")),
+        exclude_paths: fields.has("exclude_paths").then(|| paths(&mut fields, "exclude_paths")),
+        allow: allow::entries(&mut fields),
+        examples: tests.examples,
+        negative_examples: tests.negative_examples,
     };
-    if !OVERRIDE_FIELDS[1..].iter().any(|field| fields.has(field)) {
-        let message = format!("changes nothing; set one of {}", listed(&OVERRIDE_FIELDS[1..]));
+    let changes = &spec::names(spec::OVERRIDE)[1..];
+    if !changes.iter().any(|field| fields.has(field)) {
+        let message = format!("changes nothing; set one of {}", listed(changes));
         fields.mistakes.add(change.id.span.start, message);
     }
     (mistakes.count() == before).then_some(change)
@@ -238,8 +228,11 @@ fn rule_override(value: &Spanned<DeValue<'_>>, mistakes: &mut Mistakes<'_>) -> O
 /// The fields that rules of every kind have.
 struct Common {
     validator: Option<Validator>,
-    allow: Vec<String>,
+    allow: Vec<Allow>,
+    paths: Vec<PathPattern>,
+    exclude_paths: Vec<PathPattern>,
     enabled: bool,
+    profiles: Vec<Profile>,
     shadow: bool,
     priority: i32,
     references: Vec<String>,
@@ -249,8 +242,11 @@ impl Common {
     fn read(fields: &mut Fields<'_, '_, '_>, default_priority: i32) -> Self {
         Self {
             validator: validator(fields),
-            allow: allow(fields),
+            allow: allow::entries(fields),
+            paths: paths(fields, "paths"),
+            exclude_paths: paths(fields, "exclude_paths"),
             enabled: fields.boolean("enabled").unwrap_or(true),
+            profiles: profiles(fields),
             shadow: fields.boolean("shadow").unwrap_or(false),
             priority: priority(fields).unwrap_or(default_priority),
             references: references(fields),
@@ -335,9 +331,46 @@ fn keywords(fields: &mut Fields<'_, '_, '_>) -> Vec<String> {
     keywords.into_iter().map(|keyword| keyword.value).collect()
 }
 
-fn allow(fields: &mut Fields<'_, '_, '_>) -> Vec<String> {
-    let patterns = fields.strings("allow");
-    patterns.into_iter().filter_map(|pattern| checked(fields, "allow", pattern, check_allow)).collect()
+fn paths(fields: &mut Fields<'_, '_, '_>, field: &str) -> Vec<PathPattern> {
+    let written = fields.strings(field);
+    if written.is_empty() && fields.has(field) && field == "paths" {
+        let place = fields.place(field);
+        fields
+            .mistakes
+            .add(place, "`paths` is empty: the rule would look nowhere; remove it, or set `enabled = false`");
+    }
+    written.into_iter().filter_map(|path| parsed_path(fields, field, &path)).collect()
+}
+
+/// One pattern of a path.
+pub(super) fn path(fields: &mut Fields<'_, '_, '_>, field: &str) -> Option<PathPattern> {
+    let written = fields.string(field)?;
+    parsed_path(fields, field, &written)
+}
+
+fn parsed_path(fields: &mut Fields<'_, '_, '_>, field: &str, path: &Placed<String>) -> Option<PathPattern> {
+    match PathPattern::parse(&path.value) {
+        Ok(path) => Some(path),
+        Err(message) => {
+            fields.mistakes.add(path.span.start, format!("`{field}`: {message}"));
+            None
+        }
+    }
+}
+
+/// Empty unless written.
+fn profiles(fields: &mut Fields<'_, '_, '_>) -> Vec<Profile> {
+    let written = fields.strings("profiles");
+    if written.is_empty() && fields.has("profiles") {
+        let place = fields.place("profiles");
+        fields.mistakes.add(place, "`profiles` is empty; to switch a rule off write `enabled = false`");
+    }
+    let each = written.into_iter().filter_map(|name| one_of(fields, "profile", name, Profile::ALL, Profile::name));
+    each.collect()
+}
+
+fn proximity(fields: &mut Fields<'_, '_, '_>) -> Option<usize> {
+    fields.integer("proximity", PROXIMITY).and_then(|bytes| usize::try_from(bytes).ok())
 }
 
 fn references(fields: &mut Fields<'_, '_, '_>) -> Vec<String> {
@@ -363,6 +396,16 @@ fn named<T: Copy>(
     name: fn(T) -> &'static str,
 ) -> Option<T> {
     let written = if required { fields.required_string(field)? } else { fields.string(field)? };
+    one_of(fields, field, written, all, name)
+}
+
+fn one_of<T: Copy>(
+    fields: &mut Fields<'_, '_, '_>,
+    field: &str,
+    written: Placed<String>,
+    all: &[T],
+    name: fn(T) -> &'static str,
+) -> Option<T> {
     let found = all.iter().copied().find(|one| name(*one) == written.value);
     if found.is_none() {
         let names: Vec<&str> = all.iter().map(|one| name(*one)).collect();
@@ -374,7 +417,7 @@ fn named<T: Copy>(
 }
 
 /// A regular expression that passes `check`.
-fn checked(
+pub(super) fn checked(
     fields: &mut Fields<'_, '_, '_>,
     field: &str,
     pattern: Placed<String>,

@@ -1,21 +1,21 @@
 //! A rule set compiled for scanning.
 
 use super::around::Decoded;
-use super::detector_kinds;
-use super::key::Names;
+use super::check::Scope;
+use super::key::{LONGEST_NAME, Names};
 use super::literal::{ByteSet, Needed};
 use super::naive::Plain;
-use super::nearby::{Keywords, Sightings, Vocabulary};
+use super::nearby::{Context, Keywords, Sightings, Vocabulary};
+use super::path::Paths;
 use super::pattern::{Caches, Pattern};
 use super::shape::{self, Candidate, Kinds, Shapes};
 use super::token::Tokens;
 use super::trail::Trail;
 use super::trigger::{Trigger, Triggers};
 use super::window::Window;
+use super::{Format, detector_kinds};
 use crate::hyperscan::{Database, Hits, HyperscanError, Literal, Outcome, Scratch};
 use crate::rule::{Detector, Matcher, Rule, Ruleset};
-use regex_automata::meta::Regex;
-use regex_automata::util::syntax;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -25,7 +25,9 @@ pub struct Engine {
     /// By rule index; `None` for detectors, keys and disabled rules.
     pub(super) patterns: Vec<Option<Pattern>>,
     /// By rule index.
-    pub(super) allows: Vec<Vec<Regex>>,
+    pub(super) scopes: Vec<Scope>,
+    /// The paths of all rules.
+    pub(super) paths: Arc<Paths>,
     /// By rule index.
     pub(super) keywords: Vec<Keywords>,
     /// Enabled detector rules.
@@ -162,7 +164,8 @@ impl Engine {
         let rules = ruleset.rules.len();
         let mut engine = Self {
             patterns: Vec::with_capacity(rules),
-            allows: Vec::with_capacity(rules),
+            scopes: Vec::with_capacity(rules),
+            paths: Arc::default(),
             keywords: Vec::with_capacity(rules),
             detectors: Vec::new(),
             kinds: 0,
@@ -179,6 +182,7 @@ impl Engine {
         for (index, rule) in ruleset.rules.iter().enumerate() {
             engine.add(index, rule, &mut builder)?;
         }
+        engine.paths = Arc::new(std::mem::take(&mut builder.paths));
         engine.longest_literal = builder.literals.keys().map(|(bytes, _)| bytes.len()).max().unwrap_or(0);
         engine.build_database(builder)?;
         Ok(engine)
@@ -220,13 +224,57 @@ impl Engine {
                     self.detectors.push((*detector, index));
                     self.kinds |= detector_kinds(*detector);
                 }
-                Matcher::Key(names) => self.add_names(index, names, builder),
+                Matcher::Key(names) => {
+                    if rule.is_scoped() {
+                        self.claim(index, names).map_err(refuse)?;
+                    }
+                    self.add_names(index, names, builder);
+                }
             }
         }
         self.patterns.push(pattern);
-        let allows = rule.allow.iter().map(|source| allow(source).map_err(refuse)).collect::<Result<_, _>>()?;
-        self.allows.push(allows);
+        self.scopes.push(Scope::compile(rule, &mut builder.paths).map_err(refuse)?);
         self.keywords.push(Keywords::new(&rule.keywords, rule.proximity, &mut self.vocabulary));
+        Ok(())
+    }
+
+    /// Whether one of a rule's keywords, if it has any, stands near before `start`
+    /// of the data, which a context precedes.
+    pub(super) fn is_near(
+        &self,
+        sightings: &mut Sightings,
+        rule: usize,
+        data: (&Context, &[u8]),
+        start: usize,
+        now: (u64, Format),
+    ) -> bool {
+        let keywords = &self.keywords[rule];
+        let proximity = self.ruleset.rules[rule].proximity;
+        keywords.is_empty() || sightings.stand_before((&self.vocabulary, keywords), proximity, data, start, now)
+    }
+
+    /// The key rule that a member's name belongs to: one that changes what it
+    /// finds rather than one that does not, and one that looks everywhere rather
+    /// than one that asks for the place.
+    pub(super) fn key_rule(&self, name: &[u8], is_quiet: impl Fn(usize) -> bool) -> Option<usize> {
+        let limited = |rule: usize| self.scopes.get(rule).is_some_and(Scope::is_limited);
+        self.names.rule(name, |rule| (u8::from(is_quiet(rule)), u8::from(limited(rule))))
+    }
+
+    /// Of several rules for one name only one is asked, so that a second one for
+    /// other places would never be.
+    fn claim(&self, index: usize, names: &[String]) -> Result<(), String> {
+        let before = self.ruleset.rules[..index].iter().filter(|other| other.enabled && other.is_scoped());
+        for other in before {
+            if let Matcher::Key(taken) = &other.matcher
+                && let Some(name) = names.iter().find(|name| taken.contains(name))
+            {
+                return Err(format!(
+                    "`{name}` is a name of {} too, and both ask for the place: make them one rule with all paths",
+                    other.id
+                ));
+            }
+        }
         Ok(())
     }
 
@@ -278,6 +326,41 @@ impl Engine {
             found.hits.sort_unstable_by_key(order);
         }
         Ok(())
+    }
+
+    /// The literal of a rule's pattern that stands in `text`, to tell by what a
+    /// match was found.
+    pub fn literal_in(&self, rule: usize, text: &[u8]) -> Option<String> {
+        let needed = self.patterns.get(rule)?.as_ref()?.needed.as_ref()?;
+        let stands = |literal: &&Needed| {
+            text.windows(literal.bytes.len()).any(|found| match literal.caseless {
+                true => found.eq_ignore_ascii_case(&literal.bytes),
+                false => found == literal.bytes,
+            })
+        };
+        let literal = needed.iter().filter(stands).max_by_key(|literal| literal.bytes.len())?;
+        Some(String::from_utf8_lossy(&literal.bytes).into_owned())
+    }
+
+    /// Whether `name` is a member's name that key rule `rule` looks for.
+    pub fn is_key_of(&self, rule: usize, name: &[u8]) -> bool {
+        let Some(Matcher::Key(known)) = self.ruleset.rules.get(rule).map(|rule| &rule.matcher) else { return false };
+        let mut names = Names::default();
+        known.iter().for_each(|known| names.add(known, rule));
+        name.len() <= LONGEST_NAME && names.rule(name, |_| 0).is_some()
+    }
+
+    /// The keyword of a rule that stands near before `place` of `raw`, the
+    /// beginning of a body.
+    pub fn keyword_before(&self, rule: usize, format: Format, raw: &[u8], place: usize) -> Option<&str> {
+        let known = self.ruleset.rules.get(rule)?;
+        let stands = |keyword: &&String| {
+            let mut vocabulary = Vocabulary::default();
+            let keyword = Keywords::new(std::slice::from_ref(*keyword), known.proximity, &mut vocabulary);
+            let data = (&Context::at_start(), raw);
+            Sightings::default().stand_before((&vocabulary, &keyword), known.proximity, data, place, (1, format))
+        };
+        known.keywords.iter().find(stands).map(String::as_str)
     }
 
     /// How many literals the database finds in `data`: the first step of a
@@ -387,6 +470,7 @@ pub(super) struct Found {
 #[derive(Default)]
 struct Builder {
     literals: BTreeMap<(Vec<u8>, bool), LiteralUse>,
+    paths: Paths,
 }
 
 impl Builder {
@@ -403,12 +487,4 @@ impl Builder {
             usage.patterns.push(PatternUse::new(rule, literal));
         }
     }
-}
-
-fn allow(source: &str) -> Result<Regex, String> {
-    Regex::builder()
-        .configure(Regex::config().utf8_empty(false))
-        .syntax(syntax::Config::new().unicode(false).utf8(false))
-        .build(source)
-        .map_err(|error| format!("allow: {error}"))
 }

@@ -44,9 +44,9 @@ impl Names {
         }
     }
 
-    /// The rule that `name` belongs to: the first to claim it among those
-    /// `preferred`, else among all.
-    pub(crate) fn rule(&self, name: &[u8], preferred: impl Fn(usize) -> bool) -> Option<usize> {
+    /// The rule that `name` belongs to: the first to claim it among those of
+    /// the lowest `rank`.
+    pub(crate) fn rule<R: Ord>(&self, name: &[u8], rank: impl Fn(usize) -> R) -> Option<usize> {
         let folded = Folded::of(name);
         let exact = self.exact.get(&folded.bytes).into_iter().flatten().copied();
         let suffixes = self
@@ -61,9 +61,7 @@ impl Names {
             .iter()
             .filter(|(words, _)| folded.bytes.starts_with(words) && folded.is_word_start(words.len()))
             .map(|&(_, rule)| rule);
-        let mut claims = exact.chain(suffixes).chain(prefixes).peekable();
-        let first = claims.peek().copied();
-        claims.find(|&rule| preferred(rule)).or(first)
+        exact.chain(suffixes).chain(prefixes).min_by_key(|&rule| rank(rule))
     }
 
     /// What the literal database looks for to find `name`, in lower case.
@@ -440,14 +438,14 @@ mod tests {
     #[test]
     fn case_and_separators_do_not_count() {
         for name in ["api_key", "apiKey", "API-KEY", "Api Key", "apikey", "api.key"] {
-            assert_eq!(names().rule(name.as_bytes(), |_| true), Some(1), "{name}");
+            assert_eq!(names().rule(name.as_bytes(), |_| 0), Some(1), "{name}");
         }
         for name in ["db_password", "dbPassword", "metadata.db.password", "DB_PASSWORD"] {
-            assert_eq!(names().rule(name.as_bytes(), |_| true), Some(2), "{name}");
+            assert_eq!(names().rule(name.as_bytes(), |_| 0), Some(2), "{name}");
         }
-        assert_eq!(names().rule(b"passwordHash", |_| true), Some(3));
+        assert_eq!(names().rule(b"passwordHash", |_| 0), Some(3));
         for name in ["api_keys", "my_api_key", "nopasswordx", "passwords", "key"] {
-            assert_eq!(names().rule(name.as_bytes(), |_| true), None, "{name}");
+            assert_eq!(names().rule(name.as_bytes(), |_| 0), None, "{name}");
         }
     }
 

@@ -20,16 +20,19 @@
 //! [`naive`] finds the same the slow way; the properties hold us to it.
 
 mod around;
+mod check;
 pub mod detector;
 mod engine;
 mod finding;
 mod follow;
 mod key;
+mod lexer;
 mod literal;
 mod mode;
 pub mod naive;
 mod nearby;
 mod number;
+mod path;
 mod pattern;
 mod place;
 mod region;
@@ -40,11 +43,12 @@ mod token;
 mod trail;
 mod trigger;
 mod unit;
-mod verdict;
 mod window;
 
+pub use check::{Checks, Traced, Verdict};
 pub use engine::{CompileError, Engine};
 pub use finding::{Finding, Part, ScanError};
+pub use lexer::{Lexer, Mark};
 pub use resolve::Wrap;
 pub use scanner::Scanner;
 

@@ -12,11 +12,12 @@
 //! before `origin` is not needed any more.
 
 use super::around;
+use super::check::{Checks, Value, Verdict};
 use super::engine::{Engine, PatternUse, Workspace};
 use super::finding::{Finding, Part, ScanError};
 use super::key::{End, Step, Walk, number_end};
 use super::mode::{Last, Mode};
-use super::nearby::{Context, Sightings};
+use super::nearby::Context;
 use super::number::{self, Place};
 use super::pattern::Memory;
 use super::place::{self, Before, Bounds};
@@ -25,7 +26,6 @@ use super::resolve::{Match, Resolver, Wrap};
 use super::shape::{self, Lexical};
 use super::trigger::{self, Popped, Trigger, Triggers, What};
 use super::unit::unit;
-use super::verdict::Verdicts;
 use super::{Format, LOOKAHEAD, LOOKBACK};
 use crate::rule::{Detector, Rule};
 use crate::span::Span;
@@ -64,7 +64,7 @@ pub struct Scanner {
     kept: Vec<Match>,
     /// What stands before `origin`.
     context: Context,
-    verdicts: Verdicts,
+    checks: Checks,
 }
 
 /// Arrays within arrays that are followed at most, each in a document of its own.
@@ -93,6 +93,7 @@ impl Scanner {
     /// A scanner at the first byte of a body.
     pub fn new(engine: Arc<Engine>, format: Format) -> Self {
         Self {
+            checks: Checks::new(&engine, format),
             engine,
             format,
             origin: 0,
@@ -110,7 +111,6 @@ impl Scanner {
             quiet_resolver: Resolver::default(),
             kept: Vec::new(),
             context: Context::at_start(),
-            verdicts: Verdicts::default(),
         }
     }
 
@@ -141,9 +141,9 @@ impl Scanner {
         self.origin
     }
 
-    /// Candidates that a validator turned down: (rule index, count).
-    pub fn rejections(&self) -> impl Iterator<Item = (usize, u64)> {
-        self.verdicts.rejections()
+    /// What became of candidates.
+    pub fn checks(&mut self) -> &mut Checks {
+        &mut self.checks
     }
 
     /// Scans `raw`, which begins at [`Scanner::origin`] and goes at least as
@@ -329,10 +329,11 @@ impl Scanner {
                 Some(range) => &work.decoded.text()[range.clone()],
                 None => &data.raw[found.raw.clone()],
             };
+            let (range, begins) = (found.raw.clone(), found.raw.start);
             let now = (work.scan, self.format);
-            if self.is_valid(data.engine, rule, &found.raw, text)
-                && is_near(&mut work.sightings, data, &self.context, rule, found.raw.start, now)
-            {
+            if !data.engine.is_near(&mut work.sightings, rule, (&self.context, data.raw), begins, now) {
+                self.checks.keep(rule, self.origin, range, begins, Verdict::Keyword);
+            } else if self.accepts(data, rule, &Value { text: Some(text), range, begins }) {
                 self.add(work, data, &bounds, rule, found.raw.clone());
             }
         }
@@ -384,17 +385,23 @@ impl Scanner {
             trail: &mut work.trails[rule],
             scan: work.scan,
         };
-        let (sightings, scan) = (&mut work.sightings, work.scan);
+        let (sightings, now) = (&mut work.sightings, (work.scan, self.format));
+        let mut alone = None;
         let wanted = |end: usize| {
             // Of one that begins before `resume` a region has taken a part.
             let last = self.last.filter(|last| last.secret.start >= self.resume);
             let last = last.is_some_and(|last| last.covers(rule, self.absolute(start), self.absolute(end)));
-            !last && is_near(sightings, data, &self.context, rule, start, (scan, self.format))
+            let near = !last && data.engine.is_near(sightings, rule, (&self.context, data.raw), start, now);
+            alone = (!last && !near).then_some(end);
+            near
         };
-        let Some(extent) = pattern.match_at(data.raw, start..to, before, cut, &mut memory, wanted) else { return };
+        let Some(extent) = pattern.match_at(data.raw, start..to, before, cut, &mut memory, wanted) else {
+            return self.checks.keep_alone(rule, self.origin, start, alone);
+        };
         let text = extent.text(data.raw, &work.window);
         let range = extent.secret.clone();
-        if self.absolute(range.start) < self.resume || !self.is_valid(data.engine, rule, &range, text) {
+        let value = Value { text: Some(text), range: range.clone(), begins: start };
+        if self.absolute(range.start) < self.resume || !self.accepts(data, rule, &value) {
             return;
         }
         if extent.open {
@@ -429,6 +436,9 @@ impl Scanner {
         let text = work.window.text();
         let Some(found) = super::detector::confirm(Detector::PrivateKey, text, 0) else { return };
         let range = work.window.raw_range(found);
+        if !self.accepts(data, rule, &Value { text: None, range: range.clone(), begins: start }) {
+            return;
+        }
         if self.is_quiet(rule) {
             return self.add_quiet(rule, range, Wrap::Plain);
         }
@@ -439,9 +449,8 @@ impl Scanner {
     fn confirm_key(&mut self, work: &mut Workspace, data: Data<'_>, literal: usize) {
         let bounds = self.bounds(work, data, literal);
         let Some(name) = place::member_name(data.raw, &bounds, literal, &mut work.window) else { return };
-        let Some(rule) = data.engine.names.rule(&work.window.text()[name.text], |rule| !self.is_quiet(rule)) else {
-            return;
-        };
+        let text = &work.window.text()[name.text];
+        let Some(rule) = data.engine.key_rule(text, |rule| self.is_quiet(rule)) else { return };
         let at = self.absolute(name.end);
         // Most names in prose lead nowhere: what begins here is no member's value.
         if matches!(Walk::new(rule, name.level).advance(data.raw, name.end, data.last), Step::Over(_)) {
@@ -518,19 +527,33 @@ impl Scanner {
 
     fn judge_text(&mut self, work: &mut Workspace, data: Data<'_>, walk: Walk, at: u64, out: &mut Vec<Finding>) {
         let start = self.relative(at);
-        match region::text_extent(self.format, data.raw, start, walk.level, data.last) {
-            Extent::Unclear if !data.last => {}
-            Extent::Unclear | Extent::Long if self.is_quiet(walk.rule) => {
+        let extent = match region::text_extent(self.format, data.raw, start, walk.level, data.last) {
+            Extent::Unclear if !data.last => return,
+            extent => extent,
+        };
+        let (end, text) = match extent {
+            Extent::Ends(end) => {
+                work.window.decode(data.raw, start..end);
+                (end, Some(work.window.text()))
+            }
+            Extent::Unclear | Extent::Long => (start, None),
+        };
+        let stays = if text.is_some_and(is_placeholder) {
+            self.checks.keep(walk.rule, self.origin, start..end, start, Verdict::Placeholder);
+            true
+        } else {
+            !self.accepts(data, walk.rule, &Value::whole(text, start..end))
+        };
+        match (extent, stays) {
+            (Extent::Unclear | Extent::Long, true) => self.mode = Mode::Open,
+            (Extent::Unclear | Extent::Long, false) if self.is_quiet(walk.rule) => {
                 self.add_quiet(walk.rule, start..data.raw.len().min(start + LOOKAHEAD), Wrap::Plain);
                 self.mode = Mode::Open;
             }
-            Extent::Unclear | Extent::Long => {
+            (Extent::Unclear | Extent::Long, false) => {
                 self.open_region(Region::Text { level: walk.level }, walk.rule, start, start, Some(walk), out)
             }
-            Extent::Ends(end) => {
-                work.window.decode(data.raw, start..end);
-                let text = work.window.text();
-                let stays = is_placeholder(text) || !self.is_valid(data.engine, walk.rule, &(start..end), text);
+            (Extent::Ends(end), stays) => {
                 if !stays {
                     self.add_region(walk.rule, start..end, Wrap::Plain, out);
                 }
@@ -549,7 +572,7 @@ impl Scanner {
         let limit = data.raw.len().min(start + LOOKAHEAD);
         match number_end(&data.raw[..limit], start, data.last && limit == data.raw.len()) {
             End::At(end) => {
-                if self.is_valid(data.engine, walk.rule, &(start..end), &data.raw[start..end]) {
+                if self.accepts(data, walk.rule, &Value::whole(Some(&data.raw[start..end]), start..end)) {
                     self.add_region(walk.rule, start..end, Wrap::Quoted(walk.level), out);
                 }
                 self.mode = Mode::Walking { walk, at: self.absolute(end) };
@@ -662,10 +685,9 @@ impl Scanner {
         self.quiet_resolver.add(Match { start, end, rule, priority, wrap });
     }
 
-    /// Validator and allow list of a rule, for the `text` at `place`.
-    fn is_valid(&mut self, engine: &Engine, rule: usize, place: &Range<usize>, text: &[u8]) -> bool {
-        let place = Span::new(self.absolute(place.start), self.absolute(place.end));
-        self.verdicts.is_valid(engine, rule, place, text)
+    /// Whether paths, validator and exceptions of a rule let a value be a finding.
+    fn accepts(&mut self, data: Data<'_>, rule: usize, value: &Value<'_>) -> bool {
+        self.checks.accepts(data.engine, rule, (data.raw, self.origin), value)
     }
 
     /// The stretch around `at` that a match may lie in.
@@ -700,6 +722,7 @@ impl Scanner {
         }
         self.lexical = work.shapes.lexical_at(keep);
         self.context.push(&raw[..keep], self.engine.vocabulary.reach);
+        self.checks.move_on(raw, self.origin, keep);
         self.origin += keep as u64;
     }
 
@@ -714,19 +737,4 @@ impl Scanner {
     fn relative(&self, at: u64) -> usize {
         usize::try_from(at.saturating_sub(self.origin)).unwrap_or(usize::MAX)
     }
-}
-
-/// Whether one of a rule's keywords, if it has any, stands near before `start`.
-fn is_near(
-    sightings: &mut Sightings,
-    data: Data<'_>,
-    context: &Context,
-    rule: usize,
-    start: usize,
-    now: (u64, Format),
-) -> bool {
-    let keywords = &data.engine.keywords[rule];
-    let proximity = data.engine.ruleset().rules[rule].proximity;
-    let words = (&data.engine.vocabulary, keywords);
-    keywords.is_empty() || sightings.stand_before(words, proximity, (context, data.raw), start, now)
 }

@@ -27,6 +27,17 @@ pub(crate) fn expurgate_with(variables: &[(&str, &str)], args: &[&str], input: &
     output
 }
 
+/// In a directory, with nothing on standard input.
+pub(crate) fn expurgate_in(directory: &std::path::Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_expurgate"))
+        .args(args)
+        .current_dir(directory)
+        .env_clear()
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
 fn gzip(text: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(text).unwrap();
@@ -115,11 +126,9 @@ fn scan_fails_on_findings_only_when_told() {
 
 #[test]
 fn what_is_not_supported_yet_is_wrong_usage() {
-    for args in [&["redact", "--format", "otlp"][..], &["scan", "--output", "sarif"]] {
-        let output = expurgate(args, b"");
-        assert_eq!(output.status.code(), Some(2));
-        assert!(String::from_utf8_lossy(&output.stderr).contains("supported now: "));
-    }
+    let output = expurgate(&["redact", "--format", "otlp"], b"");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("supported now: "));
 }
 
 #[test]

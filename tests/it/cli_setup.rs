@@ -44,7 +44,7 @@ fn check_passes_the_built_in_rules_and_names_what_is_wrong_in_others() {
     let output = expurgate(&["check", "--rules", rule.path()], b"");
     assert_eq!(code(&output), Some(2));
     let problem = "acme.key: in `acme_` as text: expected `acme_`, the pipeline found nothing";
-    assert!(told(&output).contains(&format!("{}:2:6: {problem}", rule.path())), "{}", told(&output));
+    assert!(told(&output).contains(&format!("{}:7:13: {problem}", rule.path())), "{}", told(&output));
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn run_does_not_start_with_a_rule_that_fails_its_examples() {
     let rule = failing();
     let output = run(&rule);
     assert_eq!(code(&output), Some(2));
-    assert!(told(&output).contains(&format!("{}:2:6: acme.key: in `acme_`", rule.path())), "{}", told(&output));
+    assert!(told(&output).contains(&format!("{}:7:13: acme.key: in `acme_`", rule.path())), "{}", told(&output));
 }
 
 #[test]

@@ -94,7 +94,8 @@ fn every_block_of_toml_is_valid() {
     for document in documents() {
         for (_, text) in document.blocks().into_iter().filter(|(language, _)| *language == "toml") {
             seen += 1;
-            let is_rules = ["[[rule]]", "[[key]]", "[[override]]"].iter().any(|table| text.contains(table));
+            let is_rules =
+                ["[[rule]]", "[[key]]", "[[override]]", "[[allow]]"].iter().any(|table| text.contains(table));
             let wrong = if is_rules { rules_mistake(text) } else { configuration_mistake(text) };
             assert_eq!(wrong, None, "{}:\n{text}", document.name);
         }

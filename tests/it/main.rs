@@ -7,6 +7,7 @@
 )]
 
 mod cli;
+mod cli_rules;
 mod cli_setup;
 mod docs;
 mod equality;
@@ -26,7 +27,10 @@ mod proxy_tls;
 mod redactor;
 mod redactor_corpus;
 mod redactor_long;
+mod redactor_paths;
 mod redactor_rig;
 mod redactor_text;
 mod redactor_tree;
+mod rule_files;
 mod tidy;
+mod walkthrough;

@@ -249,3 +249,15 @@ async fn a_signed_request_with_a_finding_is_refused() {
     assert_eq!((reply.status, reply.code().as_str()), (422, "signed_body"));
     assert!(rig.sink.seen().is_empty());
 }
+
+#[tokio::test]
+async fn a_shadow_rule_is_counted_and_changes_no_byte() {
+    let file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
+    std::fs::write(file.path(), "[[override]]\nid = 'email.address'\nshadow = true\n").unwrap();
+    let rules = format!("[rules]\npaths = [{:?}]\n[[route]]", file.path());
+    let rig = Rig::with(&rules, Answer::Ok("ok")).await;
+    rig.post(&[JSON], &small()).await;
+    let seen = rig.sink.wait("one", |s| s.len() == 1 && s[0].complete).await;
+    assert_eq!(seen[0].body, small());
+    rig.proxy.wait_for_metric(&findings("report"), 1).await;
+}

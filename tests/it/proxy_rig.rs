@@ -66,7 +66,8 @@ impl Proxy {
             },
         });
         let config = config.unwrap_or_else(|error| panic!("{error}"));
-        let engine = Engine::compile(Arc::new(Ruleset::builtin().unwrap())).unwrap();
+        let engine =
+            Engine::compile(Arc::new(Ruleset::load(&config.rules).unwrap().in_profile(config.profile))).unwrap();
         let metrics = Arc::new(Metrics::new());
         let server = Server::bind(&config, &Arc::new(engine), Arc::clone(&metrics)).await.unwrap();
         let (stop, stopped) = mpsc::channel(2);

@@ -9,13 +9,11 @@
 //! Lenient: broken JSON is walked as well as it goes, since findings in it are
 //! redacted too. Formats: RFC 8259, RFC 6901 (JSON Pointer).
 
-mod walk;
-
 use crate::redact::{Applied, Format, Plan, Redactor};
+use crate::scan::{Lexer, Mark};
 use bytes::{Buf, Bytes};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use walk::{Mark, Walk};
 
 /// Where a finding stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,8 +37,8 @@ pub struct Located {
 /// Places the findings of one body.
 pub struct Locator {
     plan: Arc<Plan>,
-    walk: Walk,
-    /// The bytes from `walk.at()` on.
+    lexer: Lexer,
+    /// The bytes from `lexer.at()` on.
     raw: VecDeque<Bytes>,
     /// Where the finding begins that has begun and is not over.
     begun: Option<Mark>,
@@ -51,7 +49,13 @@ pub struct Locator {
 impl Locator {
     /// A locator at the first byte of a body.
     pub fn new(plan: &Arc<Plan>, format: Format) -> Self {
-        Self { plan: Arc::clone(plan), walk: Walk::new(format), raw: VecDeque::new(), begun: None, in_name: Vec::new() }
+        Self {
+            plan: Arc::clone(plan),
+            lexer: Lexer::new(format),
+            raw: VecDeque::new(),
+            begun: None,
+            in_name: Vec::new(),
+        }
     }
 
     /// Takes the bytes that the redactor takes.
@@ -83,38 +87,38 @@ impl Locator {
             return;
         }
         self.advance(applied.span.start, found);
-        self.begun = Some(self.walk.mark());
+        self.begun = Some(self.lexer.mark());
         let rules = &self.plan.engine().ruleset().rules;
-        self.walk.hide(rules.get(applied.rule).map_or("", |rule| &rule.entity));
+        self.lexer.hide(rules.get(applied.rule).map_or("", |rule| &rule.entity));
     }
 
     fn end(&mut self, applied: Applied, found: &mut Vec<Located>) {
-        self.walk.show();
+        self.lexer.show();
         let Some(start) = self.begun.take() else { return };
-        let end = self.walk.mark();
+        let end = self.lexer.mark();
         // A finding across several values of broken JSON has raw offsets.
         let end = if end.value == start.value { end.offset } else { start.offset + applied.span.len() };
         let located =
             Located { applied, record: start.record, pointer: None, start: start.offset, end, in_name: start.in_name };
         self.in_name.push(located);
-        if !(start.in_name && self.walk.is_in_name()) {
+        if !(start.in_name && self.lexer.is_in_name()) {
             self.flush_at(start.pointer, found);
         }
     }
 
     /// Walks up to `to`; a name that ends on the way frees its findings.
     fn advance(&mut self, to: u64, found: &mut Vec<Located>) {
-        while self.walk.at() < to {
+        while self.lexer.at() < to {
             let Some(first) = self.raw.front_mut() else { return };
-            let wanted = usize::try_from(to - self.walk.at()).unwrap_or(usize::MAX);
+            let wanted = usize::try_from(to - self.lexer.at()).unwrap_or(usize::MAX);
             let taken = wanted.min(first.len());
             let waits = !self.in_name.is_empty();
-            let walked = self.walk.over(&first[..taken], waits);
+            let walked = self.lexer.over(&first[..taken], waits);
             first.advance(walked);
             if first.is_empty() {
                 self.raw.pop_front();
             }
-            if waits && !self.walk.is_in_name() {
+            if waits && !self.lexer.is_in_name() {
                 self.flush(found);
             }
         }
@@ -122,7 +126,7 @@ impl Locator {
 
     fn flush(&mut self, found: &mut Vec<Located>) {
         if !self.in_name.is_empty() {
-            let pointer = self.walk.pointer();
+            let pointer = self.lexer.pointer();
             self.flush_at(pointer, found);
         }
     }

@@ -17,6 +17,7 @@ mod document;
 mod region;
 
 use super::around::quotes_agree;
+use super::check::{Checks, Value};
 use super::detector;
 use super::engine::Engine;
 use super::finding::{Finding, Part};
@@ -210,17 +211,19 @@ impl Search<'_> {
         }
     }
 
-    /// Whether validator and allow list of a rule let `text` be a finding.
-    fn is_valid(&self, rule: usize, text: &[u8]) -> bool {
-        let known = &self.engine.ruleset().rules[rule];
-        known.validator.is_none_or(|validator| validator.accepts(text))
-            && !self.engine.allows[rule].iter().any(|allow| allow.is_match(text))
+    /// Whether validator, paths and exceptions of a rule let a value be a
+    /// finding; `text` is `None` where it is too long to be looked at.
+    fn is_valid(&self, rule: usize, text: Option<&[u8]>, range: Range<usize>) -> bool {
+        let value = Value::whole(text, range);
+        let mut checks = Checks::new(self.engine, self.document.format);
+        checks.accepts(self.engine, rule, (self.document.raw, 0), &value)
     }
 
     fn is_wanted(&self, candidate: &Candidate) -> bool {
         let known = &self.engine.ruleset().rules[candidate.rule];
         let near = || known.keywords.iter().any(|word| self.is_near(word, known.proximity, candidate.whole_start));
-        (known.keywords.is_empty() || near()) && self.is_valid(candidate.rule, &candidate.text)
+        (known.keywords.is_empty() || near())
+            && self.is_valid(candidate.rule, Some(&candidate.text), candidate.secret.clone())
     }
 
     /// Whether `keyword` stands as a word of its own at most `proximity` bytes

@@ -46,6 +46,9 @@ impl Search<'_> {
                 Opener::Key { rule, level, behind } => self.take_values(rule, level, behind),
                 Opener::PrivateKey { at, rule } => {
                     let span = self.document.start(at)..self.document.start(self.block_end(at));
+                    if !self.is_valid(rule, None, span.clone()) {
+                        continue;
+                    }
                     self.regions.push(Region { span, rule, wrap: Wrap::Plain });
                 }
                 Opener::Tail(index) => self.take_tail(index),
@@ -76,7 +79,7 @@ impl Search<'_> {
             if document.meaning(close) == Some(Meaning::Quote(level))
                 && name.len() <= LONGEST_NAME
                 && spelled()
-                && let Some(rule) = self.engine.names.rule(&name, |_| true)
+                && let Some(rule) = self.engine.key_rule(&name, |_| false)
             {
                 names.push((document.start(open + 1), Opener::Key { rule, level, behind: close + 1 }));
             }
@@ -168,7 +171,10 @@ impl Search<'_> {
         let text = Text::of(&document.units[first..end]).bytes;
         let behind = document.start(end + 1);
         let long = behind > span.start + LOOKAHEAD || (behind == span.end && span.len() >= LOOKAHEAD);
-        let secret = long || !is_placeholder(&text) && self.is_valid(rule, &text);
+        let secret = match long {
+            true => self.is_valid(rule, None, span.clone()),
+            false => !is_placeholder(&text) && self.is_valid(rule, Some(&text), span.clone()),
+        };
         if secret {
             self.regions.push(Region { span, rule, wrap: Wrap::Plain });
         }
@@ -182,7 +188,7 @@ impl Search<'_> {
             return None;
         }
         let span = start..start + length;
-        if self.is_valid(rule, &self.document.raw[span.clone()]) {
+        if self.is_valid(rule, Some(&self.document.raw[span.clone()]), span.clone()) {
             self.regions.push(Region { span, rule, wrap: Wrap::Quoted(level) });
         }
         Some(Taken { behind: start + length, secret: true })

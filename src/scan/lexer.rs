@@ -1,7 +1,11 @@
-//! A lexer that knows where it is: record, path, offset in the value.
+//! A lexer of JSON that knows where it is: record, path, offset in the value.
+//!
+//! Lenient, like all that looks at bodies: broken JSON is walked as well as it goes.
 
-use crate::redact::Format;
+use super::Format;
+use super::path::{Paths, States};
 use memchr::memchr2;
+use std::sync::Arc;
 
 /// Containers deeper than this are counted, not remembered: what they hold is
 /// said to stand in the deepest one that is.
@@ -11,18 +15,21 @@ const LONGEST_NAME: usize = 1024;
 
 /// A place in a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Mark {
-    pub(super) record: u64,
+pub struct Mark {
+    /// From 1.
+    pub record: u64,
     /// `None` for text.
-    pub(super) pointer: Option<String>,
-    pub(super) offset: u64,
-    pub(super) in_name: bool,
+    pub pointer: Option<String>,
+    /// Decoded bytes of the string before it.
+    pub offset: u64,
+    /// Within a member's name.
+    pub in_name: bool,
     /// Differs between any two strings or bare words.
-    pub(super) value: u64,
+    pub value: u64,
 }
 
 /// Walks over a body, in pieces cut anywhere.
-pub(super) struct Walk {
+pub struct Lexer {
     format: Format,
     /// Bytes walked.
     at: u64,
@@ -39,6 +46,9 @@ pub(super) struct Walk {
     values: u64,
     /// What a finding in a name is replaced by in pointers is written already.
     hidden: bool,
+    paths: Arc<Paths>,
+    /// At the top level of a document.
+    top: States,
 }
 
 #[derive(Debug)]
@@ -48,9 +58,13 @@ enum Frame {
         name: Vec<u8>,
         /// The next string is a name.
         expects_name: bool,
+        /// Of the object, and of its member.
+        states: (States, States),
     },
     Array {
         index: u64,
+        /// Of the array, and of its element.
+        states: (States, States),
     },
 }
 
@@ -83,9 +97,17 @@ enum Escape {
     High(u16),
 }
 
-impl Walk {
-    pub(super) fn new(format: Format) -> Self {
+impl Lexer {
+    /// At the first byte of a body.
+    pub fn new(format: Format) -> Self {
+        Self::following(format, Arc::default())
+    }
+
+    /// That also tells which of `paths` lead to where it is.
+    pub(super) fn following(format: Format, paths: Arc<Paths>) -> Self {
         Self {
+            top: paths.start(),
+            paths,
             format,
             at: 0,
             record: 1,
@@ -100,12 +122,12 @@ impl Walk {
     }
 
     /// Bytes walked so far.
-    pub(super) fn at(&self) -> u64 {
+    pub fn at(&self) -> u64 {
         self.at
     }
 
     /// The place before the next byte.
-    pub(super) fn mark(&self) -> Mark {
+    pub fn mark(&self) -> Mark {
         if self.format == Format::Text {
             return Mark { record: 1, pointer: None, offset: self.at, in_name: false, value: 0 };
         }
@@ -126,12 +148,12 @@ impl Walk {
     }
 
     /// Whether the walk is within a member name.
-    pub(super) fn is_in_name(&self) -> bool {
+    pub fn is_in_name(&self) -> bool {
         matches!(self.lexeme, Lexeme::Text { name: true, .. })
     }
 
     /// The path to the current value or member.
-    pub(super) fn pointer(&self) -> Option<String> {
+    pub fn pointer(&self) -> Option<String> {
         if self.format == Format::Text {
             return None;
         }
@@ -143,15 +165,28 @@ impl Walk {
                     let name = String::from_utf8_lossy(name);
                     pointer += &name.replace('~', "~0").replace('/', "~1");
                 }
-                Frame::Array { index } => pointer += &index.to_string(),
+                Frame::Array { index, .. } => pointer += &index.to_string(),
             }
         }
         Some(pointer)
     }
 
+    /// Which paths lead to the current value; for a member's name, to its object.
+    pub(super) fn states(&self) -> States {
+        match self.stack.last() {
+            Some(Frame::Object { states, .. } | Frame::Array { states, .. }) => states.1,
+            None => self.top,
+        }
+    }
+
+    /// How many strings and words have begun.
+    pub(super) fn values(&self) -> u64 {
+        self.values
+    }
+
     /// A finding begins: what follows does not appear in pointers, its label
     /// does.
-    pub(super) fn hide(&mut self, entity: &str) {
+    pub fn hide(&mut self, entity: &str) {
         if self.is_in_name() {
             self.add_to_name(format!("[{entity}]").as_bytes());
         }
@@ -159,13 +194,13 @@ impl Walk {
     }
 
     /// The finding is over.
-    pub(super) fn show(&mut self) {
+    pub fn show(&mut self) {
         self.hidden = false;
     }
 
     /// Walks over `bytes`, or up to the end of the current name if `to_name_end`;
     /// how many bytes it walked.
-    pub(super) fn over(&mut self, bytes: &[u8], to_name_end: bool) -> usize {
+    pub fn over(&mut self, bytes: &[u8], to_name_end: bool) -> usize {
         let mut at = 0;
         while at < bytes.len() {
             at += self.step(&bytes[at..]);
@@ -175,6 +210,12 @@ impl Walk {
         }
         self.at += at as u64;
         at
+    }
+
+    /// Walks over at least one byte of `bytes`, which has one, and begins one
+    /// value at most.
+    pub(super) fn token_over(&mut self, bytes: &[u8]) {
+        self.at += self.step(bytes) as u64;
     }
 
     /// Walks over at least one byte of `bytes`, which has one; how many.
@@ -224,8 +265,9 @@ impl Walk {
 
     fn end_text(&mut self, name: bool) {
         self.lexeme = Lexeme::Between;
-        if let (true, Some(Frame::Object { expects_name, .. })) = (name, self.stack.last_mut()) {
+        if let (true, Some(Frame::Object { expects_name, name, states })) = (name, self.stack.last_mut()) {
             *expects_name = false;
+            states.1 = self.paths.step(states.0, name);
         }
     }
 
@@ -308,8 +350,14 @@ impl Walk {
     fn token(&mut self, byte: u8) {
         match byte {
             b'"' => self.begin_text(),
-            b'{' => self.open(Frame::Object { name: Vec::new(), expects_name: true }),
-            b'[' => self.open(Frame::Array { index: 0 }),
+            b'{' => {
+                let states = self.states();
+                self.open(Frame::Object { name: Vec::new(), expects_name: true, states: (states, states) });
+            }
+            b'[' => {
+                let states = self.states();
+                self.open(Frame::Array { index: 0, states: (states, self.paths.step(states, b"0")) });
+            }
             b'}' | b']' => self.close(byte),
             b',' => self.comma(),
             b':' | b' ' | b'\t' | b'\n' | b'\r' => self.lexeme = Lexeme::Between,
@@ -326,8 +374,10 @@ impl Walk {
     fn begin_text(&mut self) {
         self.begin_value();
         let mut is_name = false;
-        if let (0, Some(Frame::Object { name, expects_name: true })) = (self.deeper, self.stack.last_mut()) {
+        if let (0, Some(Frame::Object { name, expects_name: true, states })) = (self.deeper, self.stack.last_mut()) {
             name.clear();
+            // A name stands where its object does.
+            states.1 = states.0;
             is_name = true;
         }
         self.lexeme = Lexeme::Text { name: is_name, escape: Escape::None };
@@ -376,7 +426,10 @@ impl Walk {
         }
         match self.stack.last_mut() {
             Some(Frame::Object { expects_name, .. }) => *expects_name = true,
-            Some(Frame::Array { index }) => *index += 1,
+            Some(Frame::Array { index, states }) => {
+                *index += 1;
+                states.1 = self.paths.step_to(states.0, *index);
+            }
             None => {}
         }
     }

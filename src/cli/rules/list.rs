@@ -1,27 +1,16 @@
-//! `expurgate rules`: what is looked for.
+//! `expurgate rules list`: what is looked for.
 
-use super::setup::{RuleArgs, offline_ruleset};
-use super::table::{Table, stdout_width};
-use super::{CliError, Exit};
+use crate::cli::exit::unwritable;
+use crate::cli::setup::{RuleArgs, offline_ruleset};
+use crate::cli::table::{Table, stdout_width};
+use crate::cli::{CliError, Exit};
 use crate::rule::{Matcher, Rule, Ruleset};
 use serde::Serialize;
 use std::io::{BufWriter, Write};
 
-/// Show the rules.
+/// List all rules, disabled ones too.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, clap::Subcommand)]
-enum Command {
-    /// List all rules, disabled ones too
-    List(List),
-}
-
-#[derive(Debug, clap::Args)]
-struct List {
+pub(in crate::cli) struct Args {
     /// table or json
     #[arg(long, value_name = "OUTPUT", default_value = "table")]
     output: Style,
@@ -35,18 +24,15 @@ enum Style {
     Json,
 }
 
-/// Runs the subcommand.
-pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
-    let Command::List(list) = &args.command;
-    let ruleset = offline_ruleset(&list.rules.load()?)?;
+/// Lists them.
+pub(in crate::cli) fn run(args: &Args) -> Result<Exit, CliError> {
+    let ruleset = offline_ruleset(&args.rules.load()?)?;
     let mut out = BufWriter::new(std::io::stdout());
-    let written = match list.output {
+    let written = match args.output {
         Style::Table => write_table(&ruleset, stdout_width(), &mut out),
         Style::Json => write_json(&ruleset, &mut out),
     };
-    written
-        .and_then(|()| out.flush())
-        .map_err(|source| CliError::Io { what: "cannot write to standard output".to_owned(), source })?;
+    written.and_then(|()| out.flush()).map_err(unwritable)?;
     Ok(Exit::Clean)
 }
 
@@ -62,6 +48,15 @@ struct Listed<'a> {
     description: &'a str,
 }
 
+/// Whether a rule acts, counts or does nothing.
+pub(super) const fn state(rule: &Rule) -> &'static str {
+    match (rule.enabled, rule.shadow) {
+        (false, _) => "disabled",
+        (true, true) => "shadow",
+        (true, false) => "on",
+    }
+}
+
 fn listed(rule: &Rule) -> Listed<'_> {
     Listed {
         id: &rule.id,
@@ -72,12 +67,8 @@ fn listed(rule: &Rule) -> Listed<'_> {
             Matcher::Detector(_) => "detector",
             Matcher::Key(_) => "key",
         },
-        state: match (rule.enabled, rule.shadow) {
-            (false, _) => "disabled",
-            (true, true) => "shadow",
-            (true, false) => "on",
-        },
-        source: &rule.source,
+        state: state(rule),
+        source: &rule.place.source,
         description: &rule.description,
     }
 }

@@ -1,0 +1,28 @@
+//! `expurgate schema`: what may stand in a file, for editors and for CI.
+
+use super::exit::unwritable;
+use super::{CliError, Exit};
+use crate::rule::schema;
+use std::io::Write;
+
+/// Print the JSON Schema of a kind of file.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// rules
+    #[arg(value_name = "KIND")]
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Kind {
+    Rules,
+}
+
+/// Prints it.
+pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
+    let schema = match args.kind {
+        Kind::Rules => schema(),
+    };
+    writeln!(std::io::stdout(), "{schema:#}").map_err(unwritable)?;
+    Ok(Exit::Clean)
+}

@@ -1,0 +1,59 @@
+//! The walkthrough of `docs/rules.md`, done as it says: files are written, and
+//! commands say what the document shows.
+
+use crate::cli::expurgate_in;
+use std::path::Path;
+
+/// The part of the document between its heading and the next.
+fn section() -> String {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/rules.md")).unwrap();
+    let (_, rest) = text.split_once("\n## A walkthrough\n").unwrap();
+    rest.split("\n## ").next().unwrap().to_owned()
+}
+
+/// The file that the text before a block names, as in "`acme.toml`:".
+fn named(before: &str) -> Option<&str> {
+    let line = before.trim_end().lines().next_back()?;
+    line.strip_suffix("`:")?.rsplit('`').next()
+}
+
+#[test]
+fn the_walkthrough_goes_as_it_says() {
+    let directory = tempfile::tempdir().unwrap();
+    let section = section();
+    let parts: Vec<&str> = section.split("```").collect();
+    let (mut files, mut commands) = (0, 0);
+    for pair in parts.chunks(2) {
+        let [before, block] = pair else { continue };
+        let (language, text) = block.split_once('\n').unwrap();
+        if language == "console" {
+            commands += run(directory.path(), text);
+        } else {
+            let name = named(before).unwrap_or_else(|| panic!("no file is named before\n{text}"));
+            std::fs::write(directory.path().join(name), text).unwrap();
+            files += 1;
+        }
+    }
+    assert!(files >= 4 && commands >= 8, "{files} files, {commands} commands");
+}
+
+/// Runs the commands of a block and compares what they say; how many.
+fn run(directory: &Path, block: &str) -> usize {
+    let mut commands = 0;
+    let mut last = 0;
+    for part in block.split("$ ").skip(1) {
+        let (command, expected) = part.split_once('\n').unwrap();
+        if command == "echo $?" {
+            assert_eq!(expected, format!("{last}\n"));
+            continue;
+        }
+        let words: Vec<&str> = command.split(' ').collect();
+        assert_eq!(words[0], "expurgate", "{command}");
+        let output = expurgate_in(directory, &words[1..]);
+        let told = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert_eq!(told, expected, "$ {command}");
+        last = output.status.code().unwrap();
+        commands += 1;
+    }
+    commands
+}

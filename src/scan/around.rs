@@ -107,7 +107,7 @@ impl Decoded {
             // backslash does.
             Some((b'\\', stop)) => {
                 let letter = raw[stop..].iter().find(|&&byte| byte != b'\\');
-                !matches!(letter, Some(b'u' | b'/'))
+                !matches!(letter, Some(b'u' | b'U' | b'x' | b'/' | b'\''))
             }
             Some(_) => true,
         }

@@ -20,6 +20,7 @@
 //! [`naive`] finds the same the slow way; the properties hold us to it.
 
 mod around;
+mod delimiter;
 pub mod detector;
 mod engine;
 mod finding;

@@ -12,6 +12,7 @@
 //! before `origin` is not needed any more.
 
 use super::around;
+use super::delimiter::{self, Extent};
 use super::engine::{Engine, PatternUse, Workspace};
 use super::finding::{Finding, Part, ScanError};
 use super::key::{End, Step, Walk, number_end};
@@ -20,7 +21,7 @@ use super::nearby::{Context, Sightings};
 use super::number::{self, Place};
 use super::pattern::Memory;
 use super::place::{self, Before, Bounds};
-use super::region::{self, Extent, Region};
+use super::region::Region;
 use super::resolve::{Match, Resolver, Wrap};
 use super::shape::{self, Lexical};
 use super::trigger::{self, Popped, Trigger, Triggers, What};
@@ -444,10 +445,10 @@ impl Scanner {
         };
         let at = self.absolute(name.end);
         // Most names in prose lead nowhere: what begins here is no member's value.
-        if matches!(Walk::new(rule, name.level).advance(data.raw, name.end, data.last), Step::Over(_)) {
+        if matches!(Walk::new(rule, name.quote).advance(data.raw, name.end, data.last), Step::Over(_)) {
             return;
         }
-        self.enter(Mode::Walking { walk: Walk::new(rule, name.level), at });
+        self.enter(Mode::Walking { walk: Walk::new(rule, name.quote), at });
     }
 
     /// Runs the mode as long as it is before `limit`, where the next trigger
@@ -518,14 +519,16 @@ impl Scanner {
 
     fn judge_text(&mut self, work: &mut Workspace, data: Data<'_>, walk: Walk, at: u64, out: &mut Vec<Finding>) {
         let start = self.relative(at);
-        match region::text_extent(self.format, data.raw, start, walk.level, data.last) {
+        let text = delimiter::Text { at: start, quote: walk.value, name: walk.quote };
+        match delimiter::extent(self.format, data.raw, text, data.last) {
             Extent::Unclear if !data.last => {}
+            Extent::None => self.mode = Mode::Open,
             Extent::Unclear | Extent::Long if self.is_quiet(walk.rule) => {
                 self.add_quiet(walk.rule, start..data.raw.len().min(start + LOOKAHEAD), Wrap::Plain);
                 self.mode = Mode::Open;
             }
             Extent::Unclear | Extent::Long => {
-                self.open_region(Region::Text { level: walk.level }, walk.rule, start, start, Some(walk), out)
+                self.open_region(Region::Text { quote: walk.value }, walk.rule, start, start, Some(walk), out)
             }
             Extent::Ends(end) => {
                 work.window.decode_once(data.raw, start..end);
@@ -550,7 +553,7 @@ impl Scanner {
         match number_end(&data.raw[..limit], start, data.last && limit == data.raw.len()) {
             End::At(end) => {
                 if self.is_valid(data.engine, walk.rule, &(start..end), &data.raw[start..end]) {
-                    self.add_region(walk.rule, start..end, Wrap::Quoted(walk.level), out);
+                    self.add_region(walk.rule, start..end, walk.quote.wrap(), out);
                 }
                 self.mode = Mode::Walking { walk, at: self.absolute(end) };
             }

@@ -197,7 +197,7 @@ impl Walk {
     fn shapes(&mut self, masks: &Masks) -> Found {
         let mut found = self.runs.shapes(masks);
         found.at = masks.at;
-        found.escape = masks.percent | masks.letter_u & after(masks.backslash, self.backslash, 1);
+        found.escape = masks.percent | masks.code_letter & after(masks.backslash, self.backslash, 1);
         // `(` is not among the masks: any follower but white space will do.
         found.plus = after(masks.plus, self.plus, 1) & !masks.separator;
         (self.backslash, self.plus) = (masks.backslash, masks.plus);
@@ -423,15 +423,15 @@ fn judge_run(data: &[u8], at: usize, kinds: Kinds) -> Kinds {
     if begins && !escape { kinds } else { kinds & !RUN }
 }
 
-/// Drops [`ESCAPE`] unless the sign at `at` (`%`, or the `u` behind a
+/// Drops [`ESCAPE`] unless the sign at `at` (`%`, or the letter behind a
 /// backslash) really escapes ASCII, or its hex digits run into a zero, and so
 /// hide that a run of digits begins with `00`.
 fn judge_escape(data: &[u8], at: usize, kinds: Kinds) -> Kinds {
-    let start = if data[at] == b'u' { at.wrapping_sub(1) } else { at };
+    let start = if data[at] == b'%' { at } else { at.wrapping_sub(1) };
     let hides = start < data.len() && {
         let unit = unit(data, start);
         let ascii = matches!(unit.meaning, Meaning::Byte(_) | Meaning::Quote(_));
-        unit.escaped && (ascii || data.get(start + unit.len) == Some(&b'0'))
+        unit.escaped && (ascii || data[at] == b'U' || data.get(start + unit.len) == Some(&b'0'))
     };
     if hides { kinds } else { kinds & !ESCAPE }
 }

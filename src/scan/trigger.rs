@@ -9,7 +9,7 @@ use super::around::LONGEST_UNIT;
 use super::engine::{Engine, Workspace};
 use super::finding::ScanError;
 use super::shape::{self, CARD, Candidate, ESCAPE, IBAN, NANP, PLUS, RUN, SSN, Shapes, TOKEN, TOKEN_RUN};
-use super::unit::{run_before, unit};
+use super::unit::{LONGEST_RUN, run_before, unit};
 use super::window::{Window, unit_before};
 use crate::rule::Detector;
 use std::ops::Range;
@@ -246,6 +246,3 @@ fn stretches(raw: &[u8], shapes: &mut Shapes, margin: usize) -> Vec<Range<usize>
 
 /// Longer stretches are cut, so that all of their literals fit into the buffer.
 const LONGEST_STRETCH: usize = 4096;
-
-/// Longer runs of backslashes before an escape are not followed.
-const LONGEST_RUN: usize = 512;

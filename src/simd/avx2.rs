@@ -36,7 +36,8 @@ fn masks(block: &[u8; BLOCK]) -> Masks {
     let halves = load(block);
     let punctuation = or(equal(halves, b'-'), equal(halves, b'.'));
     let (plus, digit) = (equal(halves, b'+'), within(halves, b'0', 10));
-    let word = or(or(within(lower(halves), b'a', 26), digit), equal(halves, b'_'));
+    let small = lower(halves);
+    let word = or(or(within(small, b'a', 26), digit), equal(halves, b'_'));
     Masks {
         quote: bits(equal(halves, b'"')),
         backslash: bits(equal(halves, b'\\')),
@@ -49,7 +50,7 @@ fn masks(block: &[u8; BLOCK]) -> Masks {
         upper: bits(within(halves, b'A', 26)),
         word: bits(word),
         token: bits(or(or(word, punctuation), or(plus, equal(halves, b'=')))),
-        letter_u: bits(equal(halves, b'u')),
+        code_letter: bits(or(equal(small, b'u'), equal(small, b'x'))),
     }
 }
 

@@ -36,7 +36,8 @@ fn masks(block: &[u8; BLOCK]) -> Masks {
     let bytes = unsafe { _mm512_loadu_si512(block.as_ptr().cast()) };
     let punctuation = equal(bytes, b'-') | equal(bytes, b'.');
     let (plus, digit) = (equal(bytes, b'+'), within(bytes, b'0', 10));
-    let letter = within(_mm512_or_si512(bytes, all(0x20)), b'a', 26);
+    let small = _mm512_or_si512(bytes, all(0x20));
+    let letter = within(small, b'a', 26);
     let word = letter | digit | equal(bytes, b'_');
     Masks {
         quote: equal(bytes, b'"'),
@@ -50,7 +51,7 @@ fn masks(block: &[u8; BLOCK]) -> Masks {
         upper: within(bytes, b'A', 26),
         word,
         token: word | punctuation | plus | equal(bytes, b'='),
-        letter_u: equal(bytes, b'u'),
+        code_letter: equal(small, b'u') | equal(small, b'x'),
     }
 }
 

@@ -41,8 +41,8 @@ pub struct Masks {
     pub word: u64,
     /// Those and `-`, `.`, `+`, `=`: what most tokens are made of.
     pub token: u64,
-    /// `u`, the letter of a JSON escape by code point.
-    pub letter_u: u64,
+    /// `u`, `U`, `x` and `X`: the letter of an escape by code point.
+    pub code_letter: u64,
 }
 
 /// Blocks that are classed at a time, before they are handed over.

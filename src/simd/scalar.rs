@@ -24,6 +24,9 @@ fn set(masks: &mut Masks, byte: u8, bit: u64) {
     if matches!(byte, b'-' | b'.' | b'+' | b'=') {
         masks.token |= bit;
     }
+    if matches!(byte, b'u' | b'U' | b'x' | b'X') {
+        masks.code_letter |= bit;
+    }
     match byte {
         b'"' => masks.quote |= bit,
         b'\\' => masks.backslash |= bit,
@@ -34,7 +37,6 @@ fn set(masks: &mut Masks, byte: u8, bit: u64) {
         b'0'..=b'9' => masks.digit |= bit,
         b' ' | b'-' | b'.' => masks.separator |= bit,
         b'A'..=b'Z' => masks.upper |= bit,
-        b'u' => masks.letter_u |= bit,
         _ => {}
     }
 }

@@ -9,7 +9,8 @@
 //!
 //! A `'` may be an apostrophe, and a logged text is often cut short. So a string
 //! in single quotes that is not closed before a double quote goes on behind
-//! that only if it is closed where a value ends, else up to that.
+//! that only if that does not end a string of JSON, and the string is closed
+//! where a value ends.
 
 use super::key::{End, whole_unit};
 use super::resolve::Wrap;
@@ -181,6 +182,19 @@ fn value_ends(raw: &[u8], at: usize, whole: bool) -> Option<bool> {
     }
 }
 
+/// Whether what follows the quote before `at` says that it ends a string of
+/// JSON; `None` when more data tells.
+fn ends_json(raw: &[u8], mut at: usize, whole: bool) -> Option<bool> {
+    while at < raw.len() {
+        let unit = whole_unit(raw, at, whole)?;
+        if !unit.is_space() {
+            return Some(matches!(unit.meaning, Meaning::Byte(b',' | b':' | b'}' | b']')));
+        }
+        at += unit.len;
+    }
+    whole.then_some(true)
+}
+
 fn single_extent(format: Format, raw: &[u8], text: Text, unclear: bool, whole: bool) -> Extent {
     let line = format == Format::Text;
     let mut at = text.at;
@@ -193,10 +207,12 @@ fn single_extent(format: Format, raw: &[u8], text: Text, unclear: bool, whole: b
                 return Extent::Ends(doubt.unwrap_or(found));
             }
             Next::Quote(found, quote, behind) if text.quote.ends_before(quote) => match (quote, doubt) {
-                (Delimiter::Double(_), _) => {
-                    doubt = doubt.or(Some(found));
-                    at = behind;
-                }
+                (Delimiter::Double(_), None) => match ends_json(raw, behind, whole) {
+                    Some(false) => (doubt, at) = (Some(found), behind),
+                    None if unclear => return Extent::Unclear,
+                    _ => return Extent::Ends(found),
+                },
+                (Delimiter::Double(_), Some(_)) => at = behind,
                 (_, None) => return Extent::Ends(found),
                 (_, Some(_)) => match value_ends(raw, behind, whole) {
                     Some(true) => return Extent::Ends(found),
@@ -251,6 +267,7 @@ mod tests {
     fn one_that_is_cut_short_ends_with_what_is_around_it() {
         assert_eq!(single(r#"hunt\", \"b\": \"it's\"}"#, PLAIN), "hunt");
         assert_eq!(single(r#"hunt", "b": 'x'}"#, PLAIN), "hunt");
+        assert_eq!(single(r#"hunt\" , \"b\": \"']\"}"#, PLAIN), "hunt");
         assert_eq!(single("hunt", PLAIN), "hunt");
     }
 

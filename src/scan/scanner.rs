@@ -15,6 +15,8 @@ use super::around;
 use super::delimiter::{self, Extent};
 use super::engine::{Engine, PatternUse, Workspace};
 use super::finding::{Finding, Part, ScanError};
+use super::fold::Again;
+use super::horizon::Horizon;
 use super::key::{End, Step, Walk, number_end};
 use super::mode::{Last, Mode};
 use super::nearby::{Context, Sightings};
@@ -66,6 +68,10 @@ pub struct Scanner {
     /// What stands before `origin`.
     context: Context,
     verdicts: Verdicts,
+    /// What was read once more; `None` in such a reading.
+    again: Option<Again>,
+    /// Such a reading failed.
+    failed: Option<ScanError>,
 }
 
 /// Arrays within arrays that are followed at most, each in a document of its own.
@@ -78,16 +84,6 @@ struct Data<'a> {
     raw: &'a [u8],
     /// Nothing follows.
     last: bool,
-}
-
-/// Up to where triggers can be judged.
-#[derive(Clone, Copy, Debug)]
-struct Horizon {
-    at: usize,
-    /// No match crosses this place.
-    hard: bool,
-    /// It is nearer than the data allows.
-    early: bool,
 }
 
 impl Scanner {
@@ -112,6 +108,8 @@ impl Scanner {
             kept: Vec::new(),
             context: Context::at_start(),
             verdicts: Verdicts::default(),
+            again: Some(Again::default()),
+            failed: None,
         }
     }
 
@@ -168,11 +166,14 @@ impl Scanner {
         work.scan += 1;
         work.shapes.analyze(data.raw, self.lexical, self.format, &data.engine.tokens.pairs);
         data.engine.find_literals(data.raw, &mut work.scratch, &mut work.found)?;
-        let horizon = self.horizon(work, data);
+        let horizon = Horizon::of(&work.shapes, &work.found, data.raw.len(), data.last);
         work.found.drop_idle(data.engine, data.raw);
         self.behind = horizon.early;
         trigger::collect_escaped(data.engine, work, data.raw, self.format)?;
         let stopped = self.judge(work, data, horizon, out);
+        if let Some(failed) = self.failed.take() {
+            return Err(failed);
+        }
         // What was known stays known, though this scan may have seen less.
         let known = self.known(horizon, stopped).max(self.known);
         self.known = known;
@@ -201,25 +202,6 @@ impl Scanner {
         };
         // What begins before `resume` is part of a region.
         known.max(self.resume)
-    }
-
-    /// Up to where triggers can be judged.
-    fn horizon(&self, work: &Workspace, data: Data<'_>) -> Horizon {
-        let length = data.raw.len();
-        let soft = length.saturating_sub(LOOKAHEAD);
-        let fence = work.shapes.fence_before(length).map(|fence| fence + 1).filter(|&fence| fence >= soft);
-        let horizon = match fence {
-            _ if data.last => Horizon { at: length, hard: true, early: false },
-            Some(fence) => Horizon { at: fence, hard: true, early: false },
-            None => Horizon { at: soft, hard: false, early: false },
-        };
-        match work.found.hits.last() {
-            // Of several literals with the same end some may be missing.
-            Some(&(_, end)) if !work.found.complete && end <= horizon.at => {
-                Horizon { at: end - 1, hard: false, early: true }
-            }
-            _ => horizon,
-        }
     }
 
     /// Goes through the triggers; where it stopped for want of data, if it did.
@@ -272,6 +254,7 @@ impl Scanner {
             What::Shape { detector, anchor } if self.absolute(anchor) >= self.resume => {
                 self.confirm_detector(work, data, detector, anchor);
             }
+            What::Folded { at } if self.absolute(at) >= self.resume => self.confirm_folded(work, data, at),
             _ => {}
         }
     }
@@ -317,6 +300,38 @@ impl Scanner {
         for usage in token.uses.iter().filter(|usage| !plain || usage.goes_on(next)) {
             self.try_start(work, data, usage.rule, start, &bounds, out);
         }
+    }
+
+    /// Reads the text around `at` once more and adds what holds the character
+    /// there first.
+    fn confirm_folded(&mut self, work: &mut Workspace, data: Data<'_>, at: usize) {
+        let Some(mut again) = self.again.take() else { return };
+        let (fence, end) = work.shapes.fences_around(at);
+        let haystack = fence.map_or(0, |fence| fence + 1)..end.unwrap_or(data.raw.len());
+        let found = again.around(data.raw, self.origin, haystack, at, |text| self.scan_text(text));
+        let bounds = self.bounds(work, data, at);
+        for found in found.unwrap_or_else(|error| {
+            self.failed = Some(error);
+            &[]
+        }) {
+            let range = self.relative(found.span.start)..self.relative(found.span.end);
+            self.add(work, data, &bounds, found.rule, range);
+        }
+        self.again = Some(again);
+    }
+
+    /// What is found in a text of its own.
+    fn scan_text(&self, text: &[u8]) -> Result<Vec<Finding>, ScanError> {
+        let scanner = Self::new(Arc::clone(&self.engine), Format::Text);
+        let mut scanner = Self { again: None, quiet: Arc::clone(&self.quiet), ..scanner };
+        let mut found = Vec::new();
+        let mut judged = None;
+        while judged.is_none() || scanner.behind && judged < Some(scanner.judged) {
+            judged = Some(scanner.judged);
+            let rest = text.get(usize::try_from(scanner.origin).unwrap_or(usize::MAX)..);
+            scanner.scan(rest.unwrap_or_default(), true, &mut found)?;
+        }
+        Ok(found)
     }
 
     fn confirm_detector(&mut self, work: &mut Workspace, data: Data<'_>, detector: Detector, anchor: usize) {
@@ -685,12 +700,7 @@ impl Scanner {
     }
 
     fn flush(&mut self, out: &mut Vec<Finding>) {
-        out.extend(self.kept.drain(..).map(|found| Finding {
-            span: Span::new(found.start, found.end),
-            rule: found.rule,
-            wrap: found.wrap,
-            part: Part::Whole,
-        }));
+        out.extend(self.kept.drain(..).map(Finding::from));
     }
 
     fn move_origin(&mut self, work: &Workspace, settled: u64, raw: &[u8]) {

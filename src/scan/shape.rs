@@ -7,6 +7,7 @@
 //! the line feed.
 
 use super::Format;
+use super::fold;
 use super::unit::{Meaning, unit};
 use crate::simd::{self, BLOCK, Masks};
 
@@ -34,6 +35,10 @@ pub(crate) const ESCAPE: Kinds = 1 << 7;
 /// The last of [`TOKEN_RUN`] bytes of which tokens are made, of which the first
 /// begins a word.
 pub(crate) const TOKEN: Kinds = 1 << 8;
+
+/// The beginning of a character, escaped or not, that the text is read once more
+/// without: see [`fold`].
+pub(crate) const FOLD: Kinds = 1 << 9;
 
 /// Runs of so many bytes may be tokens.
 pub(crate) const TOKEN_RUN: usize = 16;
@@ -197,6 +202,7 @@ impl Walk {
     fn shapes(&mut self, masks: &Masks) -> Found {
         let mut found = self.runs.shapes(masks);
         found.at = masks.at;
+        found.fold = masks.fold_lead;
         found.escape = masks.percent | masks.code_letter & after(masks.backslash, self.backslash, 1);
         // `(` is not among the masks: any follower but white space will do.
         found.plus = after(masks.plus, self.plus, 1) & !masks.separator;
@@ -298,12 +304,13 @@ struct Found {
     run: u64,
     escape: u64,
     token: u64,
+    fold: u64,
 }
 
 impl Found {
     #[inline(always)]
     fn any(&self) -> u64 {
-        self.at | self.plus | self.nanp | self.ssn | self.card | self.iban | self.run | self.escape | self.token
+        self.at | self.plus | self.nanp | self.ssn | self.card | self.iban | self.run | self.escape | self.token | self.fold
     }
 
     /// Appends what is found in the block at `start` of `data`. Not inlined:
@@ -352,6 +359,7 @@ impl Found {
             is(self.run) * RUN,
             is(self.escape) * ESCAPE,
             is(self.token) * TOKEN,
+            is(self.fold) * FOLD,
         ];
         kinds.into_iter().fold(0, |all, kind| all | kind)
     }
@@ -383,6 +391,7 @@ fn judge(data: &[u8], at: usize, kinds: Kinds) -> Kinds {
     if at >= data.len() {
         return 0;
     }
+    let kinds = if kinds & (ESCAPE | FOLD) != 0 { judge_fold(data, at, kinds) } else { kinds };
     let kinds = if kinds & ESCAPE != 0 { judge_escape(data, at, kinds) } else { kinds };
     let kinds = if kinds & NANP != 0 { judge_nanp(data, at, kinds) } else { kinds };
     let kinds = if kinds & TOKEN != 0 { judge_token(data, at, kinds) } else { kinds };
@@ -423,6 +432,13 @@ fn judge_run(data: &[u8], at: usize, kinds: Kinds) -> Kinds {
     if begins && !escape { kinds } else { kinds & !RUN }
 }
 
+/// Drops [`FOLD`] unless such a character begins at `at`, in the raw bytes or
+/// with the escape whose sign stands there.
+fn judge_fold(data: &[u8], at: usize, kinds: Kinds) -> Kinds {
+    let start = if data[at] >= 0x80 || data[at] == b'%' { at } else { at.wrapping_sub(1) };
+    if start < data.len() && fold::begins(data, start) { kinds | FOLD } else { kinds & !FOLD }
+}
+
 /// Drops [`ESCAPE`] unless the sign at `at` (`%`, or the letter behind a
 /// backslash) really escapes ASCII, or its hex digits run into a zero, and so
 /// hide that a run of digits begins with `00`.
@@ -445,7 +461,7 @@ pub(crate) fn of_text(text: &[u8], prefixes: &Pairs, candidates: &mut Vec<Candid
         (Walk::default(), 0),
         #[inline(always)]
         |(walk, start), masks| {
-            let found = Found { escape: 0, ..walk.shapes(masks) };
+            let found = Found { escape: 0, fold: 0, ..walk.shapes(masks) };
             if found.any() != 0 {
                 found.collect(*start, text, prefixes, candidates);
             }

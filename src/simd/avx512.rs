@@ -1,8 +1,8 @@
 //! 64 bytes as one AVX-512 register: a compare gives the mask of a class.
 
-use super::{BATCH, BLOCK, Masks, each_by};
+use super::{BATCH, BLOCK, FOLD_LEADS, Masks, each_by};
 use std::arch::x86_64::{
-    __m512i, _mm512_cmpeq_epi8_mask, _mm512_cmplt_epu8_mask, _mm512_loadu_si512, _mm512_or_si512, _mm512_set1_epi8,
+    __m512i, _mm512_cmpeq_epi8_mask, _mm512_cmplt_epu8_mask, _mm512_loadu_si512, _mm512_movepi8_mask, _mm512_or_si512, _mm512_set1_epi8,
     _mm512_sub_epi8,
 };
 
@@ -52,7 +52,18 @@ fn masks(block: &[u8; BLOCK]) -> Masks {
         word,
         token: word | punctuation | plus | equal(bytes, b'='),
         code_letter: equal(small, b'u') | equal(small, b'x'),
+        fold_lead: fold_lead(bytes),
     }
+}
+
+/// Most text is ASCII.
+#[target_feature(enable = "avx512f,avx512bw")]
+#[inline]
+fn fold_lead(bytes: __m512i) -> u64 {
+    if _mm512_movepi8_mask(bytes) == 0 {
+        return 0;
+    }
+    FOLD_LEADS.iter().fold(0, |found, &lead| found | equal(bytes, lead))
 }
 
 #[target_feature(enable = "avx512f,avx512bw")]

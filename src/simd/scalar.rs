@@ -1,6 +1,6 @@
 //! The portable twin of the vector code: one byte at a time.
 
-use super::{BATCH, BLOCK, Masks, each_by};
+use super::{BATCH, BLOCK, FOLD_LEADS, Masks, each_by};
 
 /// As [`super::each_block`].
 pub fn each_block<S>(data: &[u8], state: S, each: impl FnMut(&mut S, &Masks)) -> S {
@@ -23,6 +23,9 @@ fn set(masks: &mut Masks, byte: u8, bit: u64) {
     }
     if matches!(byte, b'-' | b'.' | b'+' | b'=') {
         masks.token |= bit;
+    }
+    if FOLD_LEADS.contains(&byte) {
+        masks.fold_lead |= bit;
     }
     if matches!(byte, b'u' | b'U' | b'x' | b'X') {
         masks.code_letter |= bit;

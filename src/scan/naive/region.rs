@@ -224,6 +224,7 @@ impl Search<'_> {
                 return doubt.or(Some(index));
             }
             match document.delimiter(index) {
+                Some(Delimiter::Double(_)) if doubt.is_none() && self.ends_json(index, start) => return Some(index),
                 Some(Delimiter::Double(_)) => doubt = doubt.or(Some(index)),
                 Some(Delimiter::Single(found)) if found <= run => {
                     if doubt.is_none() || self.closes_value(index, start) {
@@ -235,6 +236,15 @@ impl Search<'_> {
         }
         let last = document.units.len();
         doubt.or((document.raw.len() < start + LOOKAHEAD).then_some(last))
+    }
+
+    /// Whether the quote at `index` ends a string of JSON, as far as is seen from
+    /// `start` on.
+    fn ends_json(&self, index: usize, start: usize) -> bool {
+        let space = |index: &usize| self.document.units.get(*index).is_some_and(|(_, unit)| unit.is_space());
+        let next = index + 1 + (index + 1..).take_while(space).count();
+        let seen = self.document.start(next) < start + LOOKAHEAD;
+        !seen || self.document.meaning(next).is_none_or(|next| matches!(next, Meaning::Byte(b',' | b':' | b'}' | b']')))
     }
 
     /// The unit that ends a long string, whatever follows.

@@ -221,7 +221,9 @@ mod tests {
 
     #[test]
     fn digits_of_other_scripts_are_read_as_ascii() {
-        for (text, digit) in [("０", b'0'), ("９", b'9'), ("٤", b'4'), ("۷", b'7'), ("५", b'5'), ("๓", b'3'), ("៩", b'9')] {
+        for (text, digit) in
+            [("０", b'0'), ("９", b'9'), ("٤", b'4'), ("۷", b'7'), ("५", b'5'), ("๓", b'3'), ("៩", b'9')]
+        {
             assert_eq!(at(text.as_bytes()), Some((text.len(), Some(digit))), "{text}");
         }
         for (text, sign) in [("＠", b'@'), ("＋", b'+'), ("－", b'-'), ("．", b'.')] {
@@ -234,7 +236,9 @@ mod tests {
 
     #[test]
     fn such_a_character_is_seen_in_any_spelling() {
-        for raw in ["\u{200b}", r"\u200b", r"\\u200B", r"\u{200b}", r"\U0000200b", r"\xe2\x80\x8b", "%E2%80%8B", r"\uff10"] {
+        for raw in
+            ["\u{200b}", r"\u200b", r"\\u200B", r"\u{200b}", r"\U0000200b", r"\xe2\x80\x8b", "%E2%80%8B", r"\uff10"]
+        {
             assert!(begins(raw.as_bytes(), 0), "{raw}");
         }
         for raw in [r"\u2028", "%E2%80", r"\xe2", "x", "%41"] {

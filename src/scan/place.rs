@@ -2,10 +2,10 @@
 
 use super::Format;
 use super::around::LONGEST_UNIT;
+use super::delimiter::Delimiter;
 use super::engine::PatternUse;
 use super::key::{LONGEST_NAME, is_name_byte};
 use super::pattern::Pattern;
-use super::delimiter::Delimiter;
 use super::unit::{LONGEST_RUN, Meaning, run_before, unit};
 use super::window::{Window, unit_before};
 use std::ops::Range;
@@ -41,7 +41,8 @@ pub(super) fn before(raw: &[u8], floor: usize, at: usize, format: Format) -> Bef
         return Before::Unit(Some(last));
     };
     let sign = from + sign;
-    let run = if raw[sign] == b'%' { 0 } else { run_before(raw, sign.saturating_sub(LONGEST_RUN).max(floor), sign + 1) };
+    let run =
+        if raw[sign] == b'%' { 0 } else { run_before(raw, sign.saturating_sub(LONGEST_RUN).max(floor), sign + 1) };
     let start = if run == 0 { sign } else { sign + 1 - run };
     let found = unit(raw, start);
     match (start + found.len).cmp(&at) {

@@ -1,12 +1,12 @@
 //! Secrets of any length, swallowed as they stream by.
 
+use super::Format;
+use super::delimiter::{Delimiter, string_end};
 use super::detector::private_key;
 use super::engine::Engine;
-use super::delimiter::{Delimiter, string_end};
 use super::key::{End, whole_unit};
 use super::unit::Meaning;
 use super::window::Window;
-use super::Format;
 
 /// What kind of secret the scanner is inside of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

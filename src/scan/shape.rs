@@ -310,7 +310,16 @@ struct Found {
 impl Found {
     #[inline(always)]
     fn any(&self) -> u64 {
-        self.at | self.plus | self.nanp | self.ssn | self.card | self.iban | self.run | self.escape | self.token | self.fold
+        self.at
+            | self.plus
+            | self.nanp
+            | self.ssn
+            | self.card
+            | self.iban
+            | self.run
+            | self.escape
+            | self.token
+            | self.fold
     }
 
     /// Appends what is found in the block at `start` of `data`. Not inlined:

@@ -81,7 +81,8 @@ fn a_key_rule_holds_at_every_level_and_the_document_stays_valid() {
 
 #[test]
 fn a_dictionary_of_python_is_understood_at_every_level() {
-    for depth in 0..=DEPTH {
+    // A JSON document itself has no single quotes.
+    for depth in 1..=DEPTH {
         for (text, expected) in [
             ("{'password': 'hunter22x', 'n': 1}", "{'password': '[PASSWORD]', 'n': 1}"),
             (r#"{'password': "it's hunter22", 'n': 1}"#, r#"{'password': "[PASSWORD]", 'n': 1}"#),

@@ -226,10 +226,10 @@ impl Search<'_> {
             match document.delimiter(index) {
                 Some(Delimiter::Double(_)) if doubt.is_none() && self.ends_json(index, start) => return Some(index),
                 Some(Delimiter::Double(_)) => doubt = doubt.or(Some(index)),
-                Some(Delimiter::Single(found)) if found <= run => {
-                    if doubt.is_none() || self.closes_value(index, start) {
-                        return Some(index);
-                    }
+                Some(Delimiter::Single(found))
+                    if found <= run && (doubt.is_none() || self.closes_value(index, start)) =>
+                {
+                    return Some(index);
                 }
                 _ => {}
             }

@@ -8,6 +8,7 @@
 
 use super::Format;
 use super::fold;
+use super::token::Pairs;
 use super::unit::{Meaning, unit};
 use crate::simd::{self, BLOCK, Masks};
 
@@ -36,8 +37,7 @@ pub(crate) const ESCAPE: Kinds = 1 << 7;
 /// begins a word.
 pub(crate) const TOKEN: Kinds = 1 << 8;
 
-/// The beginning of a character, escaped or not, that the text is read once more
-/// without: see [`fold`].
+/// The beginning of a character that [`fold`] is about, escaped or not.
 pub(crate) const FOLD: Kinds = 1 << 9;
 
 /// Runs of so many bytes may be tokens.
@@ -374,26 +374,6 @@ impl Found {
     }
 }
 
-/// Pairs of bytes, a bit each.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Pairs(Vec<u64>);
-
-impl Pairs {
-    pub(crate) fn insert(&mut self, first: u8, second: u8) {
-        self.0.resize(1 << 10, 0);
-        let pair = u16::from_be_bytes([second, first]);
-        self.0[usize::from(pair >> 6)] |= 1 << (pair & 63);
-    }
-
-    /// Whether `text` begins with one of them.
-    #[inline]
-    pub(crate) fn begin(&self, text: &[u8]) -> bool {
-        let [first, second, ..] = *text else { return false };
-        let pair = u16::from_be_bytes([second, first]);
-        self.0.get(usize::from(pair >> 6)).is_some_and(|bits| bits >> (pair & 63) & 1 == 1)
-    }
-}
-
 /// Drops the kinds that a closer look at the bytes rules out.
 fn judge(data: &[u8], at: usize, kinds: Kinds) -> Kinds {
     // A `+` at the very end has no follower.
@@ -441,8 +421,7 @@ fn judge_run(data: &[u8], at: usize, kinds: Kinds) -> Kinds {
     if begins && !escape { kinds } else { kinds & !RUN }
 }
 
-/// Drops [`FOLD`] unless such a character begins at `at`, in the raw bytes or
-/// with the escape whose sign stands there.
+/// Drops [`FOLD`] unless such a character begins at `at`, or before an escape's sign.
 fn judge_fold(data: &[u8], at: usize, kinds: Kinds) -> Kinds {
     let start = if data[at] >= 0x80 || data[at] == b'%' { at } else { at.wrapping_sub(1) };
     if start < data.len() && fold::begins(data, start) { kinds | FOLD } else { kinds & !FOLD }

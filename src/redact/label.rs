@@ -14,6 +14,7 @@ pub(super) fn wrapped(label: Bytes, wrap: Wrap) -> Bytes {
     match wrap {
         Wrap::Plain => label,
         Wrap::Zero => Bytes::from_static(b"0"),
+        Wrap::Apostrophes => [b"'", &label[..], b"'"].concat().into(),
         Wrap::Quoted(level) => {
             let escapes = (1_usize << level.min(10)) - 1;
             let mut quoted = BytesMut::with_capacity(label.len() + 2 * (escapes + 1));
@@ -37,6 +38,7 @@ mod tests {
         assert_eq!(wrapped(label.clone(), Wrap::Plain), "[PIN]");
         assert_eq!(wrapped(label.clone(), Wrap::Quoted(0)), r#""[PIN]""#);
         assert_eq!(wrapped(label.clone(), Wrap::Quoted(2)), r#"\\\"[PIN]\\\""#);
+        assert_eq!(wrapped(label.clone(), Wrap::Apostrophes), "'[PIN]'");
         assert_eq!(wrapped(label, Wrap::Zero), "0");
     }
 }

@@ -107,7 +107,7 @@ impl Decoded {
             // backslash does.
             Some((b'\\', stop)) => {
                 let letter = raw[stop..].iter().find(|&&byte| byte != b'\\');
-                !matches!(letter, Some(b'u' | b'/'))
+                !matches!(letter, Some(b'u' | b'U' | b'x' | b'/' | b'\''))
             }
             Some(_) => true,
         }
@@ -149,7 +149,9 @@ pub(super) fn confirm(
     // cut for a boundary.
     let from = anchor.saturating_sub(reach.0 + 1).max(bounds.0);
     let to = bounds.1.min(anchor + reach.1 + 2);
-    if decoded.is_plain(detector, raw, from..to, anchor) {
+    // An escape that reaches into what the detector sees may begin before.
+    let escapes = if detector == Detector::Email { from } else { from.saturating_sub(NEAR).max(bounds.0) };
+    if decoded.is_plain(detector, raw, escapes..to, anchor) {
         let found = detector::confirm(detector, &raw[from..to], anchor - from)?;
         return Some(Confirmed { raw: from + found.start..from + found.end, text: None });
     }

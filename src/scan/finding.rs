@@ -1,6 +1,6 @@
 //! What a scan comes to.
 
-use super::Wrap;
+use super::resolve::{Match, Wrap};
 use crate::hyperscan::HyperscanError;
 use crate::span::Span;
 
@@ -15,6 +15,13 @@ pub struct Finding {
     pub wrap: Wrap,
     /// Whether this is all of it.
     pub part: Part,
+}
+
+impl From<Match> for Finding {
+    fn from(found: Match) -> Self {
+        let span = Span::new(found.start, found.end);
+        Self { span, rule: found.rule, wrap: found.wrap, part: Part::Whole }
+    }
 }
 
 /// Which part of a finding a [`Finding`] is.

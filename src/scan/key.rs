@@ -9,12 +9,14 @@
 //! {\"password\": 1234}                                  nested, a number
 //! "api_keys": ["...", "..."]                            an array of values
 //! {"key": "db.password", "value": {"stringValue": "..."}}   OTLP, split up
+//! {'password': b'...', 'token': "..."}        as Python and JavaScript write it
 //! ```
 //!
 //! Of arrays all values are read, `null` and the like passed over. Objects stay (their members are judged by their own names; JSON Schemas
 //! put objects there), so do `true`, `false` and `null`.
 
-use super::unit::{Meaning, Unit, unit};
+use super::delimiter::Delimiter;
+use super::unit::{LONGEST_RUN, Meaning, Unit, unit};
 use std::collections::HashMap;
 
 /// The longest member name that is looked at, in characters.
@@ -97,7 +99,7 @@ impl Spelling {
     pub(crate) fn literals(&self) -> Vec<Vec<u8>> {
         match self.is_head {
             true => vec![self.text.clone()],
-            false => [b"\"", b"\\"].map(|quote| [&self.text[..], quote].concat()).to_vec(),
+            false => [b"\"", b"\\", b"'"].map(|quote| [&self.text[..], quote].concat()).to_vec(),
         }
     }
 
@@ -179,8 +181,10 @@ enum Stage {
 pub(crate) struct Walk {
     /// The key rule.
     pub(crate) rule: usize,
-    /// The nesting level of the name's quotes.
-    pub(crate) level: u32,
+    /// What the name stands between.
+    pub(crate) quote: Delimiter,
+    /// What the last value that is a string stands between.
+    pub(crate) value: Delimiter,
     stage: Stage,
     /// Arrays around the value.
     depth: u8,
@@ -203,8 +207,8 @@ pub(crate) enum Step {
 
 impl Walk {
     /// A walk that begins behind the closing quote of a name.
-    pub(crate) fn new(rule: usize, level: u32) -> Self {
-        Self { rule, level, stage: Stage::Name, depth: 0, list: false }
+    pub(crate) fn new(rule: usize, quote: Delimiter) -> Self {
+        Self { rule, quote, value: quote, stage: Stage::Name, depth: 0, list: false }
     }
 
     /// Whether the values of an array are being read.
@@ -224,12 +228,13 @@ impl Walk {
                 at = after;
                 continue;
             }
+            let quote = Delimiter::of(unit, raw, at);
             match (self.stage, unit.meaning) {
                 (Stage::Name | Stage::ValueName, Meaning::Byte(b':')) => {
                     self.stage = Stage::Colon { split: self.stage == Stage::ValueName && self.depth == 0 };
                 }
                 (Stage::Name, Meaning::Byte(b',')) => self.stage = Stage::Comma,
-                (Stage::Comma | Stage::Wrapper | Stage::List, Meaning::Quote(level)) if level == self.level => {
+                (Stage::Comma | Stage::Wrapper | Stage::List, _) if quote == Some(self.quote) => {
                     match self.value_name(raw, after, last) {
                         Named::Yes(behind) => {
                             at = behind;
@@ -239,20 +244,27 @@ impl Walk {
                         Named::More => return Step::More(at),
                     }
                 }
-                (Stage::Colon { .. }, Meaning::Quote(level)) if level == self.level => {
+                (Stage::Colon { .. }, _) if quote.is_some_and(|quote| self.may_open(quote)) => {
+                    self.value = quote.unwrap_or(self.quote);
                     self.stage = Stage::Element;
                     return Step::Text(after);
+                }
+                // `b'...'`, `u'...'`
+                (Stage::Colon { .. }, Meaning::Byte(b'b' | b'u' | b'r' | b'f')) if before_quote(raw, after, last) => {
+                    if after >= raw.len() {
+                        return Step::More(at);
+                    }
                 }
                 (Stage::Colon { .. }, Meaning::Byte(b'-' | b'0'..=b'9')) if !unit.escaped => {
                     self.stage = Stage::Element;
                     return Step::Number(at);
                 }
                 (Stage::Colon { split: true }, Meaning::Byte(b'{')) => self.stage = Stage::Wrapper,
-                (Stage::Colon { .. }, Meaning::Byte(b'[')) if self.depth < u8::MAX => {
+                (Stage::Colon { .. }, Meaning::Byte(b'[' | b'(')) if self.depth < u8::MAX => {
                     self.depth += 1;
                     self.stage = Stage::Colon { split: false };
                 }
-                (Stage::Colon { .. }, Meaning::Byte(b'a'..=b'z')) if self.depth > 0 => {
+                (Stage::Colon { .. }, Meaning::Byte(b'a'..=b'z' | b'N' | b'T' | b'F')) if self.depth > 0 => {
                     // `null`, `true` and `false` between others.
                     match whole_word(&raw[at..], last) {
                         Word::Is(length) => {
@@ -264,7 +276,7 @@ impl Walk {
                     }
                 }
                 (Stage::Colon { .. }, Meaning::Byte(b',')) if self.depth > 0 => {}
-                (Stage::Colon { .. } | Stage::Element, Meaning::Byte(b']')) if self.depth > 1 => {
+                (Stage::Colon { .. } | Stage::Element, Meaning::Byte(b']' | b')')) if self.depth > 1 => {
                     self.depth -= 1;
                     self.stage = Stage::Element;
                 }
@@ -280,6 +292,15 @@ impl Walk {
                 _ => return Step::Over(at),
             }
             at = after;
+        }
+    }
+
+    /// Whether a value may begin with `quote`: the kind that the name stands
+    /// between, or, as Python chooses what need not be escaped, the other.
+    fn may_open(&self, quote: Delimiter) -> bool {
+        match (self.quote, quote) {
+            (Delimiter::Double(_), Delimiter::Single(_)) | (Delimiter::Single(_), Delimiter::Double(_)) => true,
+            (name, value) => name == value,
         }
     }
 
@@ -306,9 +327,10 @@ impl Walk {
             let Some(unit) = whole_unit(raw, at, last) else {
                 return if last { Named::No } else { Named::More };
             };
+            let place = at;
             at += unit.len;
             match unit.meaning {
-                Meaning::Quote(level) if level == self.level && wanted.contains(&text.as_slice()) => {
+                _ if Delimiter::of(unit, raw, place) == Some(self.quote) && wanted.contains(&text.as_slice()) => {
                     self.stage = match self.stage {
                         Stage::Wrapper if !text.starts_with(b"array") => Stage::Name,
                         // One array only.
@@ -332,6 +354,11 @@ enum Named {
     More,
 }
 
+/// Whether a quote may stand at `at`, or its data is still to come.
+fn before_quote(raw: &[u8], at: usize, last: bool) -> bool {
+    raw.get(at).map_or(!last, |byte| matches!(byte, b'"' | b'\'' | b'\\'))
+}
+
 enum Word {
     /// It has this length.
     Is(usize),
@@ -340,9 +367,9 @@ enum Word {
     Cut,
 }
 
-/// Whether `raw` begins with one of the words of JSON.
+/// Whether `raw` begins with one of the words of JSON or Python.
 fn whole_word(raw: &[u8], last: bool) -> Word {
-    for word in [&b"null"[..], b"true", b"false"] {
+    for word in [&b"null"[..], b"true", b"false", b"None", b"True", b"False"] {
         if raw.starts_with(word) {
             return Word::Is(word.len());
         }
@@ -352,9 +379,6 @@ fn whole_word(raw: &[u8], last: bool) -> Word {
     }
     Word::Other
 }
-
-/// Longer runs of backslashes are not read as one unit by [`whole_unit`].
-const LONGEST_RUN: usize = 512;
 
 /// The unit at `at`, or `None` where more data could make it another one, or
 /// the data ends. `last` tells that nothing follows.
@@ -371,7 +395,10 @@ pub(crate) fn whole_unit(raw: &[u8], at: usize, last: bool) -> Option<Unit> {
     }
     let longest = match window.get(run) {
         None => return None,
+        Some(b'u') if window.get(run + 1) == Some(&b'{') => run + 10,
         Some(b'u') => 2 * (run + 5),
+        Some(b'U') => run + 9,
+        Some(b'x') => run + 3,
         Some(b'%') if run == 0 => 11,
         Some(_) => run + 1,
     };
@@ -385,32 +412,6 @@ pub(crate) enum End {
     At(usize),
     /// Not in this data: go on here.
     More(usize),
-}
-
-/// The end of the content of a string of `level`, looking from `at` on: before
-/// the quote that ends it, or, where `line` is set, before the line feed.
-pub(crate) fn string_end(raw: &[u8], at: usize, level: u32, line: bool, last: bool) -> End {
-    let mut at = at;
-    loop {
-        let stop = next_stop(&raw[at..], line);
-        let Some(found) = stop.map(|stop| at + stop) else {
-            return if last { End::At(raw.len()) } else { End::More(raw.len()) };
-        };
-        if raw[found] == b'\n' {
-            return End::At(found);
-        }
-        let Some(unit) = whole_unit(raw, found, last) else {
-            return End::More(found);
-        };
-        if matches!(unit.meaning, Meaning::Quote(ends) if ends <= level) {
-            return End::At(found);
-        }
-        at = found + unit.len;
-    }
-}
-
-fn next_stop(raw: &[u8], line: bool) -> Option<usize> {
-    if line { memchr::memchr3(b'"', b'\\', b'\n', raw) } else { memchr::memchr2(b'"', b'\\', raw) }
 }
 
 /// The end of a JSON number that begins at `at`.
@@ -453,7 +454,7 @@ mod tests {
     fn walk(raw: &str, level: u32) -> (Step, String) {
         let at = raw.find('|').unwrap();
         let raw = raw.replacen('|', "", 1);
-        let step = Walk::new(0, level).advance(raw.as_bytes(), at, true);
+        let step = Walk::new(0, Delimiter::Double(level)).advance(raw.as_bytes(), at, true);
         let place = match step {
             Step::More(at) | Step::Over(at) | Step::Text(at) | Step::Number(at) => at,
         };
@@ -485,7 +486,7 @@ mod tests {
             r#""p": [["v"], ["v"]], "q""#,
             r#""p","value":{"arrayValue":{"values":[{"stringValue":"v"},{"stringValue":"v"}]}}, "q""#,
         ] {
-            let mut walk = Walk::new(0, 0);
+            let mut walk = Walk::new(0, Delimiter::Double(0));
             let (mut at, mut found) = (3, 0);
             while let Step::Text(start) = walk.advance(raw.as_bytes(), at, true) {
                 assert!(raw[start..].starts_with('v'), "{raw}");
@@ -507,26 +508,15 @@ mod tests {
     fn a_walk_cut_anywhere_comes_to_the_same() {
         let raw = br#"{\"key\":\"p\" , \"value\" : { \"stringValue\"\n: \"v\"}}"#;
         let start = 14;
-        let mut whole = Walk::new(0, 1);
+        let mut whole = Walk::new(0, Delimiter::Double(1));
         let expected = whole.advance(raw, start, true);
         assert!(matches!(expected, Step::Text(_)));
         for cut in start..raw.len() {
-            let mut walk = Walk::new(0, 1);
+            let mut walk = Walk::new(0, Delimiter::Double(1));
             let step = walk.advance(&raw[..cut], start, false);
             let step = if let Step::More(at) = step { walk.advance(raw, at, true) } else { step };
             assert_eq!(step, expected, "cut at {cut}");
         }
-    }
-
-    #[test]
-    fn a_string_ends_at_a_quote_of_its_level_or_above() {
-        let end = |raw: &str, level| string_end(raw.as_bytes(), 0, level, false, true);
-        assert_eq!(end(r#"ab\"c" d"#, 0), End::At(5));
-        assert_eq!(end(r#"ab\\\"c\" d"#, 1), End::At(7));
-        assert_eq!(end(r#"C:\\" x"#, 0), End::At(4));
-        assert_eq!(end(r#"C:\\\\\" x"#, 1), End::At(6));
-        assert_eq!(end(r"v\u0022,", 1), End::At(1));
-        assert_eq!(end("never", 0), End::At(5));
     }
 
     #[test]

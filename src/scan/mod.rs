@@ -21,10 +21,13 @@
 
 mod around;
 mod check;
+mod delimiter;
 pub mod detector;
 mod engine;
 mod finding;
+mod fold;
 mod follow;
+mod horizon;
 mod key;
 mod lexer;
 mod literal;

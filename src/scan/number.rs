@@ -5,6 +5,7 @@
 //! document within the string, whose quotes are written with backslashes.
 
 use super::Format;
+use super::delimiter::Delimiter;
 use super::resolve::Wrap;
 use super::unit::{Meaning, run_before, unit};
 use super::window::{Window, sync};
@@ -121,9 +122,9 @@ fn walk_back(place: Place<'_>, window: &Window, at_fence: bool) -> Wrap {
                 behind = Some(byte);
             }
             (b':', _) => return member(place, window, index),
-            (b'"', Some(b'[')) => return Wrap::Quoted(level_of(place, window, index) + 1),
+            (b'"', Some(b'[')) => return Delimiter::Double(level_of(place, window, index) + 1).wrap(),
             (b'"', Some(_)) if may_open(text, index) => return Wrap::Zero,
-            (b'"', Some(_)) => return Wrap::Quoted(level_of(place, window, index)),
+            (b'"', Some(_)) => return Delimiter::Double(level_of(place, window, index)).wrap(),
             // Behind an object or an array, or such signs within a text.
             (b'}' | b']', Some(b',')) => return Wrap::Zero,
             (b'a'..=b'z', Some(b',')) => match word_before(&text[..=index]) {
@@ -160,7 +161,7 @@ fn member(place: Place<'_>, window: &Window, colon: usize) -> Wrap {
     let name_end = text[..colon].iter().rposition(|byte| !matches!(byte, b' ' | b'\t' | b'\n'));
     match name_end {
         Some(index) if text[index] == b'"' && may_open(text, index) => Wrap::Zero,
-        Some(index) if text[index] == b'"' => Wrap::Quoted(level_of(place, window, index)),
+        Some(index) if text[index] == b'"' => Delimiter::Double(level_of(place, window, index)).wrap(),
         _ => Wrap::Plain,
     }
 }

@@ -2,10 +2,11 @@
 
 use super::Format;
 use super::around::LONGEST_UNIT;
+use super::delimiter::Delimiter;
 use super::engine::PatternUse;
 use super::key::{LONGEST_NAME, is_name_byte};
 use super::pattern::Pattern;
-use super::unit::{Meaning, run_before, unit};
+use super::unit::{LONGEST_RUN, Meaning, run_before, unit};
 use super::window::{Window, unit_before};
 use std::ops::Range;
 
@@ -31,7 +32,7 @@ pub(super) fn before(raw: &[u8], floor: usize, at: usize, format: Format) -> Bef
     let Some(last) = at.checked_sub(1).filter(|&last| last >= floor).map(|last| raw[last]) else {
         return Before::Unit(None);
     };
-    let can_end_escape = last.is_ascii_alphanumeric() || matches!(last, b'\\' | b'%' | b'/');
+    let can_end_escape = last.is_ascii_alphanumeric() || matches!(last, b'\\' | b'%' | b'/' | b'{' | b'}');
     if !can_end_escape {
         return Before::Unit(Some(last));
     }
@@ -40,7 +41,8 @@ pub(super) fn before(raw: &[u8], floor: usize, at: usize, format: Format) -> Bef
         return Before::Unit(Some(last));
     };
     let sign = from + sign;
-    let run = if raw[sign] == b'%' { 0 } else { run_before(raw, sign.saturating_sub(64).max(floor), sign + 1) };
+    let run =
+        if raw[sign] == b'%' { 0 } else { run_before(raw, sign.saturating_sub(LONGEST_RUN).max(floor), sign + 1) };
     let start = if run == 0 { sign } else { sign + 1 - run };
     let found = unit(raw, start);
     match (start + found.len).cmp(&at) {
@@ -80,8 +82,8 @@ pub(super) struct Bounds {
 pub(super) struct Name {
     /// Its text in the window.
     pub(super) text: Range<usize>,
-    /// The level of its quotes.
-    pub(super) level: u32,
+    /// What it stands between.
+    pub(super) quote: Delimiter,
     /// Behind its closing quote.
     pub(super) end: usize,
 }
@@ -96,8 +98,8 @@ pub(super) fn member_name(raw: &[u8], bounds: &Bounds, at: usize, window: &mut W
     while at < raw.len() && window.text().len() <= LONGEST_NAME {
         let next = unit(raw, at);
         match next.meaning {
-            Meaning::Quote(level) if level == from.level => {
-                return Some(Name { text: 0..window.text().len(), level, end: at + next.len });
+            _ if Delimiter::of(next, raw, at) == Some(from.quote) => {
+                return Some(Name { text: 0..window.text().len(), quote: from.quote, end: at + next.len });
             }
             Meaning::Byte(byte) if is_name_byte(byte) => at = window.push_unit(raw, at),
             _ => return None,
@@ -108,7 +110,7 @@ pub(super) fn member_name(raw: &[u8], bounds: &Bounds, at: usize, window: &mut W
 
 struct NameStart {
     content: usize,
-    level: u32,
+    quote: Delimiter,
 }
 
 /// Where the content of the string that holds `at` begins: behind the nearest
@@ -116,26 +118,34 @@ struct NameStart {
 fn name_start(raw: &[u8], bounds: &Bounds, at: usize) -> Option<NameStart> {
     let floor = bounds.from;
     let furthest = at.saturating_sub(LONGEST_NAME * 6).max(floor.saturating_sub(1));
+    let backslashes = |end: usize| run_before(raw, end.saturating_sub(LONGEST_RUN).max(floor.min(end)), end);
     let mut place = at;
     while place > furthest {
-        let byte = raw[place - 1];
-        if byte == b'"' {
-            let run = run_before(raw, place.saturating_sub(LONGEST_NAME).max(floor.saturating_sub(1)), place - 1);
-            return Some(NameStart { content: place, level: super::unit::quote_level(run) });
+        let last = place - 1;
+        let start = match raw[last] {
+            b'"' | b'\'' => last - backslashes(last),
+            // A quote in other words: `\u0022`.
+            b'\\' => place - backslashes(place).max(1),
+            b'%' => last,
+            byte if is_name_byte(byte) => {
+                place -= 1;
+                continue;
+            }
+            _ => return None,
+        };
+        let opening = unit(raw, start);
+        let content = start + opening.len;
+        // Backslashes before a quote may be data.
+        let (start, opening) = if content < place { (content, unit(raw, content)) } else { (start, opening) };
+        let content = start + opening.len;
+        match Delimiter::of(opening, raw, start) {
+            Some(quote) if (place..=at).contains(&content) => return Some(NameStart { content, quote }),
+            _ if matches!(raw[last], b'"' | b'\'') => return None,
+            _ => place -= 1,
         }
-        if !is_name_byte(byte) && !matches!(byte, b'\\' | b'%') {
-            return None;
-        }
-        // `\u0022`: a quote in other words.
-        if byte == b'\\' && raw[place..].starts_with(b"u0022") && place + 5 <= at {
-            let run = run_before(raw, place.saturating_sub(LONGEST_NAME).max(floor), place);
-            let Meaning::Quote(level) = unit(raw, place - run).meaning else { return None };
-            return Some(NameStart { content: place + 5, level });
-        }
-        place -= 1;
     }
     // The quote may have been the last byte of the data before.
-    (place == 0 && bounds.behind_quote).then_some(NameStart { content: 0, level: 0 })
+    (place == 0 && bounds.behind_quote).then_some(NameStart { content: 0, quote: Delimiter::Double(0) })
 }
 
 /// The places at which a match may begin whose literal begins at `literal`:

@@ -1,17 +1,18 @@
 //! Secrets of any length, swallowed as they stream by.
 
+use super::Format;
+use super::delimiter::{Delimiter, string_end};
 use super::detector::private_key;
 use super::engine::Engine;
-use super::key::{self, End, whole_unit};
+use super::key::{End, whole_unit};
 use super::unit::Meaning;
 use super::window::Window;
-use super::{Format, LOOKAHEAD};
 
 /// What kind of secret the scanner is inside of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Region {
-    /// A string under a key rule, whose quotes have this level.
-    Text { level: u32 },
+    /// A string under a key rule, between these.
+    Text { quote: Delimiter },
     /// The open end of a pattern, by rule index.
     Tail { rule: usize },
     /// A private key block.
@@ -27,7 +28,7 @@ impl Region {
     /// The end of the secret, looking from `at` on.
     pub(super) fn end(self, engine: &Engine, format: Format, raw: &[u8], at: usize, last: bool) -> End {
         match self {
-            Self::Text { level } => key::string_end(raw, at, level, format == Format::Text, last),
+            Self::Text { quote } => string_end(raw, at, quote, format == Format::Text, last),
             Self::Tail { rule } => tail_end(engine, rule, format, raw, at, last),
             Self::PrivateKey => key_block_end(format, raw, at, last),
         }
@@ -114,26 +115,4 @@ fn footer(raw: &[u8], at: usize, last: bool, window: &mut Window) -> Footer {
     } else {
         Footer::None
     }
-}
-
-/// Whether a string of `level` whose content begins at `at` is short enough to
-/// be judged whole: its end, or that it is longer than [`LOOKAHEAD`], or that
-/// more data is needed.
-pub(super) fn text_extent(format: Format, raw: &[u8], at: usize, level: u32, last: bool) -> Extent {
-    let limit = raw.len().min(at + LOOKAHEAD);
-    // Exactly as long is long, whether the end is known by now or not.
-    let whole = last && raw.len() < at + LOOKAHEAD;
-    match key::string_end(&raw[..limit], at, level, format == Format::Text, whole) {
-        End::At(end) => Extent::Ends(end),
-        End::More(_) if raw.len() - at < LOOKAHEAD => Extent::Unclear,
-        End::More(_) => Extent::Long,
-    }
-}
-
-/// See [`text_extent`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Extent {
-    Ends(usize),
-    Long,
-    Unclear,
 }

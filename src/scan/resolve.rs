@@ -33,6 +33,8 @@ pub enum Wrap {
     Plain,
     /// A number becomes a string: between quotes of this nesting level.
     Quoted(u32),
+    /// The same between single quotes, as Python and JavaScript write strings.
+    Apostrophes,
     /// A number of unclear nesting becomes `0`, which is valid at every level.
     Zero,
 }

@@ -13,15 +13,18 @@
 
 use super::around;
 use super::check::{Checks, Value, Verdict};
+use super::delimiter::{self, Extent};
 use super::engine::{Engine, PatternUse, Workspace};
 use super::finding::{Finding, Part, ScanError};
+use super::fold::Again;
+use super::horizon::Horizon;
 use super::key::{End, Step, Walk, number_end};
 use super::mode::{Last, Mode};
 use super::nearby::Context;
 use super::number::{self, Place};
 use super::pattern::Memory;
 use super::place::{self, Before, Bounds};
-use super::region::{self, Extent, Region};
+use super::region::Region;
 use super::resolve::{Match, Resolver, Wrap};
 use super::shape::{self, Lexical};
 use super::trigger::{self, Popped, Trigger, Triggers, What};
@@ -65,6 +68,10 @@ pub struct Scanner {
     /// What stands before `origin`.
     context: Context,
     checks: Checks,
+    /// What was read once more; `None` in such a reading.
+    again: Option<Again>,
+    /// Such a reading failed.
+    failed: Option<ScanError>,
 }
 
 /// Arrays within arrays that are followed at most, each in a document of its own.
@@ -77,16 +84,6 @@ struct Data<'a> {
     raw: &'a [u8],
     /// Nothing follows.
     last: bool,
-}
-
-/// Up to where triggers can be judged.
-#[derive(Clone, Copy, Debug)]
-struct Horizon {
-    at: usize,
-    /// No match crosses this place.
-    hard: bool,
-    /// It is nearer than the data allows.
-    early: bool,
 }
 
 impl Scanner {
@@ -111,6 +108,8 @@ impl Scanner {
             quiet_resolver: Resolver::default(),
             kept: Vec::new(),
             context: Context::at_start(),
+            again: Some(Again::default()),
+            failed: None,
         }
     }
 
@@ -167,11 +166,14 @@ impl Scanner {
         work.scan += 1;
         work.shapes.analyze(data.raw, self.lexical, self.format, &data.engine.tokens.pairs);
         data.engine.find_literals(data.raw, &mut work.scratch, &mut work.found)?;
-        let horizon = self.horizon(work, data);
+        let horizon = Horizon::of(&work.shapes, &work.found, data.raw.len(), data.last);
         work.found.drop_idle(data.engine, data.raw);
         self.behind = horizon.early;
         trigger::collect_escaped(data.engine, work, data.raw, self.format)?;
         let stopped = self.judge(work, data, horizon, out);
+        if let Some(failed) = self.failed.take() {
+            return Err(failed);
+        }
         // What was known stays known, though this scan may have seen less.
         let known = self.known(horizon, stopped).max(self.known);
         self.known = known;
@@ -200,25 +202,6 @@ impl Scanner {
         };
         // What begins before `resume` is part of a region.
         known.max(self.resume)
-    }
-
-    /// Up to where triggers can be judged.
-    fn horizon(&self, work: &Workspace, data: Data<'_>) -> Horizon {
-        let length = data.raw.len();
-        let soft = length.saturating_sub(LOOKAHEAD);
-        let fence = work.shapes.fence_before(length).map(|fence| fence + 1).filter(|&fence| fence >= soft);
-        let horizon = match fence {
-            _ if data.last => Horizon { at: length, hard: true, early: false },
-            Some(fence) => Horizon { at: fence, hard: true, early: false },
-            None => Horizon { at: soft, hard: false, early: false },
-        };
-        match work.found.hits.last() {
-            // Of several literals with the same end some may be missing.
-            Some(&(_, end)) if !work.found.complete && end <= horizon.at => {
-                Horizon { at: end - 1, hard: false, early: true }
-            }
-            _ => horizon,
-        }
     }
 
     /// Goes through the triggers; where it stopped for want of data, if it did.
@@ -271,6 +254,7 @@ impl Scanner {
             What::Shape { detector, anchor } if self.absolute(anchor) >= self.resume => {
                 self.confirm_detector(work, data, detector, anchor);
             }
+            What::Folded { at } if self.absolute(at) >= self.resume => self.confirm_folded(work, data, at),
             _ => {}
         }
     }
@@ -316,6 +300,38 @@ impl Scanner {
         for usage in token.uses.iter().filter(|usage| !plain || usage.goes_on(next)) {
             self.try_start(work, data, usage.rule, start, &bounds, out);
         }
+    }
+
+    /// Reads the text around `at` once more and adds what holds the character
+    /// there first.
+    fn confirm_folded(&mut self, work: &mut Workspace, data: Data<'_>, at: usize) {
+        let Some(mut again) = self.again.take() else { return };
+        let (fence, end) = work.shapes.fences_around(at);
+        let haystack = fence.map_or(0, |fence| fence + 1)..end.unwrap_or(data.raw.len());
+        let found = again.around(data.raw, self.origin, haystack, at, |text| self.scan_text(text));
+        let bounds = self.bounds(work, data, at);
+        for found in found.unwrap_or_else(|error| {
+            self.failed = Some(error);
+            &[]
+        }) {
+            let range = self.relative(found.span.start)..self.relative(found.span.end);
+            self.add(work, data, &bounds, found.rule, range);
+        }
+        self.again = Some(again);
+    }
+
+    /// What is found in a text of its own.
+    fn scan_text(&self, text: &[u8]) -> Result<Vec<Finding>, ScanError> {
+        let scanner = Self::new(Arc::clone(&self.engine), Format::Text);
+        let mut scanner = Self { again: None, quiet: Arc::clone(&self.quiet), ..scanner };
+        let mut found = Vec::new();
+        let mut judged = None;
+        while judged.is_none() || scanner.behind && judged < Some(scanner.judged) {
+            judged = Some(scanner.judged);
+            let rest = text.get(usize::try_from(scanner.origin).unwrap_or(usize::MAX)..);
+            scanner.scan(rest.unwrap_or_default(), true, &mut found)?;
+        }
+        Ok(found)
     }
 
     fn confirm_detector(&mut self, work: &mut Workspace, data: Data<'_>, detector: Detector, anchor: usize) {
@@ -453,10 +469,10 @@ impl Scanner {
         let Some(rule) = data.engine.key_rule(text, |rule| self.is_quiet(rule)) else { return };
         let at = self.absolute(name.end);
         // Most names in prose lead nowhere: what begins here is no member's value.
-        if matches!(Walk::new(rule, name.level).advance(data.raw, name.end, data.last), Step::Over(_)) {
+        if matches!(Walk::new(rule, name.quote).advance(data.raw, name.end, data.last), Step::Over(_)) {
             return;
         }
-        self.enter(Mode::Walking { walk: Walk::new(rule, name.level), at });
+        self.enter(Mode::Walking { walk: Walk::new(rule, name.quote), at });
     }
 
     /// Runs the mode as long as it is before `limit`, where the next trigger
@@ -527,7 +543,8 @@ impl Scanner {
 
     fn judge_text(&mut self, work: &mut Workspace, data: Data<'_>, walk: Walk, at: u64, out: &mut Vec<Finding>) {
         let start = self.relative(at);
-        let extent = match region::text_extent(self.format, data.raw, start, walk.level, data.last) {
+        let text = delimiter::Text { at: start, quote: walk.value, name: walk.quote };
+        let extent = match delimiter::extent(self.format, data.raw, text, data.last) {
             Extent::Unclear if !data.last => return,
             extent => extent,
         };
@@ -536,22 +553,22 @@ impl Scanner {
                 work.window.decode(data.raw, start..end);
                 (end, Some(work.window.text()))
             }
-            Extent::Unclear | Extent::Long => (start, None),
+            Extent::None | Extent::Unclear | Extent::Long => (start, None),
         };
         let stays = if text.is_some_and(is_placeholder) {
             self.checks.keep(walk.rule, self.origin, start..end, start, Verdict::Placeholder);
             true
         } else {
-            !self.accepts(data, walk.rule, &Value::whole(text, start..end))
+            extent == Extent::None || !self.accepts(data, walk.rule, &Value::whole(text, start..end))
         };
         match (extent, stays) {
-            (Extent::Unclear | Extent::Long, true) => self.mode = Mode::Open,
+            (Extent::None, _) | (Extent::Unclear | Extent::Long, true) => self.mode = Mode::Open,
             (Extent::Unclear | Extent::Long, false) if self.is_quiet(walk.rule) => {
                 self.add_quiet(walk.rule, start..data.raw.len().min(start + LOOKAHEAD), Wrap::Plain);
                 self.mode = Mode::Open;
             }
             (Extent::Unclear | Extent::Long, false) => {
-                self.open_region(Region::Text { level: walk.level }, walk.rule, start, start, Some(walk), out)
+                self.open_region(Region::Text { quote: walk.value }, walk.rule, start, start, Some(walk), out)
             }
             (Extent::Ends(end), stays) => {
                 if !stays {
@@ -573,7 +590,7 @@ impl Scanner {
         match number_end(&data.raw[..limit], start, data.last && limit == data.raw.len()) {
             End::At(end) => {
                 if self.accepts(data, walk.rule, &Value::whole(Some(&data.raw[start..end]), start..end)) {
-                    self.add_region(walk.rule, start..end, Wrap::Quoted(walk.level), out);
+                    self.add_region(walk.rule, start..end, walk.quote.wrap(), out);
                 }
                 self.mode = Mode::Walking { walk, at: self.absolute(end) };
             }
@@ -704,12 +721,7 @@ impl Scanner {
     }
 
     fn flush(&mut self, out: &mut Vec<Finding>) {
-        out.extend(self.kept.drain(..).map(|found| Finding {
-            span: Span::new(found.start, found.end),
-            rule: found.rule,
-            wrap: found.wrap,
-            part: Part::Whole,
-        }));
+        out.extend(self.kept.drain(..).map(Finding::from));
     }
 
     fn move_origin(&mut self, work: &Workspace, settled: u64, raw: &[u8]) {

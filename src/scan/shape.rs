@@ -7,6 +7,8 @@
 //! the line feed.
 
 use super::Format;
+use super::fold;
+use super::token::Pairs;
 use super::unit::{Meaning, unit};
 use crate::simd::{self, BLOCK, Masks};
 
@@ -34,6 +36,9 @@ pub(crate) const ESCAPE: Kinds = 1 << 7;
 /// The last of [`TOKEN_RUN`] bytes of which tokens are made, of which the first
 /// begins a word.
 pub(crate) const TOKEN: Kinds = 1 << 8;
+
+/// The beginning of a character that [`fold`] is about, escaped or not.
+pub(crate) const FOLD: Kinds = 1 << 9;
 
 /// Runs of so many bytes may be tokens.
 pub(crate) const TOKEN_RUN: usize = 16;
@@ -197,7 +202,8 @@ impl Walk {
     fn shapes(&mut self, masks: &Masks) -> Found {
         let mut found = self.runs.shapes(masks);
         found.at = masks.at;
-        found.escape = masks.percent | masks.letter_u & after(masks.backslash, self.backslash, 1);
+        found.fold = masks.fold_lead;
+        found.escape = masks.percent | masks.code_letter & after(masks.backslash, self.backslash, 1);
         // `(` is not among the masks: any follower but white space will do.
         found.plus = after(masks.plus, self.plus, 1) & !masks.separator;
         (self.backslash, self.plus) = (masks.backslash, masks.plus);
@@ -310,12 +316,22 @@ struct Found {
     run: u64,
     escape: u64,
     token: u64,
+    fold: u64,
 }
 
 impl Found {
     #[inline(always)]
     fn any(&self) -> u64 {
-        self.at | self.plus | self.nanp | self.ssn | self.card | self.iban | self.run | self.escape | self.token
+        self.at
+            | self.plus
+            | self.nanp
+            | self.ssn
+            | self.card
+            | self.iban
+            | self.run
+            | self.escape
+            | self.token
+            | self.fold
     }
 
     /// Appends what is found in the block at `start` of `data`. Not inlined:
@@ -364,28 +380,9 @@ impl Found {
             is(self.run) * RUN,
             is(self.escape) * ESCAPE,
             is(self.token) * TOKEN,
+            is(self.fold) * FOLD,
         ];
         kinds.into_iter().fold(0, |all, kind| all | kind)
-    }
-}
-
-/// Pairs of bytes, a bit each.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Pairs(Vec<u64>);
-
-impl Pairs {
-    pub(crate) fn insert(&mut self, first: u8, second: u8) {
-        self.0.resize(1 << 10, 0);
-        let pair = u16::from_be_bytes([second, first]);
-        self.0[usize::from(pair >> 6)] |= 1 << (pair & 63);
-    }
-
-    /// Whether `text` begins with one of them.
-    #[inline]
-    pub(crate) fn begin(&self, text: &[u8]) -> bool {
-        let [first, second, ..] = *text else { return false };
-        let pair = u16::from_be_bytes([second, first]);
-        self.0.get(usize::from(pair >> 6)).is_some_and(|bits| bits >> (pair & 63) & 1 == 1)
     }
 }
 
@@ -395,6 +392,7 @@ fn judge(data: &[u8], at: usize, kinds: Kinds) -> Kinds {
     if at >= data.len() {
         return 0;
     }
+    let kinds = if kinds & (ESCAPE | FOLD) != 0 { judge_fold(data, at, kinds) } else { kinds };
     let kinds = if kinds & ESCAPE != 0 { judge_escape(data, at, kinds) } else { kinds };
     let kinds = if kinds & NANP != 0 { judge_nanp(data, at, kinds) } else { kinds };
     let kinds = if kinds & TOKEN != 0 { judge_token(data, at, kinds) } else { kinds };
@@ -435,15 +433,21 @@ fn judge_run(data: &[u8], at: usize, kinds: Kinds) -> Kinds {
     if begins && !escape { kinds } else { kinds & !RUN }
 }
 
-/// Drops [`ESCAPE`] unless the sign at `at` (`%`, or the `u` behind a
+/// Drops [`FOLD`] unless such a character begins at `at`, or before an escape's sign.
+fn judge_fold(data: &[u8], at: usize, kinds: Kinds) -> Kinds {
+    let start = if data[at] >= 0x80 || data[at] == b'%' { at } else { at.wrapping_sub(1) };
+    if start < data.len() && fold::begins(data, start) { kinds | FOLD } else { kinds & !FOLD }
+}
+
+/// Drops [`ESCAPE`] unless the sign at `at` (`%`, or the letter behind a
 /// backslash) really escapes ASCII, or its hex digits run into a zero, and so
 /// hide that a run of digits begins with `00`.
 fn judge_escape(data: &[u8], at: usize, kinds: Kinds) -> Kinds {
-    let start = if data[at] == b'u' { at.wrapping_sub(1) } else { at };
+    let start = if data[at] == b'%' { at } else { at.wrapping_sub(1) };
     let hides = start < data.len() && {
         let unit = unit(data, start);
         let ascii = matches!(unit.meaning, Meaning::Byte(_) | Meaning::Quote(_));
-        unit.escaped && (ascii || data.get(start + unit.len) == Some(&b'0'))
+        unit.escaped && (ascii || data[at] == b'U' || data.get(start + unit.len) == Some(&b'0'))
     };
     if hides { kinds } else { kinds & !ESCAPE }
 }
@@ -457,7 +461,7 @@ pub(crate) fn of_text(text: &[u8], prefixes: &Pairs, candidates: &mut Vec<Candid
         (Walk::default(), 0),
         #[inline(always)]
         |(walk, start), masks| {
-            let found = Found { escape: 0, ..walk.shapes(masks) };
+            let found = Found { escape: 0, fold: 0, ..walk.shapes(masks) };
             if found.any() != 0 {
                 found.collect(*start, text, prefixes, candidates);
             }

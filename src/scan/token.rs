@@ -7,7 +7,6 @@
 //! many there are.
 
 use super::engine::PatternUse;
-use super::shape::Pairs;
 use std::collections::HashMap;
 
 /// Prefixes by their first two bytes.
@@ -59,5 +58,25 @@ impl Tokens {
 
     pub(super) fn get(&self, id: usize) -> &Token {
         &self.all[id]
+    }
+}
+
+/// Pairs of bytes, a bit each.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Pairs(Vec<u64>);
+
+impl Pairs {
+    pub(super) fn insert(&mut self, first: u8, second: u8) {
+        self.0.resize(1 << 10, 0);
+        let pair = u16::from_be_bytes([second, first]);
+        self.0[usize::from(pair >> 6)] |= 1 << (pair & 63);
+    }
+
+    /// Whether `text` begins with one of them.
+    #[inline]
+    pub(super) fn begin(&self, text: &[u8]) -> bool {
+        let [first, second, ..] = *text else { return false };
+        let pair = u16::from_be_bytes([second, first]);
+        self.0.get(usize::from(pair >> 6)).is_some_and(|bits| bits >> (pair & 63) & 1 == 1)
     }
 }

@@ -8,8 +8,8 @@ use super::Format;
 use super::around::LONGEST_UNIT;
 use super::engine::{Engine, Workspace};
 use super::finding::ScanError;
-use super::shape::{self, CARD, Candidate, ESCAPE, IBAN, NANP, PLUS, RUN, SSN, Shapes, TOKEN, TOKEN_RUN};
-use super::unit::{run_before, unit};
+use super::shape::{self, CARD, Candidate, ESCAPE, FOLD, IBAN, NANP, PLUS, RUN, SSN, Shapes, TOKEN, TOKEN_RUN};
+use super::unit::{LONGEST_RUN, run_before, unit};
 use super::window::{Window, unit_before};
 use crate::rule::Detector;
 use std::ops::Range;
@@ -29,6 +29,8 @@ pub(super) enum What {
     Literal { id: usize, start: usize },
     /// A token's prefix, of [`super::token::Tokens`], that begins at `start`.
     Token { id: usize, start: usize },
+    /// A character at `at` that the text is read once more without.
+    Folded { at: usize },
     /// The anchor of a detector.
     Shape { detector: Detector, anchor: usize },
 }
@@ -158,6 +160,7 @@ pub(super) fn collect_escaped(
     format: Format,
 ) -> Result<(), ScanError> {
     work.escaped.clear();
+    collect_folded(work, raw);
     let margin = engine.longest_literal.max(24) + 8;
     let stretches = stretches(raw, &mut work.shapes, margin);
     for stretch in stretches {
@@ -173,6 +176,20 @@ pub(super) fn collect_escaped(
     // Long stretches overlap.
     work.escaped.dedup();
     Ok(())
+}
+
+/// The characters that the text is read once more without.
+fn collect_folded(work: &mut Workspace, raw: &[u8]) {
+    for &Candidate { at, .. } in work.shapes.candidates.iter().filter(|candidate| candidate.kinds & FOLD != 0) {
+        let at = if raw[at] >= 0x80 { at } else { unit_start(raw, at) };
+        work.escaped.push(Trigger { end: at + 1, what: What::Folded { at } });
+    }
+}
+
+/// Where the unit begins whose sign, a letter behind backslashes or a percent
+/// sign, stands at `at`.
+fn unit_start(raw: &[u8], at: usize) -> usize {
+    at - run_before(raw, at.saturating_sub(LONGEST_RUN), at)
 }
 
 /// The triggers of the text in `work.window` that escapes hide.
@@ -221,7 +238,7 @@ fn stretches(raw: &[u8], shapes: &mut Shapes, margin: usize) -> Vec<Range<usize>
         if kinds & ESCAPE == 0 {
             continue;
         }
-        let start = at - run_before(raw, at.saturating_sub(LONGEST_RUN), at);
+        let start = unit_start(raw, at);
         let end = start + unit(raw, start).len;
         let (before, after) = shapes.fences_around(start);
         let floor = before.map_or(0, |fence| fence + 1);
@@ -246,6 +263,3 @@ fn stretches(raw: &[u8], shapes: &mut Shapes, margin: usize) -> Vec<Range<usize>
 
 /// Longer stretches are cut, so that all of their literals fit into the buffer.
 const LONGEST_STRETCH: usize = 4096;
-
-/// Longer runs of backslashes before an escape are not followed.
-const LONGEST_RUN: usize = 512;

@@ -16,9 +16,12 @@
 //! trailing one bits of `n`: 0 delimits at the top (and also ends every level
 //! below), `\"` is level 1, `\\\"` level 2; `\\\\\"` is level 1 behind an
 //! escaped backslash. Percent escapes are units too, but for control characters
-//! other than white space, since `%40` is how URLs write an `@`.
+//! other than white space, since `%40` is how URLs write an `@`. So are the
+//! escapes of Python and JavaScript, which agents log within strings: `\x40`,
+//! `\u{40}`, `\U00000040` and `\'`.
 //!
-//! Formats: RFC 8259 section 7, RFC 3986 section 2.1.
+//! Formats: RFC 8259 section 7, RFC 3986 section 2.1, ECMA-262 section 12.9.4,
+//! Python's language reference section 2.4.1.1.
 
 use super::Format;
 
@@ -92,6 +95,14 @@ pub(crate) const fn quote_escapes(level: u32) -> usize {
     (1 << level) - 1
 }
 
+/// The level of a quote written as `%22`: above all that are written with
+/// backslashes.
+const PERCENT_LEVEL: u32 = 16;
+
+/// Longer runs of backslashes are not followed: those of a quote ten levels
+/// deep are as long.
+pub(crate) const LONGEST_RUN: usize = 1024;
+
 /// How many backslashes end at `end` (exclusive) in `raw`, not looking before
 /// `floor`.
 pub(crate) fn run_before(raw: &[u8], floor: usize, end: usize) -> usize {
@@ -119,7 +130,9 @@ fn backslashes(raw: &[u8], at: usize) -> Unit {
         Some(b't') => Unit::escape(b'\t', run + 1),
         Some(b'b' | b'f') => Unit::escape(0x0c, run + 1),
         Some(b'/') => Unit::escape(b'/', run + 1),
+        Some(b'\'') => Unit::escape(b'\'', run + 1),
         Some(b'u') => code_point(raw, after, run).unwrap_or(all),
+        Some(b'x' | b'U') => wide_or_byte(raw, after, run).unwrap_or(all),
         _ => all,
     }
 }
@@ -135,18 +148,16 @@ fn before_quote(run: usize, all: Unit) -> Unit {
     }
 }
 
-/// `\uXXXX`, with its second half where it is the first of a surrogate pair.
-/// `letter` is the place of the `u`.
+/// `\uXXXX`, with its second half where it is the first of a surrogate pair, or
+/// `\u{X}`. `letter` is the place of the `u`.
 fn code_point(raw: &[u8], letter: usize, run: usize) -> Option<Unit> {
+    if raw.get(letter + 1) == Some(&b'{') {
+        return braced(raw, letter + 2, run);
+    }
     let first = hex4(raw, letter + 1)?;
     let len = run + 5;
-    if first == 0x22 {
-        return Some(Unit { meaning: Meaning::Quote(code_point_level(run)), len, escaped: true });
-    }
-    if let Ok(ascii) = u8::try_from(first)
-        && ascii.is_ascii()
-    {
-        return Some(Unit::escape(ascii, len));
+    if first < 0x80 {
+        return Some(written(u32::from(first), run, len));
     }
     let (char, len) = match (first, second_half(raw, letter + 5, run)) {
         (0xD800..=0xDBFF, Some(second)) => {
@@ -157,6 +168,43 @@ fn code_point(raw: &[u8], letter: usize, run: usize) -> Option<Unit> {
     };
     let char = char.unwrap_or(char::REPLACEMENT_CHARACTER);
     Some(Unit { meaning: Meaning::Char(char), len, escaped: true })
+}
+
+/// `\u{1f389}`, whose first digit is at `digits`.
+fn braced(raw: &[u8], digits: usize, run: usize) -> Option<Unit> {
+    let length = raw.get(digits..)?.iter().take(7).take_while(|byte| byte.is_ascii_hexdigit()).count();
+    let closed = (1..=6).contains(&length) && raw.get(digits + length) == Some(&b'}');
+    closed.then(|| written(number(&raw[digits..digits + length]), run, run + length + 3))
+}
+
+/// `\xXX`, a byte, or `\UXXXXXXXX`, whose letter is at `letter`.
+fn wide_or_byte(raw: &[u8], letter: usize, run: usize) -> Option<Unit> {
+    if raw[letter] == b'U' {
+        let digits = raw.get(letter + 1..letter + 9).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))?;
+        return Some(written(number(digits), run, run + 9));
+    }
+    let byte = hex2(raw, letter + 1)?;
+    match byte {
+        0..0x80 => Some(written(u32::from(byte), run, run + 3)),
+        // One of several of a character, in `repr(b"...")`.
+        _ => Some(Unit::escape(byte, run + 3)),
+    }
+}
+
+/// The value of hex digits.
+fn number(digits: &[u8]) -> u32 {
+    digits.iter().filter_map(|&digit| hex(digit)).fold(0, |number, digit| number << 4 | u32::from(digit))
+}
+
+/// The character of this number, written with `len` bytes behind `run`
+/// backslashes among them.
+fn written(number: u32, run: usize, len: usize) -> Unit {
+    let meaning = match u8::try_from(number) {
+        Ok(b'"') => Meaning::Quote(code_point_level(run)),
+        Ok(ascii) if ascii.is_ascii() => Meaning::Byte(ascii),
+        _ => Meaning::Char(char::from_u32(number).unwrap_or(char::REPLACEMENT_CHARACTER)),
+    };
+    Unit { meaning, len, escaped: true }
 }
 
 /// The second of a surrogate pair, written behind as many backslashes.
@@ -184,14 +232,18 @@ const fn code_point_level(run: usize) -> u32 {
 fn percent(raw: &[u8], at: usize) -> Unit {
     // `%2540` is `%40` escaped once more; four levels are more than URLs nest.
     let mut digits = at + 1;
+    let mut level = PERCENT_LEVEL;
     for _ in 0..4 {
         let nested = raw.get(digits..digits + 2) == Some(b"25") && hex2(raw, digits + 2).is_some();
         if !nested {
             break;
         }
         digits += 2;
+        level += 1;
     }
     match hex2(raw, digits) {
+        // Of text that is escaped as a whole, and so within all that is around.
+        Some(b'"') => Unit { meaning: Meaning::Quote(level), len: digits + 2 - at, escaped: true },
         Some(byte @ (b'\t' | b'\n' | b'\r' | 0x20..=0x7e | 0x80..)) => Unit::escape(byte, digits + 2 - at),
         _ => Unit::plain(b'%'),
     }
@@ -245,9 +297,14 @@ mod tests {
 
     #[test]
     fn escapes_of_every_level_mean_the_same() {
-        for raw in [r"a\u0040b\n", r"a\\u0040b\\n", r"a\\\\u0040b\\\\n", r"a\U0040"].iter().take(3) {
+        for raw in [r"a\u0040b\n", r"a\\u0040b\\n", r"a\\\\u0040b\\\\n"] {
             assert_eq!(decode(raw.as_bytes()), "a@b\n");
         }
+        for raw in [r"a\x40b\n", r"a\\x40b\\n", r"a\u{40}b\n", r"a\u{000040}b\n", r"a\U00000040b\n"] {
+            assert_eq!(decode(raw.as_bytes()), "a@b\n");
+        }
+        assert_eq!(decode(br"\u{1f389}\U0001F389\xc3\xa9 it\'s \\'"), "\u{1f389}\u{1f389}\u{e9} it's '");
+        assert_eq!(decode(br"\U0040 \u{} \u{1234567} \x4 \xg0"), r"\U0040 \u{} \u{1234567} \x4 \xg0");
         assert_eq!(decode(br"\/\/ \\\/"), "// /");
         assert_eq!(decode(br"\ud83c\udf89"), "\u{1f389}");
         assert_eq!(decode(br"\\ud83c\\udf89"), "\u{1f389}");
@@ -270,11 +327,13 @@ mod tests {
         assert_eq!(levels(br#"C:\\""#), [0]);
         assert_eq!(levels(br#"{\"path\": \"C:\\\\\"}"#), [1, 1, 1, 1]);
         assert_eq!(levels(br"\u0022 \\u0022 \\\u0022 \\\\u0022"), [1, 2, 2, 3]);
+        assert_eq!(levels(b"%22 %2522"), [16, 17]);
+        assert_eq!(levels(br"\x22 \u{22} \\U00000022"), [1, 1, 2]);
     }
 
     #[test]
     fn truncated_escapes_stand_for_themselves() {
-        for raw in [&br"\"[..], br"\u", br"\u00", br"\u004", br"\\\u004"] {
+        for raw in [&br"\"[..], br"\u", br"\u00", br"\u004", br"\\\u004", br"\x4", br"\u{40", br"\U0000004"] {
             let mut at = 0;
             while at < raw.len() {
                 at += unit(raw, at).len;

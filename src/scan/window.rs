@@ -1,7 +1,7 @@
 //! Decoded text around a place, with the way back to raw offsets.
 
 use super::Format;
-use super::unit::{run_before, unclear_letter, unit};
+use super::unit::{LONGEST_RUN, run_before, unclear_letter, unit};
 use std::ops::Range;
 
 /// Where secrets overlap, this much more is decoded at once.
@@ -202,7 +202,7 @@ pub(crate) fn sync(raw: &[u8], from: usize, to: usize) -> usize {
         match byte {
             b'%' => return at,
             b'\\' if letters > 0 => return at,
-            byte if byte == b'\\' || byte.is_ascii_alphanumeric() => {
+            byte if matches!(byte, b'\\' | b'{') || byte.is_ascii_alphanumeric() => {
                 letters = if byte == b'\\' { 0 } else { letters + 1 };
                 if letters > LONGEST_ESCAPE {
                     return at;
@@ -221,13 +221,10 @@ pub(crate) fn unit_before(raw: &[u8], floor: usize, far: usize, start: usize) ->
         // The first of a run.
         0 if raw.get(far) == Some(&b'\\') => far,
         0 => sync(raw, far, start),
-        run if run < LONGEST_RUN => far - run,
-        _ => sync(raw, far, start),
+        // Of a longer one a part will do.
+        run => far - run,
     }
 }
-
-/// Longer runs of backslashes are not followed.
-const LONGEST_RUN: usize = 512;
 
 /// Letters and digits behind the sign of an escape at most: `%25252540`.
 const LONGEST_ESCAPE: usize = 10;

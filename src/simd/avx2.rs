@@ -1,6 +1,6 @@
 //! 64 bytes as two AVX2 registers: a compare and a movemask per class.
 
-use super::{BATCH, BLOCK, Masks, each_by};
+use super::{BATCH, BLOCK, FOLD_LEADS, Masks, each_by};
 use std::arch::x86_64::{
     __m256i, _mm256_add_epi8, _mm256_cmpeq_epi8, _mm256_cmpgt_epi8, _mm256_loadu_si256, _mm256_movemask_epi8,
     _mm256_or_si256, _mm256_set1_epi8,
@@ -36,7 +36,8 @@ fn masks(block: &[u8; BLOCK]) -> Masks {
     let halves = load(block);
     let punctuation = or(equal(halves, b'-'), equal(halves, b'.'));
     let (plus, digit) = (equal(halves, b'+'), within(halves, b'0', 10));
-    let word = or(or(within(lower(halves), b'a', 26), digit), equal(halves, b'_'));
+    let small = lower(halves);
+    let word = or(or(within(small, b'a', 26), digit), equal(halves, b'_'));
     Masks {
         quote: bits(equal(halves, b'"')),
         backslash: bits(equal(halves, b'\\')),
@@ -50,8 +51,19 @@ fn masks(block: &[u8; BLOCK]) -> Masks {
         upper: bits(within(halves, b'A', 26)),
         word: bits(word),
         token: bits(or(or(word, punctuation), or(plus, equal(halves, b'=')))),
-        letter_u: bits(equal(halves, b'u')),
+        code_letter: bits(or(equal(small, b'u'), equal(small, b'x'))),
+        fold_lead: fold_lead(halves),
     }
+}
+
+/// Most text is ASCII.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn fold_lead(halves: [__m256i; 2]) -> u64 {
+    if bits(halves) == 0 {
+        return 0;
+    }
+    FOLD_LEADS.iter().fold(0, |found, &lead| found | bits(equal(halves, lead)))
 }
 
 #[target_feature(enable = "avx2")]

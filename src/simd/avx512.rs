@@ -1,9 +1,9 @@
 //! 64 bytes as one AVX-512 register: a compare gives the mask of a class.
 
-use super::{BATCH, BLOCK, Masks, each_by};
+use super::{BATCH, BLOCK, FOLD_LEADS, Masks, each_by};
 use std::arch::x86_64::{
-    __m512i, _mm512_cmpeq_epi8_mask, _mm512_cmplt_epu8_mask, _mm512_loadu_si512, _mm512_or_si512, _mm512_set1_epi8,
-    _mm512_sub_epi8,
+    __m512i, _mm512_cmpeq_epi8_mask, _mm512_cmplt_epu8_mask, _mm512_loadu_si512, _mm512_movepi8_mask, _mm512_or_si512,
+    _mm512_set1_epi8, _mm512_sub_epi8,
 };
 
 /// Whether the processor has what [`each_block`] needs.
@@ -36,7 +36,8 @@ fn masks(block: &[u8; BLOCK]) -> Masks {
     let bytes = unsafe { _mm512_loadu_si512(block.as_ptr().cast()) };
     let punctuation = equal(bytes, b'-') | equal(bytes, b'.');
     let (plus, digit) = (equal(bytes, b'+'), within(bytes, b'0', 10));
-    let letter = within(_mm512_or_si512(bytes, all(0x20)), b'a', 26);
+    let small = _mm512_or_si512(bytes, all(0x20));
+    let letter = within(small, b'a', 26);
     let word = letter | digit | equal(bytes, b'_');
     Masks {
         quote: equal(bytes, b'"'),
@@ -51,8 +52,19 @@ fn masks(block: &[u8; BLOCK]) -> Masks {
         upper: within(bytes, b'A', 26),
         word,
         token: word | punctuation | plus | equal(bytes, b'='),
-        letter_u: equal(bytes, b'u'),
+        code_letter: equal(small, b'u') | equal(small, b'x'),
+        fold_lead: fold_lead(bytes),
     }
+}
+
+/// Most text is ASCII.
+#[target_feature(enable = "avx512f,avx512bw")]
+#[inline]
+fn fold_lead(bytes: __m512i) -> u64 {
+    if _mm512_movepi8_mask(bytes) == 0 {
+        return 0;
+    }
+    FOLD_LEADS.iter().fold(0, |found, &lead| found | equal(bytes, lead))
 }
 
 #[target_feature(enable = "avx512f,avx512bw")]

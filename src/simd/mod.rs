@@ -43,9 +43,15 @@ pub struct Masks {
     pub word: u64,
     /// Those and `-`, `.`, `+`, `=`: what most tokens are made of.
     pub token: u64,
-    /// `u`, the letter of a JSON escape by code point.
-    pub letter_u: u64,
+    /// `u`, `U`, `x` and `X`: the letter of an escape by code point.
+    pub code_letter: u64,
+    /// Bytes that begin characters without width, and digits and signs of other
+    /// forms, in UTF-8.
+    pub fold_lead: u64,
 }
+
+/// What [`Masks::fold_lead`] marks.
+const FOLD_LEADS: [u8; 7] = [0xc2, 0xd9, 0xdb, 0xe0, 0xe1, 0xe2, 0xef];
 
 /// Blocks that are classed at a time, before they are handed over.
 const BATCH: usize = 16;

@@ -1,6 +1,6 @@
 //! The portable twin of the vector code: one byte at a time.
 
-use super::{BATCH, BLOCK, Masks, each_by};
+use super::{BATCH, BLOCK, FOLD_LEADS, Masks, each_by};
 
 /// As [`super::each_block`].
 pub fn each_block<S>(data: &[u8], state: S, each: impl FnMut(&mut S, &Masks)) -> S {
@@ -27,6 +27,12 @@ fn set(masks: &mut Masks, byte: u8, bit: u64) {
     if byte == b'0' {
         masks.zero |= bit;
     }
+    if FOLD_LEADS.contains(&byte) {
+        masks.fold_lead |= bit;
+    }
+    if matches!(byte, b'u' | b'U' | b'x' | b'X') {
+        masks.code_letter |= bit;
+    }
     match byte {
         b'"' => masks.quote |= bit,
         b'\\' => masks.backslash |= bit,
@@ -37,7 +43,6 @@ fn set(masks: &mut Masks, byte: u8, bit: u64) {
         b'0'..=b'9' => masks.digit |= bit,
         b' ' | b'-' | b'.' => masks.separator |= bit,
         b'A'..=b'Z' => masks.upper |= bit,
-        b'u' => masks.letter_u |= bit,
         _ => {}
     }
 }

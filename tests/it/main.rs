@@ -26,6 +26,7 @@ mod proxy_sink;
 mod proxy_tls;
 mod redactor;
 mod redactor_corpus;
+mod redactor_levels;
 mod redactor_long;
 mod redactor_paths;
 mod redactor_rig;

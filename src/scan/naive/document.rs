@@ -1,6 +1,7 @@
 //! A document in the form in which the oracle reads it.
 
 use super::super::Format;
+use super::super::delimiter::Delimiter;
 use super::super::unit::{Meaning, Unit, unclear_letter, unit};
 use std::ops::Range;
 
@@ -31,6 +32,11 @@ impl<'a> Document<'a> {
 
     pub(super) fn meaning(&self, index: usize) -> Option<Meaning> {
         self.units.get(index).map(|(_, unit)| unit.meaning)
+    }
+
+    /// The delimiter of strings that the unit at `index` may be.
+    pub(super) fn delimiter(&self, index: usize) -> Option<Delimiter> {
+        self.units.get(index).and_then(|&(at, unit)| Delimiter::of(unit, self.raw, at))
     }
 
     pub(super) fn is(&self, index: usize, byte: u8) -> bool {

@@ -21,6 +21,7 @@ use super::check::{Checks, Value};
 use super::detector;
 use super::engine::Engine;
 use super::finding::{Finding, Part};
+use super::fold::{self, Again};
 use super::key::{Names, Spelling, whole_unit};
 use super::nearby::is_word;
 use super::number::{self, Place};
@@ -34,14 +35,24 @@ use document::{Document, Text};
 use regex_automata::meta::Regex;
 use regex_automata::{Anchored, Input};
 use region::Region;
+use std::convert::Infallible;
 use std::ops::Range;
 
 /// Everything found in `document`, in order, each finding in one piece.
 pub fn findings(engine: &Engine, format: Format, document: &[u8]) -> Vec<Finding> {
+    read(engine, format, document, true)
+}
+
+/// As [`findings`]; whether the text is read once more where characters hide
+/// something, see [`fold`].
+fn read(engine: &Engine, format: Format, document: &[u8], folds: bool) -> Vec<Finding> {
     let plain = engine.naive.get_or_init(|| Plain::of(engine.ruleset()));
     let document = Document::read(format, document);
     let mut search = Search { engine, plain, document: &document, candidates: Vec::new(), regions: Vec::new() };
     search.find_candidates();
+    if folds {
+        search.find_folded();
+    }
     search.find_regions();
     search.resolve()
 }
@@ -91,6 +102,8 @@ struct Candidate {
     inside: bool,
     /// Cut off at the look-ahead, in the middle of its last repetition.
     open: bool,
+    /// Found, and judged, in a second reading.
+    folded: bool,
 }
 
 struct Search<'a> {
@@ -178,6 +191,7 @@ impl Search<'_> {
             haystack: haystack.clone(),
             inside,
             open: cut && whole.end == end && secret.end == end && has_tail(),
+            folded: false,
         })
     }
 
@@ -207,7 +221,37 @@ impl Search<'_> {
                 haystack: haystack.clone(),
                 inside,
                 open: false,
+                folded: false,
             });
+        }
+    }
+
+    /// What a second reading around every character that hides something finds.
+    fn find_folded(&mut self) {
+        for (units, inside) in self.document.haystacks() {
+            let haystack = self.document.start(units.start)..self.document.start(units.end);
+            let text = Text::of(&self.document.units[units]);
+            let mut again = Again::default();
+            for index in (0..text.bytes.len()).filter(|&index| fold::at(&text.bytes[index..]).is_some()) {
+                let at = text.spans[index].start;
+                let scan = |text: &[u8]| Ok::<_, Infallible>(read(self.engine, Format::Text, text, false));
+                let Ok(found) = again.around(self.document.raw, 0, haystack.clone(), at, scan);
+                for found in found {
+                    let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
+                    let secret = place(found.span.start)..place(found.span.end);
+                    self.candidates.push(Candidate {
+                        rule: found.rule,
+                        whole_start: secret.start,
+                        text: self.document.raw[secret.clone()].to_vec(),
+                        secret,
+                        anchor: at,
+                        haystack: haystack.clone(),
+                        inside,
+                        open: false,
+                        folded: true,
+                    });
+                }
+            }
         }
     }
 
@@ -274,14 +318,14 @@ impl Search<'_> {
             rest = after;
             before.iter().for_each(|found| resolver.add(*found));
             resolver.region(region.span.start as u64, &mut kept);
-            out.extend(kept.drain(..).map(finding));
+            out.extend(kept.drain(..).map(Finding::from));
             let span = Span::new(region.span.start as u64, region.span.end as u64);
             out.push(Finding { span, rule: region.rule, wrap: region.wrap, part: Part::Whole });
             resolver.pass(span.end);
         }
         rest.iter().for_each(|found| resolver.add(*found));
         resolver.settle(u64::MAX, &mut kept);
-        out.extend(kept.drain(..).map(finding));
+        out.extend(kept.drain(..).map(Finding::from));
         out
     }
 
@@ -298,7 +342,7 @@ impl Search<'_> {
         if self.regions.iter().any(behind) {
             return None;
         }
-        if !self.is_wanted(candidate) {
+        if !candidate.folded && !self.is_wanted(candidate) {
             return None;
         }
         let rule = &self.engine.ruleset().rules[candidate.rule];
@@ -314,10 +358,6 @@ impl Search<'_> {
         let (start, end) = (range.start as u64, range.end as u64);
         Some(Match { start, end, rule: candidate.rule, priority: rule.priority, wrap })
     }
-}
-
-fn finding(found: Match) -> Finding {
-    Finding { span: Span::new(found.start, found.end), rule: found.rule, wrap: found.wrap, part: Part::Whole }
 }
 
 /// Whether a detector is asked about the byte at `at`. For phone numbers with

@@ -1,6 +1,7 @@
 //! Values under key rules, private key blocks, and tokens longer than the
 //! look-ahead, found the plain way.
 
+use super::super::delimiter::Delimiter;
 use super::super::detector::private_key;
 use super::super::key::{LONGEST_NAME, Step, Walk, is_name_byte};
 use super::super::resolve::Wrap;
@@ -22,7 +23,7 @@ pub(super) struct Region {
 #[derive(Clone, Copy)]
 enum Opener {
     /// A member name: the unit behind its closing quote.
-    Key { rule: usize, level: u32, behind: usize },
+    Key { rule: usize, quote: Delimiter, behind: usize },
     /// The unit at which a block's begin line starts, and the rule.
     PrivateKey { at: usize, rule: usize },
     /// Index of a candidate.
@@ -43,7 +44,7 @@ impl Search<'_> {
                 continue;
             }
             match opener {
-                Opener::Key { rule, level, behind } => self.take_values(rule, level, behind),
+                Opener::Key { rule, quote, behind } => self.take_values(rule, quote, behind),
                 Opener::PrivateKey { at, rule } => {
                     let span = self.document.start(at)..self.document.start(self.block_end(at));
                     if !self.is_valid(rule, None, span.clone()) {
@@ -63,7 +64,7 @@ impl Search<'_> {
         let document = self.document;
         let mut names = Vec::new();
         for open in 0..document.units.len() {
-            let Some(Meaning::Quote(level)) = document.meaning(open) else { continue };
+            let Some(quote) = document.delimiter(open) else { continue };
             let name: Vec<u8> = document.units[open + 1..]
                 .iter()
                 .map_while(|(_, unit)| match unit.meaning {
@@ -76,12 +77,12 @@ impl Search<'_> {
                 let lower = name.to_ascii_lowercase();
                 self.plain.spellings.iter().any(|spelling| spelling.fits(&lower))
             };
-            if document.meaning(close) == Some(Meaning::Quote(level))
+            if document.delimiter(close) == Some(quote)
                 && name.len() <= LONGEST_NAME
                 && spelled()
                 && let Some(rule) = self.engine.key_rule(&name, |_| false)
             {
-                names.push((document.start(open + 1), Opener::Key { rule, level, behind: close + 1 }));
+                names.push((document.start(open + 1), Opener::Key { rule, quote, behind: close + 1 }));
             }
         }
         names
@@ -142,13 +143,13 @@ impl Search<'_> {
 
     /// The values of the member whose name ends before the unit at `behind`,
     /// by the same walk as the scanner's, over the whole document.
-    fn take_values(&mut self, rule: usize, level: u32, behind: usize) {
-        let mut walk = Walk::new(rule, level);
+    fn take_values(&mut self, rule: usize, quote: Delimiter, behind: usize) {
+        let mut walk = Walk::new(rule, quote);
         let mut at = self.document.start(behind);
         loop {
             let taken = match walk.advance(self.document.raw, at, true) {
-                Step::Text(start) => Some(self.take_text(rule, level, start)),
-                Step::Number(start) => self.take_number(rule, level, start),
+                Step::Text(start) => self.take_text(rule, quote, walk.value, start),
+                Step::Number(start) => self.take_number(rule, quote, start),
                 Step::More(_) | Step::Over(_) => None,
             };
             let Some(Taken { behind, secret }) = taken else { return };
@@ -159,29 +160,111 @@ impl Search<'_> {
         }
     }
 
-    fn take_text(&mut self, rule: usize, level: u32, start: usize) -> Taken {
+    fn take_text(&mut self, rule: usize, name: Delimiter, value: Delimiter, start: usize) -> Option<Taken> {
         let document = self.document;
         let first = document.units.partition_point(|&(at, _)| at < start);
-        let ends = |&at: &usize| {
-            matches!(document.meaning(at), Some(Meaning::Quote(found)) if found <= level)
-                || document.format == Format::Text && document.is_line_feed(at)
+        let end = match (name, value) {
+            (_, Delimiter::Single(run)) => self.single_end(first, run),
+            (Delimiter::Single(_), Delimiter::Double(level)) => Some(self.guarded_end(first, level)?),
+            (Delimiter::Double(_), Delimiter::Double(level)) => Some(self.string_end(first, level)),
         };
-        let end = (first..document.units.len()).find(ends).unwrap_or(document.units.len());
+        let is_long = end.is_none();
+        let end = end.unwrap_or_else(|| self.strict_end(first, value));
         let span = document.start(first)..document.start(end);
         let text = Text::of(&document.units[first..end]).bytes;
         let behind = document.start(end + 1);
+        let double = matches!(value, Delimiter::Double(_));
         let long = behind > span.start + LOOKAHEAD || (behind == span.end && span.len() >= LOOKAHEAD);
-        let secret = match long {
+        let secret = match is_long || double && long {
             true => self.is_valid(rule, None, span.clone()),
             false => !is_placeholder(&text) && self.is_valid(rule, Some(&text), span.clone()),
         };
         if secret {
             self.regions.push(Region { span, rule, wrap: Wrap::Plain });
         }
-        Taken { behind, secret }
+        Some(Taken { behind, secret })
     }
 
-    fn take_number(&mut self, rule: usize, level: u32, start: usize) -> Option<Taken> {
+    fn ends_line(&self, index: usize) -> bool {
+        self.document.format == Format::Text && self.document.is_line_feed(index)
+    }
+
+    /// The unit that ends a string of `level`.
+    fn string_end(&self, first: usize, level: u32) -> usize {
+        let ends = |&at: &usize| {
+            matches!(self.document.meaning(at), Some(Meaning::Quote(found)) if found <= level) || self.ends_line(at)
+        };
+        let last = self.document.units.len();
+        (first..last).find(ends).unwrap_or(last)
+    }
+
+    /// The same behind a name in single quotes: `None` unless a quote of the
+    /// level closes it as a value.
+    fn guarded_end(&self, first: usize, level: u32) -> Option<usize> {
+        if level == 0 && self.document.format != Format::Text {
+            return None;
+        }
+        let end = self.string_end(first, level);
+        let closed = self.document.meaning(end) == Some(Meaning::Quote(level));
+        (closed && self.closes_value(end, self.document.start(first))).then_some(end)
+    }
+
+    /// Whether a value ends behind the quote at `index`, near enough to `start`.
+    fn closes_value(&self, index: usize, start: usize) -> bool {
+        let behind = self.document.start(index + 1);
+        behind < start + LOOKAHEAD && self.document.raw.get(behind).is_none_or(|byte| b",}])".contains(byte))
+    }
+
+    /// The unit that ends a string behind a `'` with so many backslashes;
+    /// `None` when that cannot be seen.
+    fn single_end(&self, first: usize, run: usize) -> Option<usize> {
+        let document = self.document;
+        let start = document.start(first);
+        let mut doubt = None;
+        for index in first..document.units.len() {
+            if document.start(index + 1) > start + LOOKAHEAD {
+                return doubt;
+            }
+            let fence = document.format != Format::Text && document.meaning(index) == Some(Meaning::Quote(0));
+            if self.ends_line(index) || fence {
+                return doubt.or(Some(index));
+            }
+            match document.delimiter(index) {
+                Some(Delimiter::Double(_)) if doubt.is_none() && self.ends_json(index, start) => return Some(index),
+                Some(Delimiter::Double(_)) => doubt = doubt.or(Some(index)),
+                Some(Delimiter::Single(found))
+                    if found <= run && (doubt.is_none() || self.closes_value(index, start)) =>
+                {
+                    return Some(index);
+                }
+                _ => {}
+            }
+        }
+        let last = document.units.len();
+        doubt.or((document.raw.len() < start + LOOKAHEAD).then_some(last))
+    }
+
+    /// Whether the quote at `index` ends a string of JSON, as far as is seen from
+    /// `start` on.
+    fn ends_json(&self, index: usize, start: usize) -> bool {
+        let space = |index: &usize| self.document.units.get(*index).is_some_and(|(_, unit)| unit.is_space());
+        let next = index + 1 + (index + 1..).take_while(space).count();
+        let seen = self.document.start(next) < start + LOOKAHEAD;
+        !seen || self.document.meaning(next).is_none_or(|next| matches!(next, Meaning::Byte(b',' | b':' | b'}' | b']')))
+    }
+
+    /// The unit that ends a long string, whatever follows.
+    fn strict_end(&self, first: usize, value: Delimiter) -> usize {
+        let ends = |&at: &usize| match (self.document.delimiter(at), value) {
+            (Some(Delimiter::Single(found)), Delimiter::Single(run)) => found <= run,
+            (Some(Delimiter::Double(_)), _) => true,
+            _ => self.ends_line(at),
+        };
+        let last = self.document.units.len();
+        (first..last).find(ends).unwrap_or(last)
+    }
+
+    fn take_number(&mut self, rule: usize, quote: Delimiter, start: usize) -> Option<Taken> {
         let is_part = |byte: &&u8| byte.is_ascii_digit() || b"-+.eE".contains(byte);
         let length = self.document.raw[start..].iter().take_while(is_part).count();
         if length >= LOOKAHEAD {
@@ -189,7 +272,7 @@ impl Search<'_> {
         }
         let span = start..start + length;
         if self.is_valid(rule, Some(&self.document.raw[span.clone()]), span.clone()) {
-            self.regions.push(Region { span, rule, wrap: Wrap::Quoted(level) });
+            self.regions.push(Region { span, rule, wrap: quote.wrap() });
         }
         Some(Taken { behind: start + length, secret: true })
     }

@@ -1,0 +1,284 @@
+//! What strings stand between, and where they end.
+//!
+//! JSON writes `"`. Python's `repr`, which agents log within strings, writes
+//! `'` wherever it can, and so does JavaScript:
+//!
+//! ```text
+//! {"log": "{'user': 'bob', 'password': 'it\\'s', \"note\": \"don't\"}"}
+//! ```
+//!
+//! A `'` may be an apostrophe, and a logged text is often cut short. So a string
+//! in single quotes that is not closed before a double quote goes on behind
+//! that only if that does not end a string of JSON, and the string is closed
+//! where a value ends.
+
+use super::key::{End, whole_unit};
+use super::resolve::Wrap;
+use super::unit::{Meaning, Unit};
+use super::{Format, LOOKAHEAD};
+
+/// What a string stands between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Delimiter {
+    /// `"` of this nesting level.
+    Double(u32),
+    /// `'` behind so many backslashes, see [`Delimiter::of`].
+    Single(usize),
+}
+
+/// Quotes of higher levels are not written with backslashes.
+const HIGHEST_LEVEL: u32 = 10;
+
+/// Added to the length of a `'` that is written as a code point.
+const CODED: usize = 1 << 16;
+
+impl Delimiter {
+    /// The delimiter that `unit` may be.
+    pub(crate) fn of(unit: Unit, raw: &[u8], at: usize) -> Option<Self> {
+        match unit.meaning {
+            Meaning::Quote(level) => Some(Self::Double(level)),
+            Meaning::Byte(b'\'') if raw.get(at + unit.len - 1) == Some(&b'\'') => Some(Self::Single(unit.len - 1)),
+            Meaning::Byte(b'\'') => Some(Self::Single(CODED + unit.len)),
+            _ => None,
+        }
+    }
+
+    /// Whether a string between such ends before `other`: that, or the end of a
+    /// string around it.
+    fn ends_before(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Double(own), Self::Double(level)) => level <= own,
+            (Self::Double(_), Self::Single(_)) => false,
+            (Self::Single(own), Self::Single(run)) => run <= own,
+            (Self::Single(_), Self::Double(_)) => true,
+        }
+    }
+
+    /// Whether nothing but `"`, with backslashes or without, ends a string.
+    fn is_plain(self) -> bool {
+        matches!(self, Self::Double(0..=HIGHEST_LEVEL))
+    }
+
+    /// How to write a number as a string where strings stand between these.
+    pub(crate) fn wrap(self) -> Wrap {
+        match self {
+            Self::Double(level) if level <= HIGHEST_LEVEL => Wrap::Quoted(level),
+            Self::Single(0) => Wrap::Apostrophes,
+            _ => Wrap::Zero,
+        }
+    }
+}
+
+/// The end of the content of a string between `quote`s, looking from `at` on:
+/// before the quote that ends it, or, where `line` is set, before the line feed.
+pub(crate) fn string_end(raw: &[u8], at: usize, quote: Delimiter, line: bool, last: bool) -> End {
+    let mut at = at;
+    loop {
+        match next_quote(raw, at, quote.is_plain(), line, last) {
+            Next::Line(found) => return End::At(found),
+            Next::Quote(found, other, _) if quote.ends_before(other) => return End::At(found),
+            Next::Quote(_, _, behind) => at = behind,
+            Next::Missing(at) if last => return End::At(at),
+            Next::Missing(at) => return End::More(at),
+        }
+    }
+}
+
+enum Next {
+    /// A raw line feed.
+    Line(usize),
+    /// Where it stands, and what stands behind.
+    Quote(usize, Delimiter, usize),
+    /// Not in this data: go on here.
+    Missing(usize),
+}
+
+/// The first quote at or behind `at`: any, or, where that will do, of those with
+/// backslashes or none.
+fn next_quote(raw: &[u8], mut at: usize, plain: bool, line: bool, last: bool) -> Next {
+    while let Some(found) = next_stop(&raw[at..], plain, line).map(|stop| at + stop) {
+        if line && raw[found] == b'\n' {
+            return Next::Line(found);
+        }
+        let Some(unit) = whole_unit(raw, found, last) else { return Next::Missing(found) };
+        at = found + unit.len;
+        if let Some(quote) = Delimiter::of(unit, raw, found) {
+            return Next::Quote(found, quote, at);
+        }
+    }
+    Next::Missing(raw.len())
+}
+
+fn next_stop(raw: &[u8], plain: bool, line: bool) -> Option<usize> {
+    if !plain {
+        return raw.iter().position(|&byte| matches!(byte, b'"' | b'\\' | b'\'' | b'%') || line && byte == b'\n');
+    }
+    if line { memchr::memchr3(b'"', b'\\', b'\n', raw) } else { memchr::memchr2(b'"', b'\\', raw) }
+}
+
+/// A value's string.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Text {
+    /// Where its content begins.
+    pub(crate) at: usize,
+    /// What it stands between.
+    pub(crate) quote: Delimiter,
+    /// What its member's name stands between.
+    pub(crate) name: Delimiter,
+}
+
+/// How far a value's string goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// It is short enough to be judged whole, and ends here.
+    Ends(usize),
+    /// It is longer than [`LOOKAHEAD`].
+    Long,
+    /// It is none.
+    None,
+    /// More data is needed.
+    Unclear,
+}
+
+/// How far `text` goes, as far as [`LOOKAHEAD`] bytes tell.
+pub(crate) fn extent(format: Format, raw: &[u8], text: Text, last: bool) -> Extent {
+    let limit = raw.len().min(text.at + LOOKAHEAD);
+    // Exactly as long is long, whether the end is known by now or not.
+    let whole = last && raw.len() < text.at + LOOKAHEAD;
+    let raw_seen = &raw[..limit];
+    let end = match (text.name, text.quote) {
+        (_, Delimiter::Single(_)) => return single_extent(format, raw_seen, text, limit < text.at + LOOKAHEAD, whole),
+        (Delimiter::Single(_), Delimiter::Double(0)) if format != Format::Text => return Extent::None,
+        _ => string_end(raw_seen, text.at, text.quote, format == Format::Text, whole),
+    };
+    match end {
+        End::At(end) if matches!(text.name, Delimiter::Single(_)) => guarded(raw_seen, text, end, limit, whole),
+        End::At(end) => Extent::Ends(end),
+        End::More(_) if limit < text.at + LOOKAHEAD => Extent::Unclear,
+        End::More(_) if matches!(text.name, Delimiter::Single(_)) => Extent::None,
+        End::More(_) => Extent::Long,
+    }
+}
+
+/// What begins with a double quote behind a name in single ones may as well end
+/// there: it is a value only if it is closed as one.
+fn guarded(raw: &[u8], text: Text, end: usize, limit: usize, whole: bool) -> Extent {
+    let Some(unit) = whole_unit(raw, end, whole).filter(|_| end < raw.len()) else {
+        return if whole || limit == text.at + LOOKAHEAD { Extent::None } else { Extent::Unclear };
+    };
+    match value_ends(raw, end + unit.len, whole) {
+        Some(true) if Delimiter::of(unit, raw, end) == Some(text.quote) => Extent::Ends(end),
+        None if limit < text.at + LOOKAHEAD => Extent::Unclear,
+        _ => Extent::None,
+    }
+}
+
+/// Whether what stands at `at` ends a value of a list, tuple or dictionary;
+/// `None` when more data tells.
+fn value_ends(raw: &[u8], at: usize, whole: bool) -> Option<bool> {
+    match raw.get(at) {
+        None => whole.then_some(true),
+        Some(byte) => Some(matches!(byte, b',' | b'}' | b']' | b')')),
+    }
+}
+
+/// Whether what follows the quote before `at` says that it ends a string of
+/// JSON; `None` when more data tells.
+fn ends_json(raw: &[u8], mut at: usize, whole: bool) -> Option<bool> {
+    while at < raw.len() {
+        let unit = whole_unit(raw, at, whole)?;
+        if !unit.is_space() {
+            return Some(matches!(unit.meaning, Meaning::Byte(b',' | b':' | b'}' | b']')));
+        }
+        at += unit.len;
+    }
+    whole.then_some(true)
+}
+
+fn single_extent(format: Format, raw: &[u8], text: Text, unclear: bool, whole: bool) -> Extent {
+    let line = format == Format::Text;
+    let mut at = text.at;
+    // The first double quote.
+    let mut doubt = None;
+    loop {
+        match next_quote(raw, at, false, line, whole) {
+            Next::Line(found) => return Extent::Ends(doubt.unwrap_or(found)),
+            Next::Quote(found, Delimiter::Double(0), _) if format != Format::Text => {
+                return Extent::Ends(doubt.unwrap_or(found));
+            }
+            Next::Quote(found, quote, behind) if text.quote.ends_before(quote) => match (quote, doubt) {
+                (Delimiter::Double(_), None) => match ends_json(raw, behind, whole) {
+                    Some(false) => (doubt, at) = (Some(found), behind),
+                    None if unclear => return Extent::Unclear,
+                    _ => return Extent::Ends(found),
+                },
+                (Delimiter::Double(_), Some(_)) => at = behind,
+                (_, None) => return Extent::Ends(found),
+                (_, Some(_)) => match value_ends(raw, behind, whole) {
+                    Some(true) => return Extent::Ends(found),
+                    None if unclear => return Extent::Unclear,
+                    _ => at = behind,
+                },
+            },
+            Next::Quote(_, _, behind) => at = behind,
+            Next::Missing(_) if unclear && !whole => return Extent::Unclear,
+            Next::Missing(at) if whole => return Extent::Ends(doubt.unwrap_or(at)),
+            Next::Missing(_) => return doubt.map_or(Extent::Long, Extent::Ends),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAIN: Delimiter = Delimiter::Single(0);
+
+    #[test]
+    fn a_string_ends_at_a_quote_of_its_level_or_above() {
+        let end = |raw: &str, level| string_end(raw.as_bytes(), 0, Delimiter::Double(level), false, true);
+        assert_eq!(end(r#"ab\"c" d"#, 0), End::At(5));
+        assert_eq!(end(r#"ab\\\"c\" d"#, 1), End::At(7));
+        assert_eq!(end(r#"C:\\" x"#, 0), End::At(4));
+        assert_eq!(end(r#"C:\\\\\" x"#, 1), End::At(6));
+        assert_eq!(end(r"v\u0022,", 1), End::At(1));
+        assert_eq!(end("it's", 0), End::At(4));
+        assert_eq!(end("never", 0), End::At(5));
+    }
+
+    /// How much of `raw` is the string.
+    fn single(raw: &str, quote: Delimiter) -> &str {
+        let text = Text { at: 0, quote, name: PLAIN };
+        match extent(Format::Json, raw.as_bytes(), text, true) {
+            Extent::Ends(end) => &raw[..end],
+            other => panic!("{raw}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_string_in_single_quotes_ends_where_python_ends_it() {
+        assert_eq!(single("hunter22', 'b'", PLAIN), "hunter22");
+        assert_eq!(single(r"hun\\'ter', x", PLAIN), r"hun\\'ter");
+        assert_eq!(single(r"hunter\\', \\'b", Delimiter::Single(2)), "hunter");
+        assert_eq!(single(r#"hun\"ter'}" "#, PLAIN), r#"hun\"ter"#);
+    }
+
+    #[test]
+    fn one_that_is_cut_short_ends_with_what_is_around_it() {
+        assert_eq!(single(r#"hunt\", \"b\": \"it's\"}"#, PLAIN), "hunt");
+        assert_eq!(single(r#"hunt", "b": 'x'}"#, PLAIN), "hunt");
+        assert_eq!(single(r#"hunt\" , \"b\": \"']\"}"#, PLAIN), "hunt");
+        assert_eq!(single("hunt", PLAIN), "hunt");
+    }
+
+    #[test]
+    fn a_double_quote_behind_a_name_in_single_ones_must_be_closed_as_a_value_is() {
+        let found = |raw: &str, level| {
+            let text = Text { at: 0, quote: Delimiter::Double(level), name: PLAIN };
+            extent(Format::Json, raw.as_bytes(), text, true)
+        };
+        assert_eq!(found(r#"it's\"}"#, 1), Extent::Ends(4));
+        assert_eq!(found(r#", \"b\": 1"#, 1), Extent::None);
+        assert_eq!(found(r#", "]"#, 0), Extent::None);
+    }
+}

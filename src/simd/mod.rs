@@ -105,12 +105,55 @@ mod tests {
         }
     }
 
+    /// So no lane of a vector differs from the others.
     #[test]
-    fn every_byte_value_is_classed_alike() {
-        let data: Vec<u8> = (0..=255).collect();
-        let (fast, slow) = both(&data);
-        assert_eq!(fast, slow);
-        assert_eq!(slow.iter().map(|masks| masks.digit.count_ones()).sum::<u32>(), 10);
-        assert_eq!(slow.iter().map(|masks| masks.upper.count_ones()).sum::<u32>(), 26);
+    fn every_byte_value_is_classed_alike_at_every_place() {
+        for byte in 0..=u8::MAX {
+            for at in 0..2 * BLOCK {
+                let mut data = [b'!'; 2 * BLOCK];
+                data[at] = byte;
+                let (fast, slow) = both(&data);
+                assert_eq!(fast, slow, "{byte} at {at}");
+            }
+        }
+    }
+
+    /// Whatever the alignment, nothing beside the data is looked at.
+    #[test]
+    fn a_part_of_some_data_is_classed_as_if_it_stood_alone() {
+        let data: Vec<u8> = (0..=u8::MAX).cycle().take(5 * BLOCK).collect();
+        for start in 0..=BLOCK {
+            for end in start..data.len() {
+                let (fast, slow) = both(&data[start..end]);
+                assert_eq!(fast, slow, "{start}..{end}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_classes_hold_what_they_say() {
+        type Class = (fn(&Masks) -> u64, fn(u8) -> bool);
+        let classes: [Class; 12] = [
+            (|masks| masks.quote, |byte| byte == b'"'),
+            (|masks| masks.backslash, |byte| byte == b'\\'),
+            (|masks| masks.newline, |byte| byte == b'\n'),
+            (|masks| masks.at, |byte| byte == b'@'),
+            (|masks| masks.plus, |byte| byte == b'+'),
+            (|masks| masks.percent, |byte| byte == b'%'),
+            (|masks| masks.digit, |byte| byte.is_ascii_digit()),
+            (|masks| masks.separator, |byte| b" -.".contains(&byte)),
+            (|masks| masks.upper, |byte| byte.is_ascii_uppercase()),
+            (|masks| masks.word, |byte| byte.is_ascii_alphanumeric() || byte == b'_'),
+            (|masks| masks.token, |byte| byte.is_ascii_alphanumeric() || b"_-.+=".contains(&byte)),
+            (|masks| masks.letter_u, |byte| byte == b'u'),
+        ];
+        let data: Vec<u8> = (0..=u8::MAX).collect();
+        let (masks, _) = both(&data);
+        for (number, (mask, holds)) in classes.iter().enumerate() {
+            for byte in 0..=u8::MAX {
+                let bit = mask(&masks[usize::from(byte) / BLOCK]) >> (usize::from(byte) % BLOCK) & 1;
+                assert_eq!(bit == 1, holds(byte), "class {number}, byte {byte}");
+            }
+        }
     }
 }

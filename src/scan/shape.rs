@@ -541,9 +541,9 @@ mod tests {
         };
         let ends_before = |shape| at.checked_sub(1).is_some_and(|before| ends(before, shape));
         let back = |by: usize| at.checked_sub(by).map(|place| data[place]);
-        let token = (at + 1).checked_sub(TOKEN_RUN).is_some_and(|start| {
-            data[start..=at].iter().copied().all(is_token_byte) && prefixes.begin(&data[start..])
-        });
+        let token = (at + 1)
+            .checked_sub(TOKEN_RUN)
+            .is_some_and(|start| data[start..=at].iter().copied().all(is_token_byte) && prefixes.begin(&data[start..]));
         let kinds = [
             (AT, data[at] == b'@'),
             (PLUS, back(1) == Some(b'+') && !matches!(data[at], b' ' | b'-' | b'.')),

@@ -1,14 +1,20 @@
 //! Byte classes of 64-byte blocks as bit masks: bit `i` of a mask tells
 //! whether byte `i` of the block is in the class.
 //!
-//! [`each_block`] picks AVX2 where the processor has it; [`scalar`] is the
-//! portable twin, and the oracle that the properties hold AVX2 to.
+//! [`each_block`] picks AVX2 or NEON where the processor has it; [`scalar`] is
+//! the portable twin, and the oracle that the properties hold both to.
 
 #![allow(unsafe_code, reason = "vector loads; each block argues its soundness")]
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+mod neon;
 pub mod scalar;
+#[cfg(target_arch = "x86_64")]
+use avx2 as vector;
+#[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+use neon as vector;
 
 /// Bytes per block.
 pub const BLOCK: usize = 64;
@@ -54,10 +60,10 @@ const BATCH: usize = 16;
 /// with no register taken by the caller's.
 #[inline]
 pub fn each_block<S>(data: &[u8], state: S, each: impl FnMut(&mut S, &Masks)) -> S {
-    #[cfg(target_arch = "x86_64")]
-    if avx2::is_available() {
+    #[cfg(any(target_arch = "x86_64", all(target_arch = "aarch64", target_endian = "little")))]
+    if vector::is_available() {
         // SAFETY: the processor has what the function needs, as just checked.
-        return unsafe { avx2::each_block(data, state, each) };
+        return unsafe { vector::each_block(data, state, each) };
     }
     scalar::each_block(data, state, each)
 }

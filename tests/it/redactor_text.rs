@@ -300,8 +300,21 @@ const KIB: usize = 1 << 10;
 
 /// `length` bytes or a few more of escapes, one at the other.
 fn push_escapes(out: &mut Vec<u8>, length: usize, random: &mut Random) {
-    const ESCAPES: &[&str] =
-        &["\\u0041", "\\u0061", "\\u0040", "\\u00e9", "\\\\u0062", "\\n", "\\\\", "\\\\n", "\\\"", "%41", "%2540", "\\/", "\\ud83c\\udf89"];
+    const ESCAPES: &[&str] = &[
+        "\\u0041",
+        "\\u0061",
+        "\\u0040",
+        "\\u00e9",
+        "\\\\u0062",
+        "\\n",
+        "\\\\",
+        "\\\\n",
+        "\\\"",
+        "%41",
+        "%2540",
+        "\\/",
+        "\\ud83c\\udf89",
+    ];
     let kinds: Vec<&str> = (0..1 + random.below(3)).map(|_| random.pick(ESCAPES)).collect();
     let end = out.len() + length;
     while out.len() < end {

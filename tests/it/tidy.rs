@@ -210,7 +210,8 @@ fn unsafe_code_is_in_its_folders_and_nowhere_else() {
 
 #[test]
 fn unsafe_code_is_seen_however_it_is_written() {
-    for code in ["unsafe { f() }", "let a = unsafe{f()};", "unsafe\n{ f() }", "#![allow(unsafe_code)]", "(unsafe fn())"] {
+    for code in ["unsafe { f() }", "let a = unsafe{f()};", "unsafe\n{ f() }", "#![allow(unsafe_code)]", "(unsafe fn())"]
+    {
         assert!(has_unsafe(code), "{code}");
     }
     for code in ["// unsafe { f() }", "/// An unsafe thing", "let unsafe_total = 1;"] {

@@ -30,14 +30,16 @@ fn setting(name: &str, default: u64) -> u64 {
 
 #[test]
 fn generated_documents_are_found_as_the_oracle_finds_them_however_cut() {
-    check("documents", setting("EQUALITY_CASES", 40_000), |random, _| (quick_heap(random), difference));
+    let told = check("documents", setting("EQUALITY_CASES", 40_000), |random, _| (quick_heap(random), difference));
+    println!("{told}");
 }
 
 #[test]
 fn long_documents_are_found_alike_however_cut() {
-    check("long documents", setting("EQUALITY_CASES", 40_000) / SHORT_PER_LONG, |random, number| {
+    let told = check("long documents", setting("EQUALITY_CASES", 40_000) / SHORT_PER_LONG, |random, number| {
         (quick_long_heap(random), if number % ORACLE_OF == 0 { difference } else { difference_by_cuts })
     });
+    println!("{told}");
 }
 
 /// Tells where two ways to look at a document differ.
@@ -45,7 +47,8 @@ type Compare = fn(Format, &[u8], &[Vec<usize>]) -> Option<String>;
 /// The document of a number, and how it is looked at.
 type Generate = fn(&mut Random, u64) -> (Vec<u8>, Compare);
 
-fn check(what: &str, cases: u64, generate: Generate) {
+/// What was looked at; fails on a difference.
+fn check(what: &str, cases: u64, generate: Generate) -> String {
     let seed = setting("EQUALITY_SEED", 20_261_125);
     let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
     let documents = cases.div_ceil(CUTS as u64).div_ceil(threads);
@@ -55,8 +58,10 @@ fn check(what: &str, cases: u64, generate: Generate) {
         .collect();
     let differences: Vec<String> = workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect();
     let checked = documents * threads;
-    println!("equality: {checked} {what}, {} cases, {} differences", checked * CUTS as u64, differences.len());
-    assert!(differences.is_empty(), "{}", differences.join("\n---\n"));
+    let told =
+        format!("equality: {checked} {what}, {} cases, {} differences", checked * CUTS as u64, differences.len());
+    assert!(differences.is_empty(), "{told}\n{}", differences.join("\n---\n"));
+    told
 }
 
 fn run(seed: u64, documents: u64, generate: Generate) -> Vec<String> {

@@ -14,12 +14,13 @@ PYTEST_FLAGS ?=
 CASES ?= 10000000
 SECONDS ?= 60
 TARGETS ?=
+PARTS ?=
 # Lints come with every Rust. They fail the build with this version, for which
 # all were mended last, and warn with others.
 LINTED := 1.95
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo run test test-rust test-sdk equality accuracy features bench loadtest fuzz fmt lint clean
+.PHONY: help build demo run test test-rust test-sdk equality accuracy features bench loadtest fuzz sanitize fmt lint clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,6 +71,10 @@ loadtest: build ## Compare CPU and latency with nginx, side by side
 
 fuzz: ## Fuzz each target: make fuzz [SECONDS=60] [TARGETS="hyperscan pipeline"]
 	scripts/fuzz $(SECONDS) $(TARGETS)
+
+sanitize: ## Look for bad accesses and leaks: make sanitize [PARTS="address valgrind neon miri"]
+	@scripts/setup build
+	scripts/sanitize $(PARTS)
 
 fmt: ## Format the Rust code
 	$(CARGO) fmt

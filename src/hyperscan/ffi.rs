@@ -40,6 +40,7 @@ pub(super) type MatchEvent =
     unsafe extern "C" fn(id: c_uint, from: c_ulonglong, to: c_ulonglong, flags: c_uint, context: *mut c_void) -> c_int;
 
 pub(super) const HS_SUCCESS: c_int = 0;
+pub(super) const HS_INVALID: c_int = -1;
 pub(super) const HS_SCAN_TERMINATED: c_int = -3;
 pub(super) const HS_FLAG_CASELESS: c_uint = 1;
 pub(super) const HS_FLAG_DOTALL: c_uint = 2;
@@ -80,5 +81,6 @@ unsafe extern "C" {
         on_event: MatchEvent,
         context: *mut c_void,
     ) -> c_int;
-    pub(super) fn hs_valid_platform() -> c_int;
+    // Takes nothing; reads the processor's features.
+    pub(super) safe fn hs_valid_platform() -> c_int;
 }

@@ -7,7 +7,7 @@
 //! [`Hits`] buffer whose memory was reserved before, which cannot panic.
 //!
 //! Invariants:
-//! - a [`Database`] is never changed after `compile`, so threads may share it;
+//! - a [`Database`] is never changed once it is compiled, so threads may share it;
 //! - a [`Scratch`] is used by one scan at a time (`&mut`), and only with a
 //!   database it was made for. The library does not check the latter (a scan
 //!   with too small a scratch writes out of bounds), so every database has a
@@ -106,11 +106,13 @@ pub struct Database {
 /// The next [`Database`]'s number.
 static NEXT_NUMBER: AtomicU64 = AtomicU64::new(0);
 
-// SAFETY: the library never writes to a compiled database
-// (hs_runtime.h: "a database may be used by several threads at once"), and
-// freeing it does not depend on the thread.
+// SAFETY: a database is memory of the library's allocator (malloc) and nothing
+// else: no thread owns it, and any may free it.
 unsafe impl Send for Database {}
-// SAFETY: as above; scanning takes it as `const`.
+// SAFETY: a compiled database is immutable, says the library's introduction
+// (<https://intel.github.io/hyperscan/dev-reference/intro.html>); all that we
+// call with a shared one, `hs_scan` and `hs_alloc_scratch`, takes it as `const`
+// and writes to the scratch only.
 unsafe impl Sync for Database {}
 
 impl Database {
@@ -133,7 +135,8 @@ impl Database {
         let mut db = ptr::null_mut();
         let mut error = ptr::null_mut();
         // SAFETY: the four arrays have `ids.len()` elements each and outlive
-        // the call; `lengths` bounds every expression, so no NUL is needed; a
+        // the call, as do the literals they point to; `lengths` bounds every
+        // expression, so no NUL is needed; none is empty, as just checked; a
         // null platform means this machine; the two out-pointers are valid.
         let code = unsafe {
             ffi::hs_compile_lit_multi(
@@ -141,7 +144,7 @@ impl Database {
                 flags.as_ptr(),
                 ids.as_ptr(),
                 lengths.as_ptr(),
-                count(&ids)?,
+                c_length(ids.len())?,
                 ffi::HS_MODE_BLOCK,
                 ptr::null(),
                 &raw mut db,
@@ -178,7 +181,7 @@ impl Database {
                 pointers.as_ptr(),
                 flags.as_ptr(),
                 ids.as_ptr(),
-                count(&ids)?,
+                c_length(ids.len())?,
                 ffi::HS_MODE_BLOCK,
                 ptr::null(),
                 &raw mut db,
@@ -200,10 +203,14 @@ impl Database {
         }
         hits.list.clear();
         hits.list.reserve_exact(hits.limit);
-        let length = c_uint::try_from(data.len()).map_err(|_| HyperscanError::Code(-1))?;
-        // SAFETY: `data` and `hits` outlive the call, nothing else touches
-        // `hits` meanwhile (`&mut`), and the scratch is ours alone (`&mut`)
-        // and was sized for this very database (`serves`).
+        let length = c_length(data.len())?;
+        // SAFETY: the database was compiled for block mode and lives (`&self`);
+        // `data` holds `length` bytes, also when it is empty, and its pointer
+        // is never null; `data` and `hits` outlive the call, since the library
+        // keeps neither; nothing else touches `hits` meanwhile (`&mut`); the
+        // scratch is ours alone (`&mut`), and was sized for this very database
+        // (`serves`), so that it is in no other scan. `on_event` takes the
+        // `Hits` that we pass, and never unwinds.
         let code = unsafe {
             ffi::hs_scan(
                 self.db.as_ptr(),
@@ -232,7 +239,9 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        // SAFETY: made by the library, owned by us, freed once.
+        // SAFETY: made by the library, owned by us, freed once; no scan runs
+        // any more (`&mut`), and a scratch keeps no pointer that it would
+        // follow before the next scan.
         unsafe { ffi::hs_free_database(self.db.as_ptr()) };
     }
 }
@@ -259,28 +268,33 @@ impl Scratch {
         let mut scratch = ptr::null_mut();
         for database in databases {
             // SAFETY: the database is valid; `scratch` is null or came from
-            // this function, which grows it in place or replaces it.
+            // this function, which leaves it or frees it for a larger one, and
+            // no scan uses it yet.
             let code = unsafe { ffi::hs_alloc_scratch(database.db.as_ptr(), &raw mut scratch) };
             if code != ffi::HS_SUCCESS {
-                // SAFETY: null or ours; on failure the library leaves it as it was.
+                // SAFETY: the library has left it as it was, and it is ours, or
+                // has freed it and made it null, which may be freed.
                 unsafe { ffi::hs_free_scratch(scratch) };
                 return Err(HyperscanError::Code(code));
             }
         }
         let serves = databases.iter().map(|database| database.number).collect();
-        NonNull::new(scratch).map(|ptr| Self { ptr, serves }).ok_or(HyperscanError::Code(-1))
+        NonNull::new(scratch).map(|ptr| Self { ptr, serves }).ok_or(HyperscanError::Code(ffi::HS_INVALID))
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // SAFETY: made by the library, owned by us, freed once.
+        // SAFETY: made by the library, owned by us, freed once; no scan uses
+        // it any more (`&mut`). It does not depend on its databases, which may
+        // be gone.
         unsafe { ffi::hs_free_scratch(self.ptr.as_ptr()) };
     }
 }
 
 /// Appends a hit; a full buffer ends the scan. Does not allocate and does not
-/// panic, so nothing can unwind into the library.
+/// panic: there is room for what it pushes. If it panicked all the same, the
+/// process would abort where `extern "C"` ends: nothing unwinds into the library.
 unsafe extern "C" fn on_event(
     id: c_uint,
     _from: c_ulonglong,
@@ -289,9 +303,11 @@ unsafe extern "C" fn on_event(
     context: *mut c_void,
 ) -> c_int {
     // SAFETY: `context` is the `&mut Hits` that `scan` passed; the library
-    // calls back on the same thread, during that call only.
+    // calls back on the same thread, during that call only, and one call ends
+    // before the next.
     let hits = unsafe { &mut *context.cast::<Hits>() };
-    if hits.list.len() >= hits.limit {
+    // The capacity, too: the push must not have to allocate, whatever happens.
+    if hits.list.len() >= hits.limit.min(hits.list.capacity()) {
         return 1;
     }
     let end = u32::try_from(to).unwrap_or(u32::MAX);
@@ -300,25 +316,24 @@ unsafe extern "C" fn on_event(
 }
 
 fn check_platform() -> Result<(), HyperscanError> {
-    // SAFETY: takes nothing, reads the processor's features.
-    let code = unsafe { ffi::hs_valid_platform() };
-    if code == ffi::HS_SUCCESS { Ok(()) } else { Err(HyperscanError::Platform) }
+    if ffi::hs_valid_platform() == ffi::HS_SUCCESS { Ok(()) } else { Err(HyperscanError::Platform) }
 }
 
 fn ids(number: usize) -> Result<Vec<c_uint>, HyperscanError> {
-    let number = c_uint::try_from(number).map_err(|_| HyperscanError::Code(-1))?;
-    Ok((0..number).collect())
+    Ok((0..c_length(number)?).collect())
 }
 
-fn count(ids: &[c_uint]) -> Result<c_uint, HyperscanError> {
-    c_uint::try_from(ids.len()).map_err(|_| HyperscanError::Code(-1))
+/// A length as the library takes it: less than 4 GiB, or refused.
+fn c_length(length: usize) -> Result<c_uint, HyperscanError> {
+    c_uint::try_from(length).map_err(|_| HyperscanError::Code(ffi::HS_INVALID))
 }
 
 fn take_compile_error(code: c_int, error: *mut HsCompileError) -> HyperscanError {
     let Some(error) = NonNull::new(error) else {
         return HyperscanError::Code(code);
     };
-    // SAFETY: the library filled it in; its message is null or NUL-terminated.
+    // SAFETY: on failure the library sets it to null or to a filled-in error,
+    // whose message is null or NUL-terminated; both live until freed below.
     let (message, expression) = unsafe {
         let error = error.as_ref();
         let message = if error.message.is_null() {
@@ -328,7 +343,8 @@ fn take_compile_error(code: c_int, error: *mut HsCompileError) -> HyperscanError
         };
         (message, error.expression)
     };
-    // SAFETY: made by the library, freed once, not used after.
+    // SAFETY: made by the library, freed once, not used after. (Its constant
+    // errors, for want of memory, it does not free.)
     unsafe { ffi::hs_free_compile_error(error.as_ptr()) };
     HyperscanError::Compile { index: usize::try_from(expression).ok(), message }
 }
@@ -378,6 +394,82 @@ mod tests {
         let mut hits = Hits::with_limit(2);
         assert_eq!(db.scan(b"aaaa", &mut scratch, &mut hits).unwrap(), Outcome::Full);
         assert_eq!(hits.as_slice().len(), 2);
+    }
+
+    #[test]
+    fn the_callback_never_allocates_whatever_the_limit() {
+        let db = Database::literals(&[Literal { bytes: b"a", caseless: false }]).unwrap();
+        let mut scratch = Scratch::new(&[&db]).unwrap();
+        for limit in [0, 1, 2, 3, 4, 5, 100] {
+            let mut hits = Hits::with_limit(limit);
+            let before = (hits.list.as_ptr(), hits.list.capacity());
+            let outcome = db.scan(b"aaaa", &mut scratch, &mut hits).unwrap();
+            assert_eq!(outcome, if limit < 4 { Outcome::Full } else { Outcome::Complete });
+            assert_eq!(hits.as_slice().len(), limit.min(4));
+            assert_eq!((hits.list.as_ptr(), hits.list.capacity()), before);
+        }
+    }
+
+    #[test]
+    fn a_buffer_that_lost_its_memory_is_full_instead_of_growing_under_the_library() {
+        let mut hits = Hits { list: Vec::new(), limit: 8 };
+        // SAFETY: as the library calls it, with the buffer as context.
+        let code = unsafe { on_event(0, 0, 1, 0, ptr::from_mut(&mut hits).cast()) };
+        assert_eq!((code, hits.list.capacity()), (1, 0));
+    }
+
+    #[test]
+    fn what_is_longer_than_the_library_can_take_is_refused() {
+        assert_eq!(c_length(u32::MAX as usize), Ok(u32::MAX));
+        assert_eq!(c_length(u32::MAX as usize + 1), Err(HyperscanError::Code(ffi::HS_INVALID)));
+    }
+
+    #[test]
+    fn a_scratch_and_its_databases_may_be_dropped_in_any_order() {
+        let literal = |bytes| Database::literals(&[Literal { bytes, caseless: false }]).unwrap();
+        let (first, second) = (literal(b"first"), literal(b"second"));
+        let mut scratch = Scratch::new(&[&first, &second]).unwrap();
+        let mut hits = Hits::with_limit(8);
+        first.scan(b"first", &mut scratch, &mut hits).unwrap();
+        drop(first);
+        second.scan(b"a second", &mut scratch, &mut hits).unwrap();
+        assert_eq!(hits.as_slice(), [Hit { end: 8, id: 0 }]);
+        drop(second);
+        // What comes to lie where they were is none of those that it serves.
+        let third = literal(b"third");
+        assert_eq!(third.scan(b"third", &mut scratch, &mut hits), Err(HyperscanError::WrongScratch));
+    }
+
+    extern "C" fn panics(_: c_uint, _: c_ulonglong, _: c_ulonglong, _: c_uint, _: *mut c_void) -> c_int {
+        panic!("within the callback");
+    }
+
+    /// The test starts itself in a process of its own, where the panic happens.
+    #[test]
+    fn a_panic_in_a_callback_ends_the_process_and_never_unwinds_into_the_library() {
+        use std::os::unix::process::ExitStatusExt;
+        const INNER: &str = "EXPURGATE_TEST_PANIC_IN_CALLBACK";
+        const SIGABRT: i32 = 6;
+        if std::env::var_os(INNER).is_some() {
+            let db = Database::literals(&[Literal { bytes: b"a", caseless: false }]).unwrap();
+            let scratch = Scratch::new(&[&db]).unwrap();
+            let (db, data, scratch) = (db.db.as_ptr(), b"a".as_ptr().cast(), scratch.ptr.as_ptr());
+            // SAFETY: as in `Database::scan`, but for what the callback does.
+            let scan = || unsafe { ffi::hs_scan(db, data, 1, 0, scratch, panics, ptr::null_mut()) };
+            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(scan));
+            // Here only if it did not abort.
+            std::process::exit(0);
+        }
+        let (_, module) = module_path!().split_once("::").unwrap();
+        let path = format!("{module}::a_panic_in_a_callback_ends_the_process_and_never_unwinds_into_the_library");
+        let inner = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", &path, "--nocapture"])
+            .env(INNER, "1")
+            .output()
+            .unwrap();
+        let told = String::from_utf8_lossy(&inner.stderr);
+        assert!(told.contains("within the callback"), "{told}");
+        assert_eq!(inner.status.signal(), Some(SIGABRT), "{told}");
     }
 
     #[test]

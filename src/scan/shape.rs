@@ -513,8 +513,9 @@ fn escaped(backslash: u64, carry: &mut bool) -> u64 {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use proptest::strategy::ValueTree;
 
-    /// Byte by byte what [`Shapes::find_fences`] does by masks.
+    /// Byte by byte what [`Shapes::analyze`] does by masks.
     fn fences_slowly(data: &[u8], format: Format) -> (Vec<usize>, Vec<Lexical>) {
         let (mut fences, mut states) = (Vec::new(), Vec::new());
         let mut state = Lexical::default();
@@ -536,8 +537,75 @@ mod tests {
         (fences, states)
     }
 
+    /// Byte by byte what [`Shapes::analyze`] does by masks.
+    fn candidates_slowly(data: &[u8], prefixes: &Pairs) -> Vec<Candidate> {
+        let judged = |at| Candidate { at, kinds: judge(data, at, kinds_slowly(data, at, prefixes)) };
+        (0..data.len()).map(judged).filter(|candidate| candidate.kinds != 0).collect()
+    }
+
+    /// The shapes that end at `at`, before they are judged.
+    fn kinds_slowly(data: &[u8], at: usize, prefixes: &Pairs) -> Kinds {
+        // `d` is a digit, `A` a capital, `-` a separator.
+        let ends = |end: usize, shape: &str| {
+            let like = |(byte, class): (&u8, u8)| match class {
+                b'd' => byte.is_ascii_digit(),
+                b'A' => byte.is_ascii_uppercase(),
+                _ => matches!(byte, b' ' | b'-' | b'.'),
+            };
+            let start = (end + 1).checked_sub(shape.len());
+            start.is_some_and(|start| data[start..=end].iter().zip(shape.bytes()).all(like))
+        };
+        let ends_before = |shape| at.checked_sub(1).is_some_and(|before| ends(before, shape));
+        let back = |by: usize| at.checked_sub(by).map(|place| data[place]);
+        let token = (at + 1)
+            .checked_sub(TOKEN_RUN)
+            .is_some_and(|start| data[start..=at].iter().copied().all(is_token_byte) && prefixes.begin(&data[start..]));
+        let kinds = [
+            (AT, data[at] == b'@'),
+            (PLUS, back(1) == Some(b'+') && !matches!(data[at], b' ' | b'-' | b'.')),
+            (NANP, ends(at, "ddd-dddd")),
+            (SSN, ends(at, "ddd-dd-dddd")),
+            (CARD, ends(at, "dddd-dddd-dddd") || ends(at, "dddd-dddddd")),
+            (CARD, ends(at, "ddddddddddddd") && !ends_before("ddddddddddddd")),
+            (IBAN, ends(at, "AAdd")),
+            (RUN, ends(at, "dddd") && !ends_before("dddd")),
+            (ESCAPE, data[at] == b'%' || data[at] == b'u' && back(1) == Some(b'\\')),
+            (TOKEN, token),
+        ];
+        kinds.into_iter().filter(|(_, found)| *found).fold(0, |all, (kind, _)| all | kind)
+    }
+
+    /// What the tokens of these tests begin with.
+    fn prefixes() -> Pairs {
+        let mut pairs = Pairs::default();
+        [b"AB", b"u4", b"B_", b"4u"].iter().for_each(|pair| pairs.insert(pair[0], pair[1]));
+        pairs
+    }
+
+    /// Bytes of all classes, and shapes that they would seldom make.
     fn shaped() -> impl Strategy<Value = Vec<u8>> {
-        prop::collection::vec(prop::sample::select(&b"\"\\\\\\\n0123456789 -.)AB+@%u4"[..]), 0..300)
+        const SHAPES: &[&str] = &[
+            "617-555-0154",
+            "(202) 555-0109",
+            "078-05-1120",
+            "4111 1111 1111 1111",
+            "3782 822463 10005",
+            "4111111111111111",
+            "0049171",
+            "DE89",
+            "+1",
+            "\\u0041",
+            "\\u00e9",
+            "\\\\n",
+            "\\n",
+            "%40",
+        ];
+        let piece = prop_oneof![
+            8 => prop::sample::select(&b"\"\\\\\\\n0123456789 -.)AB+@%u4_=\xc3"[..]).prop_map(|byte| vec![byte]),
+            1 => prop::sample::select(SHAPES).prop_map(|text| text.as_bytes().to_vec()),
+            1 => "(AB|u4|B_|4u)?[ABnu4_=.+-]{12,40}".prop_map(String::into_bytes),
+        ];
+        prop::collection::vec(piece, 0..120).prop_map(|pieces| pieces.concat())
     }
 
     fn formats() -> impl Strategy<Value = Format> {
@@ -562,16 +630,41 @@ mod tests {
         }
 
         #[test]
+        fn candidates_equal_a_byte_by_byte_walk(data in shaped(), format in formats()) {
+            let slow = candidates_slowly(&data, &prefixes());
+            let mut shapes = Shapes::default();
+            shapes.analyze(&data, Lexical::default(), format, &prefixes());
+            prop_assert_eq!(&shapes.candidates, &slow);
+            let mut of_text = Vec::new();
+            super::of_text(&data, &prefixes(), &mut of_text);
+            let without_escapes = |one: &Candidate| Candidate { kinds: one.kinds & !ESCAPE, ..*one };
+            let slow: Vec<_> = slow.iter().map(without_escapes).filter(|one| one.kinds != 0).collect();
+            prop_assert_eq!(of_text, slow);
+        }
+
+        #[test]
         fn candidates_do_not_depend_on_where_blocks_begin(data in shaped(), pad in 0_usize..64) {
             let mut plain = Vec::new();
-            of_text(&data, &Pairs::default(), &mut plain);
-            let mut padded = vec![b'x'; pad];
+            of_text(&data, &prefixes(), &mut plain);
+            // A byte of no class.
+            let mut padded = vec![b'!'; pad];
             padded.extend_from_slice(&data);
             let mut moved = Vec::new();
-            of_text(&padded, &Pairs::default(), &mut moved);
+            of_text(&padded, &prefixes(), &mut moved);
             let moved: Vec<_> = moved.iter().map(|c| Candidate { at: c.at - pad, ..*c }).collect();
             prop_assert_eq!(plain, moved);
         }
+    }
+
+    #[test]
+    fn every_kind_of_candidate_is_among_those_of_the_properties() {
+        let mut runner = proptest::test_runner::TestRunner::deterministic();
+        let mut seen = 0;
+        for _ in 0..200 {
+            let data = shaped().new_tree(&mut runner).unwrap().current();
+            seen |= candidates_slowly(&data, &prefixes()).iter().fold(0, |all, one| all | one.kinds);
+        }
+        assert_eq!(seen, AT | PLUS | NANP | SSN | CARD | IBAN | RUN | ESCAPE | TOKEN);
     }
 
     #[test]

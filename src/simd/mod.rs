@@ -1,7 +1,7 @@
 //! Byte classes of 64-byte blocks as bit masks: bit `i` of a mask tells
 //! whether byte `i` of the block is in the class.
 //!
-//! [`each_block`] picks AVX-512 or AVX2 where the processor has them;
+//! [`each_block`] picks AVX-512, AVX2 or NEON where the processor has it;
 //! [`scalar`] is the portable twin, and the oracle that the properties hold the
 //! others to.
 
@@ -11,7 +11,13 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+mod neon;
 pub mod scalar;
+#[cfg(target_arch = "x86_64")]
+use avx2 as vector;
+#[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+use neon as vector;
 
 /// Bytes per block.
 pub const BLOCK: usize = 64;
@@ -70,10 +76,10 @@ pub fn each_block<S>(data: &[u8], state: S, each: impl FnMut(&mut S, &Masks)) ->
         // SAFETY: the processor has what the function needs, as just checked.
         return unsafe { avx512::each_block(data, state, each) };
     }
-    #[cfg(target_arch = "x86_64")]
-    if avx2::is_available() {
+    #[cfg(any(target_arch = "x86_64", all(target_arch = "aarch64", target_endian = "little")))]
+    if vector::is_available() {
         // SAFETY: the processor has what the function needs, as just checked.
-        return unsafe { avx2::each_block(data, state, each) };
+        return unsafe { vector::each_block(data, state, each) };
     }
     scalar::each_block(data, state, each)
 }
@@ -113,11 +119,11 @@ mod tests {
         let mut ways: Vec<(&'static str, Way)> = vec![("chosen", |data, out| {
             each_block(data, (), |(), masks| out.push(*masks));
         })];
-        #[cfg(target_arch = "x86_64")]
-        if avx2::is_available() {
-            ways.push(("avx2", |data, out| {
+        #[cfg(any(target_arch = "x86_64", all(target_arch = "aarch64", target_endian = "little")))]
+        if vector::is_available() {
+            ways.push(("vector", |data, out| {
                 // SAFETY: the processor has what the function needs, as just checked.
-                unsafe { avx2::each_block(data, (), |(), masks| out.push(*masks)) };
+                unsafe { vector::each_block(data, (), |(), masks| out.push(*masks)) };
             }));
         }
         #[cfg(target_arch = "x86_64")]
@@ -136,28 +142,71 @@ mod tests {
         masks
     }
 
+    fn assert_alike(data: &[u8], what: &str) {
+        let wanted = scalar(data);
+        for (name, way) in ways() {
+            let mut found = Vec::new();
+            way(data, &mut found);
+            assert_eq!(found, wanted, "{name}: {what}");
+        }
+    }
+
     proptest! {
         #[test]
         fn the_vector_code_equals_its_scalar_twin(data in prop::collection::vec(any::<u8>(), 0..3000)) {
-            let wanted = scalar(&data);
-            for (name, way) in ways() {
-                let mut found = Vec::new();
-                way(&data, &mut found);
-                prop_assert_eq!(&found, &wanted, "{}", name);
+            assert_alike(&data, "some bytes");
+        }
+    }
+
+    /// So no lane of a vector differs from the others.
+    #[test]
+    fn every_byte_value_is_classed_alike_at_every_place() {
+        for byte in 0..=u8::MAX {
+            for at in 0..2 * BLOCK {
+                let mut data = [b'!'; 2 * BLOCK];
+                data[at] = byte;
+                assert_alike(&data, &format!("{byte} at {at}"));
+            }
+        }
+    }
+
+    /// Whatever the alignment, nothing beside the data is looked at.
+    #[test]
+    fn a_part_of_some_data_is_classed_as_if_it_stood_alone() {
+        let data: Vec<u8> = (0..=u8::MAX).cycle().take(5 * BLOCK).collect();
+        for start in 0..=BLOCK {
+            for end in start..data.len() {
+                assert_alike(&data[start..end], &format!("{start}..{end}"));
             }
         }
     }
 
     #[test]
-    fn every_byte_value_is_classed_alike() {
-        let data: Vec<u8> = (0..=255).collect();
-        let slow = scalar(&data);
-        for (name, way) in ways() {
-            let mut fast = Vec::new();
-            way(&data, &mut fast);
-            assert_eq!(fast, slow, "{name}");
+    fn the_classes_hold_what_they_say() {
+        type Class = (fn(&Masks) -> u64, fn(u8) -> bool);
+        let classes: [Class; 14] = [
+            (|masks| masks.quote, |byte| byte == b'"'),
+            (|masks| masks.backslash, |byte| byte == b'\\'),
+            (|masks| masks.newline, |byte| byte == b'\n'),
+            (|masks| masks.at, |byte| byte == b'@'),
+            (|masks| masks.plus, |byte| byte == b'+'),
+            (|masks| masks.percent, |byte| byte == b'%'),
+            (|masks| masks.digit, |byte| byte.is_ascii_digit()),
+            (|masks| masks.separator, |byte| b" -.".contains(&byte)),
+            (|masks| masks.upper, |byte| byte.is_ascii_uppercase()),
+            (|masks| masks.word, |byte| byte.is_ascii_alphanumeric() || byte == b'_'),
+            (|masks| masks.token, |byte| byte.is_ascii_alphanumeric() || b"_-.+=".contains(&byte)),
+            (|masks| masks.zero, |byte| byte == b'0'),
+            (|masks| masks.code_letter, |byte| b"uUxX".contains(&byte)),
+            (|masks| masks.fold_lead, |byte| FOLD_LEADS.contains(&byte)),
+        ];
+        let data: Vec<u8> = (0..=u8::MAX).collect();
+        let masks = scalar(&data);
+        for (number, (mask, holds)) in classes.iter().enumerate() {
+            for byte in 0..=u8::MAX {
+                let bit = mask(&masks[usize::from(byte) / BLOCK]) >> (usize::from(byte) % BLOCK) & 1;
+                assert_eq!(bit == 1, holds(byte), "class {number}, byte {byte}");
+            }
         }
-        assert_eq!(slow.iter().map(|masks| masks.digit.count_ones()).sum::<u32>(), 10);
-        assert_eq!(slow.iter().map(|masks| masks.upper.count_ones()).sum::<u32>(), 26);
     }
 }

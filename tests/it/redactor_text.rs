@@ -317,6 +317,81 @@ fn escaped(text: &[u8], random: &mut Random) -> Vec<u8> {
 
 /// As [`heap`], quickly, for runs of millions.
 pub(crate) fn quick_heap(random: &mut Random) -> Vec<u8> {
+    let heap = quick_pieces(random);
+    let level = random.below(4);
+    within_strings(heap, level, random)
+}
+
+/// As [`quick_heap`], with something in it that is longer than a scanner looks
+/// back, or longer than it looks ahead.
+pub(crate) fn quick_long_heap(random: &mut Random) -> Vec<u8> {
+    const NAMES: &[&str] = &[
+        "\"password\": \"",
+        "\"api_key\":\"",
+        "{\\\"secret\\\": \\\"",
+        "{\\\\\\\"token\\\\\\\":\\\\\\\"",
+        "\"key\":\"db.password\",\"value\":{\"stringValue\":\"",
+        "'access_token': '",
+        "password=",
+    ];
+    let level = random.below(3);
+    let mut long = within_strings(quick_pieces(random), level, random);
+    if random.below(2) == 0 {
+        let length = 3 * KIB + random.below(6 * KIB);
+        push_escapes(&mut long, length, random);
+    } else {
+        long.extend_from_slice(random.pick(NAMES).as_bytes());
+        let length = 8 * KIB + random.below(2 * KIB);
+        match random.below(3) {
+            0 => push_escapes(&mut long, length, random),
+            _ => push_value(&mut long, length, random),
+        }
+    }
+    long.extend(within_strings(quick_pieces(random), level, random));
+    long
+}
+
+const KIB: usize = 1 << 10;
+
+/// `length` bytes or a few more of escapes, one at the other.
+fn push_escapes(out: &mut Vec<u8>, length: usize, random: &mut Random) {
+    const ESCAPES: &[&str] = &[
+        "\\u0041",
+        "\\u0061",
+        "\\u0040",
+        "\\u00e9",
+        "\\\\u0062",
+        "\\n",
+        "\\\\",
+        "\\\\n",
+        "\\\"",
+        "%41",
+        "%2540",
+        "\\/",
+        "\\ud83c\\udf89",
+    ];
+    let kinds: Vec<&str> = (0..1 + random.below(3)).map(|_| random.pick(ESCAPES)).collect();
+    let end = out.len() + length;
+    while out.len() < end {
+        out.extend_from_slice(random.pick(&kinds).as_bytes());
+    }
+}
+
+/// `length` bytes of a value, with an escape or another break here and there.
+fn push_value(out: &mut Vec<u8>, length: usize, random: &mut Random) {
+    const ALPHABET: &[u8] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+/_-";
+    const BREAKS: &[&str] = &["\\u0041", "\\/", "\\n", "\\\\n", "%2B", "=", " ", "."];
+    let breaks = random.below(3) == 0;
+    let end = out.len() + length;
+    while out.len() < end {
+        match random.below(200) {
+            0 if breaks => out.extend_from_slice(random.pick(BREAKS).as_bytes()),
+            _ => out.push(ALPHABET[random.below(ALPHABET.len())]),
+        }
+    }
+}
+
+fn quick_pieces(random: &mut Random) -> Vec<u8> {
     let mut heap = Vec::new();
     for _ in 0..1 + random.below(14) {
         match random.below(50) {
@@ -331,7 +406,11 @@ pub(crate) fn quick_heap(random: &mut Random) -> Vec<u8> {
             }
         }
     }
-    let level = random.below(4);
+    heap
+}
+
+/// Written `level` strings deep.
+fn within_strings(mut heap: Vec<u8>, level: usize, random: &mut Random) -> Vec<u8> {
     for _ in 0..level {
         heap = escaped(&heap, random);
     }

@@ -142,8 +142,15 @@ class Proxy:
 
     def peak_memory(self):
         """The most memory the process ever had resident, in bytes."""
+        return self._memory("VmHWM")
+
+    def resident_memory(self):
+        """The memory that the process has resident now, in bytes."""
+        return self._memory("VmRSS")
+
+    def _memory(self, name):
         status = Path(f"/proc/{self.pid}/status").read_text()
-        return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024
+        return int(re.search(rf"{name}:\s+(\d+) kB", status)[1]) * 1024
 
     def _wait_until_ready(self):
         end = time.monotonic() + START_SECONDS

@@ -9,6 +9,7 @@ mod demo;
 mod exit;
 mod input;
 mod log;
+mod profile;
 mod progress;
 mod redact;
 mod rules;

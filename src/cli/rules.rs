@@ -2,7 +2,7 @@
 
 use super::setup::{RuleArgs, offline_ruleset};
 use super::table::{Table, stdout_width};
-use super::{CliError, Exit};
+use super::{CliError, Exit, profile};
 use crate::rule::{Matcher, Rule, Ruleset};
 use serde::Serialize;
 use std::io::{BufWriter, Write};
@@ -18,6 +18,8 @@ pub(super) struct Args {
 enum Command {
     /// List all rules, disabled ones too
     List(List),
+    /// Show what each rule costs
+    Profile(profile::Args),
 }
 
 #[derive(Debug, clap::Args)]
@@ -29,15 +31,24 @@ struct List {
     rules: RuleArgs,
 }
 
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Style {
+/// How a list is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Style {
+    /// For people.
     Table,
+    /// For programs.
     Json,
 }
 
 /// Runs the subcommand.
 pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
-    let Command::List(list) = &args.command;
+    match &args.command {
+        Command::List(list) => run_list(list),
+        Command::Profile(args) => profile::run(args),
+    }
+}
+
+fn run_list(list: &List) -> Result<Exit, CliError> {
     let ruleset = offline_ruleset(&list.rules.load()?)?;
     let mut out = BufWriter::new(std::io::stdout());
     let written = match list.output {

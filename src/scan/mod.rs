@@ -26,6 +26,7 @@ mod finding;
 mod follow;
 mod key;
 mod literal;
+pub mod meter;
 mod mode;
 pub mod naive;
 mod nearby;

@@ -15,6 +15,7 @@ use super::around;
 use super::engine::{Engine, PatternUse, Workspace};
 use super::finding::{Finding, Part, ScanError};
 use super::key::{End, Step, Walk, number_end};
+use super::meter::{Meter, Unmetered, Work};
 use super::mode::{Last, Mode};
 use super::nearby::Context;
 use super::number::{self, Place};
@@ -33,7 +34,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// Scans one body.
-pub struct Scanner {
+pub struct Scanner<M = Unmetered> {
     engine: Arc<Engine>,
     format: Format,
     /// Where the data of the next scan begins.
@@ -65,6 +66,7 @@ pub struct Scanner {
     context: Context,
     /// By rule index: candidates that a validator turned down.
     rejections: Vec<u64>,
+    meter: M,
 }
 
 /// Arrays within arrays that are followed at most, each in a document of its own.
@@ -92,6 +94,13 @@ struct Horizon {
 impl Scanner {
     /// A scanner at the first byte of a body.
     pub fn new(engine: Arc<Engine>, format: Format) -> Self {
+        Self::metered(engine, format, Unmetered)
+    }
+}
+
+impl<M: Meter> Scanner<M> {
+    /// As [`Scanner::new`], with somebody to tell what the scanner does.
+    pub fn metered(engine: Arc<Engine>, format: Format, meter: M) -> Self {
         Self {
             engine,
             format,
@@ -111,7 +120,13 @@ impl Scanner {
             kept: Vec::new(),
             context: Context::at_start(),
             rejections: Vec::new(),
+            meter,
         }
+    }
+
+    /// Who was told.
+    pub fn into_meter(self) -> M {
+        self.meter
     }
 
     /// Whether the last scan stopped early, since it met too many literals: it
@@ -156,6 +171,7 @@ impl Scanner {
         let engine = Arc::clone(&self.engine);
         let mut work = engine.take_workspace()?;
         let settled = self.scan_with(&mut work, Data { engine: &engine, raw, last }, out);
+        self.meter.turn(Work::Idle);
         engine.put_workspace(work);
         settled
     }
@@ -164,12 +180,17 @@ impl Scanner {
         let first = out.len();
         work.decoded.clear();
         work.scan += 1;
+        self.meter.turn(Work::Masks);
         work.shapes.analyze(data.raw, self.lexical, self.format, &data.engine.tokens.pairs);
+        self.meter.turn(Work::Literals);
         data.engine.find_literals(data.raw, &mut work.scratch, &mut work.found)?;
         let horizon = self.horizon(work, data);
         self.behind = horizon.early;
+        self.meter.turn(Work::Escapes);
         trigger::collect_escaped(data.engine, work, data.raw, self.format)?;
+        self.meter.turn(Work::Order);
         let stopped = self.judge(work, data, horizon, out);
+        self.meter.turn(Work::Order);
         // What was known stays known, though this scan may have seen less.
         let known = self.known(horizon, stopped).max(self.known);
         self.known = known;
@@ -241,6 +262,7 @@ impl Scanner {
             if let Some(at) = self.run(work, data, self.absolute(place), out) {
                 return Some(at);
             }
+            self.meter.turn(Work::Order);
             match queue.pop() {
                 Popped::Trigger(trigger) => self.confirm(work, data, trigger, out),
                 Popped::Shapes(candidate) => {
@@ -313,12 +335,14 @@ impl Scanner {
     }
 
     fn confirm_detector(&mut self, work: &mut Workspace, data: Data<'_>, detector: Detector, anchor: usize) {
+        let rules = data.engine.detectors.iter().filter(|(which, _)| *which == detector).map(|&(_, rule)| rule);
+        self.meter.ask(rules.clone());
         let bounds = self.bounds(work, data, anchor);
         let Some(found) = around::confirm(detector, data.raw, (bounds.from, bounds.to), anchor, &mut work.decoded)
         else {
             return;
         };
-        for &(_, rule) in data.engine.detectors.iter().filter(|(which, _)| *which == detector) {
+        for rule in rules {
             let text = match &found.text {
                 Some(range) => &work.decoded.text()[range.clone()],
                 None => &data.raw[found.raw.clone()],
@@ -339,6 +363,7 @@ impl Scanner {
         literal: usize,
         out: &mut Vec<Finding>,
     ) {
+        self.meter.turn(Work::Rule(usage.rule));
         let bounds = self.bounds(work, data, literal);
         if usage.offset == (0, 0) {
             self.try_start(work, data, usage.rule, literal, &bounds, out);
@@ -363,6 +388,7 @@ impl Scanner {
         bounds: &Bounds,
         out: &mut Vec<Finding>,
     ) {
+        self.meter.ask([rule]);
         let Some(pattern) = &data.engine.patterns[rule] else { return };
         let before = match place::before(data.raw, bounds.from, start, self.format) {
             Before::Unit(byte) => byte,
@@ -416,6 +442,7 @@ impl Scanner {
         start: usize,
         out: &mut Vec<Finding>,
     ) {
+        self.meter.ask([rule]);
         let bounds = self.bounds(work, data, start);
         work.window.decode(data.raw, start..bounds.to.min(start + 512));
         let text = work.window.text();
@@ -429,11 +456,13 @@ impl Scanner {
 
     /// A literal of some member name: walks on from the name if it is one.
     fn confirm_key(&mut self, work: &mut Workspace, data: Data<'_>, literal: usize) {
+        self.meter.turn(Work::Names);
         let bounds = self.bounds(work, data, literal);
         let Some(name) = place::member_name(data.raw, &bounds, literal, &mut work.window) else { return };
         let Some(rule) = data.engine.names.rule(&work.window.text()[name.text], |rule| !self.is_quiet(rule)) else {
             return;
         };
+        self.meter.ask([rule]);
         let at = self.absolute(name.end);
         // Most names in prose lead nowhere: what begins here is no member's value.
         if matches!(Walk::new(rule, name.level).advance(data.raw, name.end, data.last), Step::Over(_)) {
@@ -453,6 +482,7 @@ impl Scanner {
                 return None;
             }
             let before = self.mode;
+            self.meter.turn(before.work());
             match self.mode {
                 Mode::Open => return None,
                 Mode::Walking { walk, at } => self.walk(data, walk, at),

@@ -29,6 +29,12 @@ def free_ports(count):
     return ports
 
 
+def peak_memory(pid):
+    """The most memory a process ever had resident, in bytes."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024
+
+
 class Proxy:
     """`expurgate run` before `upstream`, with `config` (TOML) on top.
 
@@ -142,8 +148,7 @@ class Proxy:
 
     def peak_memory(self):
         """The most memory the process ever had resident, in bytes."""
-        status = Path(f"/proc/{self.pid}/status").read_text()
-        return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024
+        return peak_memory(self.pid)
 
     def _wait_until_ready(self):
         end = time.monotonic() + START_SECONDS

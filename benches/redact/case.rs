@@ -15,12 +15,12 @@ const SIZE: usize = 16 << 20;
 pub(crate) const DENSITIES: [&str; 4] = ["low", "high", "none", "base64"];
 
 /// The case with this name.
-pub(crate) fn density(name: &'static str) -> Case {
+pub(crate) fn density(name: &str) -> Case {
     match name {
-        "low" => spans(name, SIZE, 40),
-        "high" => spans(name, SIZE, 1),
-        "none" => spans(name, SIZE, usize::MAX),
-        "base64" => base64(name),
+        "low" => spans("low", SIZE, 40),
+        "high" => spans("high", SIZE, 1),
+        "none" => spans("none", SIZE, usize::MAX),
+        "base64" => base64("base64"),
         _ => panic!("no case is called {name}; there are {DENSITIES:?} and those of HOSTILE"),
     }
 }
@@ -30,52 +30,54 @@ pub(crate) struct Hostile {
     pub(crate) name: &'static str,
     unit: &'static str,
     bytes: usize,
-    /// However often the unit stands there.
-    pub(crate) findings: u64,
+    /// In a quarter of it, and in all of it.
+    findings: [u64; 2],
 }
 
-const fn hostile(name: &'static str, unit: &'static str, bytes: usize, findings: u64) -> Hostile {
+const fn hostile(name: &'static str, unit: &'static str, bytes: usize, findings: [u64; 2]) -> Hostile {
     Hostile { name, unit, bytes, findings }
 }
 
 const MB: usize = 1 << 20;
+const NONE: [u64; 2] = [0, 0];
 
 pub(crate) const HOSTILE: [Hostile; 27] = [
-    hostile("digits", "0123456789", 2 * MB, 0),
-    hostile("groups", "123-4567 ", 2 * MB, 0),
-    hostile("at", "a@", 2 * MB, 0),
-    hostile("at-dots", "a@b.c", 2 * MB, 0),
-    hostile("plus", "+1", 2 * MB, 0),
-    hostile("dots", "..........a.a.a", 2 * MB, 0),
-    hostile("escapes", r"\u0040", 2 * MB, 0),
-    hostile("mixed", r"a\u0040", 2 * MB, 0),
-    hostile("percent", "a%40b.c%40", 2 * MB, 0),
-    hostile("backslashes", r"\\", 2 * MB, 0),
-    hostile("quotes", r#"\""#, 2 * MB, 0),
-    hostile("brackets", "[[[[[[[[[[", 2 * MB, 0),
-    hostile("eyJ-", "eyJ-", 2 * MB, 0),
-    hostile("eyJ.", "eyJ.", 2 * MB, 0),
-    hostile("sk-", "sk-", 2 * MB, 0),
-    hostile("AKIA", "AKIA", 2 * MB, 0),
-    hostile("prefixes", "sk-ant-ghp_AKIA", 2 * MB, 0),
-    hostile("pwd=", "pwd=", MB / 8, 1),
-    hostile("password=", "password=", MB / 8, 1),
-    hostile("password", "password ", 2 * MB, 0),
-    hostile("secret:", "secret: ", 2 * MB, 0),
-    hostile("bearer", "Bearer ", 2 * MB, 0),
-    hostile("member-names", r#"\"password\":"#, 2 * MB, 0),
-    hostile("schemes", "a://b:", 2 * MB, 0),
-    hostile("://", "://", 2 * MB, 0),
-    hostile("url-users", "postgres://u:p", 2 * MB, 0),
-    hostile("begin", r"\n-----BEGIN ", 2 * MB, 0),
+    hostile("digits", "0123456789", 2 * MB, NONE),
+    hostile("groups", "123-4567 ", 2 * MB, NONE),
+    hostile("at", "a@", 2 * MB, NONE),
+    hostile("at-dots", "a@b.c", 2 * MB, [104_856, 419_429]),
+    hostile("plus", "+1", 2 * MB, NONE),
+    hostile("dots", "..........a.a.a", 2 * MB, NONE),
+    hostile("escapes", r"\u0040", 2 * MB, NONE),
+    hostile("mixed", r"a\u0040", 2 * MB, NONE),
+    hostile("percent", "a%40b.c%40", 2 * MB, NONE),
+    hostile("backslashes", r"\\", 2 * MB, NONE),
+    hostile("quotes", r#"\""#, 2 * MB, NONE),
+    hostile("brackets", "[[[[[[[[[[", 2 * MB, NONE),
+    hostile("eyJ-", "eyJ-", MB, NONE),
+    hostile("eyJ.", "eyJ.", 2 * MB, NONE),
+    hostile("sk-", "sk-", MB, NONE),
+    hostile("AKIA", "AKIA", 2 * MB, NONE),
+    hostile("prefixes", "sk-ant-ghp_AKIA", 2 * MB, NONE),
+    hostile("pwd=", "pwd=", MB / 8, [1030, 1054]),
+    hostile("password=", "password=", MB / 8, [461, 485]),
+    hostile("password", "password ", MB, NONE),
+    hostile("secret:", "secret: ", MB, NONE),
+    hostile("bearer", "Bearer ", 2 * MB, NONE),
+    hostile("member-names", r#"\"password\":"#, MB, NONE),
+    hostile("schemes", "a://b:", MB, NONE),
+    hostile("://", "://", MB, NONE),
+    hostile("url-users", "postgres://u:p", MB, NONE),
+    hostile("begin", r"\n-----BEGIN ", MB, NONE),
 ];
 
 impl Hostile {
-    /// The unit as often as fits into so many quarters of the full size.
-    pub(crate) fn case(&self, quarters: usize) -> Case {
-        let times = self.bytes * quarters / 4 / self.unit.len();
-        let text = format!("{{\"text\":\"{}\"}}", self.unit.repeat(times));
-        Case { name: self.name, data: Bytes::from(text), findings: self.findings }
+    /// A quarter of it, and all of it.
+    pub(crate) fn cases(&self) -> [Case; 2] {
+        [(self.bytes / 4, self.findings[0]), (self.bytes, self.findings[1])].map(|(bytes, findings)| {
+            let text = format!("{{\"text\":\"{}\"}}", self.unit.repeat(bytes / self.unit.len()));
+            Case { name: self.name, data: Bytes::from(text), findings }
+        })
     }
 
     /// The unit, as a cell of a table.
@@ -84,16 +86,20 @@ impl Hostile {
     }
 }
 
-/// 10 million strings of one byte.
-pub(crate) fn tiny_strings(quarters: usize) -> Case {
-    let text = format!("[{}\"a\"]", "\"a\",".repeat(2_500_000 * quarters - 1));
-    Case { name: "tiny-strings", data: Bytes::from(text), findings: 0 }
+/// 10 million strings of one byte, and a quarter of them.
+pub(crate) fn tiny_strings() -> [Case; 2] {
+    [2_500_000, 10_000_000].map(|number| {
+        let text = format!("[{}\"a\"]", "\"a\",".repeat(number - 1));
+        Case { name: "tiny-strings", data: Bytes::from(text), findings: 0 }
+    })
 }
 
-/// 100,000 brackets, opened and closed, with 8 of such documents in a row.
-pub(crate) fn nested(quarters: usize) -> Case {
-    let document = format!("{}{}\n", "[".repeat(100_000), "]".repeat(100_000));
-    Case { name: "nested", data: Bytes::from(document.repeat(2 * quarters)), findings: 0 }
+/// 100,000 brackets, opened and closed; two of such documents, and eight.
+pub(crate) fn nested() -> [Case; 2] {
+    [2, 8].map(|number| {
+        let document = format!("{}{}\n", "[".repeat(100_000), "]".repeat(100_000));
+        Case { name: "nested", data: Bytes::from(document.repeat(number)), findings: 0 }
+    })
 }
 
 /// Spans of an agent's trace: prose, ids, time stamps, tool arguments as JSON

@@ -19,12 +19,11 @@ mod measure;
 mod ruleset;
 mod start;
 
-use case::{Case, DENSITIES, HOSTILE};
+use case::{DENSITIES, HOSTILE, Hostile};
 use contender::{AllAtOnce, CHUNK, OneByOne, Vectorscan};
 use expurgate::redact::Plan;
 use expurgate::rule::Ruleset;
 use measure::{Table, Work, medians, speed};
-use std::hint::black_box;
 use std::sync::Arc;
 
 /// The tables by name.
@@ -51,9 +50,11 @@ fn main() {
 /// Redacts one case four times, for a profiler to look at.
 fn profile(name: &str) {
     let plan = builtin();
-    let hostile = HOSTILE.iter().find(|hostile| hostile.name == name).map(|hostile| hostile.case(4));
-    let known = DENSITIES.into_iter().find(|density| *density == name);
-    let case = hostile.unwrap_or_else(|| case::density(known.unwrap_or("?")));
+    let hostile = HOSTILE.iter().find(|hostile| hostile.name == name);
+    let case = match hostile.map(Hostile::cases) {
+        Some([_, whole]) => whole,
+        None => case::density(name),
+    };
     for _ in 0..4 {
         contender::redact(&plan, &case);
     }
@@ -101,9 +102,9 @@ fn density() {
     table.publish("density");
 }
 
-/// Of each case, as much as the slow ones can be given.
-const SLICE: usize = 1 << 20;
-const ORACLE_SLICE: usize = 4 << 10;
+/// Of each case, what Vectorscan, one regex after another, all regexes at once
+/// and the oracle are given: what each can do in a second or so.
+const SLICES: [usize; 4] = [1 << 20, 256 << 10, 16 << 10, 4 << 10];
 
 /// Beside other ways to look for the same.
 fn others() {
@@ -111,45 +112,43 @@ fn others() {
     let plan = builtin();
     let expressions = contender::expressions(plan.engine().ruleset());
     let mut vectorscan = Vectorscan::new(&expressions);
-    let (all, one_by_one) = (AllAtOnce::new(&expressions), OneByOne::new(&expressions));
+    let (one_by_one, all) = (OneByOne::new(&expressions), AllAtOnce::new(&expressions));
     let about = format!(
-        "`redact`: all of {} rules, the whole job. The others search only, for {} of them as plain regular \
-         expressions, without keywords, validators, escapes and member names: Vectorscan ({} of them; ends of \
-         matches only), the `regex` crate with all in one `RegexSet` (which match, not where), and with one after \
-         another. They have the first {} KiB of each case, the oracle, which does the whole job, the first {} KiB. \
-         Medians of {ROUNDS} rounds.",
+        "`redact`: {} rules, the whole job on the whole document. The others search only, for {} of the rules as \
+         plain regular expressions, without keywords, validators, escapes and member names: Vectorscan (ends of \
+         matches, not where they begin), the `regex` crate with one after another and with all in one `RegexSet` \
+         (which match, not where). They have the first {} KiB of each case; so has the oracle, which does the whole \
+         job. Medians of {ROUNDS} rounds.",
         rules(&plan),
         expressions.len(),
-        vectorscan.expressions,
-        SLICE >> 10,
-        ORACLE_SLICE >> 10
+        SLICES.map(|bytes| (bytes >> 10).to_string()).join(", "),
     );
     let titles = [
         "case",
         "redact",
         "Vectorscan",
-        "regex set",
         "regex by regex",
+        "regex set",
         "oracle",
         "redact / Vectorscan",
-        "redact / set",
+        "redact / regex by regex",
     ];
     let mut table = Table::new(&about, &titles);
     for case in DENSITIES.map(case::density) {
-        let slice = case.data.slice(..SLICE);
-        let few = case.data.slice(..ORACLE_SLICE);
-        let found = contender::findings(&plan, &few);
+        let slices = SLICES.map(|bytes| case.data.slice(..bytes));
+        let found = contender::findings(&plan, &slices[3]);
         let works: Vec<Work<'_>> = vec![
             Box::new(|| contender::redact(&plan, &case)),
-            Box::new(|| vectorscan.scan(&slice)),
-            Box::new(|| all.scan(&slice)),
-            Box::new(|| one_by_one.scan(&slice)),
-            Box::new(|| assert_eq!(contender::oracle(&plan, &few), found, "{}", case.name)),
+            Box::new(|| vectorscan.scan(&slices[0])),
+            Box::new(|| one_by_one.scan(&slices[1])),
+            Box::new(|| all.scan(&slices[2])),
+            Box::new(|| assert_eq!(contender::oracle(&plan, &slices[3]), found, "{}", case.name)),
         ];
+        let bytes = [&[case.data.len()][..], &SLICES].concat();
         let times = medians(ROUNDS, works);
-        let bytes = [case.data.len(), SLICE, SLICE, SLICE, ORACLE_SLICE];
-        let rates: Vec<f64> = bytes.iter().zip(&times).map(|(&bytes, time)| bytes as f64 / time).collect();
-        let speeds = bytes.iter().zip(&times).map(|(&bytes, &time)| speed(bytes, time));
+        let measured: Vec<(usize, f64)> = bytes.into_iter().zip(times).collect();
+        let rates: Vec<f64> = measured.iter().map(|&(bytes, time)| bytes as f64 / time).collect();
+        let speeds = measured.iter().map(|&(bytes, time)| speed(bytes, time));
         let ratios = [rates[0] / rates[1], rates[0] / rates[2]].map(|ratio| format!("{ratio:.1}"));
         table.row(&[case.name.to_owned()].into_iter().chain(speeds).chain(ratios).collect::<Vec<_>>());
     }
@@ -176,7 +175,9 @@ fn flat() {
     );
     let mut titles = vec!["case".to_owned(), "findings".to_owned()];
     titles.push(format!("{} rules", rules(&plans[0])));
-    titles.extend(plans[1..].iter().map(|plan| format!("{} rules", rules(plan))));
+    let title =
+        |number: Option<usize>, plan| format!("{}{} rules", if number.is_none() { "all " } else { "" }, rules(plan));
+    titles.extend(NUMBERS.into_iter().zip(&plans).skip(1).map(|(number, plan)| title(number, plan)));
     let mut table = Table::new(&about, &titles.iter().map(String::as_str).collect::<Vec<_>>());
     for case in DENSITIES.map(case::density) {
         let case = &case;
@@ -194,42 +195,34 @@ fn flat() {
 fn hostile() {
     const ROUNDS: usize = 3;
     let plan = builtin();
+    let document = case::density("none").data;
+    let copy = medians(2 * ROUNDS, vec![Box::new(|| contender::copy(&document))])[0] / document.len() as f64;
     let about = format!(
-        "{} rules, medians of {ROUNDS} rounds. `of a quarter`: time per byte beside that of a quarter of the text; \
-         about 1 where each byte costs the same however many there are.",
+        "{} rules, medians of {ROUNDS} rounds, the copy as above. `of a quarter`: time per byte beside that of a \
+         quarter of the text; about 1 where a byte costs the same however many there are.",
         rules(&plan)
     );
     let titles = ["case", "text", "MB", "findings", "redact", "ns/byte", "of a quarter", "redact / copy"];
     let mut table = Table::new(&about, &titles);
-    for hostile in &HOSTILE {
-        let (part, whole) = (hostile.case(1), hostile.case(4));
-        table.row(&hostile_row(&plan, &hostile.shown(), &part, &whole, ROUNDS));
-    }
-    for (text, made) in
-        [("`\"a\",` 10 million times", case::tiny_strings as fn(usize) -> Case), ("100,000 brackets", case::nested)]
-    {
-        table.row(&hostile_row(&plan, text, &made(1), &made(4), ROUNDS));
+    let repeated = HOSTILE.iter().map(|hostile| (hostile.shown(), hostile.cases()));
+    let others = [("`\"a\",`, 10 million", case::tiny_strings()), ("100,000 `[`, 100,000 `]`", case::nested())];
+    let others = others.map(|(text, cases)| (text.to_owned(), cases));
+    for (text, [part, whole]) in repeated.chain(others) {
+        let works: Vec<Work<'_>> =
+            vec![Box::new(|| contender::redact(&plan, &part)), Box::new(|| contender::redact(&plan, &whole))];
+        let times = medians(ROUNDS, works);
+        let bytes = whole.data.len() as f64;
+        let (of_part, per_byte) = (times[0] / part.data.len() as f64, times[1] / bytes);
+        table.row(&[
+            whole.name.to_owned(),
+            text,
+            format!("{:.1}", bytes / 1e6),
+            whole.findings.to_string(),
+            speed(whole.data.len(), times[1]),
+            format!("{:.2}", per_byte * 1e9),
+            format!("{:.2}", per_byte / of_part),
+            format!("{:.5}", copy / per_byte),
+        ]);
     }
     table.publish("hostile");
-}
-
-fn hostile_row(plan: &Arc<Plan>, text: &str, part: &Case, whole: &Case, rounds: usize) -> Vec<String> {
-    let works: Vec<Work<'_>> = vec![
-        Box::new(|| contender::copy(black_box(&whole.data))),
-        Box::new(|| contender::redact(plan, part)),
-        Box::new(|| contender::redact(plan, whole)),
-    ];
-    let times = medians(rounds, works);
-    let bytes = whole.data.len() as f64;
-    let (per_byte, of_part) = (times[2] / bytes, times[1] / part.data.len() as f64);
-    vec![
-        whole.name.to_owned(),
-        text.to_owned(),
-        format!("{:.1}", bytes / 1e6),
-        whole.findings.to_string(),
-        speed(whole.data.len(), times[2]),
-        format!("{:.2}", per_byte * 1e9),
-        format!("{:.2}", per_byte / of_part),
-        format!("{:.4}", times[0] / times[2]),
-    ]
 }

@@ -15,7 +15,7 @@ pub(crate) fn of(number: usize) -> Ruleset {
     }
     let mut order: Vec<usize> = (0..builtin.rules.len()).collect();
     // Multiplied by a large odd number, neighbours of one vendor go apart.
-    let shuffled = |index: usize| (index as u32).wrapping_mul(2_654_435_769);
+    let shuffled = |index: usize| (index as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     order.sort_by_key(|&index| (matches!(builtin.rules[index].matcher, Matcher::Pattern(_)), shuffled(index)));
     order.truncate(number);
     order.sort_unstable();

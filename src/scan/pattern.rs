@@ -380,7 +380,8 @@ fn widen(hir: &Hir) -> Hir {
 /// What stands before the group of a pattern that is a plain sequence.
 fn lead(hir: &Hir) -> Option<Lead> {
     let HirKind::Concat(parts) = hir.kind() else { return None };
-    let is_group = |part: &Hir| matches!(part.kind(), HirKind::Capture(group) if group.name.as_deref() == Some(SECRET_GROUP));
+    let is_group =
+        |part: &Hir| matches!(part.kind(), HirKind::Capture(group) if group.name.as_deref() == Some(SECRET_GROUP));
     let group = parts.iter().position(is_group)?;
     let behind = Hir::concat(parts[group + 1..].to_vec());
     let behind = behind.properties().minimum_len().filter(|&least| behind.properties().maximum_len() == Some(least))?;
@@ -493,7 +494,10 @@ mod tests {
     #[test]
     fn the_group_is_found_alike_by_its_lead_and_by_a_search() {
         for (pattern, raw) in [
-            (r#"(?i)token["']?[ \t]{0,4}(?:=>|:=|=|:)[ \t]{0,4}["']?(?P<secret>[a-z0-9=]{4,})"#, r#"token\" => \"a=b0c\" x"#),
+            (
+                r#"(?i)token["']?[ \t]{0,4}(?:=>|:=|=|:)[ \t]{0,4}["']?(?P<secret>[a-z0-9=]{4,})"#,
+                r#"token\" => \"a=b0c\" x"#,
+            ),
             (r#"token["']?:[ ]?["'](?P<secret>[^"']{4,})["']"#, r#"token\":\"a\u0041bcd\u0022 x"#),
             (r#"token["']?:[ ]?["'](?P<secret>[^"']{4,})["']"#, r#"token":"abcd" x"#),
             // The lead may end at several places, or the group is no part of a sequence.

@@ -13,6 +13,8 @@ PYTEST_FLAGS ?=
 # Of `make equality`: documents times ways to cut each.
 CASES ?= 10000000
 SECONDS ?= 60
+# Of `make bench`; all unless told.
+TABLES ?=
 TARGETS ?=
 PARTS ?=
 # Lints come with every Rust. They fail the build with this version, for which
@@ -20,10 +22,10 @@ PARTS ?=
 LINTED := 1.95
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo run test test-rust test-sdk equality accuracy features bench loadtest fuzz sanitize fmt lint clean
+.PHONY: help build demo run test test-rust test-sdk equality accuracy features bench memory performance loadtest fuzz sanitize fmt lint clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## Install what is missing and build the release binary
 	@scripts/setup build
@@ -59,15 +61,23 @@ test-sdk: build ## Run the Python tests against the release binary only
 	@scripts/python-env
 	EXPURGATE_BIN="$(abspath $(BIN))" .venv/bin/python -m pytest tests/sdk $(PYTEST_FLAGS)
 
-bench: build ## Run the in-process benches, on one core
-	$(CARGO) bench $(CARGO_FLAGS) --no-run
+bench: build ## Run the in-process benches on one core: make bench [TABLES="density flat"]
+	$(CARGO) bench $(CARGO_FLAGS) --bench redact --no-run
 	@# A bench that wanders between cores measures the scheduler too.
 	@core=$$(taskset -cp $$$$ 2>/dev/null | sed 's/.*: *//; s/[-,].*//'); \
-	set -x; $${core:+taskset -c "$$core"} $(CARGO) bench $(CARGO_FLAGS)
+	set -x; $${core:+taskset -c "$$core"} $(CARGO) bench $(CARGO_FLAGS) --bench redact -- $(TABLES)
+
+memory: build ## Memory by the size of a body, from 1 MiB to 2 GiB
+	EXPURGATE_BIN="$(abspath $(BIN))" loadtest/memory --output $(TARGET_DIR)/bench/memory.md
+
+performance: bench memory ## Measure, and refresh the tables of docs/performance.md
+	@# Without valgrind its part of the page stays as it is.
+	-scripts/callgrind --table low high base64
+	scripts/performance
 
 loadtest: build ## Compare CPU and latency with nginx, side by side
 	@scripts/setup bench
-	EXPURGATE_BIN="$(abspath $(BIN))" loadtest/compare
+	EXPURGATE_BIN="$(abspath $(BIN))" loadtest/compare --output $(TARGET_DIR)/bench/loadtest.md
 
 fuzz: ## Fuzz each target: make fuzz [SECONDS=60] [TARGETS="hyperscan pipeline"]
 	scripts/fuzz $(SECONDS) $(TARGETS)

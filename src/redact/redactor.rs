@@ -11,6 +11,7 @@
 //! ```
 
 use super::{Action, Format, Plan, RedactError, Report, Tally, label};
+use crate::scan::meter::{Meter, Unmetered};
 use crate::scan::{Finding, Part, Scanner, Traced, Wrap};
 use crate::span::Span;
 use bytes::{Bytes, BytesMut};
@@ -34,10 +35,10 @@ pub struct Applied {
 }
 
 /// Redacts one body.
-pub struct Redactor {
+pub struct Redactor<M = Unmetered> {
     plan: Arc<Plan>,
     format: Format,
-    scanner: Scanner,
+    scanner: Scanner<M>,
     /// Bytes from the scanner's origin on.
     buffer: BytesMut,
     /// Bytes at the end of `buffer` that no scan has seen.
@@ -58,7 +59,14 @@ impl Redactor {
     /// A redactor for one body. The rules and the policy stay the same for
     /// its whole life, whatever is reloaded meanwhile.
     pub fn new(plan: &Arc<Plan>, format: Format) -> Self {
-        let mut scanner = Scanner::new(Arc::clone(plan.engine()), format);
+        Self::metered(plan, format, Unmetered)
+    }
+}
+
+impl<M: Meter> Redactor<M> {
+    /// As [`Redactor::new`], with somebody to tell what the scanner does.
+    pub fn metered(plan: &Arc<Plan>, format: Format, meter: M) -> Self {
+        let mut scanner = Scanner::metered(Arc::clone(plan.engine()), format, meter);
         scanner.set_quiet(plan.quiet());
         Self {
             scanner,
@@ -73,6 +81,11 @@ impl Redactor {
             open: false,
             report: Report::default(),
         }
+    }
+
+    /// The counters, and who was told.
+    pub fn into_parts(self) -> (Report, M) {
+        (self.report, self.scanner.into_meter())
     }
 
     /// From now on scans as soon as `bytes` new ones have come (16 KiB unless

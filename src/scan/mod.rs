@@ -31,6 +31,7 @@ mod horizon;
 mod key;
 mod lexer;
 mod literal;
+pub mod meter;
 mod mode;
 pub mod naive;
 mod nearby;

@@ -1,6 +1,7 @@
 //! What a scanner remembers of what it has begun.
 
 use super::key::Walk;
+use super::meter::Work;
 use super::region::Region;
 use crate::span::Span;
 
@@ -23,6 +24,15 @@ impl Mode {
         match self {
             Self::Open => None,
             Self::Walking { at, .. } | Self::Judging { at, .. } | Self::Swallowing { at, .. } => Some(at),
+        }
+    }
+
+    /// Whose work it is.
+    pub(super) fn work(self) -> Work {
+        match self {
+            Self::Open => Work::Order,
+            Self::Walking { walk, .. } | Self::Judging { walk, .. } => Work::Rule(walk.rule),
+            Self::Swallowing { rule, .. } => Work::Rule(rule),
         }
     }
 

@@ -19,6 +19,7 @@ use super::finding::{Finding, Part, ScanError};
 use super::fold::Again;
 use super::horizon::Horizon;
 use super::key::{End, Step, Walk, number_end};
+use super::meter::{Meter, Unmetered, Work};
 use super::mode::{Last, Mode};
 use super::nearby::Context;
 use super::number::{self, Place};
@@ -37,7 +38,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// Scans one body.
-pub struct Scanner {
+pub struct Scanner<M = Unmetered> {
     engine: Arc<Engine>,
     format: Format,
     /// Where the data of the next scan begins.
@@ -72,6 +73,7 @@ pub struct Scanner {
     again: Option<Again>,
     /// Such a reading failed.
     failed: Option<ScanError>,
+    meter: M,
 }
 
 /// Arrays within arrays that are followed at most, each in a document of its own.
@@ -89,6 +91,13 @@ struct Data<'a> {
 impl Scanner {
     /// A scanner at the first byte of a body.
     pub fn new(engine: Arc<Engine>, format: Format) -> Self {
+        Self::metered(engine, format, Unmetered)
+    }
+}
+
+impl<M: Meter> Scanner<M> {
+    /// As [`Scanner::new`], with somebody to tell what the scanner does.
+    pub fn metered(engine: Arc<Engine>, format: Format, meter: M) -> Self {
         Self {
             checks: Checks::new(&engine, format),
             engine,
@@ -110,7 +119,13 @@ impl Scanner {
             context: Context::at_start(),
             again: Some(Again::default()),
             failed: None,
+            meter,
         }
+    }
+
+    /// Who was told.
+    pub fn into_meter(self) -> M {
+        self.meter
     }
 
     /// Whether the last scan stopped early, since it met too many literals: it
@@ -155,6 +170,7 @@ impl Scanner {
         let engine = Arc::clone(&self.engine);
         let mut work = engine.take_workspace()?;
         let settled = self.scan_with(&mut work, Data { engine: &engine, raw, last }, out);
+        self.meter.turn(Work::Idle);
         engine.put_workspace(work);
         settled
     }
@@ -164,16 +180,21 @@ impl Scanner {
         work.decoded.clear();
         work.window.forget();
         work.scan += 1;
+        self.meter.turn(Work::Masks);
         work.shapes.analyze(data.raw, self.lexical, self.format, &data.engine.tokens.pairs);
+        self.meter.turn(Work::Literals);
         data.engine.find_literals(data.raw, &mut work.scratch, &mut work.found)?;
         let horizon = Horizon::of(&work.shapes, &work.found, data.raw.len(), data.last);
         work.found.drop_idle(data.engine, data.raw);
         self.behind = horizon.early;
+        self.meter.turn(Work::Escapes);
         trigger::collect_escaped(data.engine, work, data.raw, self.format)?;
+        self.meter.turn(Work::Order);
         let stopped = self.judge(work, data, horizon, out);
         if let Some(failed) = self.failed.take() {
             return Err(failed);
         }
+        self.meter.turn(Work::Order);
         // What was known stays known, though this scan may have seen less.
         let known = self.known(horizon, stopped).max(self.known);
         self.known = known;
@@ -226,6 +247,7 @@ impl Scanner {
             if let Some(at) = self.run(work, data, self.absolute(place), out) {
                 return Some(at);
             }
+            self.meter.turn(Work::Order);
             match queue.pop() {
                 Popped::Trigger(trigger) => self.confirm(work, data, trigger, out),
                 Popped::Shapes(candidate) => {
@@ -322,8 +344,8 @@ impl Scanner {
 
     /// What is found in a text of its own.
     fn scan_text(&self, text: &[u8]) -> Result<Vec<Finding>, ScanError> {
-        let scanner = Self::new(Arc::clone(&self.engine), Format::Text);
-        let mut scanner = Self { again: None, quiet: Arc::clone(&self.quiet), ..scanner };
+        let scanner = Scanner::new(Arc::clone(&self.engine), Format::Text);
+        let mut scanner = Scanner { again: None, quiet: Arc::clone(&self.quiet), ..scanner };
         let mut found = Vec::new();
         let mut judged = None;
         while judged.is_none() || scanner.behind && judged < Some(scanner.judged) {
@@ -335,12 +357,14 @@ impl Scanner {
     }
 
     fn confirm_detector(&mut self, work: &mut Workspace, data: Data<'_>, detector: Detector, anchor: usize) {
+        let rules = data.engine.detectors.iter().filter(|(which, _)| *which == detector).map(|&(_, rule)| rule);
+        self.meter.ask(rules.clone());
         let bounds = self.bounds(work, data, anchor);
         let Some(found) = around::confirm(detector, data.raw, (bounds.from, bounds.to), anchor, &mut work.decoded)
         else {
             return;
         };
-        for &(_, rule) in data.engine.detectors.iter().filter(|(which, _)| *which == detector) {
+        for rule in rules {
             let text = match &found.text {
                 Some(range) => &work.decoded.text()[range.clone()],
                 None => &data.raw[found.raw.clone()],
@@ -364,6 +388,7 @@ impl Scanner {
         bounds: &Bounds,
         out: &mut Vec<Finding>,
     ) {
+        self.meter.turn(Work::Rule(usage.rule));
         if usage.offset == (0, 0) {
             self.try_start(work, data, usage.rule, literal, bounds, out);
             return;
@@ -387,6 +412,7 @@ impl Scanner {
         bounds: &Bounds,
         out: &mut Vec<Finding>,
     ) {
+        self.meter.ask([rule]);
         let Some(pattern) = &data.engine.patterns[rule] else { return };
         let before = match place::before(data.raw, bounds.from, start, self.format) {
             Before::Unit(byte) => byte,
@@ -447,6 +473,7 @@ impl Scanner {
         start: usize,
         out: &mut Vec<Finding>,
     ) {
+        self.meter.ask([rule]);
         let bounds = self.bounds(work, data, start);
         work.window.decode(data.raw, start..bounds.to.min(start + 512));
         let text = work.window.text();
@@ -463,10 +490,12 @@ impl Scanner {
 
     /// A literal of some member name: walks on from the name if it is one.
     fn confirm_key(&mut self, work: &mut Workspace, data: Data<'_>, literal: usize) {
+        self.meter.turn(Work::Names);
         let bounds = self.bounds(work, data, literal);
         let Some(name) = place::member_name(data.raw, &bounds, literal, &mut work.window) else { return };
         let text = &work.window.text()[name.text];
         let Some(rule) = data.engine.key_rule(text, |rule| self.is_quiet(rule)) else { return };
+        self.meter.ask([rule]);
         let at = self.absolute(name.end);
         // Most names in prose lead nowhere: what begins here is no member's value.
         if matches!(Walk::new(rule, name.quote).advance(data.raw, name.end, data.last), Step::Over(_)) {
@@ -486,6 +515,7 @@ impl Scanner {
                 return None;
             }
             let before = self.mode;
+            self.meter.turn(before.work());
             match self.mode {
                 Mode::Open => return None,
                 Mode::Walking { walk, at } => self.walk(data, walk, at),

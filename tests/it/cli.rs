@@ -142,3 +142,21 @@ fn the_demonstration_shows_everything_and_ends() {
     }
     assert!(!told.contains("{-phc_"), "the project's public key must arrive");
 }
+
+#[test]
+fn rules_profile_tells_what_each_rule_cost_and_no_value() {
+    let output = expurgate(&["rules", "profile", "--output", "json"], BODY);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let profile: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let rules = profile["rules"].as_array().unwrap();
+    let mail = rules.iter().find(|rule| rule["id"] == "email.address").unwrap();
+    assert_eq!((&mail["candidates"], &mail["confirmed"], &mail["rejected"]), (&1.into(), &1.into(), &0.into()));
+    assert_eq!(profile["bytes"], BODY.len());
+    assert!(profile["nanoseconds"].as_u64().unwrap() > 0, "{profile}");
+    let table = expurgate(&["rules", "profile"], BODY);
+    let told = String::from_utf8(table.stdout).unwrap();
+    assert!(told.contains("\n(literals) ") && told.contains("\nemail.address "), "{told}");
+    assert!(!told.contains("jane"), "{told}");
+    let summary = String::from_utf8(table.stderr).unwrap();
+    assert!(summary.starts_with(&format!("{} bytes in ", BODY.len())), "{summary}");
+}

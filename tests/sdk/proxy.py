@@ -29,6 +29,17 @@ def free_ports(count):
     return ports
 
 
+def peak_memory(pid):
+    """The most memory a process ever had resident, in bytes."""
+    return memory(pid, "VmHWM")
+
+
+def memory(pid, name):
+    """A figure of a process that the kernel keeps in kB, in bytes."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(rf"{name}:\s+(\d+) kB", status)[1]) * 1024
+
+
 class Proxy:
     """`expurgate run` before `upstream`, with `config` (TOML) on top.
 
@@ -142,15 +153,11 @@ class Proxy:
 
     def peak_memory(self):
         """The most memory the process ever had resident, in bytes."""
-        return self._memory("VmHWM")
+        return peak_memory(self.pid)
 
     def resident_memory(self):
         """The memory that the process has resident now, in bytes."""
-        return self._memory("VmRSS")
-
-    def _memory(self, name):
-        status = Path(f"/proc/{self.pid}/status").read_text()
-        return int(re.search(rf"{name}:\s+(\d+) kB", status)[1]) * 1024
+        return memory(self.pid, "VmRSS")
 
     def _wait_until_ready(self):
         end = time.monotonic() + START_SECONDS

@@ -18,9 +18,12 @@ pub(in crate::cli) struct Args {
     rules: RuleArgs,
 }
 
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Style {
+/// How a list is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Style {
+    /// For people.
     Table,
+    /// For programs.
     Json,
 }
 

@@ -2,6 +2,7 @@
 
 mod import;
 mod list;
+mod profile;
 mod sample;
 mod show;
 mod table;
@@ -22,6 +23,8 @@ enum Command {
     List(list::Args),
     /// Show one rule as it is in force
     Show(show::Args),
+    /// Show what each rule costs
+    Profile(profile::Args),
     /// Run the tests that rules carry
     Test(test::Args),
     /// Convert rules of gitleaks
@@ -33,6 +36,7 @@ pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
     match &args.command {
         Command::List(args) => list::run(args),
         Command::Show(args) => show::run(args),
+        Command::Profile(args) => profile::run(args),
         Command::Test(args) => test::run(args),
         Command::Import(args) => import::run(args),
     }

@@ -21,6 +21,7 @@
 
 mod around;
 mod check;
+mod closer;
 mod delimiter;
 pub mod detector;
 mod engine;

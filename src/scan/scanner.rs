@@ -446,13 +446,8 @@ impl<M: Meter> Scanner<M> {
         if self.absolute(range.start) < self.resume || !self.accepts(data, rule, &value) {
             return;
         }
-        if extent.open {
-            // A member's value goes on behind quotes that would end the tail.
-            let before = self.mode;
-            self.confirm_key(work, data, start);
-            if self.mode != before {
-                return;
-            }
+        if extent.open && self.enters_value(work, data, start) {
+            return;
         }
         if extent.open && !self.is_quiet(rule) {
             self.open_region(Region::Tail { rule }, rule, range.start, range.end, None, out);
@@ -463,6 +458,14 @@ impl<M: Meter> Scanner<M> {
             self.last = (text && !self.is_quiet(rule)).then_some(Last { rule, secret });
             self.add(work, data, bounds, rule, range);
         }
+    }
+
+    /// Whether the open match that begins at `start` does so in a member's name:
+    /// the value goes on behind quotes that would end the match's tail.
+    fn enters_value(&mut self, work: &mut Workspace, data: Data<'_>, start: usize) -> bool {
+        let before = self.mode;
+        self.confirm_key(work, data, start);
+        self.mode != before
     }
 
     fn confirm_private_key(

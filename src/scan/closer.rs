@@ -1,0 +1,70 @@
+//! A closer look at the bytes around a shape: what rules it out before it is a
+//! candidate.
+
+use super::fold;
+use super::shape::{ESCAPE, FOLD, Kinds, NANP, PLUS, RUN, TOKEN, TOKEN_RUN, is_word_byte};
+use super::unit::{Meaning, unit};
+
+/// Drops the kinds that a closer look at the bytes rules out.
+pub(super) fn judge(data: &[u8], at: usize, kinds: Kinds) -> Kinds {
+    // A `+` at the very end has no follower.
+    if at >= data.len() {
+        return 0;
+    }
+    let kinds = if kinds & (ESCAPE | FOLD) != 0 { judge_fold(data, at, kinds) } else { kinds };
+    let kinds = if kinds & ESCAPE != 0 { judge_escape(data, at, kinds) } else { kinds };
+    let kinds = if kinds & NANP != 0 { judge_nanp(data, at, kinds) } else { kinds };
+    let kinds = if kinds & TOKEN != 0 { judge_token(data, at, kinds) } else { kinds };
+    let kinds = if kinds & PLUS != 0 { judge_plus(data, at, kinds) } else { kinds };
+    if kinds & RUN != 0 { judge_run(data, at, kinds) } else { kinds }
+}
+
+/// Drops [`TOKEN`] unless a word begins [`TOKEN_RUN`] bytes before: at its
+/// beginning, or behind an escape that ends in a letter.
+fn judge_token(data: &[u8], at: usize, kinds: Kinds) -> Kinds {
+    let begins = at.checked_sub(TOKEN_RUN - 1).is_some_and(|start| {
+        let back = |by: usize| start.checked_sub(by).map(|place| data[place]);
+        let short = back(2) == Some(b'\\') && matches!(back(1), Some(b'n' | b'r' | b't' | b'b' | b'f'));
+        let code = back(6) == Some(b'\\') && back(5) == Some(b'u');
+        is_word_byte(data[start]) && (!back(1).is_some_and(is_word_byte) || short || code)
+    });
+    if begins { kinds } else { kinds & !TOKEN }
+}
+
+/// Drops [`PLUS`] before what most often is no phone number, time zones
+/// (`+00:00`): no calling code begins with 0 (ITU-T E.164, list of codes).
+fn judge_plus(data: &[u8], at: usize, kinds: Kinds) -> Kinds {
+    if matches!(data[at], b'1'..=b'9' | b'(' | b'\\' | b'%' | 0x80..) { kinds } else { kinds & !PLUS }
+}
+
+/// Drops [`NANP`] unless an area code may stand before the `ddd-dddd` that ends
+/// at `at`.
+fn judge_nanp(data: &[u8], at: usize, kinds: Kinds) -> Kinds {
+    let before = at.checked_sub(8).map(|before| data[before]);
+    if matches!(before, Some(b' ' | b'-' | b'.' | b'/' | b')')) { kinds } else { kinds & !NANP }
+}
+
+/// Drops [`RUN`] within an escape: `\u0041`.
+fn judge_run(data: &[u8], at: usize, kinds: Kinds) -> Kinds {
+    let escape = at.checked_sub(5).is_some_and(|sign| data[sign..].starts_with(b"\\u"));
+    if escape { kinds & !RUN } else { kinds }
+}
+
+/// Drops [`FOLD`] unless such a character begins at `at`, or before an escape's sign.
+fn judge_fold(data: &[u8], at: usize, kinds: Kinds) -> Kinds {
+    let start = if data[at] >= 0x80 || data[at] == b'%' { at } else { at.wrapping_sub(1) };
+    if start < data.len() && fold::begins(data, start) { kinds | FOLD } else { kinds & !FOLD }
+}
+
+/// Drops [`ESCAPE`] unless the sign at `at` (`%`, or the letter behind a
+/// backslash) really escapes ASCII, or its hex digits run into a zero, and so
+/// hide that a run of digits begins with `00`.
+fn judge_escape(data: &[u8], at: usize, kinds: Kinds) -> Kinds {
+    let start = if data[at] == b'%' { at } else { at.wrapping_sub(1) };
+    let hides = start < data.len() && {
+        let unit = unit(data, start);
+        let ascii = matches!(unit.meaning, Meaning::Byte(_) | Meaning::Quote(_));
+        unit.escaped && (ascii || data[at] == b'U' || data.get(start + unit.len) == Some(&b'0'))
+    };
+    if hides { kinds } else { kinds & !ESCAPE }
+}

@@ -501,7 +501,10 @@ mod tests {
             (CARD, ends(at, "dddd-dddd-dddd") || ends(at, "dddd-dddddd")),
             (CARD, ends(at, "ddddddddddddd") && !ends_before("ddddddddddddd")),
             (IBAN, ends(at, "AAdd")),
-            (RUN, ends(at, "dddd") && !ends_before("dddd")),
+            (
+                RUN,
+                ends(at, "dddd") && !ends_before("dddd") && data[at - 3..].starts_with(b"00") && data[at - 1] != b'0',
+            ),
             (ESCAPE, data[at] == b'%' || data[at] == b'u' && back(1) == Some(b'\\')),
             (TOKEN, token),
         ];

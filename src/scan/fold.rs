@@ -17,7 +17,6 @@
 //! scripts in use; full-width forms.
 
 use super::finding::{Finding, Part};
-use super::resolve::Wrap;
 use super::unit::unit;
 use super::window::{Window, unit_before};
 use crate::span::Span;
@@ -190,7 +189,7 @@ impl Reading {
         let index = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
         let mut found: Vec<Found> = Vec::new();
         let mut last = 0..0;
-        for finding in findings.iter().filter(|finding| finding.wrap == Wrap::Plain) {
+        for finding in findings {
             let range = index(finding.span.start)..index(finding.span.end);
             // The next piece of a long one.
             let goes_on = finding.part == Part::More && last.end == range.start;

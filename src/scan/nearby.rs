@@ -137,7 +137,8 @@ impl Sightings {
         place: usize,
         (scan, format): (u64, Format),
     ) -> bool {
-        let Some(words) = vocabulary.words() else { return false };
+        // Without the automaton nothing can be told, and nothing may leak.
+        let Some(words) = vocabulary.words() else { return true };
         let reach = vocabulary.reach;
         let missing = reach.saturating_sub(place).min(context.bytes.len());
         if missing == 0 {

@@ -189,7 +189,8 @@ fn collect_folded(work: &mut Workspace, raw: &[u8]) {
 /// Where the unit begins whose sign, a letter behind backslashes or a percent
 /// sign, stands at `at`.
 fn unit_start(raw: &[u8], at: usize) -> usize {
-    at - run_before(raw, at.saturating_sub(LONGEST_RUN), at)
+    // Backslashes before a percent sign are no part of its escape.
+    if raw[at] == b'%' { at } else { at - run_before(raw, at.saturating_sub(LONGEST_RUN), at) }
 }
 
 /// The triggers of the text in `work.window` that escapes hide.

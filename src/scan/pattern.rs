@@ -509,7 +509,7 @@ mod tests {
             (r"token[=a]{1,4}(?P<secret>[a-z]{4,})", "token=aabbbb x", false),
             (r"token=(?:a(?P<secret>[a-z]{4,})|b[a-z]{4,})", "token=abbbb x", false),
             (r"token=(?P<secret>[a-z]{4,})(?:;|;;)", "token=abbbb;; x", false),
-            (r"token[^a-z]{1,3}(?P<secret>[a-z]{4,})", r"token=\u00e9abcd x", false),
+            (r"token[^a-z]{1,3}(?P<secret>[a-z]{4,})", r"token=\u00e9abcd x", true),
         ] {
             let compiled = Pattern::compile(pattern).unwrap();
             let mut window = Window::default();

@@ -16,6 +16,7 @@ use super::key::{End, whole_unit};
 use super::resolve::Wrap;
 use super::unit::{Meaning, Unit};
 use super::{Format, LOOKAHEAD};
+use std::ops::Range;
 
 /// What a string stands between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,15 +185,54 @@ fn value_ends(raw: &[u8], at: usize, whole: bool) -> Option<bool> {
 
 /// Whether what follows the quote before `at` says that it ends a string of
 /// JSON; `None` when more data tells.
-fn ends_json(raw: &[u8], mut at: usize, whole: bool) -> Option<bool> {
+fn ends_json(raw: &[u8], at: usize, whole: bool) -> Option<bool> {
+    ends_string(raw, at, true, whole)
+}
+
+/// As [`ends_json`]; whether a member's name counts.
+fn ends_string(raw: &[u8], mut at: usize, names: bool, whole: bool) -> Option<bool> {
     while at < raw.len() {
         let unit = whole_unit(raw, at, whole)?;
         if !unit.is_space() {
-            return Some(matches!(unit.meaning, Meaning::Byte(b',' | b':' | b'}' | b']')));
+            let ends = |byte| BEHIND_STRING.contains(&byte) && (names || byte != b':');
+            return Some(matches!(unit.meaning, Meaning::Byte(byte) if ends(byte)));
         }
         at += unit.len;
     }
     whole.then_some(true)
+}
+
+/// The bytes that may follow a string of JSON.
+pub(crate) const BEHIND_STRING: &[u8] = b",:}]";
+
+/// Where in `secret`, what a pattern takes of `raw`, a string ends that has begun
+/// before: a pattern such as `password='[^']+` takes what a log cut short, and
+/// must leave whole the JSON in which it was logged.
+///
+/// ```text
+/// ["{\"log\": \"password='hunter2\", \"id\": 7}"]
+///                         ^^^^^^^
+/// ```
+///
+/// A quote that does not look like the end of a string opens one. Where `names`
+/// is unset, the end of a member's name is none: the pattern means its value too.
+pub(crate) fn outer_end(raw: &[u8], secret: Range<usize>, names: bool, whole: bool) -> Option<usize> {
+    // By level.
+    let mut open = 0_u32;
+    let mut at = secret.start;
+    while let Next::Quote(found, quote, behind) = next_quote(raw, at, false, false, whole) {
+        if found >= secret.end {
+            return None;
+        }
+        at = behind;
+        let Delimiter::Double(level) = quote else { continue };
+        let bit = 1 << level.min(u32::BITS - 1);
+        if open & bit == 0 && ends_string(raw, behind, names, whole).unwrap_or(true) {
+            return Some(found);
+        }
+        open ^= bit;
+    }
+    None
 }
 
 fn single_extent(format: Format, raw: &[u8], text: Text, unclear: bool, whole: bool) -> Extent {
@@ -280,5 +320,17 @@ mod tests {
         assert_eq!(found(r#"it's\"}"#, 1), Extent::Ends(4));
         assert_eq!(found(r#", \"b\": 1"#, 1), Extent::None);
         assert_eq!(found(r#", "]"#, 0), Extent::None);
+    }
+
+    #[test]
+    fn a_match_ends_with_the_string_that_began_before_it() {
+        let end = |raw: &str, names| outer_end(raw.as_bytes(), 0..raw.len(), names, true);
+        assert_eq!(end(r#"hunter2\", \"id\": 7"#, true), Some(7));
+        assert_eq!(end(r#"hunter2\" , 7"#, true), Some(7));
+        assert_eq!(end(r#"hunter2""#, true), Some(7));
+        assert_eq!(end(r#"hunter2\"a, b"#, true), None);
+        assert_eq!(end(r#"a \"b\", c\\\"}"#, true), Some(10));
+        assert_eq!(end(r#"password\": \"hunter2\" x"#, false), None);
+        assert_eq!(end(r#"password\": \"hunter2\" x"#, true), Some(8));
     }
 }

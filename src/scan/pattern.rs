@@ -5,6 +5,7 @@
 //! its own decoding only. It stops at the first byte after which no match is
 //! possible, so a candidate that is none costs a few bytes.
 
+use super::delimiter::outer_end;
 use super::follow;
 use super::key::whole_unit;
 use super::literal::{self, Needed};
@@ -74,6 +75,21 @@ impl Extent {
         let text = window.text_of(raw, found);
         let text = text.start..text.end.saturating_sub(behind).max(text.start);
         Self { secret: window.raw_range(text.clone()), text: Some(text), open }
+    }
+
+    /// The same, up to where a string ends in it that is none of its own, see
+    /// [`outer_end`]; `None` when nothing is left.
+    fn within_string(mut self, raw: &[u8], names: bool, whole: bool, window: &Window) -> Option<Self> {
+        if self.text.is_none() && memchr::memchr(b'"', &raw[self.secret.clone()]).is_none() {
+            return Some(self);
+        }
+        let Some(end) = outer_end(raw, self.secret.clone(), names, whole) else { return Some(self) };
+        self.secret.end = end;
+        self.open = false;
+        if let Some(text) = &mut self.text {
+            text.end = window.index_of(end)?.max(text.start);
+        }
+        (!self.secret.is_empty()).then_some(self)
     }
 
     /// What the secret means.
@@ -209,6 +225,21 @@ impl Pattern {
             return None;
         }
         let open = cut && reached && self.tail.is_some();
+        let extent = self.extent(raw, range.clone(), (end, reached), before, open, memory)?;
+        extent.within_string(&raw[..range.end], self.has_group, !cut, memory.window)
+    }
+
+    /// What of a match up to `end` is redacted; `reached` tells whether that is the
+    /// end of what can be seen.
+    fn extent(
+        &self,
+        raw: &[u8],
+        range: Range<usize>,
+        (end, reached): (usize, bool),
+        before: Option<u8>,
+        open: bool,
+        memory: &mut Memory<'_>,
+    ) -> Option<Extent> {
         if !self.has_group {
             return Some(Extent::of(raw, range.start..end, 0, open, memory.window));
         }

@@ -1,7 +1,7 @@
 //! Secrets of any length, swallowed as they stream by.
 
 use super::Format;
-use super::delimiter::{Delimiter, string_end};
+use super::delimiter::{BEHIND_STRING, Delimiter, string_end};
 use super::detector::private_key;
 use super::engine::Engine;
 use super::key::{End, whole_unit};
@@ -55,9 +55,26 @@ fn tail_end(engine: &Engine, rule: usize, format: Format, raw: &[u8], at: usize,
         if !taken || is_fence(format, raw[at]) {
             return End::At(at);
         }
+        if let Meaning::Quote(_) = unit.meaning {
+            match ends_string(format, raw, at + unit.len, last) {
+                None => return End::More(at),
+                Some(true) => return End::At(at),
+                Some(false) => {}
+            }
+        }
         at += unit.len;
     }
     if last { End::At(at) } else { End::More(at) }
+}
+
+/// Whether what stands at `at` may follow a string of JSON. As
+/// [`outer_end`](super::delimiter::outer_end), of what is seen right away.
+fn ends_string(format: Format, raw: &[u8], at: usize, last: bool) -> Option<bool> {
+    match whole_unit(raw, at, last) {
+        None => last.then_some(true),
+        Some(_) if is_fence(format, raw[at]) => Some(true),
+        Some(next) => Some(matches!(next.meaning, Meaning::Byte(byte) if BEHIND_STRING.contains(&byte))),
+    }
 }
 
 fn key_block_end(format: Format, raw: &[u8], at: usize, last: bool) -> End {

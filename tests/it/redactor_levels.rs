@@ -97,6 +97,26 @@ fn a_dictionary_of_python_is_understood_at_every_level() {
 }
 
 #[test]
+fn a_quote_that_is_not_closed_takes_no_more_than_its_string() {
+    for depth in 1..=DEPTH {
+        for (log, expected) in [
+            ("password='hunter22x", "password='[PASSWORD]"),
+            ("password='hunter22x at 9", "password='[PASSWORD]"),
+            ("password='hun\"ter22x", "password='[PASSWORD]"),
+        ] {
+            for (document, expected) in [
+                (json!([log]), json!([expected])),
+                (json!({ "log": log, "n": 7 }), json!({ "log": expected, "n": 7 })),
+                (json!({ "log": log, "quoted": "it's" }), json!({ "log": expected, "quoted": "it's" })),
+                (json!({ log: "it's" }), json!({ expected: "it's" })),
+            ] {
+                assert_eq!(redacted(&document.to_string(), depth), expected.to_string(), "at {depth}");
+            }
+        }
+    }
+}
+
+#[test]
 fn no_plain_value_leaks_however_deep_it_is() {
     for depth in DEPTH + 1..=12 {
         for (value, label) in VALUES {

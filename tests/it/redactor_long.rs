@@ -91,6 +91,18 @@ fn a_password_of_30_kb_is_one_finding() {
 }
 
 #[test]
+fn a_long_password_without_a_closing_quote_ends_with_its_string() {
+    let value = base64(20_000);
+    check(
+        Format::Json,
+        r#"{"a": "{\"log\": \"password='"#,
+        &value,
+        r#"\", \"n\": \"it's\"}"}"#,
+        r#"{"a": "{\"log\": \"password='[PASSWORD]\", \"n\": \"it's\"}"}"#,
+    );
+}
+
+#[test]
 fn secrets_as_long_as_the_look_ahead_are_found_whole() {
     for length in 8189..8196 {
         let value = base64(length);

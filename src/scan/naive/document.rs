@@ -34,6 +34,12 @@ impl<'a> Document<'a> {
         self.units.get(index).map(|(_, unit)| unit.meaning)
     }
 
+    /// What the unit that begins at `place` means.
+    pub(super) fn meaning_at(&self, place: usize) -> Option<Meaning> {
+        let index = self.units.binary_search_by_key(&place, |&(at, _)| at).ok()?;
+        self.meaning(index)
+    }
+
     /// The delimiter of strings that the unit at `index` may be.
     pub(super) fn delimiter(&self, index: usize) -> Option<Delimiter> {
         self.units.get(index).and_then(|&(at, unit)| Delimiter::of(unit, self.raw, at))

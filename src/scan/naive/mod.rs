@@ -27,6 +27,7 @@ use super::nearby::is_word;
 use super::number::{self, Place};
 use super::pattern;
 use super::resolve::{Match, Resolver};
+use super::unit::Meaning;
 use super::window::Window;
 use super::{Format, LOOKAHEAD};
 use crate::rule::{Detector, Matcher, Ruleset};
@@ -35,6 +36,7 @@ use document::{Document, Text};
 use regex_automata::meta::Regex;
 use regex_automata::{Anchored, Input};
 use region::Region;
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::ops::Range;
 
@@ -178,6 +180,11 @@ impl Search<'_> {
         let whole = captures.get_match()?.range();
         let has_group = regex.group_info().to_index(captures.pattern()?, pattern::SECRET_GROUP).is_some();
         let secret = if has_group { captures.get_group_by_name(pattern::SECRET_GROUP)?.range() } else { whole.clone() };
+        let outer = self.outer_end(text, secret.clone(), end, has_group);
+        let secret = secret.start..outer.unwrap_or(secret.end);
+        if outer == Some(secret.start) {
+            return None;
+        }
         let has_tail = || {
             let pattern = self.engine.patterns[rule].as_ref();
             pattern.is_some_and(|pattern| (0..=255).any(|byte| pattern.tail_takes(byte)))
@@ -190,9 +197,30 @@ impl Search<'_> {
             text: text.bytes[secret.clone()].to_vec(),
             haystack: haystack.clone(),
             inside,
-            open: cut && whole.end == end && secret.end == end && has_tail(),
+            open: cut && outer.is_none() && whole.end == end && secret.end == end && has_tail(),
             folded: false,
         })
+    }
+
+    /// Where in `secret` of `text`, which is seen up to `end`, a string ends that
+    /// began before; see [`super::delimiter::outer_end`].
+    fn outer_end(&self, text: &Text, secret: Range<usize>, end: usize, names: bool) -> Option<usize> {
+        let meaning = |at: usize| self.document.meaning_at(text.spans[at].start);
+        let mut open = BTreeSet::new();
+        for at in secret {
+            let Some(Meaning::Quote(level)) = meaning(at) else { continue };
+            let is_space = |at: usize| matches!(meaning(at), Some(Meaning::Byte(b' ' | b'\t' | b'\n' | b'\r')));
+            let next = (at + 1..end).find(|&next| !is_space(next)).map(|next| text.bytes[next]);
+            let ends = next.is_none_or(|next| matches!(next, b',' | b'}' | b']') || names && next == b':');
+            if open.remove(&level) {
+                continue;
+            }
+            if ends {
+                return Some(at);
+            }
+            open.insert(level);
+        }
+        None
     }
 
     /// How much of `text` is seen when the raw bytes are cut at `limit`: no

@@ -131,9 +131,14 @@ impl Search<'_> {
             return;
         }
         let mut span = candidate.secret.clone();
-        for (at, unit) in &self.document.units[self.document.units.partition_point(|&(at, _)| at < span.end)..] {
+        let first = self.document.units.partition_point(|&(at, _)| at < span.end);
+        for (index, (at, unit)) in self.document.units.iter().enumerate().skip(first) {
             let taken = unit.bytes(&mut [0; 4]).iter().all(|&byte| pattern.tail_takes(byte));
-            if !taken || *at >= candidate.haystack.end {
+            let ends = || {
+                let behind = self.document.meaning(index + 1).filter(|_| !self.document.is_fence(index + 1));
+                behind.is_none_or(|next| matches!(next, Meaning::Byte(b',' | b':' | b'}' | b']')))
+            };
+            if !taken || *at >= candidate.haystack.end || matches!(unit.meaning, Meaning::Quote(_)) && ends() {
                 break;
             }
             span.end = at + unit.len;

@@ -467,11 +467,22 @@ fn is_token(hir: &Hir, needed: &[Needed]) -> bool {
 /// The class of a last, unlimited repetition.
 fn tail(hir: &Hir) -> Option<Box<[bool; 256]>> {
     match hir.kind() {
-        HirKind::Concat(parts) => tail(parts.last()?),
+        HirKind::Concat(parts) => match parts.as_slice() {
+            // As `[!-~]{2,}[0-9A-Za-z]`: no value is that long for its last byte
+            // to matter.
+            [.., before, last] => tail(last).or_else(|| tail(before).filter(|tail| ends_within(tail, last))),
+            [last] => tail(last),
+            [] => None,
+        },
         HirKind::Capture(group) => tail(&group.sub),
         HirKind::Repetition(repetition) if repetition.max.is_none() && repetition.greedy => class(&repetition.sub),
         _ => None,
     }
+}
+
+/// Whether `last` is one byte that the tail before it takes.
+fn ends_within(tail: &[bool; 256], last: &Hir) -> bool {
+    class(last).is_some_and(|last| last.iter().zip(tail).all(|(&last, &tail)| tail || !last))
 }
 
 fn class(hir: &Hir) -> Option<Box<[bool; 256]>> {
@@ -582,6 +593,16 @@ mod tests {
     }
 
     #[test]
+    fn a_long_repetition_before_one_of_its_bytes_is_a_tail() {
+        let has_tail = |pattern: &str| Pattern::compile(pattern).unwrap().tail_takes(b'q');
+        assert!(has_tail(r"tok_[a-z.]{2,300}[a-z]"));
+        assert!(has_tail(r"tok_(?P<secret>[a-z.]{2,}[a-z])"));
+        assert!(!has_tail(r"tok_[a-z.]{2,200}[a-z]"));
+        assert!(!has_tail(r"tok_[a-z.]{2,300}[a-z=]"));
+        assert!(!has_tail(r"tok_[a-z.]{2,300}[a-z]{2}"));
+    }
+
+    #[test]
     fn an_escape_that_is_cut_in_two_does_not_end_a_match() {
         let pattern = Pattern::compile(r"\btok_[a-z]{2,}").unwrap();
         let mut window = Window::default();
@@ -622,6 +643,6 @@ mod tests {
         let takes = |pattern: &str| Pattern::compile(pattern).unwrap().tail_takes(b'q');
         assert!(takes("ab[a-z]+") && takes("ab[a-z]+-[a-z]{2,}"));
         assert!(takes("ab[a-z]{2,300}"));
-        assert!(!takes("ab[a-z]+x") && !takes("ab[a-z]{2,9}"));
+        assert!(!takes("ab[a-z]+7") && !takes("ab[a-z]{2,9}"));
     }
 }

@@ -14,6 +14,7 @@
 use super::around;
 use super::check::{Checks, Value, Verdict};
 use super::delimiter::{self, Extent};
+use super::detector::private_key;
 use super::engine::{Engine, PatternUse, Workspace};
 use super::finding::{Finding, Part, ScanError};
 use super::fold::Again;
@@ -478,7 +479,7 @@ impl<M: Meter> Scanner<M> {
     ) {
         self.meter.ask([rule]);
         let bounds = self.bounds(work, data, start);
-        work.window.decode(data.raw, start..bounds.to.min(start + 512));
+        work.window.decode_around(data.raw, start..bounds.to, start, private_key::LONGEST_LINE);
         let text = work.window.text();
         let Some(found) = super::detector::confirm(Detector::PrivateKey, text, 0) else { return };
         let range = work.window.raw_range(found);

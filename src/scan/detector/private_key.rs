@@ -11,6 +11,8 @@ const END: &[u8] = b"-----END ";
 const DASHES: &[u8] = b"-----";
 /// Longest label between the dashes; those in use have under 32 bytes.
 const LONGEST_LABEL: usize = 48;
+/// Longest begin or end line.
+pub const LONGEST_LINE: usize = BEGIN.len() + LONGEST_LABEL + DASHES.len();
 
 /// The extent of the begin line, `-----BEGIN ... PRIVATE KEY-----`, whose first
 /// dash is at `anchor`.

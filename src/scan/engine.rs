@@ -16,6 +16,7 @@ use super::window::Window;
 use super::{Format, detector_kinds};
 use crate::hyperscan::{Database, Hits, HyperscanError, Literal, Outcome, Scratch};
 use crate::rule::{Detector, Matcher, Rule, Ruleset};
+use crate::simd::BLOCK;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -64,8 +65,10 @@ pub(super) struct LiteralUse {
 
 impl LiteralUse {
     /// Whether anything can come of it before `next`, as [`PatternUse::goes_on`].
-    fn goes_on(&self, next: Option<&u8>) -> bool {
-        self.key.is_some() || self.private_key.is_some() || self.patterns.iter().any(|usage| usage.goes_on(next))
+    fn goes_on(&self, next: Option<&u8>, room: impl Fn() -> usize) -> bool {
+        self.key.is_some()
+            || self.private_key.is_some()
+            || self.patterns.iter().any(|usage| usage.goes_on(next) && usage.rest <= room())
     }
 }
 
@@ -88,11 +91,16 @@ pub(super) struct PatternUse {
     pub(super) lead: ByteSet,
     /// The bytes that can stand behind the literal.
     pub(super) follow: ByteSet,
+    /// Bytes that must stand behind it before the next fence; at most
+    /// [`BLOCK`].
+    pub(super) rest: usize,
 }
 
 impl PatternUse {
     fn new(rule: usize, literal: &Needed) -> Self {
-        Self { rule, offset: literal.offset, lead: literal.lead, follow: literal.follow }
+        // Raw bytes are no fewer than those of the text.
+        let rest = literal.rest.min(BLOCK);
+        Self { rule, offset: literal.offset, lead: literal.lead, follow: literal.follow, rest }
     }
 
     /// Whether a match can go on with `next`, the raw byte behind the literal:
@@ -430,10 +438,11 @@ pub(super) struct Workspace {
 
 impl Found {
     /// Drops the hits in `data` of which nothing can come: most.
-    pub(super) fn drop_idle(&mut self, engine: &Engine, data: &[u8]) {
+    pub(super) fn drop_idle(&mut self, engine: &Engine, data: &[u8], shapes: &Shapes) {
         // The last one tells how far the scan got.
         if self.complete {
-            self.hits.retain(|&(id, end)| engine.literals[id].goes_on(data.get(end)));
+            let goes_on = |id: usize, end| engine.literals[id].goes_on(data.get(end), || shapes.room(end));
+            self.hits.retain(|&(id, end)| goes_on(id, end));
         }
     }
 }

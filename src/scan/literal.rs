@@ -21,6 +21,8 @@ pub(crate) struct Needed {
     pub(crate) lead: ByteSet,
     /// The bytes that can stand behind the literal, see [`super::follow`].
     pub(crate) follow: ByteSet,
+    /// Bytes of text that a match has behind the literal, at least.
+    pub(crate) rest: usize,
 }
 
 /// A set of bytes.
@@ -75,12 +77,17 @@ pub(crate) fn needed(hir: &Hir) -> Option<Vec<Needed>> {
     let with_case = best(hir, false);
     let without = best(&fold(hir), true);
     better(with_case, without).map(|mut literals| {
+        let shortest = hir.properties().minimum_len().unwrap_or(0);
+        for literal in &mut literals {
+            literal.rest = shortest.saturating_sub(literal.offset.1 + literal.bytes.len());
+        }
         literals.sort();
         // What begins with another literal is found by that one.
         literals.dedup_by(|longer, shorter| {
             let same = longer.offset == shorter.offset && longer.bytes.starts_with(&shorter.bytes);
             if same {
                 shorter.lead.unite(&longer.lead);
+                shorter.rest = shorter.rest.min(longer.rest);
             }
             same
         });
@@ -168,6 +175,7 @@ fn prefixes(hir: &Hir, caseless: bool) -> Option<Vec<Needed>> {
             offset,
             lead,
             follow: ByteSet::ALL,
+            rest: 0,
         }));
     }
     (!needed.is_empty()).then_some(needed)

@@ -186,7 +186,7 @@ impl<M: Meter> Scanner<M> {
         self.meter.turn(Work::Literals);
         data.engine.find_literals(data.raw, &mut work.scratch, &mut work.found)?;
         let horizon = Horizon::of(&work.shapes, &work.found, data.raw.len(), data.last);
-        work.found.drop_idle(data.engine, data.raw);
+        work.found.drop_idle(data.engine, data.raw, &work.shapes);
         self.behind = horizon.early;
         self.meter.turn(Work::Escapes);
         trigger::collect_escaped(data.engine, work, data.raw, self.format)?;
@@ -292,7 +292,9 @@ impl<M: Meter> Scanner<M> {
     ) {
         let usage = &data.engine.literals[id];
         let next = data.raw.get(literal.end);
-        let mut patterns = usage.patterns.iter().filter(|usage| usage.goes_on(next)).peekable();
+        let room = work.shapes.room(literal.end);
+        let goes_on = |usage: &&PatternUse| usage.goes_on(next) && usage.rest <= room;
+        let mut patterns = usage.patterns.iter().filter(goes_on).peekable();
         if patterns.peek().is_some() {
             let bounds = self.bounds(work, data, literal.start);
             for usage in patterns {

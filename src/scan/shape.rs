@@ -157,6 +157,15 @@ impl Shapes {
         }
     }
 
+    /// Bytes between `start` and the first fence at or after it, if these are
+    /// fewer than [`BLOCK`]; else that.
+    pub(crate) fn room(&self, start: usize) -> usize {
+        let fences = |block| self.blocks.get(block).map_or(0, |found: &Structure| found.fences);
+        let (block, bit) = (start / BLOCK, start % BLOCK);
+        let seen = u128::from(fences(block)) | u128::from(fences(block + 1)) << BLOCK;
+        (seen >> bit).trailing_zeros().min(BLOCK as u32) as usize
+    }
+
     /// The last fence before `at` and the first one at or after it. Quick for
     /// places that lie between the same fences as the last one asked for.
     pub(crate) fn fences_around(&mut self, at: usize) -> (Option<usize>, Option<usize>) {
@@ -556,7 +565,9 @@ mod tests {
             let (fences, states) = fences_slowly(&data, format);
             for (at, state) in states.iter().enumerate() {
                 prop_assert_eq!(shapes.fence_before(at), fences.iter().rev().find(|&&f| f < at).copied());
-                prop_assert_eq!(shapes.fence_from(at), fences.iter().find(|&&f| f >= at).copied());
+                let next = fences.iter().find(|&&f| f >= at).copied();
+                prop_assert_eq!(shapes.fence_from(at), next);
+                prop_assert_eq!(shapes.room(at), next.map_or(BLOCK, |next| BLOCK.min(next - at)));
                 let found = shapes.lexical_at(at);
                 prop_assert_eq!(found.escaped, state.escaped);
                 if format != Format::Text {

@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::redact::judge_own;
 use crate::scan::Engine;
-use crate::server::{self, Server};
+use crate::server::{self, RuleSource, Server};
 use std::sync::Arc;
 
 /// Run the proxy until SIGTERM or SIGINT.
@@ -41,8 +41,11 @@ async fn serve(config: &Config) -> Result<(), CliError> {
     let stop = server::stop_signals().map_err(|source| failed("cannot install the signal handlers", source))?;
     let metrics = Arc::new(Metrics::new());
     server::install_panic_hook(Arc::clone(&metrics));
+    let loaded = config.clone();
+    let rules = RuleSource::new(&config.rules, move || Ok(judged_engine(&loaded)?))
+        .map_err(|source| failed("cannot install the signal handlers", source))?;
     let engine = judged_engine(config)?;
-    let server = Server::bind(config, &engine, metrics).await?;
+    let server = Server::bind(config, &engine, metrics).await?.reload_from(rules);
     announce(config, &engine, &server)?;
     server.run(stop).await;
     Ok(())

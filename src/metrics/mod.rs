@@ -6,8 +6,8 @@
 
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{
-    Counter, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    Counter, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 use std::time::Duration;
 
@@ -58,8 +58,9 @@ pub struct Metrics {
     pub upstream_errors: IntCounterVec,
     /// Client connections now.
     pub listener_connections: IntGauge,
-    /// Which rules are in use.
-    pub ruleset_info: IntGaugeVec,
+    ruleset_info: IntGaugeVec,
+    ruleset_reloads: IntCounterVec,
+    ruleset_last_reload: Gauge,
     /// Panics caught, and survived.
     pub panics: IntCounter,
     worker_threads: IntGauge,
@@ -132,12 +133,22 @@ impl Metrics {
                 "Always 1; the labels tell which rules are in use.",
                 &["hash", "rules"],
             ),
+            ruleset_reloads: table.counters(
+                "ruleset_reloads_total",
+                "How often changed rules were read, by what came of it.",
+                &["outcome"],
+            ),
+            ruleset_last_reload: table
+                .float_gauge("ruleset_last_reload_timestamp_seconds", "When the rules in use were read, in Unix time."),
             panics: table.counter("panics_total", "Panics that were caught."),
             worker_threads: table.gauge("worker_threads", "Threads that do the work."),
             worker_busy_seconds: table
                 .float_counter("worker_busy_seconds_total", "Time that all worker threads together were busy."),
             registry: table.0,
         };
+        for outcome in ["success", "failure"] {
+            metrics.ruleset_reloads.with_label_values(&[outcome]).inc_by(0);
+        }
         metrics.add_process();
         metrics
     }
@@ -150,10 +161,17 @@ impl Metrics {
             .set(1);
     }
 
-    /// Says which rules are in use now.
-    pub fn set_ruleset(&self, hash: &str, rules: usize) {
+    /// Says which rules are in use now; `read` is when that was, since the Unix epoch.
+    pub fn set_ruleset(&self, hash: &str, rules: usize, read: Duration) {
         self.ruleset_info.reset();
         self.ruleset_info.with_label_values(&[hash, &rules.to_string()]).set(1);
+        self.ruleset_last_reload.set(read.as_secs_f64());
+    }
+
+    /// Counts that rules were read again: they are in use, or refused.
+    pub fn count_reload(&self, used: bool) {
+        let outcome = if used { "success" } else { "failure" };
+        self.ruleset_reloads.with_label_values(&[outcome]).inc();
     }
 
     /// Says how busy the worker threads have been since the start.
@@ -253,6 +271,10 @@ impl Table {
         self.add(IntGauge::with_opts(options(name, help)))
     }
 
+    fn float_gauge(&self, name: &str, help: &str) -> Gauge {
+        self.add(Gauge::with_opts(options(name, help)))
+    }
+
     fn seconds(&self, name: &str, help: &str) -> HistogramVec {
         let buckets = HistogramOpts::from(options(name, help)).buckets(SECONDS.to_vec());
         self.add(HistogramVec::new(buckets, &["route"]))
@@ -277,14 +299,15 @@ mod tests {
     fn everything_is_rendered_with_prefix_help_and_type() {
         let metrics = Metrics::new();
         metrics.set_build("1.2.3", "abc");
-        metrics.set_ruleset("00ff", 7);
-        metrics.set_ruleset("11ff", 8);
+        metrics.set_ruleset("00ff", 7, Duration::from_secs(1));
+        metrics.set_ruleset("11ff", 8, Duration::from_secs(2));
         metrics.set_workers(2, Duration::from_millis(1500));
         metrics.route("default").received_wire.inc_by(3);
         let text = metrics.render();
         for line in [
             "expurgate_build_info{revision=\"abc\",version=\"1.2.3\"} 1",
             "expurgate_ruleset_info{hash=\"11ff\",rules=\"8\"} 1",
+            "expurgate_ruleset_last_reload_timestamp_seconds 2",
             "expurgate_worker_busy_seconds_total 1.5",
             "expurgate_received_bytes_total{layer=\"wire\",route=\"default\"} 3",
             "# TYPE expurgate_request_duration_seconds histogram",

@@ -5,11 +5,18 @@ use super::exchange::{Exchange, Place};
 use super::respond::Failure;
 use super::route::Route;
 use super::text;
+use crate::redact::Plan;
 use bytes::Bytes;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue, REFERER};
+use std::sync::Arc;
 
 /// Redacts the values of the fields that the route lists. Whether any changed.
-pub(super) fn redact(headers: &mut HeaderMap, route: &Route, exchange: &Exchange) -> Result<bool, Failure> {
+pub(super) fn redact(
+    headers: &mut HeaderMap,
+    route: &Route,
+    plan: &Arc<Plan>,
+    exchange: &Exchange,
+) -> Result<bool, Failure> {
     let mut changed = false;
     for name in &route.headers {
         if !headers.contains_key(name) {
@@ -18,7 +25,7 @@ pub(super) fn redact(headers: &mut HeaderMap, route: &Route, exchange: &Exchange
         let values: Vec<HeaderValue> = headers.get_all(name).iter().cloned().collect();
         let mut redacted = Vec::with_capacity(values.len());
         for value in &values {
-            redacted.push(redact_value(name, value, route, exchange)?);
+            redacted.push(redact_value(name, value, plan, exchange)?);
         }
         if redacted.iter().all(Option::is_none) {
             continue;
@@ -36,11 +43,11 @@ pub(super) fn redact(headers: &mut HeaderMap, route: &Route, exchange: &Exchange
 fn redact_value(
     name: &HeaderName,
     value: &HeaderValue,
-    route: &Route,
+    plan: &Arc<Plan>,
     exchange: &Exchange,
 ) -> Result<Option<HeaderValue>, Failure> {
     let text = Bytes::copy_from_slice(value.as_bytes());
-    let Some(redacted) = text::redact(text, &route.plans().body, Place::Header, exchange)? else {
+    let Some(redacted) = text::redact(text, plan, Place::Header, exchange)? else {
         return Ok(None);
     };
     let value = match *name == REFERER {

@@ -3,7 +3,7 @@
 
 use super::exchange::{Exchange, Place};
 use super::respond::Failure;
-use super::route::Route;
+use super::route::{Plans, Route};
 use super::text;
 use crate::redact::Plan;
 use bytes::Bytes;
@@ -16,13 +16,18 @@ use std::sync::Arc;
 const FENCE: char = '\n';
 
 /// The target that goes upstream, and whether its query changed.
-pub(super) fn redact_target(uri: &Uri, route: &Route, exchange: &Exchange) -> Result<(PathAndQuery, bool), Failure> {
+pub(super) fn redact_target(
+    uri: &Uri,
+    route: &Route,
+    plans: &Plans,
+    exchange: &Exchange,
+) -> Result<(PathAndQuery, bool), Failure> {
     let path = uri.path();
     // A changed path would go elsewhere: its plan only counts.
-    text::redact(Bytes::copy_from_slice(path.as_bytes()), &route.plans().path, Place::Path, exchange)?;
+    text::redact(Bytes::copy_from_slice(path.as_bytes()), &plans.path, Place::Path, exchange)?;
     let base = &route.upstream.base;
     let changed = match uri.query() {
-        Some(query) if route.query && !query.is_empty() => redact_query(query, route, exchange)?,
+        Some(query) if route.query && !query.is_empty() => redact_query(query, route, plans, exchange)?,
         _ => None,
     };
     let whole = match changed.as_deref().or(uri.query()) {
@@ -37,14 +42,13 @@ pub(super) fn redact_target(uri: &Uri, route: &Route, exchange: &Exchange) -> Re
 /// The query with what was found replaced, if anything was. Pairs without a
 /// finding keep every byte; those that the upstream knows its client by keep
 /// their credentials.
-fn redact_query(query: &str, route: &Route, exchange: &Exchange) -> Result<Option<String>, Failure> {
+fn redact_query(query: &str, route: &Route, plans: &Plans, exchange: &Exchange) -> Result<Option<String>, Failure> {
     let is_needed = |pair: &str| {
         let name = pair.split('=').next().unwrap_or_default();
         route.query_allow.iter().any(|allowed| allowed.eq_ignore_ascii_case(name))
     };
     let mut pairs: Vec<(usize, &str)> = query.split('&').enumerate().collect();
     let (needed, others): (Vec<_>, Vec<_>) = pairs.drain(..).partition(|(_, pair)| is_needed(pair));
-    let plans = route.plans();
     let mut redacted = Vec::with_capacity(needed.len() + others.len());
     let mut changed = false;
     for (pairs, plan) in [(others, &plans.body), (needed, &plans.needed)] {

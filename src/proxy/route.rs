@@ -7,6 +7,7 @@ use crate::metrics::{Metrics, RouteMetrics};
 use crate::redact::{Action, Plan, Policy};
 use crate::rule::Category;
 use crate::scan::Engine;
+use arc_swap::ArcSwap;
 use hyper::header::HeaderName;
 use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
@@ -23,7 +24,9 @@ pub(super) struct Route {
     pub(super) query_allow: Vec<String>,
     pub(super) upstream: Upstream,
     pub(super) metrics: Arc<RouteMetrics>,
-    plans: Plans,
+    policy: Policy,
+    /// Replaced as a whole when the rules change.
+    plans: ArcSwap<Plans>,
 }
 
 /// What is done with findings, by where they stand.
@@ -66,13 +69,15 @@ impl Route {
             query_allow: config.query_allow.clone(),
             upstream: Upstream::new(config, timeouts, &metrics)?,
             metrics,
-            plans: Plans::new(engine, &config.policy),
+            policy: config.policy.clone(),
+            plans: ArcSwap::from_pointee(Plans::new(engine, &config.policy)),
         })
     }
 
-    /// One for each place.
-    pub(super) fn plans(&self) -> &Plans {
-        &self.plans
+    /// One for each place, of the rules in use now. A request asks once and
+    /// keeps them, so that no two sets of rules meet in it.
+    pub(super) fn plans(&self) -> Arc<Plans> {
+        self.plans.load_full()
     }
 }
 
@@ -90,6 +95,13 @@ impl Routes {
             (std::cmp::Reverse(length), route.host.is_none())
         });
         Ok(Self(routes))
+    }
+
+    /// Requests that begin from now on are redacted by the rules of `engine`.
+    pub(super) fn set_rules(&self, engine: &Arc<Engine>) {
+        for route in &self.0 {
+            route.plans.store(Arc::new(Plans::new(engine, &route.policy)));
+        }
     }
 
     /// The route for a host (without port) and a path.

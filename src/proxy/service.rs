@@ -11,6 +11,7 @@ use super::{fields, headers, query};
 use crate::config::{Config, Limits, Timeouts};
 use crate::content::{Coding, ContentType};
 use crate::metrics::Metrics;
+use crate::redact::Plan;
 use crate::scan::Engine;
 use http_body::Body;
 use http_body_util::BodyExt;
@@ -63,6 +64,12 @@ impl Proxy {
             metrics,
             draining: AtomicBool::new(false),
         })
+    }
+
+    /// Requests that begin from now on are redacted by these rules; those that
+    /// have begun go on with theirs.
+    pub fn set_rules(&self, engine: &Arc<Engine>) {
+        self.routes.set_rules(engine);
     }
 
     /// From now on new requests are refused; those that have begun go on.
@@ -128,14 +135,15 @@ impl Proxy {
         let route = self.route(parts)?;
         exchange.enter(&route);
         exchange.keep(self.admission.admit()?);
-        let (target, query_changed) = query::redact_target(&parts.uri, &route, exchange)?;
+        let plans = route.plans();
+        let (target, query_changed) = query::redact_target(&parts.uri, &route, &plans, exchange)?;
         // Judged before a header that is part of the signature could change.
         let (signs_head, signs_body) = (headers::signs_head(parts), headers::signs_body(parts));
-        let fields_changed = fields::redact(&mut parts.headers, &route, exchange)?;
+        let fields_changed = fields::redact(&mut parts.headers, &route, &plans.body, exchange)?;
         if signs_head && (query_changed || fields_changed) {
             return Err(Failure::Signed);
         }
-        let prepared = self.prepare(parts, incoming, signs_body, &route, exchange).await?;
+        let prepared = self.prepare(parts, incoming, signs_body, (&route, &plans.body), exchange).await?;
         let mut request = Request::new(prepared.body);
         *request.method_mut() = parts.method.clone();
         *request.uri_mut() = route.upstream.uri(target)?;
@@ -154,7 +162,7 @@ impl Proxy {
         parts: &Parts,
         incoming: &mut Option<Incoming>,
         signed: bool,
-        route: &Route,
+        (route, plan): (&Route, &Arc<Plan>),
         exchange: &Arc<Exchange>,
     ) -> Result<Prepared, Failure> {
         if incoming.as_ref().is_none_or(Body::is_end_stream) {
@@ -164,7 +172,7 @@ impl Proxy {
         let content = content_type(parts);
         let pass = route.pass.contains(&content.essence);
         let job = Job {
-            plan: &route.plans().body,
+            plan,
             content: &content,
             // What passes unscanned is not decoded either.
             coding: match pass {

@@ -41,6 +41,18 @@ impl Ruleset {
         Self::from_texts_alone(&read(paths)?)
     }
 
+    /// Tells, without reading them as rules, whether files hold what they held
+    /// before: the same text for the same names and contents, or for the same
+    /// mistake in reading them.
+    pub fn fingerprint(paths: &[PathBuf]) -> String {
+        let mut hasher = Canonical(Sha256::new());
+        match read(paths) {
+            Ok(files) => files.iter().for_each(|(name, text)| hasher.texts(&[name.as_str(), text])),
+            Err(error) => hasher.texts(&["error", &error.to_string()]),
+        }
+        hasher.finish()
+    }
+
     /// As [`Ruleset::load`], with the name and the text of each file.
     ///
     /// # Errors
@@ -295,8 +307,7 @@ fn hash(rules: &[Rule]) -> String {
     for rule in rules {
         hasher.rule(rule);
     }
-    let digest = hasher.0.finalize();
-    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    hasher.finish()
 }
 
 /// Writes fields so that different rules never give the same bytes: every
@@ -304,6 +315,11 @@ fn hash(rules: &[Rule]) -> String {
 struct Canonical(Sha256);
 
 impl Canonical {
+    /// The first eight bytes, in hexadecimal.
+    fn finish(self) -> String {
+        self.0.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    }
+
     fn rule(&mut self, rule: &Rule) {
         self.texts(&[rule.id.as_str(), &rule.entity, rule.category.name(), &rule.description]);
         match &rule.matcher {

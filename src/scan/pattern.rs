@@ -470,7 +470,10 @@ fn tail(hir: &Hir) -> Option<Box<[bool; 256]>> {
         HirKind::Concat(parts) => match parts.as_slice() {
             // As `[!-~]{2,}[0-9A-Za-z]`: no value is that long for its last byte
             // to matter.
-            [.., before, last] => tail(last).or_else(|| tail(before).filter(|tail| ends_within(tail, last))),
+            [.., before, last] => tail(last).or_else(|| {
+                let (tail, last) = (tail(before)?, class(last)?);
+                last.iter().zip(tail.iter()).all(|(&last, &tail)| tail || !last).then_some(tail)
+            }),
             [last] => tail(last),
             [] => None,
         },
@@ -478,11 +481,6 @@ fn tail(hir: &Hir) -> Option<Box<[bool; 256]>> {
         HirKind::Repetition(repetition) if repetition.max.is_none() && repetition.greedy => class(&repetition.sub),
         _ => None,
     }
-}
-
-/// Whether `last` is one byte that the tail before it takes.
-fn ends_within(tail: &[bool; 256], last: &Hir) -> bool {
-    class(last).is_some_and(|last| last.iter().zip(tail).all(|(&last, &tail)| tail || !last))
 }
 
 fn class(hir: &Hir) -> Option<Box<[bool; 256]>> {

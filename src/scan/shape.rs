@@ -163,7 +163,7 @@ impl Shapes {
         let fences = |block| self.blocks.get(block).map_or(0, |found: &Structure| found.fences);
         let (block, bit) = (start / BLOCK, start % BLOCK);
         let seen = u128::from(fences(block)) | u128::from(fences(block + 1)) << BLOCK;
-        (seen >> bit).trailing_zeros().min(BLOCK as u32) as usize
+        BLOCK.min((seen >> bit).trailing_zeros() as usize)
     }
 
     /// The last fence before `at` and the first one at or after it. Quick for

@@ -8,11 +8,13 @@ mod admin;
 mod connection;
 mod harden;
 mod panics;
+mod reload;
 mod signals;
 mod timed_io;
 
 pub use harden::disable_core_dumps;
 pub use panics::install_panic_hook;
+pub use reload::RuleSource;
 pub use signals::stop_signals;
 
 use crate::config::{Config, Timeouts};
@@ -53,6 +55,7 @@ pub enum ServerError {
 pub struct Server {
     listener: TcpListener,
     admin: TcpListener,
+    rules: Option<RuleSource>,
     context: Arc<Context>,
 }
 
@@ -74,22 +77,24 @@ impl Server {
     /// When an address is not free, or certificates cannot be read.
     pub async fn bind(config: &Config, engine: &Arc<Engine>, metrics: Arc<Metrics>) -> Result<Self, ServerError> {
         metrics.set_build(VERSION, REVISION);
-        let ruleset = engine.ruleset();
-        let enabled = ruleset.rules.iter().filter(|rule| rule.enabled).count();
-        metrics.set_ruleset(&ruleset.hash, enabled);
         let proxy = Proxy::new(config, engine, Arc::clone(&metrics))?;
-        Ok(Self {
-            listener: listen(config.listener).await?,
-            admin: listen(config.admin).await?,
-            context: Arc::new(Context {
-                proxy,
-                metrics,
-                timeouts: config.timeouts.clone(),
-                max_connections: usize::try_from(config.limits.connections).unwrap_or(usize::MAX),
-                max_head: usize::try_from(config.limits.head).unwrap_or(usize::MAX),
-                ready: AtomicBool::new(false),
-            }),
-        })
+        let context = Context {
+            proxy,
+            metrics,
+            timeouts: config.timeouts.clone(),
+            max_connections: usize::try_from(config.limits.connections).unwrap_or(usize::MAX),
+            max_head: usize::try_from(config.limits.head).unwrap_or(usize::MAX),
+            ready: AtomicBool::new(false),
+        };
+        context.tell_rules(engine);
+        let (listener, admin) = (listen(config.listener).await?, listen(config.admin).await?);
+        Ok(Self { listener, admin, rules: None, context: Arc::new(context) })
+    }
+
+    /// From [`Server::run`] on, new rules are taken from there as they come.
+    #[must_use]
+    pub fn reload_from(self, rules: RuleSource) -> Self {
+        Self { rules: Some(rules), ..self }
     }
 
     /// Where clients connect; tells the port where the configuration said 0.
@@ -114,6 +119,7 @@ impl Server {
         let (drain, draining) = watch::channel(false);
         let context = self.context;
         let admin = tokio::spawn(admin::serve(self.admin, Arc::clone(&context)));
+        let reloading = self.rules.map(|rules| tokio::spawn(rules.serve(Arc::clone(&context))));
         let mut accepting = tokio::spawn(accept::serve(self.listener, Arc::clone(&context), draining));
         context.ready.store(true, Ordering::Release);
         stop.recv().await;
@@ -131,6 +137,7 @@ impl Server {
         }
         accepting.abort();
         admin.abort();
+        reloading.inspect(tokio::task::JoinHandle::abort);
     }
 }
 

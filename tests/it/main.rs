@@ -21,6 +21,7 @@ mod proxy_gzip;
 mod proxy_headers;
 mod proxy_limits;
 mod proxy_refusals;
+mod proxy_reload;
 mod proxy_rig;
 mod proxy_sink;
 mod proxy_tls;

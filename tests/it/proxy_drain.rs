@@ -12,11 +12,11 @@ use tokio::process::{Child, ChildStderr, Command};
 /// Connections are refused as soon as the drain begins.
 const SHORT_GRACE: (&str, &str) = ("EXPURGATE_TIMEOUTS_DRAIN_GRACE", "1ms");
 
-struct Running {
-    child: Child,
-    address: SocketAddr,
-    admin: SocketAddr,
-    log: Lines<BufReader<ChildStderr>>,
+pub(crate) struct Running {
+    pub(crate) child: Child,
+    pub(crate) address: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    pub(crate) log: Option<Lines<BufReader<ChildStderr>>>,
 }
 
 fn expurgate(arguments: &[&str]) -> Command {
@@ -32,7 +32,7 @@ fn expurgate(arguments: &[&str]) -> Command {
 }
 
 impl Running {
-    async fn start(sink: &Sink, environment: &[(&str, &str)]) -> Self {
+    pub(crate) async fn start(sink: &Sink, environment: &[(&str, &str)]) -> Self {
         let upstream = format!("http://{}", sink.address);
         let mut command = expurgate(&[
             "run",
@@ -52,28 +52,41 @@ impl Running {
             let line: serde_json::Value = serde_json::from_str(&line).unwrap();
             if line["message"] == "listening" {
                 let address = |key: &str| line[key].as_str().unwrap().parse().unwrap();
-                return Self { child, address: address("address"), admin: address("admin"), log };
+                return Self { child, address: address("address"), admin: address("admin"), log: Some(log) };
             }
         }
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id().unwrap()).unwrap();
         kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
     }
 
+    /// Reads the log to its end meanwhile: who logs much waits for its reader.
+    pub(crate) fn take_log(&mut self) -> tokio::task::JoinHandle<String> {
+        let log = self.log.take();
+        tokio::spawn(rest(log))
+    }
+
     /// The exit code and the rest of the log.
-    async fn end(mut self) -> (Option<i32>, String) {
+    pub(crate) async fn end(mut self) -> (Option<i32>, String) {
         let ending = async {
-            let mut log = String::new();
-            while let Some(line) = self.log.next_line().await.unwrap() {
-                log += &line;
-                log.push('\n');
-            }
+            let log = rest(self.log.take()).await;
             (self.child.wait().await.unwrap().code(), log)
         };
         tokio::time::timeout(PATIENCE, ending).await.expect("it ends")
     }
+}
+
+async fn rest(log: Option<Lines<BufReader<ChildStderr>>>) -> String {
+    let mut text = String::new();
+    if let Some(mut log) = log {
+        while let Some(line) = log.next_line().await.unwrap() {
+            text += &line;
+            text.push('\n');
+        }
+    }
+    text
 }
 
 async fn wait_until_refused(address: SocketAddr) {

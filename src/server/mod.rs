@@ -123,8 +123,9 @@ impl Server {
         let mut accepting = tokio::spawn(accept::serve(self.listener, Arc::clone(&context), draining));
         context.ready.store(true, Ordering::Release);
         stop.recv().await;
-        context.ready.store(false, Ordering::Release);
+        // In this order: who has seen that it is not ready is not served.
         context.proxy.drain();
+        context.ready.store(false, Ordering::Release);
         tracing::info!("draining");
         // Nobody listens any more when all connections have ended already.
         let _ = drain.send(true);

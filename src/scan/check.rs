@@ -2,6 +2,7 @@
 //! validator and exceptions. On request every verdict is kept, to be explained.
 
 use super::Format;
+use super::again::Outer;
 use super::engine::Engine;
 use super::path::{PathId, Paths, Places};
 use crate::rule::{Allow, Allowed, Rule};
@@ -183,24 +184,43 @@ impl Checks {
         }
     }
 
+    /// Whether `path` leads to the value at `at` of `raw`, which begins at `origin`
+    /// of the body.
+    pub(super) fn leads(&mut self, path: PathId, (raw, origin): (&[u8], u64), at: usize) -> bool {
+        self.places.as_mut().is_some_and(|places| places.lead(path, raw, origin, at))
+    }
+
     /// Whether paths, validator and exceptions of `rule` let a value of `raw`,
-    /// which begins at `origin` of the body, be a finding.
+    /// which begins at `origin` of the body, be a finding. If it is a text read a
+    /// second time, `outer` knows the paths.
     pub(super) fn accepts(
         &mut self,
         engine: &Engine,
         rule: usize,
         (raw, origin): (&[u8], u64),
+        outer: Option<&dyn Outer>,
         value: &Value<'_>,
     ) -> bool {
-        let verdict = self.verdict(engine, rule, (raw, origin), value);
+        let verdict = self.verdict(engine, rule, (raw, origin), outer, value);
         self.keep(rule, origin, value.range.clone(), value.begins, verdict);
         verdict == Verdict::Found
     }
 
-    fn verdict(&mut self, engine: &Engine, rule: usize, (raw, origin): (&[u8], u64), value: &Value<'_>) -> Verdict {
+    fn verdict(
+        &mut self,
+        engine: &Engine,
+        rule: usize,
+        (raw, origin): (&[u8], u64),
+        outer: Option<&dyn Outer>,
+        value: &Value<'_>,
+    ) -> Verdict {
         let scope = &engine.scopes[rule];
         let places = &mut self.places;
-        let mut leads = |path| places.as_mut().is_some_and(|places| places.lead(path, raw, origin, value.range.start));
+        let start = value.range.start;
+        let mut leads = |path| match outer {
+            Some(outer) => outer.leads(path, usize::try_from(origin).unwrap_or(usize::MAX).saturating_add(start)),
+            None => places.as_mut().is_some_and(|places| places.lead(path, raw, origin, start)),
+        };
         if scope.is_limited() && !scope.takes(&mut leads) {
             return Verdict::Path;
         }

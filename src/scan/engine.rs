@@ -246,19 +246,23 @@ impl Engine {
         Ok(())
     }
 
-    /// Whether one of a rule's keywords, if it has any, stands near before `start`
-    /// of the data, which a context precedes.
-    pub(super) fn is_near(
+    /// Where the nearest of a rule's keywords begins that stands near before `start`
+    /// of the data, which a context precedes; `start` where the rule has none, or
+    /// the keyword stands in the context.
+    pub(super) fn keyword(
         &self,
         sightings: &mut Sightings,
         rule: usize,
         data: (&Context, &[u8]),
         start: usize,
         now: (u64, Format),
-    ) -> bool {
+    ) -> Option<usize> {
         let keywords = &self.keywords[rule];
         let proximity = self.ruleset.rules[rule].proximity;
-        keywords.is_empty() || sightings.stand_before((&self.vocabulary, keywords), proximity, data, start, now)
+        match keywords.is_empty() {
+            true => Some(start),
+            false => sightings.stand_before((&self.vocabulary, keywords), proximity, data, start, now),
+        }
     }
 
     /// The key rule that a member's name belongs to: one that changes what it
@@ -366,7 +370,7 @@ impl Engine {
             let mut vocabulary = Vocabulary::default();
             let keyword = Keywords::new(std::slice::from_ref(*keyword), known.proximity, &mut vocabulary);
             let data = (&Context::at_start(), raw);
-            Sightings::default().stand_before((&vocabulary, &keyword), known.proximity, data, place, (1, format))
+            Sightings::default().stand_before((&vocabulary, &keyword), known.proximity, data, place, (1, format)).is_some()
         };
         known.keywords.iter().find(stands).map(String::as_str)
     }

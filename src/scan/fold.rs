@@ -6,51 +6,74 @@
 //! ```
 //!
 //! A text with such characters is read once more, without the former and with
-//! ASCII for the latter. What is found there and holds one of them is a finding
-//! too. The second reading goes over the [`CELL`] of the body that holds the
-//! character and [`MARGIN`] bytes to either side, but over no fence: so it
-//! depends on the bytes alone, not on how they come, and each byte is read again
-//! a few times at most.
+//! ASCII for the latter: see [`again`](super::again).
 //!
-//! Which characters: Unicode's `Default_Ignorable_Code_Point`, of those that
-//! editors and messengers really leave behind; its decimal digits (`Nd`) of the
-//! scripts in use; full-width forms.
+//! Which characters: Unicode's `Default_Ignorable_Code_Point`, but for those of
+//! musical notation and shorthand; its decimal digits (`Nd`) of the scripts in
+//! use; full-width forms; and between digits the hyphens and spaces that editors
+//! put there.
 
-use super::finding::{Finding, Part};
-use super::unit::unit;
-use super::window::{Window, unit_before};
-use crate::span::Span;
-use std::ops::Range;
+use super::key::whole_unit;
+use crate::simd::FOLD_LEADS;
 
-/// Bytes of the body that are read again together.
-const CELL: u64 = 1024;
-/// Raw bytes around a cell that are read with it.
-const MARGIN: u64 = 512;
-/// What is shorter holds no value that any rule finds.
-const SHORTEST: usize = 6;
+/// A character that is ignored, or read as another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Folded {
+    /// Bytes of UTF-8.
+    length: usize,
+    /// What it is read as, if anything.
+    byte: Option<u8>,
+    within: Within,
+}
 
-/// The ignored or folded character that `text` begins with: its length, and the
-/// byte that it is read as, if any.
-pub(super) fn at(text: &[u8]) -> Option<(usize, Option<u8>)> {
-    match *text {
-        // Soft hyphen.
-        [0xc2, 0xad, ..] => Some((2, None)),
+/// What must stand around such a character.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Within {
+    Any,
+    /// ASCII before it: a variation selector belongs behind other characters.
+    Ascii,
+    /// Digits or parentheses to either side: dashes stand everywhere in prose.
+    Number,
+}
+
+/// The character that `text` begins with, if it is one of them.
+fn folded(text: &[u8]) -> Option<Folded> {
+    let (length, byte, within) = match *text {
+        // Soft hyphen, grapheme joiner, Arabic letter mark.
+        [0xc2, 0xad, ..] | [0xcd, 0x8f, ..] | [0xd8, 0x9c, ..] => (2, None, Within::Any),
+        // Hangul fillers, Khmer inherent vowels, Mongolian selectors.
+        [0xe1, 0x85, 0x9f | 0xa0, ..] | [0xe1, 0x9e, 0xb4 | 0xb5, ..] | [0xe1, 0xa0, 0x8b..=0x8f, ..] => {
+            (3, None, Within::Any)
+        }
+        [0xe3, 0x85, 0xa4, ..] | [0xef, 0xbe, 0xa0, ..] => (3, None, Within::Any),
         // Zero-width space, joiners, directional marks; word joiner, isolates.
-        [0xe2, 0x80, 0x8b..=0x8f | 0xaa..=0xae, ..] | [0xe2, 0x81, 0xa0..=0xa9, ..] => Some((3, None)),
+        [0xe2, 0x80, 0x8b..=0x8f | 0xaa..=0xae, ..] | [0xe2, 0x81, 0xa0..=0xaf, ..] => (3, None, Within::Any),
         // Byte order mark, or zero-width no-break space.
-        [0xef, 0xbb, 0xbf, ..] => Some((3, None)),
+        [0xef, 0xbb, 0xbf, ..] => (3, None, Within::Any),
+        // Tags and more variation selectors.
+        [0xf3, 0xa0, 0x80..=0xbf, 0x80..=0xbf, ..] => (4, None, Within::Any),
+        [0xef, 0xb8, 0x80..=0x8f, ..] => (3, None, Within::Ascii),
+        // Hyphens and dashes, the sign of minus; spaces.
+        [0xe2, 0x80, 0x90..=0x93, ..] | [0xe2, 0x88, 0x92, ..] => (3, Some(b'-'), Within::Number),
+        [0xc2, 0xa0, ..] => (2, Some(b' '), Within::Number),
+        [0xe2, 0x80, 0x87 | 0x89 | 0xaf, ..] => (3, Some(b' '), Within::Number),
         // Full-width plus, hyphen, full stop and at sign.
-        [0xef, 0xbc, sign @ (0x8b | 0x8d | 0x8e | 0xa0), ..] => Some((3, Some(sign - 0x60))),
+        [0xef, 0xbc, sign @ (0x8b | 0x8d | 0x8e | 0xa0), ..] => (3, Some(sign - 0x60), Within::Any),
         // Arabic-Indic digits, Eastern and Western.
-        [0xd9, digit @ 0xa0..=0xa9, ..] => Some((2, Some(digit - 0xa0 + b'0'))),
-        [0xdb, digit @ 0xb0..=0xb9, ..] => Some((2, Some(digit - 0xb0 + b'0'))),
+        [0xd9, digit @ 0xa0..=0xa9, ..] => (2, Some(digit - 0xa0 + b'0'), Within::Any),
+        [0xdb, digit @ 0xb0..=0xb9, ..] => (2, Some(digit - 0xb0 + b'0'), Within::Any),
         [first, second, third, ..] => {
             let zero = ZEROS.iter().find(|zero| zero[..2] == [first, second])?[2];
-            (zero..zero + 10).contains(&third).then(|| (3, Some(third - zero + b'0')))
+            let digit = third.checked_sub(zero).filter(|&digit| digit < 10)?;
+            (3, Some(digit + b'0'), Within::Any)
         }
-        _ => None,
-    }
+        _ => return None,
+    };
+    Some(Folded { length, byte, within })
 }
+
+/// The longest of them, in bytes.
+const LONGEST: usize = 4;
 
 /// The digit zero of scripts whose digits take three bytes: full-width,
 /// Devanagari, Bengali, Gurmukhi, Gujarati, Oriya, Tamil, Telugu, Kannada,
@@ -72,145 +95,114 @@ const ZEROS: [[u8; 3]; 14] = [
     [0xe1, 0x9f, 0xa0],
 ];
 
-/// Whether such a character, escaped or not, begins with the unit at `start`.
+/// The ignored or folded character that `text` begins with, behind `before` of
+/// what was read so far: its length, and the byte that it is read as, if any.
+pub(super) fn at(text: &[u8], before: Option<u8>) -> Option<(usize, Option<u8>)> {
+    if text.first().is_none_or(u8::is_ascii) {
+        return None;
+    }
+    let found = folded(text)?;
+    let fits = match found.within {
+        Within::Any => true,
+        Within::Ascii => before.is_some_and(|before| before.is_ascii()),
+        Within::Number => {
+            let next = text.get(found.length);
+            before.is_some_and(|before| before.is_ascii_digit() || before == b')')
+                && next.is_some_and(|&next| next.is_ascii_digit() || next == b'(')
+        }
+    };
+    fits.then_some((found.length, found.byte))
+}
+
+/// Whether such a character, escaped or not, begins with the unit at `start`:
+/// what is written with escapes around it is taken to fit.
 pub(super) fn begins(raw: &[u8], start: usize) -> bool {
-    let mut text = Vec::with_capacity(8);
-    let mut place = start;
-    while text.len() < 3 && place < raw.len() {
-        let unit = unit(raw, place);
-        text.extend_from_slice(unit.bytes(&mut [0; 4]));
-        if !matches!(text[0], 0xc2 | 0xd9 | 0xdb | 0xe0..=0xe2 | 0xef) {
-            return false;
-        }
-        place += unit.len;
-    }
-    at(&text).is_some()
-}
-
-/// The raw bytes that are read again for the character at `at`: relative to
-/// `raw`, which begins at `origin` of the body and in which `haystack` holds
-/// `at` and no fence.
-fn stretch(raw: &[u8], origin: u64, haystack: Range<usize>, at: usize) -> Range<usize> {
-    let cell = (origin + at as u64) / CELL * CELL;
-    let relative = |place: u64| usize::try_from(place.saturating_sub(origin)).unwrap_or(usize::MAX);
-    let end = relative(cell + CELL + MARGIN).min(haystack.end);
-    let start = relative(cell.saturating_sub(MARGIN));
-    if start <= haystack.start {
-        return haystack.start..end;
-    }
-    unit_before(raw, haystack.start, start, end)..end
-}
-
-/// What a second reading found, in the bytes of the body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Found {
-    pub(super) span: Span,
-    pub(super) rule: usize,
-    /// The first of the characters in it.
-    first: u64,
-}
-
-/// What was found in the stretch that was last read once more.
-#[derive(Debug, Default)]
-pub(super) struct Again {
-    /// In bytes of the body.
-    stretch: Option<Span>,
-    /// In the order of the first characters.
-    found: Vec<Found>,
-}
-
-impl Again {
-    /// What holds the character at `at` of `raw` first: see [`stretch`]. `scan`
-    /// finds what the second reading says.
-    pub(super) fn around<E>(
-        &mut self,
-        raw: &[u8],
-        origin: u64,
-        haystack: Range<usize>,
-        at: usize,
-        scan: impl FnOnce(&[u8]) -> Result<Vec<Finding>, E>,
-    ) -> Result<&[Found], E> {
-        let stretch = stretch(raw, origin, haystack, at);
-        let span = Span::new(origin + stretch.start as u64, origin + stretch.end as u64);
-        if self.stretch != Some(span) {
-            let reading = Reading::of(raw, stretch);
-            self.found = match reading.text() {
-                [] => Vec::new(),
-                text => reading.found(&scan(text)?, origin),
+    let Written::Here { end, within, .. } = written(raw, start, true) else { return false };
+    let before = start.checked_sub(1).map(|at| raw[at]);
+    match within {
+        Within::Any => true,
+        Within::Ascii => {
+            let behind_another = |length| {
+                let text = start.checked_sub(length).map(|from| &raw[from..start]);
+                text.and_then(folded).is_some_and(|found| found.length == length)
             };
-            self.stretch = Some(span);
+            before.is_some_and(|before| before.is_ascii()) || (2..=LONGEST).any(behind_another)
         }
-        let first = origin + at as u64;
-        let from = self.found.partition_point(|found| found.first < first);
-        let to = self.found.partition_point(|found| found.first <= first);
-        Ok(&self.found[from..to])
+        Within::Number => {
+            before.is_some_and(|before| before.is_ascii_digit() || matches!(before, b')' | b'}' | 0x80..))
+                && raw.get(end).is_some_and(|next| next.is_ascii_digit() || matches!(next, b'(' | b'\\' | b'%'))
+        }
     }
 }
 
-/// A stretch as it is read the second time.
-#[derive(Debug, Default)]
-struct Reading {
-    window: Window,
-    /// Where in the text the characters were, whether one is left, and where
-    /// in the raw bytes.
-    folded: Vec<(usize, bool, usize)>,
+/// Such a character in raw bytes.
+enum Written {
+    /// Where it ends, and what it is read as.
+    Here { end: usize, byte: Option<u8>, within: Within },
+    /// There is none.
+    Other,
+    /// More data tells.
+    Cut,
 }
 
-impl Reading {
-    fn of(raw: &[u8], stretch: Range<usize>) -> Self {
-        let mut plain = Window::default();
-        plain.decode(raw, stretch);
-        let mut reading = Self::default();
-        let mut index = 0;
-        while index < plain.text().len() {
-            let (length, byte) = at(&plain.text()[index..]).unwrap_or((0, None));
-            let span = plain.raw_range(index..index + length.max(1));
-            if length > 0 {
-                reading.folded.push((reading.window.text().len(), byte.is_some(), span.start));
-            }
-            let kept = if length == 0 { Some(plain.text()[index]) } else { byte };
-            if let Some(byte) = kept {
-                reading.window.push_byte(byte, span.start, span.end);
-            }
-            index += length.max(1);
+/// What begins with the unit at `start`, escaped or not.
+fn written(raw: &[u8], start: usize, last: bool) -> Written {
+    // Most are written as they are.
+    let plain = &raw[start..raw.len().min(start + LONGEST)];
+    if plain.iter().all(|&byte| byte >= 0x80) && plain.len() == LONGEST {
+        let here = |found: Folded| (start + found.length, found.byte, found.within);
+        let found = folded(plain).map(here);
+        return found.map_or(Written::Other, |(end, byte, within)| Written::Here { end, byte, within });
+    }
+    let mut text = [0; 2 * LONGEST];
+    let (mut length, mut end) = (0, start);
+    while length < LONGEST {
+        let unit = match raw.get(end) {
+            None if last => break,
+            None => return Written::Cut,
+            Some(_) => match whole_unit(raw, end, last) {
+                Some(unit) => unit,
+                None => return Written::Cut,
+            },
+        };
+        let mut buffer = [0; 4];
+        let bytes = unit.bytes(&mut buffer);
+        if bytes[0].is_ascii() {
+            break;
         }
-        reading
-    }
-
-    /// The text; empty where nothing can be found.
-    fn text(&self) -> &[u8] {
-        let text = self.window.text();
-        if text.len() < SHORTEST { &[] } else { text }
-    }
-
-    /// What of `findings`, which are in order, holds one of the characters.
-    /// `origin` is where the raw bytes begin in the body.
-    fn found(&self, findings: &[Finding], origin: u64) -> Vec<Found> {
-        let index = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
-        let mut found: Vec<Found> = Vec::new();
-        let mut last = 0..0;
-        for finding in findings {
-            let range = index(finding.span.start)..index(finding.span.end);
-            // The next piece of a long one.
-            let goes_on = finding.part == Part::More && last.end == range.start;
-            last = if goes_on { last.start..range.end } else { range };
-            let Some((raw, first)) = self.place(last.clone()) else { continue };
-            let (start, first) = (origin + raw.start as u64, origin + first as u64);
-            if goes_on && found.last().is_some_and(|found| found.span.start == start) {
-                found.pop();
-            }
-            let span = Span::new(start, origin + raw.end as u64);
-            found.push(Found { span, rule: finding.rule, first });
+        text[length..length + bytes.len()].copy_from_slice(bytes);
+        (length, end) = (length + bytes.len(), end + unit.len);
+        if let Some(found) = folded(&text[..length]) {
+            return Written::Here { end, byte: found.byte, within: found.within };
         }
-        found
+        if !FOLD_LEADS.contains(&text[0]) {
+            break;
+        }
     }
+    Written::Other
+}
 
-    /// The raw bytes of `range` of the text, and the first of the characters in
-    /// it; `None` when it holds none.
-    fn place(&self, range: Range<usize>) -> Option<(Range<usize>, usize)> {
-        let from = self.folded.partition_point(|&(index, left, _)| index + usize::from(left) <= range.start);
-        let &(index, _, first) = self.folded.get(from)?;
-        (index < range.end).then(|| (self.window.raw_range(range), first))
+/// What is read in place of the character that begins with the unit at `at`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// It ends here, and is ignored or read as this byte.
+    Over(usize, Option<u8>),
+    /// It is read as it is.
+    None,
+    /// More data tells.
+    Cut,
+}
+
+/// A step over what is read otherwise wherever it stands, for who goes through
+/// the raw bytes unit by unit.
+pub(super) fn step(raw: &[u8], at: usize, last: bool) -> Step {
+    if raw.get(at).is_none_or(|&byte| byte.is_ascii() && !matches!(byte, b'\\' | b'%')) {
+        return Step::None;
+    }
+    match written(raw, at, last) {
+        Written::Here { end, byte, within } if within != Within::Number => Step::Over(end, byte),
+        Written::Here { .. } | Written::Other => Step::None,
+        Written::Cut => Step::Cut,
     }
 }
 

@@ -183,6 +183,8 @@ pub(crate) struct Walk {
     pub(crate) rule: usize,
     /// What the name stands between.
     pub(crate) quote: Delimiter,
+    /// Where the name begins, in bytes of the body.
+    pub(crate) begins: u64,
     /// What the last value that is a string stands between.
     pub(crate) value: Delimiter,
     stage: Stage,
@@ -207,8 +209,8 @@ pub(crate) enum Step {
 
 impl Walk {
     /// A walk that begins behind the closing quote of a name.
-    pub(crate) fn new(rule: usize, quote: Delimiter) -> Self {
-        Self { rule, quote, value: quote, stage: Stage::Name, depth: 0, list: false }
+    pub(crate) fn new(rule: usize, quote: Delimiter, begins: u64) -> Self {
+        Self { rule, quote, begins, value: quote, stage: Stage::Name, depth: 0, list: false }
     }
 
     /// Whether the values of an array are being read.
@@ -454,7 +456,7 @@ mod tests {
     fn walk(raw: &str, level: u32) -> (Step, String) {
         let at = raw.find('|').unwrap();
         let raw = raw.replacen('|', "", 1);
-        let step = Walk::new(0, Delimiter::Double(level)).advance(raw.as_bytes(), at, true);
+        let step = Walk::new(0, Delimiter::Double(level), 0).advance(raw.as_bytes(), at, true);
         let place = match step {
             Step::More(at) | Step::Over(at) | Step::Text(at) | Step::Number(at) => at,
         };
@@ -486,7 +488,7 @@ mod tests {
             r#""p": [["v"], ["v"]], "q""#,
             r#""p","value":{"arrayValue":{"values":[{"stringValue":"v"},{"stringValue":"v"}]}}, "q""#,
         ] {
-            let mut walk = Walk::new(0, Delimiter::Double(0));
+            let mut walk = Walk::new(0, Delimiter::Double(0), 0);
             let (mut at, mut found) = (3, 0);
             while let Step::Text(start) = walk.advance(raw.as_bytes(), at, true) {
                 assert!(raw[start..].starts_with('v'), "{raw}");
@@ -508,11 +510,11 @@ mod tests {
     fn a_walk_cut_anywhere_comes_to_the_same() {
         let raw = br#"{\"key\":\"p\" , \"value\" : { \"stringValue\"\n: \"v\"}}"#;
         let start = 14;
-        let mut whole = Walk::new(0, Delimiter::Double(1));
+        let mut whole = Walk::new(0, Delimiter::Double(1), 0);
         let expected = whole.advance(raw, start, true);
         assert!(matches!(expected, Step::Text(_)));
         for cut in start..raw.len() {
-            let mut walk = Walk::new(0, Delimiter::Double(1));
+            let mut walk = Walk::new(0, Delimiter::Double(1), 0);
             let step = walk.advance(&raw[..cut], start, false);
             let step = if let Step::More(at) = step { walk.advance(raw, at, true) } else { step };
             assert_eq!(step, expected, "cut at {cut}");

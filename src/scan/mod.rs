@@ -19,6 +19,7 @@
 //!
 //! [`naive`] finds the same the slow way; the properties hold us to it.
 
+mod again;
 mod around;
 mod check;
 mod closer;

@@ -126,9 +126,10 @@ const GAP: usize = 1024;
 const LONGEST: usize = 16 << 10;
 
 impl Sightings {
-    /// Whether one of `wanted` stands before `place` of `data`, which `context`
-    /// precedes, as a word of its own, with `proximity` raw bytes in between at
-    /// most. The data of one `scan` is the same in all calls.
+    /// Where the nearest of `wanted` begins that stands before `place` of `data`,
+    /// which `context` precedes, as a word of its own, with `proximity` raw bytes
+    /// in between at most; `place` where the context had to be asked. The data of
+    /// one `scan` is the same in all calls.
     pub(super) fn stand_before(
         &mut self,
         (vocabulary, wanted): (&Vocabulary, &Keywords),
@@ -136,9 +137,9 @@ impl Sightings {
         (context, data): (&Context, &[u8]),
         place: usize,
         (scan, format): (u64, Format),
-    ) -> bool {
+    ) -> Option<usize> {
         // Without the automaton nothing can be told, and nothing may leak.
-        let Some(words) = vocabulary.words() else { return true };
+        let Some(words) = vocabulary.words() else { return Some(place) };
         let reach = vocabulary.reach;
         let missing = reach.saturating_sub(place).min(context.bytes.len());
         if missing == 0 {
@@ -148,24 +149,25 @@ impl Sightings {
                 self.begin(scan, if from == 0 { 0 } else { sync(data, from, place) });
             }
             self.look(words, data, place, format);
-            return self.is_near(words, wanted, proximity, place);
+            return self.nearest(words, wanted, proximity, place);
         }
         let mut raw: Vec<u8> = context.bytes.iter().skip(context.bytes.len() - missing).copied().collect();
         raw.extend_from_slice(&data[..data.len().min(place + SYNC)]);
-        let place = missing + place;
+        let (asked, place) = (place, missing + place);
         let mut across = Self::default();
         across.begin(scan, if context.is_start { 0 } else { sync(&raw, 0, place) });
         across.look(words, &raw, place, format);
-        across.is_near(words, wanted, proximity, place)
+        across.nearest(words, wanted, proximity, place).map(|_| asked)
     }
 
-    fn is_near(&self, words: &Words, wanted: &Keywords, proximity: usize, place: usize) -> bool {
+    fn nearest(&self, words: &Words, wanted: &Keywords, proximity: usize, place: usize) -> Option<usize> {
         let last = self.seen.partition_point(|seen| seen.end <= place);
         let mut near = self.seen[..last].iter().rev().take_while(|seen| place - seen.end <= proximity);
-        near.any(|seen| {
+        let found = near.find(|seen| {
             let longest = words.list[seen.number].len() * LONGEST_LETTER;
             wanted.numbers.binary_search(&seen.number).is_ok() && seen.start + proximity + longest >= place
-        })
+        })?;
+        Some(found.start)
     }
 
     fn begin(&mut self, scan: u64, at: usize) {
@@ -279,7 +281,7 @@ mod tests {
         let mut sightings = Sightings::default();
         let mut ask = |context: &Context, data: &str, place: usize, scan: usize| {
             let data = (context, data.as_bytes());
-            sightings.stand_before((&vocabulary, &wanted), 12, data, place, (scan as u64, Format::Json))
+            sightings.stand_before((&vocabulary, &wanted), 12, data, place, (scan as u64, Format::Json)).is_some()
         };
         let whole = ask(&Context::at_start(), text, place, place + 1);
         for cut in 0..place {

@@ -84,6 +84,8 @@ pub(super) struct Name {
     pub(super) text: Range<usize>,
     /// What it stands between.
     pub(super) quote: Delimiter,
+    /// Where it begins.
+    pub(super) start: usize,
     /// Behind its closing quote.
     pub(super) end: usize,
 }
@@ -94,12 +96,13 @@ pub(super) struct Name {
 pub(super) fn member_name(raw: &[u8], bounds: &Bounds, at: usize, window: &mut Window) -> Option<Name> {
     let from = name_start(raw, bounds, at)?;
     window.clear();
-    let mut at = from.content;
+    let start = from.content;
+    let mut at = start;
     while at < raw.len() && window.text().len() <= LONGEST_NAME {
         let next = unit(raw, at);
         match next.meaning {
             _ if Delimiter::of(next, raw, at) == Some(from.quote) => {
-                return Some(Name { text: 0..window.text().len(), quote: from.quote, end: at + next.len });
+                return Some(Name { text: 0..window.text().len(), quote: from.quote, start, end: at + next.len });
             }
             Meaning::Byte(byte) if is_name_byte(byte) => at = window.push_unit(raw, at),
             _ => return None,

@@ -4,6 +4,7 @@ use super::Format;
 use super::delimiter::{BEHIND_STRING, Delimiter, string_end};
 use super::detector::private_key;
 use super::engine::Engine;
+use super::fold;
 use super::key::{End, whole_unit};
 use super::unit::Meaning;
 use super::window::Window;
@@ -20,9 +21,9 @@ pub(super) enum Region {
 }
 
 /// Characters of a key block's end line, at most.
-const LONGEST_FOOTER: usize = 80;
+pub(super) const LONGEST_FOOTER: usize = 80;
 /// Raw bytes in which a footer must end to be seen.
-const FOOTER_REACH: usize = 1024;
+pub(super) const FOOTER_REACH: usize = 1024;
 
 impl Region {
     /// The end of the secret, looking from `at` on.
@@ -84,21 +85,25 @@ fn key_block_end(format: Format, raw: &[u8], at: usize, last: bool) -> End {
     let mut at = at;
     while at < raw.len() {
         let Some(unit) = whole_unit(raw, at, last) else { return End::More(at) };
-        let byte = match unit.meaning {
-            Meaning::Byte(byte) if !format.is_some_and(|format| is_fence(format, raw[at])) => byte,
+        let (behind, byte) = match (fold::step(raw, at, last), unit.meaning) {
+            (fold::Step::Cut, _) => return End::More(at),
+            (fold::Step::Over(behind, byte), _) => (behind, byte),
+            (_, Meaning::Byte(byte)) if !format.is_some_and(|format| is_fence(format, raw[at])) => {
+                (at + unit.len, Some(byte))
+            }
             _ => return End::At(at),
         };
-        if byte == b'-' {
+        if byte == Some(b'-') {
             match footer(raw, at, last, &mut window) {
                 Footer::Ends(end) => return End::At(end),
                 Footer::Unclear => return End::More(at),
                 Footer::None => {}
             }
         }
-        if !private_key::is_body_byte(byte) {
+        if !byte.is_none_or(private_key::is_body_byte) {
             return End::At(at);
         }
-        at += unit.len;
+        at = behind;
     }
     if last { End::At(at) } else { End::More(at) }
 }
@@ -111,12 +116,19 @@ enum Footer {
 
 fn footer(raw: &[u8], at: usize, last: bool, window: &mut Window) -> Footer {
     window.clear();
-    let mut end = at;
+    let (mut end, mut cut) = (at, false);
     while window.text().len() < LONGEST_FOOTER && end < raw.len() && end - at < FOOTER_REACH {
-        match whole_unit(raw, end, last) {
-            Some(_) => end = window.push_unit(raw, end),
-            None => break,
-        }
+        end = match (whole_unit(raw, end, last), fold::step(raw, end, last)) {
+            (None, _) | (_, fold::Step::Cut) => {
+                cut = true;
+                break;
+            }
+            (_, fold::Step::Over(behind, byte)) => {
+                byte.into_iter().for_each(|byte| window.push_byte(byte, end, behind));
+                behind
+            }
+            (Some(_), fold::Step::None) => window.push_unit(raw, end),
+        };
         if let Some(length) = private_key::footer_length(window.text()) {
             return Footer::Ends(window.raw_range(0..length).end);
         }
@@ -126,7 +138,7 @@ fn footer(raw: &[u8], at: usize, last: bool, window: &mut Window) -> Footer {
             return Footer::None;
         }
     }
-    let cut = end >= raw.len() || whole_unit(raw, end, last).is_none();
+    cut |= end >= raw.len();
     if cut && !last && window.text().len() < LONGEST_FOOTER && end - at < FOOTER_REACH {
         Footer::Unclear
     } else {

@@ -48,6 +48,12 @@ pub(crate) struct Resolver {
 }
 
 impl Resolver {
+    /// Forgets everything.
+    pub(crate) fn clear(&mut self) {
+        self.pending.clear();
+        self.done = 0;
+    }
+
     /// Adds a match. What of it lies in settled bytes is cut off when it is
     /// chosen, not now: clusters go by where matches really begin.
     pub(crate) fn add(&mut self, found: Match) {

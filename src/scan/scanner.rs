@@ -11,18 +11,18 @@
 //! Everything before `settled` is final and may be released; everything
 //! before `origin` is not needed any more.
 
+use super::again::{Begun, Outer};
 use super::around;
 use super::check::{Checks, Value, Verdict};
 use super::delimiter::{self, Extent};
 use super::detector::private_key;
 use super::engine::{Engine, PatternUse, Workspace};
 use super::finding::{Finding, Part, ScanError};
-use super::fold::Again;
 use super::horizon::Horizon;
 use super::key::{End, Step, Walk, number_end};
 use super::meter::{Meter, Unmetered, Work};
 use super::mode::{Last, Mode};
-use super::nearby::Context;
+use super::nearby::{Context, Sightings};
 use super::number::{self, Place};
 use super::pattern::Memory;
 use super::place::{self, Before, Bounds};
@@ -37,6 +37,9 @@ use crate::span::Span;
 use crate::validator::is_placeholder;
 use std::ops::Range;
 use std::sync::Arc;
+
+mod folded;
+use folded::Second;
 
 /// Scans one body.
 pub struct Scanner<M = Unmetered> {
@@ -70,8 +73,10 @@ pub struct Scanner<M = Unmetered> {
     /// What stands before `origin`.
     context: Context,
     checks: Checks,
-    /// What was read once more; `None` in such a reading.
-    again: Option<Again>,
+    /// For second readings; `None` in one.
+    second: Option<Second>,
+    /// In a second reading: what was accepted.
+    log: Option<Vec<Begun>>,
     /// Such a reading failed.
     failed: Option<ScanError>,
     meter: M,
@@ -87,6 +92,8 @@ struct Data<'a> {
     raw: &'a [u8],
     /// Nothing follows.
     last: bool,
+    /// What is around it, where it is a text that is read a second time.
+    outer: Option<&'a dyn Outer>,
 }
 
 impl Scanner {
@@ -118,7 +125,8 @@ impl<M: Meter> Scanner<M> {
             quiet_resolver: Resolver::default(),
             kept: Vec::new(),
             context: Context::at_start(),
-            again: Some(Again::default()),
+            second: Some(Second::default()),
+            log: None,
             failed: None,
             meter,
         }
@@ -170,7 +178,7 @@ impl<M: Meter> Scanner<M> {
     pub fn scan(&mut self, raw: &[u8], last: bool, out: &mut Vec<Finding>) -> Result<u64, ScanError> {
         let engine = Arc::clone(&self.engine);
         let mut work = engine.take_workspace()?;
-        let settled = self.scan_with(&mut work, Data { engine: &engine, raw, last }, out);
+        let settled = self.scan_with(&mut work, Data { engine: &engine, raw, last, outer: None }, out);
         self.meter.turn(Work::Idle);
         engine.put_workspace(work);
         settled
@@ -277,7 +285,7 @@ impl<M: Meter> Scanner<M> {
             What::Shape { detector, anchor } if self.absolute(anchor) >= self.resume => {
                 self.confirm_detector(work, data, detector, anchor);
             }
-            What::Folded { at } if self.absolute(at) >= self.resume => self.confirm_folded(work, data, at),
+            What::Folded { at } if self.absolute(at) >= self.resume => self.confirm_folded(work, data, at, out),
             _ => {}
         }
     }
@@ -327,38 +335,6 @@ impl<M: Meter> Scanner<M> {
         }
     }
 
-    /// Reads the text around `at` once more and adds what holds the character
-    /// there first.
-    fn confirm_folded(&mut self, work: &mut Workspace, data: Data<'_>, at: usize) {
-        let Some(mut again) = self.again.take() else { return };
-        let (fence, end) = work.shapes.fences_around(at);
-        let haystack = fence.map_or(0, |fence| fence + 1)..end.unwrap_or(data.raw.len());
-        let found = again.around(data.raw, self.origin, haystack, at, |text| self.scan_text(text));
-        let bounds = self.bounds(work, data, at);
-        for found in found.unwrap_or_else(|error| {
-            self.failed = Some(error);
-            &[]
-        }) {
-            let range = self.relative(found.span.start)..self.relative(found.span.end);
-            self.add(work, data, &bounds, found.rule, range);
-        }
-        self.again = Some(again);
-    }
-
-    /// What is found in a text of its own.
-    fn scan_text(&self, text: &[u8]) -> Result<Vec<Finding>, ScanError> {
-        let scanner = Scanner::new(Arc::clone(&self.engine), Format::Text);
-        let mut scanner = Scanner { again: None, quiet: Arc::clone(&self.quiet), ..scanner };
-        let mut found = Vec::new();
-        let mut judged = None;
-        while judged.is_none() || scanner.behind && judged < Some(scanner.judged) {
-            judged = Some(scanner.judged);
-            let rest = text.get(usize::try_from(scanner.origin).unwrap_or(usize::MAX)..);
-            scanner.scan(rest.unwrap_or_default(), true, &mut found)?;
-        }
-        Ok(found)
-    }
-
     fn confirm_detector(&mut self, work: &mut Workspace, data: Data<'_>, detector: Detector, anchor: usize) {
         let rules = data.engine.detectors.iter().filter(|(which, _)| *which == detector).map(|&(_, rule)| rule);
         self.meter.ask(rules.clone());
@@ -373,10 +349,12 @@ impl<M: Meter> Scanner<M> {
                 None => &data.raw[found.raw.clone()],
             };
             let (range, begins) = (found.raw.clone(), found.raw.start);
-            let now = (work.scan, self.format);
-            if !data.engine.is_near(&mut work.sightings, rule, (&self.context, data.raw), begins, now) {
+            let Some(keyword) = self.keyword(&mut work.sightings, data, rule, (begins, work.scan)) else {
                 self.checks.keep(rule, self.origin, range, begins, Verdict::Keyword);
-            } else if self.accepts(data, rule, &Value { text: Some(text), range, begins }) {
+                continue;
+            };
+            if self.accepts(data, rule, &Value { text: Some(text), range, begins }) {
+                self.log(rule, keyword, &found.raw);
                 self.add(work, data, &bounds, rule, found.raw.clone());
             }
         }
@@ -430,15 +408,15 @@ impl<M: Meter> Scanner<M> {
             trail: &mut work.trails[rule],
             scan: work.scan,
         };
-        let (sightings, now) = (&mut work.sightings, (work.scan, self.format));
-        let mut alone = None;
+        let (sightings, scan) = (&mut work.sightings, work.scan);
+        let (mut alone, mut keyword) = (None, None);
         let wanted = |end: usize| {
             // Of one that begins before `resume` a region has taken a part.
             let last = self.last.filter(|last| last.secret.start >= self.resume);
             let last = last.is_some_and(|last| last.covers(rule, self.absolute(start), self.absolute(end)));
-            let near = !last && data.engine.is_near(sightings, rule, (&self.context, data.raw), start, now);
-            alone = (!last && !near).then_some(end);
-            near
+            keyword = self.keyword(sightings, data, rule, (start, scan)).filter(|_| !last);
+            alone = (!last && keyword.is_none()).then_some(end);
+            keyword.is_some()
         };
         let Some(extent) = pattern.match_at(data.raw, start..to, before, cut, &mut memory, wanted) else {
             return self.checks.keep_alone(rule, self.origin, start, alone);
@@ -449,6 +427,7 @@ impl<M: Meter> Scanner<M> {
         if self.absolute(range.start) < self.resume || !self.accepts(data, rule, &value) {
             return;
         }
+        self.log(rule, keyword.unwrap_or(start), &range);
         if extent.open && self.enters_value(work, data, start) {
             return;
         }
@@ -488,6 +467,7 @@ impl<M: Meter> Scanner<M> {
         if !self.accepts(data, rule, &Value { text: None, range: range.clone(), begins: start }) {
             return;
         }
+        self.log(rule, start, &range);
         if self.is_quiet(rule) {
             return self.add_quiet(rule, range, Wrap::Plain);
         }
@@ -504,10 +484,11 @@ impl<M: Meter> Scanner<M> {
         self.meter.ask([rule]);
         let at = self.absolute(name.end);
         // Most names in prose lead nowhere: what begins here is no member's value.
-        if matches!(Walk::new(rule, name.quote).advance(data.raw, name.end, data.last), Step::Over(_)) {
+        let walk = Walk::new(rule, name.quote, self.absolute(name.start));
+        if matches!({ walk }.advance(data.raw, name.end, data.last), Step::Over(_)) {
             return;
         }
-        self.enter(Mode::Walking { walk: Walk::new(rule, name.quote), at });
+        self.enter(Mode::Walking { walk, at });
     }
 
     /// Runs the mode as long as it is before `limit`, where the next trigger
@@ -608,6 +589,7 @@ impl<M: Meter> Scanner<M> {
             }
             (Extent::Ends(end), stays) => {
                 if !stays {
+                    self.log(walk.rule, self.relative(walk.begins), &(start..end));
                     self.add_region(walk.rule, start..end, Wrap::Plain, out);
                 }
                 if (stays || self.is_quiet(walk.rule)) && !walk.in_array() {
@@ -626,6 +608,7 @@ impl<M: Meter> Scanner<M> {
         match number_end(&data.raw[..limit], start, data.last && limit == data.raw.len()) {
             End::At(end) => {
                 if self.accepts(data, walk.rule, &Value::whole(Some(&data.raw[start..end]), start..end)) {
+                    self.log(walk.rule, self.relative(walk.begins), &(start..end));
                     self.add_region(walk.rule, start..end, walk.quote.wrap(), out);
                 }
                 self.mode = Mode::Walking { walk, at: self.absolute(end) };
@@ -740,7 +723,28 @@ impl<M: Meter> Scanner<M> {
 
     /// Whether paths, validator and exceptions of a rule let a value be a finding.
     fn accepts(&mut self, data: Data<'_>, rule: usize, value: &Value<'_>) -> bool {
-        self.checks.accepts(data.engine, rule, (data.raw, self.origin), value)
+        self.checks.accepts(data.engine, rule, (data.raw, self.origin), data.outer, value)
+    }
+
+    /// Where the match at `start` begins with the keyword that it needs; `None`
+    /// where there is none.
+    fn keyword(
+        &self,
+        sightings: &mut Sightings,
+        data: Data<'_>,
+        rule: usize,
+        (start, scan): (usize, u64),
+    ) -> Option<usize> {
+        let near = data.engine.keyword(sightings, rule, (&self.context, data.raw), start, (scan, self.format));
+        near.or_else(|| data.outer?.is_near(rule, usize::try_from(self.absolute(start)).unwrap_or(usize::MAX)).then_some(start))
+    }
+
+    /// Remembers what was accepted, in a second reading.
+    fn log(&mut self, rule: usize, begins: usize, secret: &Range<usize>) {
+        let (begins, secret) = (self.absolute(begins), Span::new(self.absolute(secret.start), self.absolute(secret.end)));
+        if let Some(log) = &mut self.log {
+            log.push(Begun { begins, secret, rule });
+        }
     }
 
     /// The stretch around `at` that a match may lie in.

@@ -14,14 +14,15 @@
 //! whatever its validator says.
 
 mod document;
+mod folded;
 mod region;
 
+use super::again::{Begun, Log, Outer};
 use super::around::quotes_agree;
 use super::check::{Checks, Value};
 use super::detector;
 use super::engine::Engine;
 use super::finding::{Finding, Part};
-use super::fold::{self, Again};
 use super::key::{Names, Spelling, whole_unit};
 use super::nearby::is_word;
 use super::number::{self, Place};
@@ -33,26 +34,26 @@ use super::{Format, LOOKAHEAD};
 use crate::rule::{Detector, Matcher, Ruleset};
 use crate::span::Span;
 use document::{Document, Text};
+use folded::Folded;
 use regex_automata::meta::Regex;
 use regex_automata::{Anchored, Input};
 use region::Region;
 use std::collections::BTreeSet;
-use std::convert::Infallible;
 use std::ops::Range;
 
 /// Everything found in `document`, in order, each finding in one piece.
 pub fn findings(engine: &Engine, format: Format, document: &[u8]) -> Vec<Finding> {
-    read(engine, format, document, true)
+    read(engine, format, document, None).0
 }
 
-/// As [`findings`]; whether the text is read once more where characters hide
-/// something, see [`fold`].
-fn read(engine: &Engine, format: Format, document: &[u8], folds: bool) -> Vec<Finding> {
+/// As [`findings`]; where `outer` is given, of a text that is read a second time.
+fn read(engine: &Engine, format: Format, document: &[u8], outer: Option<&dyn Outer>) -> Log {
     let plain = engine.naive.get_or_init(|| Plain::of(engine.ruleset()));
     let document = Document::read(format, document);
-    let mut search = Search { engine, plain, document: &document, candidates: Vec::new(), regions: Vec::new() };
+    let (candidates, folded, regions) = (Vec::new(), Vec::new(), Vec::new());
+    let mut search = Search { engine, plain, document: &document, outer, candidates, folded, regions };
     search.find_candidates();
-    if folds {
+    if outer.is_none() {
         search.find_folded();
     }
     search.find_regions();
@@ -104,15 +105,16 @@ struct Candidate {
     inside: bool,
     /// Cut off at the look-ahead, in the middle of its last repetition.
     open: bool,
-    /// Found, and judged, in a second reading.
-    folded: bool,
 }
 
 struct Search<'a> {
     engine: &'a Engine,
     plain: &'a Plain,
     document: &'a Document<'a>,
+    /// What is around it, where it is a text that is read a second time.
+    outer: Option<&'a dyn Outer>,
     candidates: Vec<Candidate>,
+    folded: Vec<Folded>,
     regions: Vec<Region>,
 }
 
@@ -198,7 +200,6 @@ impl Search<'_> {
             haystack: haystack.clone(),
             inside,
             open: cut && outer.is_none() && whole.end == end && secret.end == end && has_tail(),
-            folded: false,
         })
     }
 
@@ -249,37 +250,7 @@ impl Search<'_> {
                 haystack: haystack.clone(),
                 inside,
                 open: false,
-                folded: false,
             });
-        }
-    }
-
-    /// What a second reading around every character that hides something finds.
-    fn find_folded(&mut self) {
-        for (units, inside) in self.document.haystacks() {
-            let haystack = self.document.start(units.start)..self.document.start(units.end);
-            let text = Text::of(&self.document.units[units]);
-            let mut again = Again::default();
-            for index in (0..text.bytes.len()).filter(|&index| fold::at(&text.bytes[index..]).is_some()) {
-                let at = text.spans[index].start;
-                let scan = |text: &[u8]| Ok::<_, Infallible>(read(self.engine, Format::Text, text, false));
-                let Ok(found) = again.around(self.document.raw, 0, haystack.clone(), at, scan);
-                for found in found {
-                    let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
-                    let secret = place(found.span.start)..place(found.span.end);
-                    self.candidates.push(Candidate {
-                        rule: found.rule,
-                        whole_start: secret.start,
-                        text: self.document.raw[secret.clone()].to_vec(),
-                        secret,
-                        anchor: at,
-                        haystack: haystack.clone(),
-                        inside,
-                        open: false,
-                        folded: true,
-                    });
-                }
-            }
         }
     }
 
@@ -288,56 +259,62 @@ impl Search<'_> {
     fn is_valid(&self, rule: usize, text: Option<&[u8]>, range: Range<usize>) -> bool {
         let value = Value::whole(text, range);
         let mut checks = Checks::new(self.engine, self.document.format);
-        checks.accepts(self.engine, rule, (self.document.raw, 0), &value)
+        checks.accepts(self.engine, rule, (self.document.raw, 0), self.outer, &value)
     }
 
-    fn is_wanted(&self, candidate: &Candidate) -> bool {
-        let known = &self.engine.ruleset().rules[candidate.rule];
-        let near = || known.keywords.iter().any(|word| self.is_near(word, known.proximity, candidate.whole_start));
-        (known.keywords.is_empty() || near())
-            && self.is_valid(candidate.rule, Some(&candidate.text), candidate.secret.clone())
+    /// Where the match of a candidate begins, with the keyword that belongs to it,
+    /// if it is a finding.
+    fn begin_of(&self, candidate: &Candidate) -> Option<usize> {
+        let begins = self.keyword(candidate.rule, candidate.whole_start)?;
+        self.is_valid(candidate.rule, Some(&candidate.text), candidate.secret.clone()).then_some(begins)
     }
 
-    /// Whether `keyword` stands as a word of its own at most `proximity` bytes
-    /// before `place`.
-    fn is_near(&self, keyword: &str, proximity: usize, place: usize) -> bool {
+    /// Where the nearest of a rule's keywords begins that stands near before
+    /// `place`, if it has any.
+    fn keyword(&self, rule: usize, place: usize) -> Option<usize> {
+        let known = &self.engine.ruleset().rules[rule];
+        if known.keywords.is_empty() {
+            return Some(place);
+        }
+        let nearest = known.keywords.iter().filter_map(|word| self.nearest(word, known.proximity, place));
+        let nearest = nearest.max_by_key(|span| (span.end, span.start)).map(|span| span.start);
+        nearest.or_else(|| self.outer?.is_near(rule, place).then_some(place))
+    }
+
+    /// Where `keyword` stands as a word of its own at most `proximity` bytes
+    /// before `place`, as near as can be.
+    fn nearest(&self, keyword: &str, proximity: usize, place: usize) -> Option<Range<usize>> {
         let keyword = keyword.to_ascii_lowercase().into_bytes();
         // Room for the keyword itself, escaped.
         let from = place.saturating_sub(proximity + keyword.len() * 12);
         let units = &self.document.units;
         let (first, last) = (units.partition_point(|&(at, _)| at < from), units.partition_point(|&(at, _)| at < place));
-        (first..last).any(|index| {
+        let spans = (first..last).flat_map(|index| {
             // With one unit before and after, to see whether it is a word.
             let after = &units[index + 1..units.len().min(index + keyword.len() + 1)];
             let around = Text::of(&[&units[index.saturating_sub(1)..=index], after].concat());
             let start = around.spans.partition_point(|span| span.start < units[index].0);
-            let letter = self.document.unclear_letter(index).map(|letter| {
+            let letter = self.document.unclear_letter(index).and_then(|letter| {
                 let mut text = Text::default();
                 text.push(self.document.raw[letter], letter..letter + 1);
                 text.extend(Text::of(after));
-                text
+                reads(&keyword, &text, 0)
             });
-            self.reads(&keyword, &around, start, place, proximity)
-                || letter.is_some_and(|text| self.reads(&keyword, &text, 0, place, proximity))
-        })
-    }
-
-    /// Whether `keyword` is at `start` of `text`, near enough before `place`.
-    fn reads(&self, keyword: &[u8], text: &Text, start: usize, place: usize, proximity: usize) -> bool {
-        let range = start..start + keyword.len();
-        if !text.bytes.get(range.clone()).is_some_and(|found| found.eq_ignore_ascii_case(keyword)) {
-            return false;
-        }
-        let span = text.raw(range.clone());
-        span.end <= place && place - span.end <= proximity && is_word(&text.bytes, range)
+            [reads(&keyword, &around, start), letter]
+        });
+        let near = |span: &Range<usize>| span.end <= place && place - span.end <= proximity;
+        spans.flatten().filter(near).max_by_key(|span| (span.end, span.start))
     }
 
     /// Lets regions and matches settle who stays.
-    fn resolve(mut self) -> Vec<Finding> {
+    fn resolve(mut self) -> Log {
         let mut resolver = Resolver::default();
         let mut out = Vec::new();
+        let mut log = Vec::new();
         let candidates = std::mem::take(&mut self.candidates);
-        let mut matches: Vec<Match> = candidates.iter().filter_map(|candidate| self.judge(candidate)).collect();
+        let mut matches: Vec<Match> =
+            candidates.iter().filter_map(|candidate| self.judge(candidate, &mut log)).collect();
+        matches.extend(self.folded.iter().filter_map(|folded| self.judge_folded(folded)));
         matches.sort_by_key(|found| found.start);
         let mut rest = &matches[..];
         let mut kept = Vec::new();
@@ -349,16 +326,17 @@ impl Search<'_> {
             out.extend(kept.drain(..).map(Finding::from));
             let span = Span::new(region.span.start as u64, region.span.end as u64);
             out.push(Finding { span, rule: region.rule, wrap: region.wrap, part: Part::Whole });
+            log.push(Begun { begins: region.begins as u64, secret: span, rule: region.rule });
             resolver.pass(span.end);
         }
         rest.iter().for_each(|found| resolver.add(*found));
         resolver.settle(u64::MAX, &mut kept);
         out.extend(kept.drain(..).map(Finding::from));
-        out
+        (out, log)
     }
 
     /// The match that a candidate is, if it is one.
-    fn judge(&self, candidate: &Candidate) -> Option<Match> {
+    fn judge(&self, candidate: &Candidate, log: &mut Vec<Begun>) -> Option<Match> {
         let covered = |at: usize| self.regions.iter().any(|region| region.span.contains(&at));
         if candidate.open || covered(candidate.whole_start) || covered(candidate.secret.start) {
             return None;
@@ -370,22 +348,40 @@ impl Search<'_> {
         if self.regions.iter().any(behind) {
             return None;
         }
-        if !candidate.folded && !self.is_wanted(candidate) {
-            return None;
-        }
-        let rule = &self.engine.ruleset().rules[candidate.rule];
-        let range = whole_characters(self.document.raw, &candidate.haystack, candidate.secret.clone());
+        let begins = self.begin_of(candidate)? as u64;
+        let found = self.matched(candidate.rule, &candidate.secret, &candidate.haystack, candidate.inside)?;
+        let secret = Span::new(candidate.secret.start as u64, candidate.secret.end as u64);
+        log.push(Begun { begins, secret, rule: candidate.rule });
+        Some(found)
+    }
+
+    /// The same of what a second reading found.
+    fn judge_folded(&self, folded: &Folded) -> Option<Match> {
+        let rest = self.rest_of(folded).filter(|_| !folded.is_head)?;
+        self.matched(folded.rule, &rest, &folded.haystack, folded.inside)
+    }
+
+    fn matched(&self, rule: usize, secret: &Range<usize>, haystack: &Range<usize>, inside: bool) -> Option<Match> {
+        let known = &self.engine.ruleset().rules[rule];
+        let range = whole_characters(self.document.raw, haystack, secret.clone());
         let place = Place {
             raw: self.document.raw,
             format: self.document.format,
-            bounds: (candidate.haystack.start, candidate.haystack.end),
-            inside: candidate.inside,
+            bounds: (haystack.start, haystack.end),
+            inside,
             behind_quote: false,
         };
-        let wrap = number::wrap(place, &range, rule.numbers, &mut Window::default())?;
+        let wrap = number::wrap(place, &range, known.numbers, &mut Window::default())?;
         let (start, end) = (range.start as u64, range.end as u64);
-        Some(Match { start, end, rule: candidate.rule, priority: rule.priority, wrap })
+        Some(Match { start, end, rule, priority: known.priority, wrap })
     }
+}
+
+/// The raw bytes of `keyword` if it is at `start` of `text`, as a word.
+fn reads(keyword: &[u8], text: &Text, start: usize) -> Option<Range<usize>> {
+    let range = start..start + keyword.len();
+    let found = text.bytes.get(range.clone())?.eq_ignore_ascii_case(keyword) && is_word(&text.bytes, range.clone());
+    found.then(|| text.raw(range))
 }
 
 /// Whether a detector is asked about the byte at `at`. For phone numbers with

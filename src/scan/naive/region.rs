@@ -4,17 +4,21 @@
 use super::super::delimiter::Delimiter;
 use super::super::detector::private_key;
 use super::super::key::{LONGEST_NAME, Step, Walk, is_name_byte};
+use super::super::region::{FOOTER_REACH, LONGEST_FOOTER};
 use super::super::resolve::Wrap;
 use super::super::unit::Meaning;
 use super::super::{Format, LOOKAHEAD};
 use super::Search;
 use super::document::Text;
+use super::folded::folded_units;
 use crate::validator::is_placeholder;
 use std::ops::Range;
 
 /// A secret that beats every match.
 pub(super) struct Region {
     pub(super) span: Range<usize>,
+    /// Where what it belongs to begins: a member's name.
+    pub(super) begins: usize,
     pub(super) rule: usize,
     pub(super) wrap: Wrap,
 }
@@ -28,6 +32,8 @@ enum Opener {
     PrivateKey { at: usize, rule: usize },
     /// Index of a candidate.
     Tail(usize),
+    /// Index of what a second reading found.
+    Folded(usize),
 }
 
 impl Search<'_> {
@@ -38,21 +44,25 @@ impl Search<'_> {
         openers.extend(self.private_keys());
         let open = self.candidates.iter().enumerate().filter(|(_, candidate)| candidate.open);
         openers.extend(open.map(|(index, candidate)| (candidate.whole_start, Opener::Tail(index))));
+        let heads = self.folded.iter().enumerate().filter(|(_, folded)| folded.is_head);
+        openers.extend(heads.map(|(index, folded)| (folded.at, Opener::Folded(index))));
         openers.sort_by_key(|&(at, _)| at);
         for (at, opener) in openers {
             if self.regions.iter().any(|region| region.span.contains(&at)) {
                 continue;
             }
             match opener {
-                Opener::Key { rule, quote, behind } => self.take_values(rule, quote, behind),
-                Opener::PrivateKey { at, rule } => {
-                    let span = self.document.start(at)..self.document.start(self.block_end(at));
+                Opener::Key { rule, quote, behind } => self.take_values(at, rule, quote, behind),
+                Opener::PrivateKey { at: head, rule } => {
+                    let line = private_key::head(&self.line(head, 512), 0).map_or(0, |line| line.end);
+                    let span = at..self.block_end(head + line);
                     if !self.is_valid(rule, None, span.clone()) {
                         continue;
                     }
-                    self.regions.push(Region { span, rule, wrap: Wrap::Plain });
+                    self.regions.push(Region { begins: at, span, rule, wrap: Wrap::Plain });
                 }
                 Opener::Tail(index) => self.take_tail(index),
+                Opener::Folded(index) => self.take_block(index),
             }
         }
         // What stands in a value of an array comes after what follows it.
@@ -105,21 +115,52 @@ impl Search<'_> {
         Text::of(&self.document.units[at..at + end]).bytes
     }
 
-    /// The unit behind a private key block whose begin line starts at `head`.
-    fn block_end(&self, head: usize) -> usize {
+    /// Where a private key block ends whose begin line ends before the unit at
+    /// `behind`.
+    fn block_end(&self, behind: usize) -> usize {
         // A block goes over lines, in text too.
         let fence = |at: usize| self.document.format != Format::Text && self.document.is_fence(at);
-        let mut at = head + private_key::head(&self.line(head, 512), 0).map_or(0, |line| line.end);
-        while let Some(Meaning::Byte(byte)) = self.document.meaning(at).filter(|_| !fence(at)) {
-            if let Some(length) = private_key::footer_length(&self.line(at, 80)) {
-                return at + length;
+        let mut at = behind;
+        while at < self.document.units.len() && !fence(at) {
+            if let Some(end) = self.footer_end(at) {
+                return end;
             }
-            if !private_key::is_body_byte(byte) {
+            let (units, byte) = match (folded_units(&self.document.units[at..]), self.document.meaning(at)) {
+                (Some(folded), _) => folded,
+                (None, Some(Meaning::Byte(byte))) => (1, Some(byte)),
+                _ => break,
+            };
+            if !byte.is_none_or(private_key::is_body_byte) {
                 break;
             }
-            at += 1;
+            at += units;
         }
-        at
+        self.document.start(at)
+    }
+
+    /// Where the end line of a block ends that begins with the unit at `at`.
+    fn footer_end(&self, at: usize) -> Option<usize> {
+        let start = self.document.start(at);
+        let mut text = Text::default();
+        let mut next = at;
+        while text.bytes.len() < LONGEST_FOOTER && self.document.start(next) < start + FOOTER_REACH {
+            let rest = self.document.units.get(next..).filter(|rest| !rest.is_empty())?;
+            match folded_units(rest) {
+                Some((units, byte)) => {
+                    let span = self.document.start(next)..self.document.start(next + units);
+                    byte.into_iter().for_each(|byte| text.push(byte, span.clone()));
+                    next += units;
+                }
+                None => {
+                    text.extend(Text::of(&rest[..1]));
+                    next += 1;
+                }
+            }
+            if let Some(length) = private_key::footer_length(&text.bytes) {
+                return Some(text.raw(0..length).end);
+            }
+        }
+        None
     }
 
     /// A match that is longer than the look-ahead.
@@ -127,9 +168,7 @@ impl Search<'_> {
         let candidate = &self.candidates[index];
         let rule = candidate.rule;
         let Some(pattern) = &self.engine.patterns[rule] else { return };
-        if !self.is_wanted(candidate) {
-            return;
-        }
+        let Some(begins) = self.begin_of(candidate) else { return };
         let mut span = candidate.secret.clone();
         let first = self.document.units.partition_point(|&(at, _)| at < span.end);
         for (index, (at, unit)) in self.document.units.iter().enumerate().skip(first) {
@@ -143,18 +182,27 @@ impl Search<'_> {
             }
             span.end = at + unit.len;
         }
-        self.regions.push(Region { span, rule, wrap: Wrap::Plain });
+        self.regions.push(Region { begins: begins.min(span.start), span, rule, wrap: Wrap::Plain });
+    }
+
+    /// A private key block whose head holds a character that hides it.
+    fn take_block(&mut self, index: usize) {
+        let folded = &self.folded[index];
+        let Some(head) = self.rest_of(folded) else { return };
+        let behind = self.document.units.partition_point(|&(at, _)| at < head.end);
+        let span = head.start..self.block_end(behind);
+        self.regions.push(Region { begins: span.start, span, rule: folded.rule, wrap: Wrap::Plain });
     }
 
     /// The values of the member whose name ends before the unit at `behind`,
     /// by the same walk as the scanner's, over the whole document.
-    fn take_values(&mut self, rule: usize, quote: Delimiter, behind: usize) {
-        let mut walk = Walk::new(rule, quote);
+    fn take_values(&mut self, name: usize, rule: usize, quote: Delimiter, behind: usize) {
+        let mut walk = Walk::new(rule, quote, name as u64);
         let mut at = self.document.start(behind);
         loop {
             let taken = match walk.advance(self.document.raw, at, true) {
-                Step::Text(start) => self.take_text(rule, quote, walk.value, start),
-                Step::Number(start) => self.take_number(rule, quote, start),
+                Step::Text(start) => self.take_text(walk, start),
+                Step::Number(start) => self.take_number(walk, start),
                 Step::More(_) | Step::Over(_) => None,
             };
             let Some(Taken { behind, secret }) = taken else { return };
@@ -165,7 +213,8 @@ impl Search<'_> {
         }
     }
 
-    fn take_text(&mut self, rule: usize, name: Delimiter, value: Delimiter, start: usize) -> Option<Taken> {
+    fn take_text(&mut self, walk: Walk, start: usize) -> Option<Taken> {
+        let (rule, name, value) = (walk.rule, walk.quote, walk.value);
         let document = self.document;
         let first = document.units.partition_point(|&(at, _)| at < start);
         let end = match (name, value) {
@@ -185,7 +234,8 @@ impl Search<'_> {
             false => !is_placeholder(&text) && self.is_valid(rule, Some(&text), span.clone()),
         };
         if secret {
-            self.regions.push(Region { span, rule, wrap: Wrap::Plain });
+            let begins = place(walk.begins);
+            self.regions.push(Region { span, begins, rule, wrap: Wrap::Plain });
         }
         Some(Taken { behind, secret })
     }
@@ -269,18 +319,23 @@ impl Search<'_> {
         (first..last).find(ends).unwrap_or(last)
     }
 
-    fn take_number(&mut self, rule: usize, quote: Delimiter, start: usize) -> Option<Taken> {
+    fn take_number(&mut self, walk: Walk, start: usize) -> Option<Taken> {
         let is_part = |byte: &&u8| byte.is_ascii_digit() || b"-+.eE".contains(byte);
         let length = self.document.raw[start..].iter().take_while(is_part).count();
         if length >= LOOKAHEAD {
             return None;
         }
         let span = start..start + length;
-        if self.is_valid(rule, Some(&self.document.raw[span.clone()]), span.clone()) {
-            self.regions.push(Region { span, rule, wrap: quote.wrap() });
+        if self.is_valid(walk.rule, Some(&self.document.raw[span.clone()]), span.clone()) {
+            let begins = place(walk.begins);
+            self.regions.push(Region { span, begins, rule: walk.rule, wrap: walk.quote.wrap() });
         }
         Some(Taken { behind: start + length, secret: true })
     }
+}
+
+fn place(at: u64) -> usize {
+    usize::try_from(at).unwrap_or(usize::MAX)
 }
 
 /// A value that was looked at.

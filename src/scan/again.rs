@@ -1,0 +1,222 @@
+//! The second reading: a text in which characters hide something is read once
+//! more as [`fold`] says. What is found there and holds one of the characters,
+//! be it in the value or in the name or keyword before it, is a finding too.
+//!
+//! The second reading goes over the [`CELL`] of the body that holds the
+//! character and [`MARGIN`] bytes to either side, but over no fence: so it
+//! depends on the bytes alone, not on how they come, and each byte is read again
+//! a few times at most. What rules ask about the place of a value, its path and
+//! the keywords before it, is answered by the body: see [`Outer`].
+
+use super::Format;
+use super::check::Checks;
+use super::engine::Engine;
+use super::finding::{Finding, Part};
+use super::fold;
+use super::nearby::{Context, Sightings};
+use super::path::PathId;
+use super::window::{Window, unit_before};
+use crate::span::Span;
+use std::cell::RefCell;
+use std::ops::Range;
+
+/// Bytes of the body that are read again together.
+pub(super) const CELL_SIZE: usize = 1024;
+const CELL: u64 = CELL_SIZE as u64;
+/// Raw bytes around a cell that are read with it.
+const MARGIN: u64 = 512;
+/// What is shorter holds no value that any rule finds.
+const SHORTEST: usize = 6;
+
+/// The raw bytes that are read again for the character at `at`: relative to
+/// `raw`, which begins at `origin` of the body and in which `haystack` holds
+/// `at` and no fence.
+pub(super) fn stretch(raw: &[u8], origin: u64, haystack: Range<usize>, at: usize) -> Range<usize> {
+    let cell = (origin + at as u64) / CELL * CELL;
+    let relative = |place: u64| usize::try_from(place.saturating_sub(origin)).unwrap_or(usize::MAX);
+    let end = relative(cell + CELL + MARGIN).min(haystack.end);
+    let start = relative(cell.saturating_sub(MARGIN));
+    if start <= haystack.start {
+        return haystack.start..end;
+    }
+    unit_before(raw, haystack.start, start, end)..end
+}
+
+/// What is around a text that is read once more; places are those of the text.
+pub(super) trait Outer {
+    /// Whether one of a rule's keywords stands near before `at`.
+    fn is_near(&self, rule: usize, at: usize) -> bool;
+    /// Whether `path` leads to the value at `at`.
+    fn leads(&self, path: PathId, at: usize) -> bool;
+}
+
+/// The body around a text that the scanner reads once more.
+pub(super) struct Body<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) window: &'a Window,
+    /// The data, where it begins, and what stands before.
+    pub(super) raw: &'a [u8],
+    pub(super) origin: u64,
+    pub(super) context: &'a Context,
+    /// The scan, as [`Sightings`] ask for it.
+    pub(super) now: (u64, Format),
+    pub(super) memory: RefCell<(&'a mut Sightings, &'a mut Checks)>,
+}
+
+impl Outer for Body<'_> {
+    fn is_near(&self, rule: usize, at: usize) -> bool {
+        let (sightings, _) = &mut *self.memory.borrow_mut();
+        let at = self.window.raw_start(at);
+        self.engine.keyword(sightings, rule, (self.context, self.raw), at, self.now).is_some()
+    }
+
+    fn leads(&self, path: PathId, at: usize) -> bool {
+        let (_, checks) = &mut *self.memory.borrow_mut();
+        checks.leads(path, (self.raw, self.origin), self.window.raw_start(at))
+    }
+}
+
+/// A candidate that was accepted, and where its match begins: with the context,
+/// the member's name or the keyword that belong to it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Begun {
+    pub(super) begins: u64,
+    pub(super) secret: Span,
+    pub(super) rule: usize,
+}
+
+/// Where the match that a finding comes from begins.
+pub(super) fn begin_of(finding: &Finding, log: &[Begun]) -> u64 {
+    let same = log.iter().filter(|begun| begun.rule == finding.rule && begun.secret.overlaps(&finding.span));
+    same.map(|begun| begun.begins).min().unwrap_or(finding.span.start).min(finding.span.start)
+}
+
+/// What a second reading found, in the bytes of the body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) span: Span,
+    pub(super) rule: usize,
+    /// It is the head of a private key, which goes on.
+    pub(super) is_head: bool,
+    /// The first and the last of the characters in its match.
+    characters: (u64, u64),
+}
+
+/// What was found in the stretch that was last read once more.
+#[derive(Debug, Default)]
+pub(super) struct Again {
+    /// In bytes of the body.
+    stretch: Option<Span>,
+    reading: Reading,
+    /// In the order of their first characters.
+    found: Vec<Found>,
+}
+
+/// What a reading gives: the findings, and what they come from.
+pub(super) type Log = (Vec<Finding>, Vec<Begun>);
+
+impl Again {
+    /// Appends to `out` what holds the character at `at` of `raw` and no earlier
+    /// one that is at or behind `resume` of the body. `scan` finds what a text
+    /// holds whose raw bytes a window knows.
+    pub(super) fn around<E>(
+        &mut self,
+        (raw, origin): (&[u8], u64),
+        (haystack, at): (Range<usize>, usize),
+        resume: u64,
+        out: &mut Vec<Found>,
+        scan: impl FnOnce(&Window) -> Result<Log, E>,
+    ) -> Result<(), E> {
+        let stretch = stretch(raw, origin, haystack, at);
+        let span = Span::new(origin + stretch.start as u64, origin + stretch.end as u64);
+        if self.stretch != Some(span) {
+            self.stretch = None;
+            self.reading.read(raw, origin, stretch);
+            self.found.clear();
+            if self.reading.window.text().len() >= SHORTEST {
+                let (findings, log) = scan(&self.reading.window)?;
+                self.reading.found(&findings, &log, &mut self.found);
+            }
+            self.stretch = Some(span);
+        }
+        let place = origin + at as u64;
+        let from = self.found.partition_point(|found| found.characters.0 < place);
+        let to = self.found.partition_point(|found| found.characters.0 <= place);
+        if self.reading.before(place).is_some_and(|before| before < resume) {
+            // Earlier ones are part of something judged before.
+            out.extend(self.found[..from].iter().filter(|found| place <= found.characters.1));
+        }
+        out.extend_from_slice(&self.found[from..to]);
+        Ok(())
+    }
+}
+
+/// A stretch as it is read the second time.
+#[derive(Debug, Default)]
+struct Reading {
+    window: Window,
+    /// The stretch as it is.
+    plain: Window,
+    /// Where in the text the characters were, whether one is left, and where
+    /// in the raw bytes.
+    folded: Vec<(usize, bool, usize)>,
+    /// Where the raw bytes began in the body when it was read.
+    origin: u64,
+}
+
+impl Reading {
+    fn read(&mut self, raw: &[u8], origin: u64, stretch: Range<usize>) {
+        self.origin = origin;
+        self.plain.decode(raw, stretch);
+        self.window.clear();
+        self.folded.clear();
+        let text = self.plain.text();
+        let mut index = 0;
+        while index < text.len() {
+            let (length, byte) = fold::at(&text[index..], self.window.text().last().copied()).unwrap_or((0, None));
+            let span = self.plain.raw_range(index..index + length.max(1));
+            if length > 0 {
+                self.folded.push((self.window.text().len(), byte.is_some(), span.start));
+            }
+            let kept = if length == 0 { Some(text[index]) } else { byte };
+            if let Some(byte) = kept {
+                self.window.push_byte(byte, span.start, span.end);
+            }
+            index += length.max(1);
+        }
+    }
+
+    /// The last of the characters before `place` of the body.
+    fn before(&self, place: u64) -> Option<u64> {
+        let at = |&(_, _, at): &(usize, bool, usize)| self.origin + at as u64;
+        let index = self.folded.partition_point(|folded| at(folded) < place);
+        index.checked_sub(1).map(|index| at(&self.folded[index]))
+    }
+
+    /// What of `findings` comes from a match that holds one of the characters.
+    fn found(&self, findings: &[Finding], log: &[Begun], out: &mut Vec<Found>) {
+        let index = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
+        for finding in findings.iter().filter(|finding| finding.part != Part::More) {
+            let range = index(finding.span.start)..index(finding.span.end);
+            let Some((first, last)) = self.characters(index(begin_of(finding, log))..range.end) else { continue };
+            let raw = self.window.raw_range(range);
+            let place = |at: usize| self.origin + at as u64;
+            out.push(Found {
+                span: Span::new(place(raw.start), place(raw.end)),
+                rule: finding.rule,
+                is_head: finding.part == Part::First,
+                characters: (place(first), place(last)),
+            });
+        }
+        out.sort_by_key(|found| found.characters);
+    }
+
+    /// The first and the last of the characters within `range` of the text, in
+    /// raw bytes.
+    fn characters(&self, range: Range<usize>) -> Option<(usize, usize)> {
+        let from = self.folded.partition_point(|&(index, left, _)| index + usize::from(left) <= range.start);
+        let to = self.folded.partition_point(|&(index, ..)| index < range.end);
+        let within = self.folded.get(from..to)?;
+        Some((within.first()?.2, within.last()?.2))
+    }
+}

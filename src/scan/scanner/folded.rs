@@ -1,0 +1,111 @@
+//! The second reading of a text: see [`again`](super::super::again).
+
+use super::super::again::{Again, Begun, Body, Found, Log, Outer};
+use super::super::engine::Workspace;
+use super::super::finding::ScanError;
+use super::super::meter::Meter;
+use super::super::region::Region;
+use super::super::window::Window;
+use super::super::Format;
+use super::{Data, Finding, Scanner};
+use std::cell::RefCell;
+use std::sync::Arc;
+
+/// What a scanner keeps for second readings.
+#[derive(Default)]
+pub(super) struct Second {
+    again: Again,
+    /// Of the text; made at its first use.
+    scanner: Option<Box<Scanner>>,
+    /// What holds a character.
+    found: Vec<Found>,
+}
+
+impl<M: Meter> Scanner<M> {
+    /// Reads the text around `at` once more and adds what holds the character
+    /// there first.
+    pub(super) fn confirm_folded(
+        &mut self,
+        work: &mut Workspace,
+        data: Data<'_>,
+        at: usize,
+        out: &mut Vec<Finding>,
+    ) {
+        let Some(mut second) = self.second.take() else { return };
+        let (fence, end) = work.shapes.fences_around(at);
+        let haystack = fence.map_or(0, |fence| fence + 1)..end.unwrap_or(data.raw.len());
+        let inner = second.scanner.get_or_insert_with(|| Box::new(self.of_texts()));
+        let place = (data.raw, self.origin);
+        let now = (work.scan, self.format);
+        let (context, sightings, checks) = (&self.context, &mut work.sightings, &mut self.checks);
+        let scan = |window: &Window| {
+            let memory = RefCell::new((sightings, checks));
+            let (engine, raw, origin) = (data.engine, data.raw, place.1);
+            inner.read(window.text(), &Body { engine, window, raw, origin, context, now, memory })
+        };
+        second.found.clear();
+        if let Err(error) = second.again.around(place, (haystack, at), self.resume, &mut second.found, scan) {
+            self.failed = Some(error);
+        }
+        for found in &second.found {
+            self.take_folded(work, data, at, found, out);
+        }
+        self.second = Some(second);
+    }
+
+    /// Adds what a second reading found around `at`: what of it was not part of
+    /// something before.
+    fn take_folded(
+        &mut self,
+        work: &mut Workspace,
+        data: Data<'_>,
+        at: usize,
+        found: &Found,
+        out: &mut Vec<Finding>,
+    ) {
+        let range = self.relative(found.span.start.max(self.resume))..self.relative(found.span.end);
+        if range.is_empty() {
+            return;
+        }
+        if found.is_head {
+            return self.open_region(Region::PrivateKey, found.rule, range.start, range.end, None, out);
+        }
+        let bounds = self.bounds(work, data, at);
+        self.add(work, data, &bounds, found.rule, range);
+    }
+
+    /// A scanner of texts that are read a second time.
+    fn of_texts(&self) -> Scanner {
+        let scanner = Scanner::new(Arc::clone(&self.engine), Format::Text);
+        Scanner { second: None, log: Some(Vec::new()), quiet: Arc::clone(&self.quiet), ..scanner }
+    }
+}
+
+impl Scanner {
+    /// What is found in a text that stands where `outer` tells.
+    fn read(&mut self, text: &[u8], outer: &dyn Outer) -> Result<Log, ScanError> {
+        self.restart();
+        let engine = Arc::clone(&self.engine);
+        let mut work = engine.take_workspace()?;
+        let mut found = Vec::new();
+        let mut judged = None;
+        while judged.is_none() || self.behind && judged < Some(self.judged) {
+            judged = Some(self.judged);
+            let from = usize::try_from(self.origin).unwrap_or(usize::MAX);
+            let raw = text.get(from..).unwrap_or_default();
+            self.scan_with(&mut work, Data { engine: &engine, raw, last: true, outer: Some(outer) }, &mut found)?;
+        }
+        engine.put_workspace(work);
+        Ok((found, self.log.take().unwrap_or_default()))
+    }
+
+    /// Goes to the first byte of another text; keeps its memory.
+    fn restart(&mut self) {
+        let fresh = Scanner::new(Arc::clone(&self.engine), self.format);
+        let old = std::mem::replace(self, Scanner { second: None, log: Some(Vec::new()), ..fresh });
+        self.quiet = old.quiet;
+        (self.resolver, self.quiet_resolver) = (old.resolver, old.quiet_resolver);
+        self.resolver.clear();
+        self.quiet_resolver.clear();
+    }
+}

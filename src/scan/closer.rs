@@ -3,7 +3,7 @@
 
 use super::fold;
 use super::shape::{ESCAPE, FOLD, Kinds, NANP, PLUS, RUN, TOKEN, TOKEN_RUN, is_word_byte};
-use super::unit::{Meaning, unit};
+use super::unit::{LONGEST_RUN, Meaning, run_before, unit};
 
 /// Drops the kinds that a closer look at the bytes rules out.
 pub(super) fn judge(data: &[u8], at: usize, kinds: Kinds) -> Kinds {
@@ -52,7 +52,12 @@ fn judge_run(data: &[u8], at: usize, kinds: Kinds) -> Kinds {
 
 /// Drops [`FOLD`] unless such a character begins at `at`, or before an escape's sign.
 fn judge_fold(data: &[u8], at: usize, kinds: Kinds) -> Kinds {
-    let start = if data[at] >= 0x80 || data[at] == b'%' { at } else { at.wrapping_sub(1) };
+    let start = match data[at] {
+        0x80.. | b'%' => at,
+        // The second of two halves has as many backslashes.
+        b'u' => at - run_before(data, at.saturating_sub(LONGEST_RUN), at),
+        _ => at.wrapping_sub(1),
+    };
     if start < data.len() && fold::begins(data, start) { kinds | FOLD } else { kinds & !FOLD }
 }
 

@@ -370,7 +370,9 @@ impl Engine {
             let mut vocabulary = Vocabulary::default();
             let keyword = Keywords::new(std::slice::from_ref(*keyword), known.proximity, &mut vocabulary);
             let data = (&Context::at_start(), raw);
-            Sightings::default().stand_before((&vocabulary, &keyword), known.proximity, data, place, (1, format)).is_some()
+            Sightings::default()
+                .stand_before((&vocabulary, &keyword), known.proximity, data, place, (1, format))
+                .is_some()
         };
         known.keywords.iter().find(stands).map(String::as_str)
     }

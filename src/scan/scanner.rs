@@ -736,12 +736,15 @@ impl<M: Meter> Scanner<M> {
         (start, scan): (usize, u64),
     ) -> Option<usize> {
         let near = data.engine.keyword(sightings, rule, (&self.context, data.raw), start, (scan, self.format));
-        near.or_else(|| data.outer?.is_near(rule, usize::try_from(self.absolute(start)).unwrap_or(usize::MAX)).then_some(start))
+        near.or_else(|| {
+            data.outer?.is_near(rule, usize::try_from(self.absolute(start)).unwrap_or(usize::MAX)).then_some(start)
+        })
     }
 
     /// Remembers what was accepted, in a second reading.
     fn log(&mut self, rule: usize, begins: usize, secret: &Range<usize>) {
-        let (begins, secret) = (self.absolute(begins), Span::new(self.absolute(secret.start), self.absolute(secret.end)));
+        let (begins, secret) =
+            (self.absolute(begins), Span::new(self.absolute(secret.start), self.absolute(secret.end)));
         if let Some(log) = &mut self.log {
             log.push(Begun { begins, secret, rule });
         }

@@ -7,7 +7,7 @@ use super::super::detector::private_key;
 use super::super::finding::Finding;
 use super::super::path::PathId;
 use super::super::unit::{Unit, unit};
-use super::document::Text;
+use super::document::{Document, Text};
 use super::{Format, Search, read};
 use crate::rule::{Detector, Matcher};
 use std::ops::{Range, RangeInclusive};
@@ -218,12 +218,9 @@ impl Search<'_> {
         let (findings, log) = read(self.engine, Format::Text, &reading.text.bytes, Some(&around));
         for finding in findings {
             let (range, begins) = begun(&finding, &log);
-            let is_head = matches!(
-                self.engine.ruleset().rules[finding.rule].matcher,
-                Matcher::Detector(Detector::PrivateKey)
-            );
-            let head = private_key::head(&reading.text.bytes, range.start).filter(|_| is_head);
-            let range = head.unwrap_or(range);
+            let is_head =
+                matches!(self.engine.ruleset().rules[finding.rule].matcher, Matcher::Detector(Detector::PrivateKey));
+            let range = if is_head { head(&reading.text.bytes, range) } else { range };
             for at in reading.characters(begins..range.end).filter(|at| cell.contains(at)) {
                 let (haystack, secret) = (haystack.clone(), reading.text.raw(range.clone()));
                 out.push(Folded { at, rule: finding.rule, secret, is_head, haystack, inside });
@@ -241,6 +238,13 @@ impl Search<'_> {
         let rest = resume.max(folded.secret.start)..folded.secret.end;
         (!rest.is_empty()).then_some(rest)
     }
+}
+
+/// The first line of the private key at `block` of `text`.
+fn head(text: &[u8], block: Range<usize>) -> Range<usize> {
+    let line = Text::of(&Document::read(Format::Text, &text[block.clone()]).units);
+    let end = private_key::head(&line.bytes, 0).map_or(block.len(), |found| line.raw(found).end);
+    block.start..block.start + end
 }
 
 /// The text of a finding, and where its match begins.

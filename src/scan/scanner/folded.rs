@@ -1,12 +1,12 @@
 //! The second reading of a text: see [`again`](super::super::again).
 
-use super::super::again::{Again, Begun, Body, Found, Log, Outer};
+use super::super::Format;
+use super::super::again::{Again, Body, Found, Log, Outer};
 use super::super::engine::Workspace;
 use super::super::finding::ScanError;
 use super::super::meter::Meter;
 use super::super::region::Region;
 use super::super::window::Window;
-use super::super::Format;
 use super::{Data, Finding, Scanner};
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -24,13 +24,7 @@ pub(super) struct Second {
 impl<M: Meter> Scanner<M> {
     /// Reads the text around `at` once more and adds what holds the character
     /// there first.
-    pub(super) fn confirm_folded(
-        &mut self,
-        work: &mut Workspace,
-        data: Data<'_>,
-        at: usize,
-        out: &mut Vec<Finding>,
-    ) {
+    pub(super) fn confirm_folded(&mut self, work: &mut Workspace, data: Data<'_>, at: usize, out: &mut Vec<Finding>) {
         let Some(mut second) = self.second.take() else { return };
         let (fence, end) = work.shapes.fences_around(at);
         let haystack = fence.map_or(0, |fence| fence + 1)..end.unwrap_or(data.raw.len());
@@ -55,14 +49,7 @@ impl<M: Meter> Scanner<M> {
 
     /// Adds what a second reading found around `at`: what of it was not part of
     /// something before.
-    fn take_folded(
-        &mut self,
-        work: &mut Workspace,
-        data: Data<'_>,
-        at: usize,
-        found: &Found,
-        out: &mut Vec<Finding>,
-    ) {
+    fn take_folded(&mut self, work: &mut Workspace, data: Data<'_>, at: usize, found: &Found, out: &mut Vec<Finding>) {
         let range = self.relative(found.span.start.max(self.resume))..self.relative(found.span.end);
         if range.is_empty() {
             return;

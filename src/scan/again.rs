@@ -220,3 +220,59 @@ impl Reading {
         Some((within.first()?.2, within.last()?.2))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::resolve::Wrap;
+    use super::*;
+    use std::convert::Infallible;
+
+    fn read(raw: &str) -> Reading {
+        let mut reading = Reading::default();
+        reading.read(raw.as_bytes(), 0, 0..raw.len());
+        reading
+    }
+
+    #[test]
+    fn the_characters_that_a_match_holds_are_known() {
+        let reading = read("ab\u{200b}c d٤e \u{feff}f");
+        assert_eq!(reading.window.text(), b"abc d4e f");
+        assert_eq!(reading.characters(0..3), Some((2, 2)));
+        assert_eq!(reading.characters(4..7), Some((8, 8)));
+        assert_eq!(reading.characters(0..7), Some((2, 8)));
+        assert_eq!(reading.characters(0..2), None);
+        assert_eq!(reading.characters(8..9), None);
+    }
+
+    #[test]
+    fn a_dash_is_read_as_a_hyphen_between_digits_of_any_form() {
+        assert_eq!(read("４–5 – x\u{fe0f}\u{fe0e}y").window.text(), "4-5 – xy".as_bytes());
+    }
+
+    /// What is told at the place of each character, where a region reaches up to
+    /// `resume`: `begins..end` of the text is found, of a match from `log` on.
+    fn told(raw: &str, resume: u64, log: u64, found: Range<u64>) -> Vec<(usize, Span)> {
+        let mut again = Again::default();
+        let mut told = Vec::new();
+        for (at, _) in raw.match_indices('\u{200b}').filter(|&(at, _)| at as u64 >= resume) {
+            let mut out = Vec::new();
+            let secret = Span::from(found.clone());
+            let finding = Finding { span: secret, rule: 0, wrap: Wrap::Plain, part: Part::Whole };
+            let scan = |_: &Window| Ok::<_, Infallible>((vec![finding], vec![Begun { begins: log, secret, rule: 0 }]));
+            let Ok(()) = again.around((raw.as_bytes(), 0), (0..raw.len(), at), resume, &mut out, scan);
+            told.extend(out.iter().map(|found| (at, found.span)));
+        }
+        told
+    }
+
+    #[test]
+    fn a_finding_is_told_at_the_first_character_of_its_match_that_is_not_gone() {
+        let raw = "a\u{200b}bc=1\u{200b}2\u{200b}345";
+        let secret = Span::new(7, 18);
+        assert_eq!(told(raw, 0, 0, 4..9), [(1, secret)]);
+        assert_eq!(told(raw, 0, 4, 4..9), [(8, secret)]);
+        assert_eq!(told(raw, 4, 0, 4..9), [(8, secret)]);
+        assert_eq!(told(raw, 9, 0, 4..9), [(12, secret)]);
+        assert_eq!(told(raw, 0, 7, 7..9), []);
+    }
+}

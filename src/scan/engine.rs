@@ -2,7 +2,7 @@
 
 use super::around::Decoded;
 use super::check::Scope;
-use super::key::{LONGEST_NAME, Names};
+use super::key::{Claimants, LONGEST_NAME, Names};
 use super::literal::{ByteSet, Needed};
 use super::naive::Plain;
 use super::nearby::{Context, Keywords, Sightings, Vocabulary};
@@ -265,16 +265,16 @@ impl Engine {
         }
     }
 
-    /// The key rule that a member's name belongs to: one that changes what it
-    /// finds rather than one that does not, and one that looks everywhere rather
-    /// than one that asks for the place.
-    pub(super) fn key_rule(&self, name: &[u8], is_quiet: impl Fn(usize) -> bool) -> Option<usize> {
+    /// The key rules that a member's name belongs to: those that change what they
+    /// find before those that do not, and those that look everywhere before those
+    /// that ask for the place.
+    pub(super) fn key_rules(&self, name: &[u8], is_quiet: impl Fn(usize) -> bool) -> Option<Claimants> {
         let limited = |rule: usize| self.scopes.get(rule).is_some_and(Scope::is_limited);
-        self.names.rule(name, |rule| (u8::from(is_quiet(rule)), u8::from(limited(rule))))
+        self.names.claimants(name, |rule| (u8::from(is_quiet(rule)), u8::from(limited(rule))))
     }
 
-    /// Of several rules for one name only one is asked, so that a second one for
-    /// other places would never be.
+    /// Two rules for one name that both ask for the place are most often a mistake:
+    /// where their places overlap, the first one finds all.
     fn claim(&self, index: usize, names: &[String]) -> Result<(), String> {
         let before = self.ruleset.rules[..index].iter().filter(|other| other.enabled && other.is_scoped());
         for other in before {
@@ -359,7 +359,7 @@ impl Engine {
         let Some(Matcher::Key(known)) = self.ruleset.rules.get(rule).map(|rule| &rule.matcher) else { return false };
         let mut names = Names::default();
         known.iter().for_each(|known| names.add(known, rule));
-        name.len() <= LONGEST_NAME && names.rule(name, |_| 0).is_some()
+        name.len() <= LONGEST_NAME && names.claimants(name, |_| 0).is_some()
     }
 
     /// The keyword of a rule that stands near before `place` of `raw`, the

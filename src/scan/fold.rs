@@ -215,36 +215,81 @@ mod tests {
         for (text, digit) in
             [("０", b'0'), ("９", b'9'), ("٤", b'4'), ("۷", b'7'), ("५", b'5'), ("๓", b'3'), ("៩", b'9')]
         {
-            assert_eq!(at(text.as_bytes()), Some((text.len(), Some(digit))), "{text}");
+            assert_eq!(at(text.as_bytes(), None), Some((text.len(), Some(digit))), "{text}");
         }
         for (text, sign) in [("＠", b'@'), ("＋", b'+'), ("－", b'-'), ("．", b'.')] {
-            assert_eq!(at(text.as_bytes()), Some((3, Some(sign))), "{text}");
+            assert_eq!(at(text.as_bytes(), None), Some((3, Some(sign))), "{text}");
         }
         for text in ["1", "é", "、", "，", "क", "์", "—", "\u{2028}", "ａ"] {
-            assert_eq!(at(text.as_bytes()), None, "{text}");
+            assert_eq!(at(text.as_bytes(), None), None, "{text}");
         }
+    }
+
+    #[test]
+    fn what_shows_nothing_is_ignored() {
+        for char in "\u{ad}\u{34f}\u{61c}\u{115f}\u{1160}\u{17b4}\u{17b5}\u{180b}\u{180e}\u{200b}\u{202e}\u{2060}\u{206f}\u{3164}\u{feff}\u{ffa0}\u{e0000}\u{e007f}\u{e01ef}".chars() {
+            let text = char.to_string();
+            assert_eq!(at(text.as_bytes(), None), Some((text.len(), None)), "{char:?}");
+            assert_eq!(step(text.as_bytes(), 0, true), Step::Over(text.len(), None), "{char:?}");
+        }
+    }
+
+    #[test]
+    fn a_selector_counts_behind_ascii_and_a_dash_between_digits() {
+        for (text, before, byte) in [
+            ("\u{fe0f}x", Some(b'b'), Some(None)),
+            ("\u{fe00}x", Some(0xa4), None),
+            ("\u{fe00}x", None, None),
+            ("–5", Some(b'7'), Some(Some(b'-'))),
+            ("\u{2212}5", Some(b')'), Some(Some(b'-'))),
+            ("\u{a0}(", Some(b'7'), Some(Some(b' '))),
+            ("\u{202f}5", Some(b'7'), Some(Some(b' '))),
+            ("– 5", Some(b'7'), None),
+            ("–5", Some(b' '), None),
+            ("\u{2011}x", Some(b'7'), None),
+            ("—5", Some(b'7'), None),
+        ] {
+            assert_eq!(at(text.as_bytes(), before).map(|(_, byte)| byte), byte, "{text:?} {before:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_cut_off_in_the_middle_is_unclear() {
+        let raw = "\u{200b}".as_bytes();
+        assert_eq!(step(&raw[..2], 0, false), Step::Cut);
+        assert_eq!(step(&raw[..2], 0, true), Step::None);
+        assert_eq!(step(br"\u200", 0, false), Step::Cut);
+        assert_eq!(step("é".as_bytes(), 0, false), Step::None);
     }
 
     #[test]
     fn such_a_character_is_seen_in_any_spelling() {
-        for raw in
-            ["\u{200b}", r"\u200b", r"\\u200B", r"\u{200b}", r"\U0000200b", r"\xe2\x80\x8b", "%E2%80%8B", r"\uff10"]
-        {
+        for raw in [
+            "\u{200b}",
+            r"\u200b",
+            r"\\u200B",
+            r"\u{200b}",
+            r"\U0000200b",
+            r"\xe2\x80\x8b",
+            "%E2%80%8B",
+            r"\uff10",
+            r"\\udb40\\udc20",
+        ] {
             assert!(begins(raw.as_bytes(), 0), "{raw}");
         }
-        for raw in [r"\u2028", "%E2%80", r"\xe2", "x", "%41"] {
+        for raw in [r"\u2028", "%E2%80", r"\xe2", "x", "%41", "\u{fe0f}", "–5"] {
             assert!(!begins(raw.as_bytes(), 0), "{raw}");
         }
-    }
-
-    #[test]
-    fn what_is_found_is_told_with_its_first_folded_character() {
-        let raw = "ab\u{200b}c d٤e \u{feff}f";
-        let reading = Reading::of(raw.as_bytes(), 0..raw.len());
-        assert_eq!(reading.text(), b"abc d4e f");
-        assert_eq!(reading.place(0..3), Some((0..6, 2)));
-        assert_eq!(reading.place(4..7), Some((7..11, 8)));
-        assert_eq!(reading.place(0..2), None);
-        assert_eq!(reading.place(8..9), None);
+        for (raw, start, is) in [
+            ("7–5", 1, true),
+            ("7– 5", 1, false),
+            ("a–5", 1, false),
+            (r"7\u2013\u0035", 1, true),
+            ("x\u{fe0f}", 1, true),
+            ("\u{200b}\u{fe0f}", 3, true),
+            ("❤\u{fe0f}", 3, false),
+        ] {
+            assert_eq!(begins(raw.as_bytes(), start), is, "{raw}");
+        }
     }
 }

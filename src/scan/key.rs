@@ -46,9 +46,8 @@ impl Names {
         }
     }
 
-    /// The rule that `name` belongs to: the first to claim it among those of
-    /// the lowest `rank`.
-    pub(crate) fn rule<R: Ord>(&self, name: &[u8], rank: impl Fn(usize) -> R) -> Option<usize> {
+    /// The rules that claim `name`, those of a lower `rank` first.
+    pub(crate) fn claimants<R: Ord>(&self, name: &[u8], rank: impl Fn(usize) -> R) -> Option<Claimants> {
         let folded = Folded::of(name);
         let exact = self.exact.get(&folded.bytes).into_iter().flatten().copied();
         let suffixes = self
@@ -63,7 +62,14 @@ impl Names {
             .iter()
             .filter(|(words, _)| folded.bytes.starts_with(words) && folded.is_word_start(words.len()))
             .map(|&(_, rule)| rule);
-        exact.chain(suffixes).chain(prefixes).min_by_key(|&rule| rank(rule))
+        let mut claimants: Option<Claimants> = None;
+        for rule in exact.chain(suffixes).chain(prefixes) {
+            match &mut claimants {
+                Some(claimants) => claimants.add(rule, &rank),
+                None => claimants = Some(Claimants::one(rule)),
+            }
+        }
+        claimants
     }
 
     /// What the literal database looks for to find `name`, in lower case.
@@ -78,6 +84,44 @@ impl Names {
         texts.sort();
         texts.dedup();
         texts.into_iter().map(|text| Spelling { text, is_head }).collect()
+    }
+}
+
+/// The rules that claim one name, in the order in which they are asked. Of more
+/// than [`MOST_CLAIMANTS`] the last ones are not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Claimants {
+    rules: [usize; MOST_CLAIMANTS],
+    number: usize,
+}
+
+/// Rules that are asked about one name.
+const MOST_CLAIMANTS: usize = 8;
+
+impl Claimants {
+    fn one(rule: usize) -> Self {
+        Self { rules: [rule; MOST_CLAIMANTS], number: 1 }
+    }
+
+    fn add<R: Ord>(&mut self, rule: usize, rank: impl Fn(usize) -> R) {
+        if self.iter().any(|known| known == rule) {
+            return;
+        }
+        let at = self.iter().take_while(|&known| rank(known) <= rank(rule)).count();
+        if at < MOST_CLAIMANTS {
+            self.number = MOST_CLAIMANTS.min(self.number + 1);
+            self.rules[at..self.number].rotate_right(1);
+            self.rules[at] = rule;
+        }
+    }
+
+    /// The one that is asked first.
+    pub(crate) fn first(&self) -> usize {
+        self.rules[0]
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = usize> + use<> {
+        self.rules.into_iter().take(self.number)
     }
 }
 
@@ -179,8 +223,8 @@ enum Stage {
 /// Reads from a member name to its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Walk {
-    /// The key rule.
-    pub(crate) rule: usize,
+    /// The key rules.
+    pub(crate) rules: Claimants,
     /// What the name stands between.
     pub(crate) quote: Delimiter,
     /// Where the name begins, in bytes of the body.
@@ -209,8 +253,8 @@ pub(crate) enum Step {
 
 impl Walk {
     /// A walk that begins behind the closing quote of a name.
-    pub(crate) fn new(rule: usize, quote: Delimiter, begins: u64) -> Self {
-        Self { rule, quote, begins, value: quote, stage: Stage::Name, depth: 0, list: false }
+    pub(crate) fn new(rules: Claimants, quote: Delimiter, begins: u64) -> Self {
+        Self { rules, quote, begins, value: quote, stage: Stage::Name, depth: 0, list: false }
     }
 
     /// Whether the values of an array are being read.
@@ -438,25 +482,40 @@ mod tests {
         names
     }
 
+    fn claimants(name: &str, rank: impl Fn(usize) -> usize) -> Vec<usize> {
+        names().claimants(name.as_bytes(), rank).iter().flat_map(Claimants::iter).collect()
+    }
+
     #[test]
     fn case_and_separators_do_not_count() {
         for name in ["api_key", "apiKey", "API-KEY", "Api Key", "apikey", "api.key"] {
-            assert_eq!(names().rule(name.as_bytes(), |_| 0), Some(1), "{name}");
+            assert_eq!(claimants(name, |_| 0), [1], "{name}");
         }
         for name in ["db_password", "dbPassword", "metadata.db.password", "DB_PASSWORD"] {
-            assert_eq!(names().rule(name.as_bytes(), |_| 0), Some(2), "{name}");
+            assert_eq!(claimants(name, |_| 0), [2], "{name}");
         }
-        assert_eq!(names().rule(b"passwordHash", |_| 0), Some(3));
+        assert_eq!(claimants("passwordHash", |_| 0), [3]);
         for name in ["api_keys", "my_api_key", "nopasswordx", "passwords", "key"] {
-            assert_eq!(names().rule(name.as_bytes(), |_| 0), None, "{name}");
+            assert_eq!(claimants(name, |_| 0), [0; 0], "{name}");
         }
+    }
+
+    #[test]
+    fn all_rules_that_claim_a_name_are_asked_in_the_order_of_their_ranks() {
+        assert_eq!(claimants("password_db_password", |_| 0), [2, 3]);
+        assert_eq!(claimants("password_db_password", |rule| 9 - rule), [3, 2]);
+        let mut many = Claimants::one(7);
+        for rule in [9, 3, 7, 11, 5, 12, 1, 13, 2, 14] {
+            many.add(rule, |rule| (rule % 2 == 0, rule));
+        }
+        assert_eq!(many.iter().collect::<Vec<_>>(), [1, 3, 5, 7, 9, 11, 13, 2]);
     }
 
     /// Walks over `raw` from behind its first `|`.
     fn walk(raw: &str, level: u32) -> (Step, String) {
         let at = raw.find('|').unwrap();
         let raw = raw.replacen('|', "", 1);
-        let step = Walk::new(0, Delimiter::Double(level), 0).advance(raw.as_bytes(), at, true);
+        let step = Walk::new(Claimants::one(0), Delimiter::Double(level), 0).advance(raw.as_bytes(), at, true);
         let place = match step {
             Step::More(at) | Step::Over(at) | Step::Text(at) | Step::Number(at) => at,
         };
@@ -488,7 +547,7 @@ mod tests {
             r#""p": [["v"], ["v"]], "q""#,
             r#""p","value":{"arrayValue":{"values":[{"stringValue":"v"},{"stringValue":"v"}]}}, "q""#,
         ] {
-            let mut walk = Walk::new(0, Delimiter::Double(0), 0);
+            let mut walk = Walk::new(Claimants::one(0), Delimiter::Double(0), 0);
             let (mut at, mut found) = (3, 0);
             while let Step::Text(start) = walk.advance(raw.as_bytes(), at, true) {
                 assert!(raw[start..].starts_with('v'), "{raw}");
@@ -510,11 +569,11 @@ mod tests {
     fn a_walk_cut_anywhere_comes_to_the_same() {
         let raw = br#"{\"key\":\"p\" , \"value\" : { \"stringValue\"\n: \"v\"}}"#;
         let start = 14;
-        let mut whole = Walk::new(0, Delimiter::Double(1), 0);
+        let mut whole = Walk::new(Claimants::one(0), Delimiter::Double(1), 0);
         let expected = whole.advance(raw, start, true);
         assert!(matches!(expected, Step::Text(_)));
         for cut in start..raw.len() {
-            let mut walk = Walk::new(0, Delimiter::Double(1), 0);
+            let mut walk = Walk::new(Claimants::one(0), Delimiter::Double(1), 0);
             let step = walk.advance(&raw[..cut], start, false);
             let step = if let Step::More(at) = step { walk.advance(raw, at, true) } else { step };
             assert_eq!(step, expected, "cut at {cut}");

@@ -31,7 +31,7 @@ impl Mode {
     pub(super) fn work(self) -> Work {
         match self {
             Self::Open => Work::Order,
-            Self::Walking { walk, .. } | Self::Judging { walk, .. } => Work::Rule(walk.rule),
+            Self::Walking { walk, .. } | Self::Judging { walk, .. } => Work::Rule(walk.rules.first()),
             Self::Swallowing { rule, .. } => Work::Rule(rule),
         }
     }

@@ -480,11 +480,11 @@ impl<M: Meter> Scanner<M> {
         let bounds = self.bounds(work, data, literal);
         let Some(name) = place::member_name(data.raw, &bounds, literal, &mut work.window) else { return };
         let text = &work.window.text()[name.text];
-        let Some(rule) = data.engine.key_rule(text, |rule| self.is_quiet(rule)) else { return };
-        self.meter.ask([rule]);
+        let Some(rules) = data.engine.key_rules(text, |rule| self.is_quiet(rule)) else { return };
+        self.meter.ask(rules.iter());
         let at = self.absolute(name.end);
         // Most names in prose lead nowhere: what begins here is no member's value.
-        let walk = Walk::new(rule, name.quote, self.absolute(name.start));
+        let walk = Walk::new(rules, name.quote, self.absolute(name.start));
         if matches!({ walk }.advance(data.raw, name.end, data.last), Step::Over(_)) {
             return;
         }
@@ -572,29 +572,24 @@ impl<M: Meter> Scanner<M> {
             }
             Extent::None | Extent::Unclear | Extent::Long => (start, None),
         };
-        let stays = if text.is_some_and(is_placeholder) {
-            self.checks.keep(walk.rule, self.origin, start..end, start, Verdict::Placeholder);
-            true
+        let rule = if text.is_some_and(is_placeholder) {
+            self.checks.keep(walk.rules.first(), self.origin, start..end, start, Verdict::Placeholder);
+            None
+        } else if extent == Extent::None {
+            None
         } else {
-            extent == Extent::None || !self.accepts(data, walk.rule, &Value::whole(text, start..end))
+            let seen = if text.is_some() { end } else { data.raw.len().min(start + LOOKAHEAD) };
+            self.claim(data, walk, &Value::whole(text, start..end), seen, Wrap::Plain)
         };
-        match (extent, stays) {
-            (Extent::None, _) | (Extent::Unclear | Extent::Long, true) => self.mode = Mode::Open,
-            (Extent::Unclear | Extent::Long, false) if self.is_quiet(walk.rule) => {
-                self.add_quiet(walk.rule, start..data.raw.len().min(start + LOOKAHEAD), Wrap::Plain);
-                self.mode = Mode::Open;
+        match (extent, rule) {
+            (Extent::None | Extent::Unclear | Extent::Long, None) => self.mode = Mode::Open,
+            (Extent::None | Extent::Unclear | Extent::Long, Some(rule)) => {
+                self.open_region(Region::Text { quote: walk.value }, rule, start, start, Some(walk), out)
             }
-            (Extent::Unclear | Extent::Long, false) => {
-                self.open_region(Region::Text { quote: walk.value }, walk.rule, start, start, Some(walk), out)
-            }
-            (Extent::Ends(end), stays) => {
-                if !stays {
-                    self.log(walk.rule, self.relative(walk.begins), &(start..end));
-                    self.add_region(walk.rule, start..end, Wrap::Plain, out);
-                }
-                if (stays || self.is_quiet(walk.rule)) && !walk.in_array() {
-                    self.mode = Mode::Open;
-                    return;
+            (Extent::Ends(_), None) if !walk.in_array() => self.mode = Mode::Open,
+            (Extent::Ends(end), rule) => {
+                if let Some(rule) = rule {
+                    self.add_region(rule, start..end, Wrap::Plain, out);
                 }
                 let after = data.raw.get(end).map_or(end, |_| end + unit(data.raw, end).len);
                 self.mode = Mode::Walking { walk, at: self.absolute(after) };
@@ -602,14 +597,30 @@ impl<M: Meter> Scanner<M> {
         }
     }
 
+    /// The first of the key rules of `walk` that takes `value`. Those that change
+    /// nothing add it up to `seen`, and the next one is asked.
+    fn claim(&mut self, data: Data<'_>, walk: Walk, value: &Value<'_>, seen: usize, wrap: Wrap) -> Option<usize> {
+        let mut rules = walk.rules.iter().filter(|&rule| {
+            self.accepts(data, rule, value) && {
+                self.log(rule, self.relative(walk.begins), &value.range);
+                let quiet = self.is_quiet(rule);
+                if quiet {
+                    self.add_quiet(rule, value.range.start..seen, wrap);
+                }
+                !quiet
+            }
+        });
+        rules.next()
+    }
+
     fn judge_number(&mut self, data: Data<'_>, walk: Walk, at: u64, out: &mut Vec<Finding>) {
         let start = self.relative(at);
         let limit = data.raw.len().min(start + LOOKAHEAD);
         match number_end(&data.raw[..limit], start, data.last && limit == data.raw.len()) {
             End::At(end) => {
-                if self.accepts(data, walk.rule, &Value::whole(Some(&data.raw[start..end]), start..end)) {
-                    self.log(walk.rule, self.relative(walk.begins), &(start..end));
-                    self.add_region(walk.rule, start..end, walk.quote.wrap(), out);
+                let value = Value::whole(Some(&data.raw[start..end]), start..end);
+                if let Some(rule) = self.claim(data, walk, &value, end, walk.quote.wrap()) {
+                    self.add_region(rule, start..end, walk.quote.wrap(), out);
                 }
                 self.mode = Mode::Walking { walk, at: self.absolute(end) };
             }

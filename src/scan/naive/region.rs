@@ -3,7 +3,7 @@
 
 use super::super::delimiter::Delimiter;
 use super::super::detector::private_key;
-use super::super::key::{LONGEST_NAME, Step, Walk, is_name_byte};
+use super::super::key::{Claimants, LONGEST_NAME, Step, Walk, is_name_byte};
 use super::super::region::{FOOTER_REACH, LONGEST_FOOTER};
 use super::super::resolve::Wrap;
 use super::super::unit::Meaning;
@@ -27,7 +27,7 @@ pub(super) struct Region {
 #[derive(Clone, Copy)]
 enum Opener {
     /// A member name: the unit behind its closing quote.
-    Key { rule: usize, quote: Delimiter, behind: usize },
+    Key { rules: Claimants, quote: Delimiter, behind: usize },
     /// The unit at which a block's begin line starts, and the rule.
     PrivateKey { at: usize, rule: usize },
     /// Index of a candidate.
@@ -52,7 +52,7 @@ impl Search<'_> {
                 continue;
             }
             match opener {
-                Opener::Key { rule, quote, behind } => self.take_values(at, rule, quote, behind),
+                Opener::Key { rules, quote, behind } => self.take_values(at, rules, quote, behind),
                 Opener::PrivateKey { at: head, rule } => {
                     let line = private_key::head(&self.line(head, 512), 0).map_or(0, |line| line.end);
                     let span = at..self.block_end(head + line);
@@ -90,9 +90,9 @@ impl Search<'_> {
             if document.delimiter(close) == Some(quote)
                 && name.len() <= LONGEST_NAME
                 && spelled()
-                && let Some(rule) = self.engine.key_rule(&name, |_| false)
+                && let Some(rules) = self.engine.key_rules(&name, |_| false)
             {
-                names.push((document.start(open + 1), Opener::Key { rule, quote, behind: close + 1 }));
+                names.push((document.start(open + 1), Opener::Key { rules, quote, behind: close + 1 }));
             }
         }
         names
@@ -196,8 +196,8 @@ impl Search<'_> {
 
     /// The values of the member whose name ends before the unit at `behind`,
     /// by the same walk as the scanner's, over the whole document.
-    fn take_values(&mut self, name: usize, rule: usize, quote: Delimiter, behind: usize) {
-        let mut walk = Walk::new(rule, quote, name as u64);
+    fn take_values(&mut self, name: usize, rules: Claimants, quote: Delimiter, behind: usize) {
+        let mut walk = Walk::new(rules, quote, name as u64);
         let mut at = self.document.start(behind);
         loop {
             let taken = match walk.advance(self.document.raw, at, true) {
@@ -214,7 +214,7 @@ impl Search<'_> {
     }
 
     fn take_text(&mut self, walk: Walk, start: usize) -> Option<Taken> {
-        let (rule, name, value) = (walk.rule, walk.quote, walk.value);
+        let (name, value) = (walk.quote, walk.value);
         let document = self.document;
         let first = document.units.partition_point(|&(at, _)| at < start);
         let end = match (name, value) {
@@ -230,14 +230,20 @@ impl Search<'_> {
         let double = matches!(value, Delimiter::Double(_));
         let long = behind > span.start + LOOKAHEAD || (behind == span.end && span.len() >= LOOKAHEAD);
         let secret = match is_long || double && long {
-            true => self.is_valid(rule, None, span.clone()),
-            false => !is_placeholder(&text) && self.is_valid(rule, Some(&text), span.clone()),
+            true => self.claim(walk, None, &span),
+            false if is_placeholder(&text) => None,
+            false => self.claim(walk, Some(&text), &span),
         };
-        if secret {
+        if let Some(rule) = secret {
             let begins = place(walk.begins);
             self.regions.push(Region { span, begins, rule, wrap: Wrap::Plain });
         }
-        Some(Taken { behind, secret })
+        Some(Taken { behind, secret: secret.is_some() })
+    }
+
+    /// The first of the key rules of a walk that takes a value.
+    fn claim(&self, walk: Walk, text: Option<&[u8]>, span: &Range<usize>) -> Option<usize> {
+        walk.rules.iter().find(|&rule| self.is_valid(rule, text, span.clone()))
     }
 
     fn ends_line(&self, index: usize) -> bool {
@@ -326,9 +332,9 @@ impl Search<'_> {
             return None;
         }
         let span = start..start + length;
-        if self.is_valid(walk.rule, Some(&self.document.raw[span.clone()]), span.clone()) {
+        if let Some(rule) = self.claim(walk, Some(&self.document.raw[span.clone()]), &span) {
             let begins = place(walk.begins);
-            self.regions.push(Region { span, begins, rule: walk.rule, wrap: walk.quote.wrap() });
+            self.regions.push(Region { span, begins, rule, wrap: walk.quote.wrap() });
         }
         Some(Taken { behind: start + length, secret: true })
     }

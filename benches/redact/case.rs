@@ -41,7 +41,7 @@ const fn hostile(name: &'static str, unit: &'static str, bytes: usize, findings:
 const MB: usize = 1 << 20;
 const NONE: [u64; 2] = [0, 0];
 
-pub(crate) const HOSTILE: [Hostile; 27] = [
+pub(crate) const HOSTILE: [Hostile; 29] = [
     hostile("digits", "0123456789", 2 * MB, NONE),
     hostile("groups", "123-4567 ", 2 * MB, NONE),
     hostile("at", "a@", 2 * MB, NONE),
@@ -65,6 +65,8 @@ pub(crate) const HOSTILE: [Hostile; 27] = [
     hostile("secret:", "secret: ", MB, NONE),
     hostile("bearer", "Bearer ", 2 * MB, NONE),
     hostile("member-names", r#"\"password\":"#, MB, NONE),
+    hostile("single-quotes", r#"'pwd':'\"x"#, MB, NONE),
+    hostile("hidden", "a\u{200b}@b.co ", MB, [23_831, 95_325]),
     hostile("schemes", "a://b:", MB, NONE),
     hostile("://", "://", MB, NONE),
     hostile("url-users", "postgres://u:p", MB, NONE),

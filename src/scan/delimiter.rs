@@ -16,6 +16,7 @@ use super::key::{End, whole_unit};
 use super::resolve::Wrap;
 use super::unit::{Meaning, Unit};
 use super::{Format, LOOKAHEAD};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// What a string stands between.
@@ -142,13 +143,16 @@ pub(crate) enum Extent {
 }
 
 /// How far `text` goes, as far as [`LOOKAHEAD`] bytes tell.
-pub(crate) fn extent(format: Format, raw: &[u8], text: Text, last: bool) -> Extent {
+pub(crate) fn extent(format: Format, raw: &[u8], text: Text, last: bool, doubts: &mut Doubts) -> Extent {
     let limit = raw.len().min(text.at + LOOKAHEAD);
     // Exactly as long is long, whether the end is known by now or not.
     let whole = last && raw.len() < text.at + LOOKAHEAD;
     let raw_seen = &raw[..limit];
     let end = match (text.name, text.quote) {
-        (_, Delimiter::Single(_)) => return single_extent(format, raw_seen, text, limit < text.at + LOOKAHEAD, whole),
+        (_, Delimiter::Single(run)) => {
+            let seen = Seen { raw: raw_seen, unclear: limit < text.at + LOOKAHEAD, whole };
+            return single_extent(format, seen, text, (run, doubts));
+        }
         (Delimiter::Single(_), Delimiter::Double(0)) if format != Format::Text => return Extent::None,
         _ => string_end(raw_seen, text.at, text.quote, format == Format::Text, whole),
     };
@@ -165,11 +169,33 @@ pub(crate) fn extent(format: Format, raw: &[u8], text: Text, last: bool) -> Exte
 /// there: it is a value only if it is closed as one.
 fn guarded(raw: &[u8], text: Text, end: usize, limit: usize, whole: bool) -> Extent {
     let Some(unit) = whole_unit(raw, end, whole).filter(|_| end < raw.len()) else {
-        return if whole || limit == text.at + LOOKAHEAD { Extent::None } else { Extent::Unclear };
+        let extent = if whole { cut_off(raw, text, end) } else { Extent::Unclear };
+        return if !whole && limit == text.at + LOOKAHEAD { Extent::None } else { extent };
     };
-    match value_ends(raw, end + unit.len, whole) {
-        Some(true) if Delimiter::of(unit, raw, end) == Some(text.quote) => Extent::Ends(end),
+    if Delimiter::of(unit, raw, end) != Some(text.quote) {
+        return cut_off(raw, text, end);
+    }
+    let behind = end + unit.len;
+    let ends_around = || Some(around_ends(text.quote, whole_unit(raw, behind, whole)?));
+    match value_ends(raw, behind, whole) {
+        Some(true) => Extent::Ends(end),
+        Some(false) if ends_around() == Some(true) => Extent::Ends(end),
         None if limit < text.at + LOOKAHEAD => Extent::Unclear,
+        _ => Extent::None,
+    }
+}
+
+/// Whether `unit` ends a string around one between `quote`s: what was logged
+/// there was cut off.
+fn around_ends(quote: Delimiter, unit: Unit) -> bool {
+    matches!((unit.meaning, quote), (Meaning::Quote(level), Delimiter::Double(own)) if level < own)
+}
+
+/// A string that nothing closes, since the text or the one around it was cut off
+/// at `end`: a value unless it goes on as JSON does behind a string.
+fn cut_off(raw: &[u8], text: Text, end: usize) -> Extent {
+    match ends_json(&raw[..end], text.at, true) {
+        Some(false) => Extent::Ends(end),
         _ => Extent::None,
     }
 }
@@ -177,29 +203,26 @@ fn guarded(raw: &[u8], text: Text, end: usize, limit: usize, whole: bool) -> Ext
 /// Whether what stands at `at` ends a value of a list, tuple or dictionary;
 /// `None` when more data tells.
 fn value_ends(raw: &[u8], at: usize, whole: bool) -> Option<bool> {
-    match raw.get(at) {
-        None => whole.then_some(true),
-        Some(byte) => Some(matches!(byte, b',' | b'}' | b']' | b')')),
+    next_is(b",}])", raw, at, whole)
+}
+
+/// Whether one of `signs` is the next at or behind `at` that is no white space;
+/// `None` when more data tells.
+fn next_is(signs: &[u8], raw: &[u8], mut at: usize, whole: bool) -> Option<bool> {
+    while at < raw.len() {
+        let unit = whole_unit(raw, at, whole)?;
+        if !unit.is_space() {
+            return Some(matches!(unit.meaning, Meaning::Byte(byte) if signs.contains(&byte)));
+        }
+        at += unit.len;
     }
+    whole.then_some(true)
 }
 
 /// Whether what follows the quote before `at` says that it ends a string of
 /// JSON; `None` when more data tells.
 fn ends_json(raw: &[u8], at: usize, whole: bool) -> Option<bool> {
-    ends_string(raw, at, true, whole)
-}
-
-/// As [`ends_json`]; whether a member's name counts.
-fn ends_string(raw: &[u8], mut at: usize, names: bool, whole: bool) -> Option<bool> {
-    while at < raw.len() {
-        let unit = whole_unit(raw, at, whole)?;
-        if !unit.is_space() {
-            let ends = |byte| BEHIND_STRING.contains(&byte) && (names || byte != b':');
-            return Some(matches!(unit.meaning, Meaning::Byte(byte) if ends(byte)));
-        }
-        at += unit.len;
-    }
-    whole.then_some(true)
+    next_is(BEHIND_STRING, raw, at, whole)
 }
 
 /// The bytes that may follow a string of JSON.
@@ -217,6 +240,7 @@ pub(crate) const BEHIND_STRING: &[u8] = b",:}]";
 /// A quote that does not look like the end of a string opens one. Where `names`
 /// is unset, the end of a member's name is none: the pattern means its value too.
 pub(crate) fn outer_end(raw: &[u8], secret: Range<usize>, names: bool, whole: bool) -> Option<usize> {
+    let signs = if names { BEHIND_STRING } else { b",}]" };
     // By level.
     let mut open = 0_u32;
     let mut at = secret.start;
@@ -227,7 +251,7 @@ pub(crate) fn outer_end(raw: &[u8], secret: Range<usize>, names: bool, whole: bo
         at = behind;
         let Delimiter::Double(level) = quote else { continue };
         let bit = 1 << level.min(u32::BITS - 1);
-        if open & bit == 0 && ends_string(raw, behind, names, whole).unwrap_or(true) {
+        if open & bit == 0 && next_is(signs, raw, behind, whole).unwrap_or(true) {
             return Some(found);
         }
         open ^= bit;
@@ -235,12 +259,53 @@ pub(crate) fn outer_end(raw: &[u8], secret: Range<usize>, names: bool, whole: bo
     None
 }
 
-fn single_extent(format: Format, raw: &[u8], text: Text, unclear: bool, whole: bool) -> Extent {
+/// Stretches of the data of one scan in which nothing closes a string that began
+/// with a `'`, by the backslashes before that. In `'a':'\"x'a':'\"x...` each string
+/// would else be followed for as far as is looked.
+#[derive(Debug, Default)]
+pub(crate) struct Doubts(BTreeMap<usize, Range<usize>>);
+
+impl Doubts {
+    /// The data has moved.
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// The place at or behind `at` from where on nothing is known.
+    fn behind(&self, run: usize, at: usize) -> usize {
+        self.0.get(&run).filter(|known| known.contains(&at)).map_or(at, |known| known.end)
+    }
+
+    /// Nothing that closes a string stands in `range`.
+    fn pass(&mut self, run: usize, range: Range<usize>) {
+        let known = self.0.entry(run).or_insert_with(|| range.clone());
+        match (known.start..=known.end).contains(&range.start) {
+            true => known.end = known.end.max(range.end),
+            false => *known = range,
+        }
+    }
+}
+
+/// The data as far as it is seen.
+#[derive(Clone, Copy)]
+struct Seen<'a> {
+    raw: &'a [u8],
+    /// More of it may come.
+    unclear: bool,
+    whole: bool,
+}
+
+fn single_extent(format: Format, seen: Seen<'_>, text: Text, (run, doubts): (usize, &mut Doubts)) -> Extent {
+    let Seen { raw, unclear, whole } = seen;
     let line = format == Format::Text;
     let mut at = text.at;
     // The first double quote.
     let mut doubt = None;
     loop {
+        let from = at;
+        if doubt.is_some() {
+            at = doubts.behind(run, at).min(raw.len());
+        }
         match next_quote(raw, at, false, line, whole) {
             Next::Line(found) => return Extent::Ends(doubt.unwrap_or(found)),
             Next::Quote(found, Delimiter::Double(0), _) if format != Format::Text => {
@@ -252,18 +317,35 @@ fn single_extent(format: Format, raw: &[u8], text: Text, unclear: bool, whole: b
                     None if unclear => return Extent::Unclear,
                     _ => return Extent::Ends(found),
                 },
-                (Delimiter::Double(_), Some(_)) => at = behind,
+                (Delimiter::Double(_), Some(_)) => {
+                    doubts.pass(run, from..behind);
+                    at = behind;
+                }
                 (_, None) => return Extent::Ends(found),
                 (_, Some(_)) => match value_ends(raw, behind, whole) {
                     Some(true) => return Extent::Ends(found),
+                    Some(false) => {
+                        doubts.pass(run, from..behind);
+                        at = behind;
+                    }
                     None if unclear => return Extent::Unclear,
-                    _ => at = behind,
+                    None => at = behind,
                 },
             },
-            Next::Quote(_, _, behind) => at = behind,
+            Next::Quote(_, _, behind) => {
+                if doubt.is_some() {
+                    doubts.pass(run, from..behind);
+                }
+                at = behind;
+            }
             Next::Missing(_) if unclear && !whole => return Extent::Unclear,
             Next::Missing(at) if whole => return Extent::Ends(doubt.unwrap_or(at)),
-            Next::Missing(_) => return doubt.map_or(Extent::Long, Extent::Ends),
+            Next::Missing(at) => {
+                if doubt.is_some() {
+                    doubts.pass(run, from..at);
+                }
+                return doubt.map_or(Extent::Long, Extent::Ends);
+            }
         }
     }
 }
@@ -273,6 +355,22 @@ mod tests {
     use super::*;
 
     const PLAIN: Delimiter = Delimiter::Single(0);
+
+    #[test]
+    fn what_is_known_of_doubtful_strings_changes_no_extent() {
+        for unit in [r#"'a':'\"x"#, r#"\'a\':\'\"x"#, r#"'a':'\"x', "#, r#"'a':'\"x" \'b\':\'\"y' ,"#] {
+            let raw = unit.repeat(2000);
+            let mut doubts = Doubts::default();
+            for quote in [PLAIN, Delimiter::Single(1)] {
+                for (at, _) in raw.match_indices('\'').map(|(at, sign)| (at + 1, sign)) {
+                    let text = Text { at, quote, name: quote };
+                    let known = extent(Format::Json, raw.as_bytes(), text, false, &mut doubts);
+                    let alone = extent(Format::Json, raw.as_bytes(), text, false, &mut Doubts::default());
+                    assert_eq!(known, alone, "{unit} at {at}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn a_string_ends_at_a_quote_of_its_level_or_above() {
@@ -289,7 +387,7 @@ mod tests {
     /// How much of `raw` is the string.
     fn single(raw: &str, quote: Delimiter) -> &str {
         let text = Text { at: 0, quote, name: PLAIN };
-        match extent(Format::Json, raw.as_bytes(), text, true) {
+        match extent(Format::Json, raw.as_bytes(), text, true, &mut Doubts::default()) {
             Extent::Ends(end) => &raw[..end],
             other => panic!("{raw}: {other:?}"),
         }
@@ -312,12 +410,30 @@ mod tests {
     }
 
     #[test]
+    fn one_in_double_quotes_behind_a_name_in_single_ones_may_be_cut_off() {
+        let found = |raw: &str, format| {
+            let text = Text { at: 0, quote: Delimiter::Double(1), name: PLAIN };
+            extent(format, raw.as_bytes(), text, true, &mut Doubts::default())
+        };
+        assert_eq!(found("Zq81kd", Format::Json), Extent::Ends(6));
+        assert_eq!(found(r#"Zq81kd", "n": 1"#, Format::Json), Extent::Ends(6));
+        assert_eq!(found(r#"Zq81kd\"", "n": 1"#, Format::Json), Extent::Ends(6));
+        assert_eq!(found("Zq81kd\nx", Format::Text), Extent::Ends(6));
+        for raw in ["}", r#" }", "n": 1"#, ": 7", "", " "] {
+            assert_eq!(found(raw, Format::Json), Extent::None, "{raw}");
+        }
+    }
+
+    #[test]
     fn a_double_quote_behind_a_name_in_single_ones_must_be_closed_as_a_value_is() {
         let found = |raw: &str, level| {
             let text = Text { at: 0, quote: Delimiter::Double(level), name: PLAIN };
-            extent(Format::Json, raw.as_bytes(), text, true)
+            extent(Format::Json, raw.as_bytes(), text, true, &mut Doubts::default())
         };
         assert_eq!(found(r#"it's\"}"#, 1), Extent::Ends(4));
+        assert_eq!(found(r#"Zq81kd\" }"#, 1), Extent::Ends(6));
+        assert_eq!(found(r#"Zq81kd\"\n}"#, 1), Extent::Ends(6));
+        assert_eq!(found(r#"Zq81kd\" x"#, 1), Extent::None);
         assert_eq!(found(r#", \"b\": 1"#, 1), Extent::None);
         assert_eq!(found(r#", "]"#, 0), Extent::None);
     }

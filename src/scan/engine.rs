@@ -2,6 +2,7 @@
 
 use super::around::Decoded;
 use super::check::Scope;
+use super::delimiter::Doubts;
 use super::key::{Claimants, LONGEST_NAME, Names};
 use super::literal::{ByteSet, Needed};
 use super::naive::Plain;
@@ -431,6 +432,8 @@ pub(super) struct Workspace {
     pub(super) window: Window,
     /// Keywords near matches.
     pub(super) sightings: Sightings,
+    /// Strings in single quotes that nothing closes.
+    pub(super) doubts: Doubts,
     /// Text before a number being confirmed.
     pub(super) context: Window,
     pub(super) starts: Vec<usize>,

@@ -188,6 +188,7 @@ impl<M: Meter> Scanner<M> {
         let first = out.len();
         work.decoded.clear();
         work.window.forget();
+        work.doubts.clear();
         work.scan += 1;
         self.meter.turn(Work::Masks);
         work.shapes.analyze(data.raw, self.lexical, self.format, &data.engine.tokens.pairs);
@@ -561,7 +562,7 @@ impl<M: Meter> Scanner<M> {
     fn judge_text(&mut self, work: &mut Workspace, data: Data<'_>, walk: Walk, at: u64, out: &mut Vec<Finding>) {
         let start = self.relative(at);
         let text = delimiter::Text { at: start, quote: walk.value, name: walk.quote };
-        let extent = match delimiter::extent(self.format, data.raw, text, data.last) {
+        let extent = match delimiter::extent(self.format, data.raw, text, data.last, &mut work.doubts) {
             Extent::Unclear if !data.last => return,
             extent => extent,
         };

@@ -27,6 +27,7 @@ mod proxy_sink;
 mod proxy_tls;
 mod redactor;
 mod redactor_corpus;
+mod redactor_folded;
 mod redactor_levels;
 mod redactor_long;
 mod redactor_paths;

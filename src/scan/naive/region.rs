@@ -3,7 +3,7 @@
 
 use super::super::delimiter::Delimiter;
 use super::super::detector::private_key;
-use super::super::key::{Claimants, LONGEST_NAME, Step, Walk, is_name_byte};
+use super::super::key::{Claimants, LONGEST_NAME, Step, Walk, is_name_byte, whole_unit};
 use super::super::region::{FOOTER_REACH, LONGEST_FOOTER};
 use super::super::resolve::Wrap;
 use super::super::unit::Meaning;
@@ -265,15 +265,36 @@ impl Search<'_> {
         if level == 0 && self.document.format != Format::Text {
             return None;
         }
-        let end = self.string_end(first, level);
-        let closed = self.document.meaning(end) == Some(Meaning::Quote(level));
-        (closed && self.closes_value(end, self.document.start(first))).then_some(end)
+        let (start, end) = (self.document.start(first), self.string_end(first, level));
+        let limit = start + LOOKAHEAD;
+        let outer = |at: usize| matches!(self.document.meaning(at), Some(Meaning::Quote(found)) if found < level);
+        let is_value = match self.document.meaning(end) {
+            Some(Meaning::Quote(found)) if found == level => {
+                self.closes_value(end, start) || (outer(end + 1) && self.document.start(end + 2) <= limit)
+            }
+            // Cut off.
+            next => {
+                let mut text = Text::of(&self.document.units[first..end]).bytes;
+                text.retain(|byte| !b" \t\r\n".contains(byte));
+                let seen = self.document.start(end + 1) <= limit - usize::from(next.is_none());
+                seen && text.first().is_some_and(|first| !b",:}]".contains(first))
+            }
+        };
+        is_value.then_some(end)
     }
 
     /// Whether a value ends behind the quote at `index`, near enough to `start`.
     fn closes_value(&self, index: usize, start: usize) -> bool {
-        let behind = self.document.start(index + 1);
-        behind < start + LOOKAHEAD && self.document.raw.get(behind).is_none_or(|byte| b",}])".contains(byte))
+        let whole = self.document.raw.len() < start + LOOKAHEAD;
+        let seen = &self.document.raw[..self.document.raw.len().min(start + LOOKAHEAD)];
+        for &(at, _) in self.document.units.get(index + 1..).unwrap_or_default() {
+            match whole_unit(seen, at, whole) {
+                Some(unit) if unit.is_space() => {}
+                Some(unit) => return matches!(unit.meaning, Meaning::Byte(byte) if b",}])".contains(&byte)),
+                None => return false,
+            }
+        }
+        whole
     }
 
     /// The unit that ends a string behind a `'` with so many backslashes;

@@ -1,0 +1,146 @@
+//! Characters without width and digits of other forms: what they do not hide.
+
+use super::redactor_rig::{check_cuts_of_long, findings_by, plan, plan_of, redact};
+use super::redactor_text::Random;
+use bytes::Bytes;
+use expurgate::redact::Redactor;
+use expurgate::scan::{Format, naive};
+use std::sync::Arc;
+
+/// Redacts by the built-in rules and `rules`, as a whole and byte by byte; the
+/// oracle must agree.
+fn redacted(rules: &str, format: Format, text: &str) -> String {
+    let plan = match rules {
+        "" => Arc::clone(plan()),
+        rules => plan_of(&[("rules.toml".to_owned(), rules.to_owned())]),
+    };
+    let oracle = naive::findings(plan.engine(), format, text.as_bytes());
+    let cuts: Vec<usize> = (0..text.len()).collect();
+    for cuts in [&[][..], &cuts] {
+        assert_eq!(findings_by(&plan, format, text.as_bytes(), cuts), oracle, "{text}");
+    }
+    let (mut redactor, mut out) = (Redactor::new(&plan, format), Vec::new());
+    redactor.push(Bytes::copy_from_slice(text.as_bytes()), &mut out).unwrap();
+    redactor.finish(&mut out).unwrap();
+    String::from_utf8(out.concat()).unwrap()
+}
+
+fn overriding(id: &str, fields: &str) -> String {
+    format!("[[override]]\nid = '{id}'\n{fields}\n")
+}
+
+#[test]
+fn a_character_anywhere_in_a_match_hides_nothing() {
+    for (text, expected) in [
+        ("pass\u{200b}word=hunter2x.", "pass\u{200b}word=[PASSWORD]"),
+        ("x Authorization: Be\u{ad}arer q8f1o2m3n4b5v6c7x8z9", "x Authorization: Be\u{ad}arer [BEARER_TOKEN]"),
+        ("pho\u{2060}ne 00447700900933", "pho\u{2060}ne [PHONE_NUMBER]"),
+        ("{'pass\u{200d}word': 'hunter22x'}", "{'pass\u{200d}word': '[PASSWORD]'}"),
+        ("pass\u{e0041}word=hunter2x", "pass\u{e0041}word=[PASSWORD]"),
+        ("bob\u{fe0f}@example.com", "[EMAIL_ADDRESS]"),
+        ("b\u{3164}ob@exam\u{34f}ple.com", "[EMAIL_ADDRESS]"),
+    ] {
+        for format in [Format::Json, Format::Text] {
+            let found = redacted("", format, &format!("\"{text}\""));
+            assert!(found == format!("\"{expected}\"") || found.contains(expected), "{found}");
+        }
+    }
+    let nested = r#"{"log": "{\"pass\u200bword\": \"hunter22x\"}"}"#;
+    assert_eq!(redacted("", Format::Json, nested), nested.replace("hunter22x", "[PASSWORD]"));
+}
+
+#[test]
+fn hyphens_and_spaces_of_other_forms_join_numbers() {
+    for (text, label) in [
+        ("call 415\u{2013}555\u{2013}0106 now", "PHONE_NUMBER"),
+        ("card 4111\u{a0}1111\u{202f}1111\u{2007}1111 now", "CREDIT_CARD"),
+        ("call +44\u{a0}20\u{2011}7946\u{2212}0129 now", "PHONE_NUMBER"),
+        ("call (415)\u{a0}555\u{2012}0106 now", "PHONE_NUMBER"),
+    ] {
+        let (word, number) = text.split_once(' ').unwrap();
+        let number = number.strip_suffix(" now").unwrap();
+        let expected = format!("\"{word} {} now\"", number.replace(number, &format!("[{label}]")));
+        assert_eq!(redacted("", Format::Json, &format!("\"{text}\"")), expected);
+    }
+    for text in ["2010–2015", "pages 10 – 20", "(see\u{a0}5) 1\u{202f}234\u{202f}567 km"] {
+        assert_eq!(redacted("", Format::Json, &format!("\"{text}\"")), format!("\"{text}\""));
+    }
+}
+
+const KEY: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIOkLtzqiwn\nj6lBwgcNFFPNsjm2BbgmGiXEoJcwNQ\n-----END PRIVATE KEY-----";
+
+#[test]
+fn a_private_key_is_found_whole_wherever_such_a_character_stands_in_it() {
+    for (at, _) in KEY.char_indices() {
+        for char in ["\u{200b}", "\u{feff}\u{ad}", "\u{fe0f}", "\u{e0020}"] {
+            let key = format!("{}{char}{}", &KEY[..at], &KEY[at..]);
+            let found = redacted("", Format::Text, &format!("a {key} b"));
+            let label = found.trim_start_matches("a ").trim_start_matches(char);
+            assert_eq!(label, "[PRIVATE_KEY] b", "{at} {char:?}");
+        }
+    }
+    let escaped = KEY.replace('\n', r"\n").replace("MC4", r"M\u200bC4").replace("EY-----\\", r"EY\u2060-----\");
+    let json = format!(r#"{{"key": "{escaped}", "n": 1}}"#);
+    assert_eq!(redacted("", Format::Json, &json), r#"{"key": "[PRIVATE_KEY]", "n": 1}"#);
+}
+
+#[test]
+fn a_long_private_key_is_found_whole_though_its_first_line_hides() {
+    let body = "MC4CAQAwBQYDK2VwBCIEIOkLtzqiwn\u{200b}".repeat(1000);
+    let text = format!("-----BEGIN\u{200b} PRIVATE KEY-----\n{body}\n-----END PRIVATE K\u{200b}EY-----, b");
+    for sizes in [&[][..], &[1000], &[8191, 3]] {
+        let found = redact(Format::Text, text.as_bytes(), sizes);
+        assert_eq!(String::from_utf8(found).unwrap(), "[PRIVATE_KEY], b");
+    }
+    let mut random = Random(7);
+    let cuts: Vec<Vec<usize>> = (0..20).map(|_| random.cuts(text.len(), 20)).collect();
+    check_cuts_of_long(Format::Text, text.as_bytes(), &cuts);
+}
+
+#[test]
+fn what_a_region_leaves_of_a_finding_is_redacted() {
+    // The value under the name takes the first part of the address.
+    let text = "\"x 'pin': 'ab'bob\u{200b}@example.com\"";
+    let found = redacted("", Format::Json, text);
+    assert!(!found.contains("bob"), "{found}");
+}
+
+#[test]
+fn keywords_are_seen_beyond_the_string() {
+    for json in ["{\"mobile\": \"0049171\u{200b}3920091\"}", r#"{"a": "{\"mobile\": \"0049171\\u200b3920091\"}"}"#] {
+        assert!(redacted("", Format::Json, json).contains("\"[PHONE_NUMBER]"), "{json}");
+        let other = json.replace("mobile", "number_of_id").replace("number_of_", "my");
+        assert_eq!(redacted("", Format::Json, &other), other);
+    }
+}
+
+#[test]
+fn a_rule_looks_at_its_paths_and_nowhere_else() {
+    let json = "{\"a\": {\"b\": \"bob\u{200b}@example.com\"}, \"c\": \"bob\u{200b}@example.com\"}";
+    let only = |first: bool| {
+        let mut seen = 0;
+        let parts = json.split("bob\u{200b}@example.com").collect::<Vec<_>>();
+        parts[1..].iter().fold(parts[0].to_owned(), |text, part| {
+            seen += 1;
+            text + if (seen == 1) == first { "[EMAIL_ADDRESS]" } else { "bob\u{200b}@example.com" } + part
+        })
+    };
+    for (fields, first) in
+        [("paths = ['/a/*']", true), ("exclude_paths = ['/a/**']", false), ("allow = [{ path = '/c' }]", true)]
+    {
+        assert_eq!(redacted(&overriding("email.address", fields), Format::Json, json), only(first), "{fields}");
+    }
+    let allowed = overriding("email.address", "allow = ['^bob@']");
+    assert_eq!(redacted(&allowed, Format::Json, json), json);
+}
+
+#[test]
+fn all_rules_of_a_name_are_asked() {
+    let rules = "[[key]]\nid = 'a.key'\nentity = 'ACME'\nnames = ['password']\npaths = ['/acme/**']\n\
+                 examples = ['{\"acme\": {\"password\": \"a1\"}}']\nnegative_examples = ['{\"password\": \"a1\"}']\n";
+    let rules = overriding("key.password", "allow = [{ path = '/acme/**' }, '^keep']") + rules;
+    let json =
+        r#"{"acme": {"password": ["hunter2!", "keep"], "n": 1}, "password": "hunter2!", "x": {"password": "keep me"}}"#;
+    let expected = r#"{"acme": {"password": ["[ACME]", "[ACME]"], "n": 1}, "password": "[PASSWORD]", "x": {"password": "keep me"}}"#;
+    assert_eq!(redacted(&rules, Format::Json, json), expected);
+}

@@ -160,6 +160,11 @@ fn prove(database: &Database, keys: &[(Vec<u8>, bool)]) -> Result<(), HyperscanE
 /// What a private key block begins with (RFC 7468 section 2).
 const PRIVATE_KEY_HEAD: &[u8] = b"-----BEGIN ";
 
+/// Bytes that the automata of one workspace may take together, looked at now and
+/// then: each may take a megabyte, and there are hundreds.
+const MOST_CACHED: usize = 32 << 20;
+const SCANS_PER_LOOK: u64 = 256;
+
 /// Hits of one scan beyond this make it stop early and go on in another.
 const MOST_HITS: usize = 1 << 16;
 
@@ -407,7 +412,10 @@ impl Engine {
     }
 
     /// Gives working memory back.
-    pub(super) fn put_workspace(&self, workspace: Workspace) {
+    pub(super) fn put_workspace(&self, mut workspace: Workspace) {
+        if workspace.scan.is_multiple_of(SCANS_PER_LOOK) {
+            workspace.bound(MOST_CACHED);
+        }
         self.lock_workspaces().push(workspace);
     }
 
@@ -457,6 +465,15 @@ impl Found {
 }
 
 impl Workspace {
+    /// Drops the states of all automata if they take more than `most` bytes.
+    fn bound(&mut self, most: usize) {
+        if self.caches.iter().map(Caches::memory).sum::<usize>() > most {
+            self.caches.iter_mut().for_each(|caches| *caches = Caches::default());
+            // What they say is in terms of those states.
+            self.trails.iter_mut().for_each(|trail| *trail = Trail::default());
+        }
+    }
+
     /// Takes the triggers out, so that the rest can be lent while they are read.
     pub(super) fn take_triggers(&mut self) -> Triggers {
         Triggers {

@@ -330,6 +330,67 @@ mod tests {
         }
     }
 
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+
+        /// The same in texts longer than what is kept, with gaps wider than what is
+        /// walked over, and in one scan after the other, each of which begins
+        /// further on.
+        #[test]
+        fn nor_do_scans_of_long_texts_one_after_the_other(
+            parts in prop::collection::vec(
+                prop_oneof![
+                    20 => prop::sample::select(vec!["call ", "Tel", "key:", " ", r"\n", r"\\tel ", r"\u0063all ", "%6bey ", "00441 "])
+                        .prop_map(str::to_owned),
+                    1 => (1_usize..3 * GAP).prop_map(|length| "- ".repeat(length / 2)),
+                ],
+                1..9000,
+            ),
+            scans in prop::collection::vec((any::<prop::sample::Index>(), prop::collection::vec(any::<prop::sample::Index>(), 1..60)), 1..5),
+        ) {
+            let text: String = parts.concat();
+            let mut vocabulary = Vocabulary::default();
+            let wanted = Keywords::new(&["call".to_owned(), "tel".to_owned(), "key".to_owned()], 20, &mut vocabulary);
+            let (mut kept, mut context, mut begin) = (Sightings::default(), Context::at_start(), 0);
+            let mut origins: Vec<_> = scans.iter().map(|(cut, asked)| (cut.index(text.len() + 1), asked)).collect();
+            origins.sort_by_key(|&(origin, _)| origin);
+            for (scan, (origin, asked)) in origins.into_iter().enumerate() {
+                context.push(&text.as_bytes()[begin..origin], vocabulary.reach);
+                begin = origin;
+                let mut places: Vec<usize> = asked.iter().map(|place| place.index(text.len() - origin + 1)).collect();
+                // Most come in order, a few do not.
+                let in_order = places.len() * 9 / 10;
+                places[..in_order].sort_unstable();
+                for place in places {
+                    let ask = |sightings: &mut Sightings, context: &Context, from: usize| {
+                        let data = (context, &text.as_bytes()[from..]);
+                        let now = (scan as u64 + 1, Format::Json);
+                        sightings.stand_before((&vocabulary, &wanted), 20, data, origin + place - from, now)
+                    };
+                    let found = ask(&mut kept, &context, origin);
+                    let whole = ask(&mut Sightings::default(), &Context::at_start(), 0);
+                    prop_assert_eq!(found.is_some(), whole.is_some(), "at {} of {} behind {}", place, text.len(), origin);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_stretch_that_is_too_long_is_begun_anew() {
+        let mut vocabulary = Vocabulary::default();
+        let wanted = Keywords::new(&["call".to_owned()], 20, &mut vocabulary);
+        let text = "call 0044 ".repeat(2 * LONGEST / 10);
+        let mut sightings = Sightings::default();
+        for (place, _) in text.match_indices("0044") {
+            let data = (&Context::at_start(), text.as_bytes());
+            let near = sightings.stand_before((&vocabulary, &wanted), 20, data, place, (1, Format::Json));
+            assert_eq!(near, Some(place - 5));
+            assert!(sightings.range.len() <= LONGEST + GAP, "{}", sightings.range.len());
+            assert!(sightings.range.contains(&(place - 5)));
+        }
+        assert!(sightings.range.start > 0);
+    }
+
     #[test]
     fn no_more_context_is_kept_than_is_asked_for() {
         let mut context = Context::at_start();

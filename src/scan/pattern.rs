@@ -119,6 +119,13 @@ pub(crate) struct Caches {
     lead: Option<Cache>,
 }
 
+impl Caches {
+    /// Bytes that the states take.
+    pub(crate) fn memory(&self) -> usize {
+        [&self.whole, &self.lead].into_iter().flatten().map(Cache::memory_usage).sum()
+    }
+}
+
 /// Working memory of a match.
 pub(crate) struct Memory<'a> {
     /// The pattern's own; made at their first use.

@@ -1,19 +1,16 @@
 //! A rule set compiled for scanning.
 
-use super::around::Decoded;
 use super::check::Scope;
-use super::delimiter::Doubts;
 use super::key::{Claimants, LONGEST_NAME, Names};
 use super::literal::{ByteSet, Needed};
 use super::naive::Plain;
 use super::nearby::{Context, Keywords, Sightings, Vocabulary};
 use super::path::Paths;
 use super::pattern::{Caches, Pattern};
-use super::shape::{self, Candidate, Kinds, Shapes};
+use super::shape::{self, Kinds};
 use super::token::Tokens;
 use super::trail::Trail;
-use super::trigger::{Trigger, Triggers};
-use super::window::Window;
+use super::workspace::{Found, Workspace};
 use super::{Format, detector_kinds};
 use crate::hyperscan::{Database, Hits, HyperscanError, Literal, Outcome, Scratch};
 use crate::rule::{Detector, Matcher, Rule, Ruleset};
@@ -66,7 +63,7 @@ pub(super) struct LiteralUse {
 
 impl LiteralUse {
     /// Whether anything can come of it before `next`, as [`PatternUse::goes_on`].
-    fn goes_on(&self, next: Option<&u8>, room: impl Fn() -> usize) -> bool {
+    pub(super) fn goes_on(&self, next: Option<&u8>, room: impl Fn() -> usize) -> bool {
         self.key.is_some()
             || self.private_key.is_some()
             || self.patterns.iter().any(|usage| usage.goes_on(next) && usage.rest <= room())
@@ -159,11 +156,6 @@ fn prove(database: &Database, keys: &[(Vec<u8>, bool)]) -> Result<(), HyperscanE
 
 /// What a private key block begins with (RFC 7468 section 2).
 const PRIVATE_KEY_HEAD: &[u8] = b"-----BEGIN ";
-
-/// Bytes that the automata of one workspace may take together, looked at now and
-/// then: each may take a megabyte, and there are hundreds.
-const MOST_CACHED: usize = 32 << 20;
-const SCANS_PER_LOOK: u64 = 256;
 
 /// Hits of one scan beyond this make it stop early and go on in another.
 const MOST_HITS: usize = 1 << 16;
@@ -413,9 +405,7 @@ impl Engine {
 
     /// Gives working memory back.
     pub(super) fn put_workspace(&self, mut workspace: Workspace) {
-        if workspace.scan.is_multiple_of(SCANS_PER_LOOK) {
-            workspace.bound(MOST_CACHED);
-        }
+        workspace.look_at_caches();
         self.lock_workspaces().push(workspace);
     }
 
@@ -423,81 +413,6 @@ impl Engine {
         // Nothing can panic while the lock is held; the list is whole anyway.
         self.workspaces.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Working memory of a scan, kept from body to body.
-#[derive(Debug, Default)]
-pub(super) struct Workspace {
-    pub(super) scratch: Option<(Scratch, Hits)>,
-    pub(super) shapes: Shapes,
-    pub(super) shapes_escaped: Vec<Candidate>,
-    pub(super) found: Found,
-    pub(super) found_escaped: Found,
-    pub(super) escaped: Vec<Trigger>,
-    /// Text around the anchors of detectors.
-    pub(super) decoded: Decoded,
-    /// Text of the candidate being confirmed.
-    pub(super) window: Window,
-    /// Keywords near matches.
-    pub(super) sightings: Sightings,
-    /// Strings in single quotes that nothing closes.
-    pub(super) doubts: Doubts,
-    /// Text before a number being confirmed.
-    pub(super) context: Window,
-    pub(super) starts: Vec<usize>,
-    /// By rule index.
-    pub(super) caches: Vec<Caches>,
-    /// By rule index.
-    pub(super) trails: Vec<Trail>,
-    /// Counts the scans.
-    pub(super) scan: u64,
-}
-
-impl Found {
-    /// Drops the hits in `data` of which nothing can come: most.
-    pub(super) fn drop_idle(&mut self, engine: &Engine, data: &[u8], shapes: &Shapes) {
-        // The last one tells how far the scan got.
-        if self.complete {
-            let goes_on = |id: usize, end| engine.literals[id].goes_on(data.get(end), || shapes.room(end));
-            self.hits.retain(|&(id, end)| goes_on(id, end));
-        }
-    }
-}
-
-impl Workspace {
-    /// Drops the states of all automata if they take more than `most` bytes.
-    fn bound(&mut self, most: usize) {
-        if self.caches.iter().map(Caches::memory).sum::<usize>() > most {
-            self.caches.iter_mut().for_each(|caches| *caches = Caches::default());
-            // What they say is in terms of those states.
-            self.trails.iter_mut().for_each(|trail| *trail = Trail::default());
-        }
-    }
-
-    /// Takes the triggers out, so that the rest can be lent while they are read.
-    pub(super) fn take_triggers(&mut self) -> Triggers {
-        Triggers {
-            hits: std::mem::take(&mut self.found.hits),
-            shapes: std::mem::take(&mut self.shapes.candidates),
-            escaped: std::mem::take(&mut self.escaped),
-        }
-    }
-
-    /// Puts their memory back.
-    pub(super) fn put_triggers(&mut self, triggers: Triggers) {
-        self.found.hits = triggers.hits;
-        self.shapes.candidates = triggers.shapes;
-        self.escaped = triggers.escaped;
-    }
-}
-
-/// The literals found by one scan.
-#[derive(Debug, Default)]
-pub(super) struct Found {
-    /// (literal id, end), in the order of the ends.
-    pub(super) hits: Vec<(usize, usize)>,
-    /// False when there were too many: those behind the last one are missing.
-    pub(super) complete: bool,
 }
 
 /// Literals by their bytes and whether case is ignored, in a fixed order, so

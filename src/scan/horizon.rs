@@ -1,8 +1,8 @@
 //! Up to where the data of a scan can be judged.
 
 use super::LOOKAHEAD;
-use super::engine::Found;
 use super::shape::Shapes;
+use super::workspace::Found;
 
 /// Up to where triggers can be judged.
 #[derive(Clone, Copy, Debug)]

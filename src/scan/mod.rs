@@ -50,6 +50,7 @@ mod trail;
 mod trigger;
 mod unit;
 mod window;
+mod workspace;
 
 pub use check::{Checks, Traced, Verdict};
 pub use engine::{CompileError, Engine};

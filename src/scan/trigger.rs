@@ -6,11 +6,12 @@
 
 use super::Format;
 use super::around::LONGEST_UNIT;
-use super::engine::{Engine, Workspace};
+use super::engine::Engine;
 use super::finding::ScanError;
 use super::shape::{self, CARD, Candidate, ESCAPE, FOLD, IBAN, NANP, PLUS, RUN, SSN, Shapes, TOKEN, TOKEN_RUN};
 use super::unit::{LONGEST_RUN, run_before, unit};
 use super::window::{Window, unit_before};
+use super::workspace::Workspace;
 use crate::rule::Detector;
 use std::ops::Range;
 

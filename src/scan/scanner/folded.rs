@@ -2,11 +2,11 @@
 
 use super::super::Format;
 use super::super::again::{Again, Body, Found, Log, Outer};
-use super::super::engine::Workspace;
 use super::super::finding::ScanError;
 use super::super::meter::Meter;
 use super::super::region::Region;
 use super::super::window::Window;
+use super::super::workspace::Workspace;
 use super::{Data, Finding, Scanner};
 use std::cell::RefCell;
 use std::sync::Arc;

@@ -3,7 +3,6 @@
 use super::super::LOOKAHEAD;
 use super::super::check::{Value, Verdict};
 use super::super::delimiter::{self, Extent};
-use super::super::engine::Workspace;
 use super::super::finding::Finding;
 use super::super::key::{End, Step, Walk, number_end};
 use super::super::meter::Meter;
@@ -11,6 +10,7 @@ use super::super::mode::Mode;
 use super::super::region::Region;
 use super::super::resolve::Wrap;
 use super::super::unit::unit;
+use super::super::workspace::Workspace;
 use super::{Data, Scanner};
 use crate::validator::is_placeholder;
 

@@ -246,7 +246,7 @@ mod tests {
 
     #[test]
     fn a_dash_is_read_as_a_hyphen_between_digits_of_any_form() {
-        assert_eq!(read("４–5 – x\u{fe0f}\u{fe0e}y").window.text(), "4-5 – xy".as_bytes());
+        assert_eq!(read("４\u{2010}5 \u{2010} x\u{fe0f}\u{fe0e}y").window.text(), "4-5 \u{2010} xy".as_bytes());
     }
 
     /// What is told at the place of each character, where a region reaches up to

@@ -10,8 +10,8 @@
 //!
 //! Which characters: Unicode's `Default_Ignorable_Code_Point`, but for those of
 //! musical notation and shorthand; its decimal digits (`Nd`) of the scripts in
-//! use; full-width forms; and between digits the hyphens and spaces that editors
-//! put there.
+//! use; full-width forms; and between digits the hyphens and the space that are
+//! made for them.
 
 use super::key::whole_unit;
 use crate::simd::FOLD_LEADS;
@@ -32,7 +32,9 @@ enum Within {
     Any,
     /// ASCII before it: a variation selector belongs behind other characters.
     Ascii,
-    /// Digits or parentheses to either side: dashes stand everywhere in prose.
+    /// Digits or parentheses to either side. The dash and the spaces that prose
+    /// puts between numbers (`2010–2015`, `10 000`) are not among them: each would
+    /// have the text around it read twice.
     Number,
 }
 
@@ -53,10 +55,9 @@ fn folded(text: &[u8]) -> Option<Folded> {
         // Tags and more variation selectors.
         [0xf3, 0xa0, 0x80..=0xbf, 0x80..=0xbf, ..] => (4, None, Within::Any),
         [0xef, 0xb8, 0x80..=0x8f, ..] => (3, None, Within::Ascii),
-        // Hyphens and dashes, the sign of minus; spaces.
-        [0xe2, 0x80, 0x90..=0x93, ..] | [0xe2, 0x88, 0x92, ..] => (3, Some(b'-'), Within::Number),
-        [0xc2, 0xa0, ..] => (2, Some(b' '), Within::Number),
-        [0xe2, 0x80, 0x87 | 0x89 | 0xaf, ..] => (3, Some(b' '), Within::Number),
+        // Hyphens, figure dash, the sign of minus; figure space.
+        [0xe2, 0x80, 0x90..=0x92, ..] | [0xe2, 0x88, 0x92, ..] => (3, Some(b'-'), Within::Number),
+        [0xe2, 0x80, 0x87, ..] => (3, Some(b' '), Within::Number),
         // Full-width plus, hyphen, full stop and at sign.
         [0xef, 0xbc, sign @ (0x8b | 0x8d | 0x8e | 0xa0), ..] => (3, Some(sign - 0x60), Within::Any),
         // Arabic-Indic digits, Eastern and Western.
@@ -240,12 +241,14 @@ mod tests {
             ("\u{fe0f}x", Some(b'b'), Some(None)),
             ("\u{fe00}x", Some(0xa4), None),
             ("\u{fe00}x", None, None),
-            ("–5", Some(b'7'), Some(Some(b'-'))),
+            ("\u{2012}5", Some(b'7'), Some(Some(b'-'))),
+            ("–5", Some(b'7'), None),
+            ("\u{a0}5", Some(b'7'), None),
             ("\u{2212}5", Some(b')'), Some(Some(b'-'))),
-            ("\u{a0}(", Some(b'7'), Some(Some(b' '))),
-            ("\u{202f}5", Some(b'7'), Some(Some(b' '))),
-            ("– 5", Some(b'7'), None),
-            ("–5", Some(b' '), None),
+            ("\u{2007}(", Some(b'7'), Some(Some(b' '))),
+            ("\u{202f}5", Some(b'7'), None),
+            ("\u{2011} 5", Some(b'7'), None),
+            ("\u{2011}5", Some(b' '), None),
             ("\u{2011}x", Some(b'7'), None),
             ("—5", Some(b'7'), None),
         ] {
@@ -281,10 +284,11 @@ mod tests {
             assert!(!begins(raw.as_bytes(), 0), "{raw}");
         }
         for (raw, start, is) in [
-            ("7–5", 1, true),
-            ("7– 5", 1, false),
-            ("a–5", 1, false),
-            (r"7\u2013\u0035", 1, true),
+            ("7\u{2011}5", 1, true),
+            ("7–5", 1, false),
+            ("7\u{2011} 5", 1, false),
+            ("a\u{2011}5", 1, false),
+            (r"7\u2011\u0035", 1, true),
             ("x\u{fe0f}", 1, true),
             ("\u{200b}\u{fe0f}", 3, true),
             ("❤\u{fe0f}", 3, false),

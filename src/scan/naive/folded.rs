@@ -55,17 +55,8 @@ const FORMS: [(char, u32, u8); 20] = [
     ('＠', 0, b'@'),
 ];
 /// The same, within a number.
-const IN_NUMBERS: [(char, u8); 9] = [
-    ('\u{a0}', b' '),
-    ('\u{2007}', b' '),
-    ('\u{2009}', b' '),
-    ('\u{202f}', b' '),
-    ('\u{2010}', b'-'),
-    ('\u{2011}', b'-'),
-    ('\u{2012}', b'-'),
-    ('\u{2013}', b'-'),
-    ('\u{2212}', b'-'),
-];
+const IN_NUMBERS: [(char, u8); 5] =
+    [('\u{2007}', b' '), ('\u{2010}', b'-'), ('\u{2011}', b'-'), ('\u{2012}', b'-'), ('\u{2212}', b'-')];
 
 /// What `char` is read as wherever it stands: `None` as itself.
 fn read_as(char: char) -> Option<Option<u8>> {

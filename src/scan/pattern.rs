@@ -115,15 +115,8 @@ struct Lead {
 /// The lazily built states of a pattern's automata.
 #[derive(Debug, Default)]
 pub(crate) struct Caches {
-    whole: Option<Cache>,
-    lead: Option<Cache>,
-}
-
-impl Caches {
-    /// Bytes that the states take.
-    pub(crate) fn memory(&self) -> usize {
-        [&self.whole, &self.lead].into_iter().flatten().map(Cache::memory_usage).sum()
-    }
+    pub(super) whole: Option<Cache>,
+    pub(super) lead: Option<Cache>,
 }
 
 /// Working memory of a match.

@@ -10,6 +10,7 @@ use super::trail::Trail;
 use super::trigger::{Trigger, Triggers};
 use super::window::Window;
 use crate::hyperscan::{Hits, Scratch};
+use regex_automata::hybrid::dfa::Cache;
 
 /// Bytes that the automata of one workspace may take together, looked at now and
 /// then: each may take a megabyte, and there are hundreds.
@@ -52,6 +53,13 @@ impl Found {
             let goes_on = |id: usize, end| engine.literals[id].goes_on(data.get(end), || shapes.room(end));
             self.hits.retain(|&(id, end)| goes_on(id, end));
         }
+    }
+}
+
+impl Caches {
+    /// Bytes that the states take.
+    fn memory(&self) -> usize {
+        [&self.whole, &self.lead].into_iter().flatten().map(Cache::memory_usage).sum()
     }
 }
 

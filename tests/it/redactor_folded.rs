@@ -38,7 +38,7 @@ fn a_character_anywhere_in_a_match_hides_nothing() {
         ("{'pass\u{200d}word': 'hunter22x'}", "{'pass\u{200d}word': '[PASSWORD]'}"),
         ("pass\u{e0041}word=hunter2x", "pass\u{e0041}word=[PASSWORD]"),
         ("bob\u{fe0f}@example.com", "[EMAIL_ADDRESS]"),
-        ("b\u{3164}ob@exam\u{34f}ple.com", "[EMAIL_ADDRESS]"),
+        ("b\u{2060}ob@exam\u{34f}ple.com", "[EMAIL_ADDRESS]"),
     ] {
         for format in [Format::Json, Format::Text] {
             let found = redacted("", format, &format!("\"{text}\""));

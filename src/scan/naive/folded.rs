@@ -13,7 +13,7 @@ use crate::rule::{Detector, Matcher};
 use std::ops::{Range, RangeInclusive};
 
 /// Characters that show nothing.
-const IGNORED: [RangeInclusive<char>; 14] = [
+const IGNORED: [RangeInclusive<char>; 13] = [
     '\u{ad}'..='\u{ad}',
     '\u{34f}'..='\u{34f}',
     '\u{61c}'..='\u{61c}',
@@ -23,7 +23,6 @@ const IGNORED: [RangeInclusive<char>; 14] = [
     '\u{200b}'..='\u{200f}',
     '\u{202a}'..='\u{202e}',
     '\u{2060}'..='\u{206f}',
-    '\u{3164}'..='\u{3164}',
     '\u{feff}'..='\u{feff}',
     '\u{ffa0}'..='\u{ffa0}',
     '\u{e0000}'..='\u{e0fff}',

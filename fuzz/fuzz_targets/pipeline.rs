@@ -12,7 +12,7 @@ mod input;
 
 use bytes::Bytes;
 use expurgate::content::{Coding, ContentError, ContentType, Delivery, GzipLimits, Media, Pipeline};
-use expurgate::redact::{Action, Plan, Policy, RedactError, Redactor};
+use expurgate::redact::{Plan, Policy, RedactError, Redactor, Treatment};
 use expurgate::rule::Ruleset;
 use expurgate::scan::{Engine, Format};
 use flate2::read::MultiGzDecoder;
@@ -43,13 +43,13 @@ const LIMITS: GzipLimits = GzipLimits { max_decoded: 256 << 10, max_ratio: 100 }
 static PLANS: LazyLock<[Arc<Plan>; 3]> = LazyLock::new(|| {
     let ruleset = Ruleset::builtin().expect("the packs are right");
     let engine = Arc::new(Engine::compile(Arc::new(ruleset)).expect("the packs are right"));
-    let plan = |entities: &[(&str, Action)]| {
+    let plan = |entities: &[(&str, Treatment)]| {
         let entities: BTreeMap<_, _> =
-            entities.iter().map(|(entity, action)| ((*entity).to_owned(), *action)).collect();
+            entities.iter().map(|(entity, action)| ((*entity).to_owned(), action.clone())).collect();
         Arc::new(Plan::new(Arc::clone(&engine), &Policy { entities, ..Policy::default() }))
     };
-    let remove = ("EMAIL_ADDRESS", Action::Remove);
-    [plan(&[]), plan(&[("PASSWORD", Action::Block), remove]), plan(&[remove])]
+    let remove = ("EMAIL_ADDRESS", Treatment::Remove);
+    [plan(&[]), plan(&[("PASSWORD", Treatment::Block), remove.clone()]), plan(&[remove])]
 });
 
 fuzz_target!(init: {

@@ -68,6 +68,9 @@ fn announce(config: &Config, engine: &Engine, server: &Server) -> Result<(), Cli
     for name in &config.ignored {
         tracing::warn!(name, "an unknown environment variable is ignored");
     }
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
     for route in &config.routes {
         tracing::info!(
             route = route.name,

@@ -337,7 +337,7 @@ mod tests {
 
     #[test]
     fn a_policy_that_blocks_does_not_end_the_scan() {
-        let policy = Policy { default: crate::redact::Action::Block, ..Policy::default() };
+        let policy = Policy::always(crate::redact::Treatment::Block);
         let found = scan(Format::Text, "a@example.com b@example.com", Style::Jsonl, &policy);
         assert_eq!(found.matches(r#""action":"block""#).count(), 2, "{found}");
     }

@@ -2,15 +2,16 @@
 //! engine: what the commands have in common.
 
 use super::CliError;
-use crate::config::{Config, Flags, Offline, Sources};
+use crate::config::{Config, Flags, KeyFile, KeyReader, Offline, Sources};
 use crate::rule::{Profile, RuleError, Ruleset};
 use crate::scan::{CompileError, Engine};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use zeroize::Zeroizing;
 
 /// The arguments that name rules and policies.
-#[derive(Debug, Default, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 pub(super) struct RuleArgs {
     /// Configuration file (TOML); also EXPURGATE_CONFIG
     #[arg(long, value_name = "FILE")]
@@ -23,6 +24,10 @@ pub(super) struct RuleArgs {
     /// EXPURGATE_PROFILE
     #[arg(long, value_name = "PROFILE")]
     profile: Option<String>,
+    /// What is done with an entity, with "pii", "credential" or by "default", on
+    /// all routes, such as EMAIL_ADDRESS=mask; may be repeated
+    #[arg(long = "action", value_name = "ENTITY=ACTION")]
+    actions: Vec<String>,
 }
 
 /// The arguments that add up to a configuration.
@@ -52,7 +57,7 @@ pub(super) struct ConfigArgs {
 impl RuleArgs {
     /// The same with other rule files, if any are given, and another profile.
     pub(super) fn with(&self, rules: &[PathBuf], profile: Option<&str>) -> Self {
-        Self { config: self.config.clone(), rules: rules.to_vec(), profile: profile.map(str::to_owned) }
+        Self { rules: rules.to_vec(), profile: profile.map(str::to_owned), ..self.clone() }
     }
 
     /// The same with more rule files.
@@ -68,8 +73,14 @@ impl RuleArgs {
     }
 
     fn sources(&self, flags: Flags) -> Result<Sources, CliError> {
-        let flags = Flags { rules: self.rules.clone(), profile: self.profile.clone(), ..flags };
-        Ok(Sources { file: read_file(self.config.as_deref())?, environment: environment(), flags })
+        let flags = Flags {
+            rules: self.rules.clone(),
+            profile: self.profile.clone(),
+            actions: self.actions.clone(),
+            ..flags
+        };
+        let keys = KeyReader(read_key);
+        Ok(Sources { file: read_file(self.config.as_deref())?, environment: environment(), flags, keys })
     }
 }
 
@@ -101,6 +112,9 @@ fn load_offline(sources: &Sources) -> Result<Offline, CliError> {
     for name in offline.ignored() {
         // Without a standard error there is nobody to warn.
         let _ = writeln!(std::io::stderr(), "warning: the environment variable {name} is not known");
+    }
+    for warning in offline.warnings() {
+        let _ = writeln!(std::io::stderr(), "warning: {warning}");
     }
     Ok(offline)
 }
@@ -155,6 +169,37 @@ fn read_file(path: Option<&Path>) -> Result<Option<(String, String)>, CliError> 
         Ok(text) => Ok(Some((shown, text))),
         Err(source) => Err(CliError::Io { what: format!("cannot read the configuration {shown}"), source }),
     }
+}
+
+/// A key file. Its content is read at one go, so that no copy is left behind.
+fn read_key(path: &Path) -> std::io::Result<KeyFile> {
+    const LONGEST: usize = 4096;
+    let mut file = std::fs::File::open(path)?;
+    let mode = mode(&file.metadata()?);
+    let mut content = Zeroizing::new(vec![0; LONGEST + 1]);
+    let mut length = 0;
+    loop {
+        match file.read(&mut content[length..])? {
+            0 if length > LONGEST => {
+                let message = format!("no key file is longer than {LONGEST} bytes");
+                return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, message));
+            }
+            0 => break,
+            read => length += read,
+        }
+    }
+    content.truncate(length);
+    Ok(KeyFile { content, mode })
+}
+
+#[cfg(unix)]
+fn mode(metadata: &std::fs::Metadata) -> Option<u32> {
+    Some(std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()))
+}
+
+#[cfg(not(unix))]
+fn mode(_: &std::fs::Metadata) -> Option<u32> {
+    None
 }
 
 /// Our variables. One that is not Unicode is not dropped in silence: what it

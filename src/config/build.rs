@@ -1,19 +1,22 @@
 //! From the syntax of all layers to a [`Config`], with what one key says about
 //! another checked.
 
+use super::action;
 use super::error::ConfigError;
 use super::file::{self, Source};
+use super::keys::{KeyReader, Keys};
 use super::layers::Merged;
 use super::types::{Period, Scheme, Size, Upstream};
 use super::{Config, Limits, Log, Route, Timeouts};
-use crate::redact::{Action, Policy};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::redact::Policy;
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
-pub(super) fn build(merged: Merged) -> Result<Config, ConfigError> {
+pub(super) fn build(merged: Merged, reader: KeyReader) -> Result<Config, ConfigError> {
     let Merged { file, source, ignored } = merged;
-    let routes = build_routes(file.route, source.as_ref())?;
+    let keys = Keys::read(&file.hash, reader, source.as_ref())?;
+    let routes = build_routes(file.route, &keys, source.as_ref())?;
     let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let config = Config {
         listener: file.listener.address.unwrap_or(local(8080)),
@@ -26,6 +29,7 @@ pub(super) fn build(merged: Merged) -> Result<Config, ConfigError> {
         profile: file.rules.profile.unwrap_or_default(),
         log: Log { level: file.log.level.unwrap_or_default(), format: file.log.format.unwrap_or_default() },
         ignored,
+        warnings: keys.warnings,
         source,
     };
     check_limits(&config)?;
@@ -54,7 +58,7 @@ fn check_limits(config: &Config) -> Result<(), ConfigError> {
     Ok(())
 }
 
-fn build_routes(routes: Vec<file::Route>, source: Option<&Source>) -> Result<Vec<Route>, ConfigError> {
+fn build_routes(routes: Vec<file::Route>, keys: &Keys, source: Option<&Source>) -> Result<Vec<Route>, ConfigError> {
     if routes.is_empty() {
         return Err(ConfigError::Whole(
             "no upstream: give --upstream URL, EXPURGATE_UPSTREAM, or a [[route]] in the file".to_owned(),
@@ -66,7 +70,11 @@ fn build_routes(routes: Vec<file::Route>, source: Option<&Source>) -> Result<Vec
     let mut built = Vec::with_capacity(routes.len());
     for (nth, route) in routes.into_iter().enumerate() {
         let blame = |message| ConfigError::at_route(source, nth, message);
-        let route = build_route(route, only).map_err(blame)?;
+        let name = route.name.clone().unwrap_or_else(|| "default".to_owned());
+        let policy = action::policy(&route.policy, keys).map_err(|(key, why)| {
+            ConfigError::at_route_key(source, nth, &key, format!("route \"{name}\": {key}: {why}"))
+        })?;
+        let route = build_route(route, policy, only).map_err(blame)?;
         if !names.insert(route.name.clone()) {
             return Err(blame(format!("two routes are named \"{}\"", route.name)));
         }
@@ -79,7 +87,7 @@ fn build_routes(routes: Vec<file::Route>, source: Option<&Source>) -> Result<Vec
     Ok(built)
 }
 
-fn build_route(route: file::Route, only: bool) -> Result<Route, String> {
+fn build_route(route: file::Route, policy: Policy, only: bool) -> Result<Route, String> {
     let name = match route.name {
         Some(name) if name.is_empty() || name == "none" => {
             return Err("a route's name may be neither empty nor \"none\"".to_owned());
@@ -104,7 +112,6 @@ fn build_route(route: file::Route, only: bool) -> Result<Route, String> {
     if let Some(host) = route.host.as_ref().filter(|host| has_port(host)) {
         return Err(format!("route \"{name}\": \"host\" must not have a port, but is \"{host}\""));
     }
-    let policy = build_policy(route.policy.into_iter().map(|(key, action)| (key, action.0)));
     let _only_auto_exists = route.protocol;
     Ok(Route {
         path,
@@ -183,12 +190,6 @@ fn check_ca(name: &str, to: &Upstream, ca: Option<PathBuf>) -> Result<Option<Pat
         return Err(format!("route \"{name}\": \"tls.ca\" has no use with an http:// upstream"));
     }
     Ok(ca)
-}
-
-fn build_policy(actions: impl Iterator<Item = (String, Action)>) -> Policy {
-    let mut entities: BTreeMap<String, Action> = actions.collect();
-    let default = entities.remove("default").unwrap_or(Policy::default().default);
-    Policy { default, entities }
 }
 
 fn build_limits(file: &file::Limits) -> Limits {

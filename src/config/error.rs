@@ -51,13 +51,33 @@ impl ConfigError {
         }
     }
 
-    /// At the first line that sets `key`, else about the whole.
+    /// At the first line that sets `key`, as its first word if there is such a
+    /// line, else about the whole.
     pub(super) fn at_key(source: Option<&Source>, key: &str, message: String) -> Self {
         let sets_key = |line: &str| {
             let rest = line.trim_start().strip_prefix(key);
             rest.is_some_and(|rest| rest.trim_start().starts_with('='))
         };
-        Self::at_line(source, sets_key, 0, message)
+        match Self::at_line(source, sets_key, 0, message) {
+            Self::Whole(message) => Self::at_line(source, |line| place_of_key(line, key).is_some(), 0, message),
+            error => error,
+        }
+    }
+
+    /// At the line of the `nth` (from 0) `[[route]]` that sets `key`, else
+    /// about the whole.
+    pub(super) fn at_route_key(source: Option<&Source>, nth: usize, key: &str, message: String) -> Self {
+        let Some(source) = source else { return Self::Whole(message) };
+        let mut routes = 0;
+        let mut offset = 0;
+        for line in source.text.split_inclusive('\n') {
+            routes += usize::from(line.trim() == "[[route]]");
+            match place_of_key(line, key) {
+                Some(place) if routes == nth + 1 => return Self::at_offset(source, offset + place, message),
+                _ => offset += line.len(),
+            }
+        }
+        Self::Whole(message)
     }
 
     /// At the `nth` (from 0) `[[route]]` of the file, else about the whole.
@@ -78,4 +98,14 @@ impl ConfigError {
         });
         found.unwrap_or(Self::Whole(message))
     }
+}
+
+/// Where in `line` the word `key` stands with an equals sign behind it.
+fn place_of_key(line: &str, key: &str) -> Option<usize> {
+    let in_word = |char: char| char.is_ascii_alphanumeric() || matches!(char, '_' | '-');
+    let code = line.split('#').next().unwrap_or_default();
+    code.match_indices(key).map(|(place, _)| place).find(|&place| {
+        let behind = code[place + key.len()..].trim_start_matches(['"', '\'']).trim_start();
+        !code[..place].ends_with(in_word) && behind.starts_with('=')
+    })
 }

@@ -1,7 +1,7 @@
 //! The configuration file's syntax: every key optional, unknown keys errors.
 
+use super::action::ActionSpec;
 use super::types::{LogFormat, LogLevel, Period, Size, Upstream};
-use crate::redact::Action;
 use crate::rule::Profile;
 use serde::{Deserialize, Deserializer, de};
 use std::collections::BTreeMap;
@@ -26,6 +26,7 @@ pub(super) struct File {
     pub(super) limits: Limits,
     pub(super) timeouts: Timeouts,
     pub(super) rules: Rules,
+    pub(super) hash: Hash,
     pub(super) log: Log,
 }
 
@@ -49,7 +50,7 @@ pub(super) struct Route {
     pub(super) query: Option<bool>,
     pub(super) query_allow: Option<Vec<String>>,
     pub(super) tls: Tls,
-    pub(super) policy: BTreeMap<String, ActionName>,
+    pub(super) policy: BTreeMap<String, ActionSpec>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -99,6 +100,14 @@ pub(super) struct Rules {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+pub(super) struct Hash {
+    pub(super) active: Option<String>,
+    pub(super) bits: Option<u32>,
+    pub(super) keys: BTreeMap<String, PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub(super) struct Log {
     pub(super) level: Option<LogLevel>,
     pub(super) format: Option<LogFormat>,
@@ -108,10 +117,6 @@ pub(super) struct Log {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Protocol;
 
-/// An [`Action`] by its name.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct ActionName(pub(super) Action);
-
 impl<'de> Deserialize<'de> for Protocol {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = String::deserialize(deserializer)?;
@@ -119,13 +124,6 @@ impl<'de> Deserialize<'de> for Protocol {
             return Ok(Self);
         }
         Err(de::Error::custom(format!("unknown protocol \"{name}\"; only \"auto\" exists so far")))
-    }
-}
-
-impl<'de> Deserialize<'de> for ActionName {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let name = String::deserialize(deserializer)?;
-        name.parse().map(Self).map_err(de::Error::custom)
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::error::ConfigError;
 use super::file::{File, Source};
+use super::keys::KeyReader;
 use std::path::PathBuf;
 use toml::{Table, Value};
 
@@ -15,6 +16,8 @@ pub struct Sources {
     pub environment: Environment,
     /// The command line.
     pub flags: Flags,
+    /// How the files of keys are read.
+    pub keys: KeyReader,
 }
 
 /// Names and values of environment variables.
@@ -37,6 +40,8 @@ pub struct Flags {
     pub profile: Option<String>,
     /// `--log-format`
     pub log_format: Option<String>,
+    /// `--action ENTITY=ACTION`, any number of times: of all routes
+    pub actions: Vec<String>,
 }
 
 /// The kinds of values, to read them from the environment.
@@ -47,6 +52,10 @@ enum Kind {
     Boolean,
     /// Separated by commas.
     List,
+    /// A name, or a table as TOML writes it within braces.
+    Action,
+    /// Names and values with `=` between, separated by commas.
+    Table,
 }
 
 /// Every key outside of routes: `EXPURGATE_` + section + `_` + key.
@@ -56,6 +65,9 @@ const KEYS: &[(&str, &str, Kind)] = &[
     ("rules", "builtin", Kind::Boolean),
     ("rules", "paths", Kind::List),
     ("rules", "profile", Kind::Text),
+    ("hash", "active", Kind::Text),
+    ("hash", "bits", Kind::Integer),
+    ("hash", "keys", Kind::Table),
     ("log", "level", Kind::Text),
     ("log", "format", Kind::Text),
     ("limits", "buffer_limit", Kind::Text),
@@ -181,9 +193,12 @@ fn locate_in_route(name: &str) -> Option<(Vec<String>, Kind)> {
     index.parse::<usize>().ok().filter(|&index| index < MAX_ROUTES_BY_ENVIRONMENT)?;
     let mut path = vec!["route".to_owned(), index.to_owned()];
     if let Some(entity) = key.strip_prefix("POLICY_") {
-        let entity = if entity == "DEFAULT" { "default" } else { entity };
-        path.extend(["policy".to_owned(), entity.to_owned()]);
-        return Some((path, Kind::Text));
+        let entity = match entity {
+            "DEFAULT" | "PII" | "CREDENTIAL" => entity.to_ascii_lowercase(),
+            _ => entity.to_owned(),
+        };
+        path.extend(["policy".to_owned(), entity]);
+        return Some((path, Kind::Action));
     }
     let (keys, kind) = ROUTE_KEYS.iter().find(|(keys, _)| key == keys.join("_").to_ascii_uppercase())?;
     path.extend(keys.iter().map(|&key| key.to_owned()));
@@ -198,6 +213,21 @@ fn read_value(kind: Kind, text: &str) -> Result<Value, String> {
         Kind::List => {
             let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
             Ok(Value::Array(items.map(|item| Value::String(item.to_owned())).collect()))
+        }
+        Kind::Action if text.trim_start().starts_with('{') => {
+            let mut table: Table = format!("action = {text}").parse().map_err(|error: toml::de::Error| {
+                format!("not a table, like {{ action = \"mask\", keep_last = 4 }}: {}", error.message())
+            })?;
+            Ok(table.remove("action").unwrap_or_else(|| Value::Table(Table::new())))
+        }
+        Kind::Action => Ok(Value::String(text.to_owned())),
+        Kind::Table => {
+            let pairs = text.split(',').map(str::trim).filter(|pair| !pair.is_empty());
+            let entry = |pair: &str| match pair.split_once('=') {
+                Some((name, value)) => Ok((name.trim().to_owned(), Value::String(value.trim().to_owned()))),
+                None => Err(format!("\"{pair}\" has no =; write name=value, separated by commas")),
+            };
+            pairs.map(entry).collect::<Result<Table, _>>().map(Value::Table)
         }
     }
 }
@@ -258,6 +288,24 @@ fn set_only_route(table: &mut Table, key: &str, value: &str) -> Result<(), Strin
     set(table, &path, Value::String(value.to_owned()))
 }
 
+/// Sets what `ENTITY=ACTION` says in the policies of all routes, of a new one
+/// when there is none.
+fn set_of_all_routes(table: &mut Table, action: &str) -> Result<(), String> {
+    let Some((entity, action)) = action.split_once('=') else {
+        return Err(format!("\"{action}\" is not ENTITY=ACTION; write one like EMAIL_ADDRESS=mask"));
+    };
+    let value = read_value(Kind::Action, action)?;
+    let routes = match table.get("route") {
+        Some(Value::Array(routes)) => routes.len().max(1),
+        _ => 1,
+    };
+    for route in 0..routes {
+        let path = ["route", &route.to_string(), "policy", entity.trim()].map(str::to_owned);
+        set(table, &path, value.clone())?;
+    }
+    Ok(())
+}
+
 fn apply_flags(table: &mut Table, flags: &Flags) -> Result<(), ConfigError> {
     let sections = [
         ("--listen", "listener", "address", &flags.listen),
@@ -276,6 +324,9 @@ fn apply_flags(table: &mut Table, flags: &Flags) -> Result<(), ConfigError> {
         if let Some(value) = value {
             set_only_route(table, key, value).map_err(|message| ConfigError::Flag { flag, message })?;
         }
+    }
+    for action in &flags.actions {
+        set_of_all_routes(table, action).map_err(|message| ConfigError::Flag { flag: "--action", message })?;
     }
     if !flags.rules.is_empty() {
         let text = |path: &PathBuf| Value::String(path.display().to_string());

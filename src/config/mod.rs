@@ -4,14 +4,17 @@
 //! is parsed into types that can only hold valid values; reading the file and
 //! the environment is the caller's.
 
+mod action;
 mod build;
 mod error;
 mod file;
+mod keys;
 mod layers;
 mod offline;
 mod types;
 
 pub use error::ConfigError;
+pub use keys::{KeyFile, KeyReader};
 pub use layers::{Environment, Flags, Sources};
 pub use offline::Offline;
 pub use types::{LogFormat, LogLevel, Period, Scheme, Size, Upstream};
@@ -48,6 +51,8 @@ pub struct Config {
     pub log: Log,
     /// Variables that look like ours and mean nothing: misspelt, most likely.
     pub ignored: Vec<String>,
+    /// What is not wrong, but not right either.
+    pub warnings: Vec<String>,
     /// The file it came from, for messages about it.
     source: Option<file::Source>,
 }
@@ -150,7 +155,7 @@ impl Config {
     /// # Errors
     /// The first mistake, with the place where it was made.
     pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
-        build::build(layers::merge(sources)?)
+        build::build(layers::merge(sources)?, sources.keys)
     }
 
     /// Whether every entity named in a policy is one that a rule finds.
@@ -159,17 +164,17 @@ impl Config {
     /// The first that is not, with the nearest name that is.
     pub fn check_entities(&self, ruleset: &Ruleset) -> Result<(), ConfigError> {
         let known: BTreeSet<&str> = ruleset.rules.iter().map(|r| r.entity.as_str()).collect();
-        for route in &self.routes {
+        for (nth, route) in self.routes.iter().enumerate() {
             for entity in route.policy.entities.keys() {
                 if !known.contains(entity.as_str()) {
-                    return Err(self.unknown_entity(&route.name, entity, &known));
+                    return Err(self.unknown_entity(nth, &route.name, entity, &known));
                 }
             }
         }
         Ok(())
     }
 
-    fn unknown_entity(&self, route: &str, entity: &str, known: &BTreeSet<&str>) -> ConfigError {
+    fn unknown_entity(&self, nth: usize, route: &str, entity: &str, known: &BTreeSet<&str>) -> ConfigError {
         let nearest = known
             .iter()
             .copied()
@@ -180,7 +185,7 @@ impl Config {
             |name| format!("did you mean {name}?"),
         );
         let message = format!("route \"{route}\": no rule finds the entity {entity}; {hint}");
-        ConfigError::at_key(self.source.as_ref(), entity, message)
+        ConfigError::at_route_key(self.source.as_ref(), nth, entity, message)
     }
 }
 

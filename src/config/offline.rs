@@ -38,7 +38,7 @@ impl Offline {
                 route.upstream = Some(stand_in(route));
             }
         }
-        Ok(Self { config: build(merged)?, complete })
+        Ok(Self { config: build(merged, sources.keys)?, complete })
     }
 
     /// The whole configuration, if it has its upstreams.
@@ -69,6 +69,11 @@ impl Offline {
     /// As in [`Config`].
     pub fn ignored(&self) -> &[String] {
         &self.config.ignored
+    }
+
+    /// As in [`Config`].
+    pub fn warnings(&self) -> &[String] {
+        &self.config.warnings
     }
 
     /// As [`Config::check_entities`].

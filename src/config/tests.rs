@@ -1,7 +1,7 @@
 //! Tests of the configuration's layers and messages.
 
 use super::*;
-use crate::redact::Action;
+use crate::redact::{Action, Mask, Treatment};
 
 fn sources(file: &str, environment: &[(&str, &str)], flags: Flags) -> Sources {
     let owned = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
@@ -9,7 +9,19 @@ fn sources(file: &str, environment: &[(&str, &str)], flags: Flags) -> Sources {
         file: (!file.is_empty()).then(|| ("expurgate.toml".to_owned(), file.to_owned())),
         environment: environment.iter().map(owned).collect(),
         flags,
+        keys: KeyReader(read_key),
     }
+}
+
+/// Files of keys: a name is what is in the file, with an exclamation mark when
+/// everybody may read it.
+fn read_key(path: &std::path::Path) -> std::io::Result<KeyFile> {
+    let text = path.to_str().unwrap();
+    if text == "nowhere" {
+        return Err(std::io::ErrorKind::NotFound.into());
+    }
+    let mode = if text.ends_with('!') { 0o644 } else { 0o600 };
+    Ok(KeyFile { content: text.as_bytes().to_vec().into(), mode: Some(mode) })
 }
 
 fn from_file(text: &str) -> Result<Config, String> {
@@ -29,6 +41,10 @@ address = "127.0.0.1:2"
 builtin = false
 paths = ["mine.toml"]
 profile = "strict"
+[hash]
+active = "k2"
+bits = 128
+keys = { k1 = "one of at least thirty-two bytes", k2 = "two of at least thirty-two bytes" }
 [log]
 level = "debug"
 format = "json"
@@ -69,7 +85,15 @@ ca = "ca.pem"
 [route.policy]
 default = "report"
 EMAIL_ADDRESS = "block"
+PHONE_NUMBER = "hash"
+credential = { action = "mask", keep_last = 4 }
 "#;
+
+/// What a route does with what a built-in rule finds.
+fn action(route: &Route, rule: &str) -> Action {
+    let ruleset = Ruleset::builtin().unwrap();
+    route.policy.treatment(ruleset.rules.iter().find(|known| known.id == rule).unwrap()).action()
+}
 
 #[test]
 fn every_key_of_the_file_is_read() {
@@ -84,8 +108,10 @@ fn every_key_of_the_file_is_read() {
     assert_eq!(config.log.format, LogFormat::Json);
     let route = &config.routes[0];
     assert_eq!(route.host.as_deref(), Some("example.com"));
-    assert_eq!(route.policy.action("EMAIL_ADDRESS"), Action::Block);
-    assert_eq!(route.policy.action("IBAN_CODE"), Action::Report);
+    assert_eq!(action(route, "email.address"), Action::Block);
+    assert_eq!(action(route, "iban"), Action::Report);
+    assert_eq!(action(route, "phone.international"), Action::Hash);
+    assert_eq!(action(route, "key.password"), Action::Mask);
     assert!(!route.query);
     assert_eq!((route.headers[0].as_str(), route.query_allow[0].as_str()), ("x-user", "token"));
     assert_eq!(config.timeouts.small_body, Duration::from_secs(11));
@@ -121,7 +147,7 @@ fn every_key_of_the_file_has_a_variable() {
 
 #[test]
 fn the_test_file_has_every_key_that_the_parser_knows() {
-    let probes = ["", "listener", "rules", "log", "limits", "timeouts"];
+    let probes = ["", "listener", "rules", "hash", "log", "limits", "timeouts"];
     for section in probes {
         let text = if section.is_empty() { "nonsense = 1".to_owned() } else { format!("[{section}]\nnonsense = 1") };
         let error = from_file(&text).unwrap_err();
@@ -195,7 +221,7 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
     assert_eq!(config.rules.len(), 2);
     let route = &config.routes[0];
     assert_eq!(route.upstream.authority, "flag.example");
-    assert_eq!(route.policy.action("IBAN_CODE"), Action::Remove);
+    assert_eq!(action(route, "iban"), Action::Remove);
 }
 
 #[test]
@@ -216,7 +242,7 @@ fn offline_only_the_upstreams_may_be_missing() {
     assert!(nothing.complete().is_none());
     assert_eq!(nothing.policies().collect::<Vec<_>>(), [("default", &Policy::default())]);
     let policy = offline("", &[("EXPURGATE_ROUTE_0_POLICY_DEFAULT", "report")]).unwrap();
-    assert!(policy.policies().all(|(_, policy)| policy.default == Action::Report));
+    assert!(policy.policies().all(|(_, policy)| policy.default == Treatment::Report));
     assert!(offline("", &[("EXPURGATE_UPSTREAM", "http://a")]).unwrap().complete().is_some());
     let two = "[[route]]\nname = \"a\"\n[[route]]\nname = \"b\"\npath = \"/b\"\n";
     assert_eq!(offline(two, &[]).unwrap().policies().count(), 2);
@@ -277,6 +303,32 @@ fn mistakes_in_the_file_name_line_column_and_remedy() {
             "[[route]]\nname=\"a\"\nupstream=\"http://a\"\n[[route]]\nname=\"b\"\n",
             "expurgate.toml:4:1: route \"b\" needs an \"upstream\"",
         ),
+        (
+            "[[route]]\nupstream = \"http://a\"\n[route.policy]\nX = { action = \"mask\", keep_last = 99 }",
+            "expurgate.toml:4:5: \"keep_first\" and \"keep_last\" must not exceed 16",
+        ),
+        (
+            "[[route]]\nupstream = \"http://a\"\n[route.policy]\nX = { action = \"mask\", template = \"a\" }",
+            "expurgate.toml:4:5: \"template\" is an option of \"replace\", not of \"mask\"",
+        ),
+        (
+            "[[route]]\nupstream = \"http://a\"\n[route.policy]\nX = { action = \"replace\", template = \"a'\" }",
+            "expurgate.toml:4:5: a template must not hold '\\''",
+        ),
+        ("[[route]]\npolicy.X = { action = \"mask\", keep = 1 }", "expurgate.toml:2:31: unknown field `keep`"),
+        ("[[route]]\npolicy.X = 1", "expurgate.toml:2:12: invalid type: integer `1`, expected an action, like \"mask\""),
+        (
+            "[[route]]\nupstream = \"http://a\"\n[route.policy]\nY = \"mask\"\nX = \"hash\"",
+            "expurgate.toml:5:1: route \"default\": X: \"hash\" needs a key: set hash.keys.k1",
+        ),
+        ("[hash.keys]\nk1 = \"nowhere\"", "expurgate.toml:2:1: hash.keys.k1: nowhere: cannot be read: "),
+        ("[hash.keys]\nk1 = \"short\"", "expurgate.toml:2:1: hash.keys.k1: short: the key has 5 bytes, but needs 32"),
+        (
+            "[hash.keys]\na = \"one of at least thirty-two bytes\"\nb = \"one of at least thirty-two bytes\"",
+            "expurgate.toml:3:1: hash.keys.b: one of at least thirty-two bytes: holds the same key as a",
+        ),
+        ("[hash]\nactive = \"k9\"", "expurgate.toml:2:1: hash.active: there is no key \"k9\": set hash.keys.k9"),
+        ("[hash]\nbits = 63", "expurgate.toml:2:1: hash.bits: \"bits\" must be a multiple of 8 from 64 to 256"),
         ("[[route]]\nprotocol = \"otlp\"", "expurgate.toml:2:12: unknown protocol \"otlp\"; only \"auto\""),
         ("a = [", "expurgate.toml:1:"),
     ];
@@ -374,4 +426,63 @@ fn two_routes_may_share_neither_name_nor_place() {
     assert!(from_file(&(route("a", "/") + &route("a", "/b"))).is_err());
     assert!(from_file(&(route("a", "/") + &route("b", "/"))).is_err());
     assert!(from_file(&(route("a", "/api") + &route("b", "/api/"))).is_err());
+}
+
+const TWO_KEYS: &str = "k1=one of at least thirty-two bytes, k2=two of at least thirty-two bytes!";
+
+#[test]
+fn actions_and_keys_may_come_from_variables_and_flags() {
+    let environment = [
+        ("EXPURGATE_UPSTREAM", "http://a"),
+        ("EXPURGATE_HASH_KEYS", TWO_KEYS),
+        ("EXPURGATE_HASH_ACTIVE", "k2"),
+        ("EXPURGATE_ROUTE_0_POLICY_PII", "hash"),
+        ("EXPURGATE_ROUTE_0_POLICY_US_SSN", "{ action = \"mask\", keep_last = 4 }"),
+    ];
+    let flags = Flags { actions: vec!["default=remove".into(), "IBAN_CODE=block".into()], ..Flags::default() };
+    let config = Config::load(&sources("", &environment, flags)).unwrap();
+    assert_eq!(config.warnings.len(), 1, "{:?}", config.warnings);
+    assert!(config.warnings[0].ends_with("may be read by everybody; `chmod 600` it"), "{:?}", config.warnings);
+    let route = &config.routes[0];
+    for (rule, expected) in [
+        ("email.address", Action::Hash),
+        ("us.ssn", Action::Mask),
+        ("iban", Action::Block),
+        ("key.password", Action::Remove),
+    ] {
+        assert_eq!(action(route, rule), expected, "{rule}");
+    }
+    let mask = Treatment::Mask(Mask::default().keeping(0, 4).unwrap());
+    assert_eq!(route.policy.entities["US_SSN"], mask);
+    for (name, value, expected) in [
+        ("EXPURGATE_HASH_KEYS", "k1", "environment variable EXPURGATE_HASH_KEYS: \"k1\" has no ="),
+        ("EXPURGATE_HASH_BITS", "many", "environment variable EXPURGATE_HASH_BITS: \"many\" is not a whole number"),
+        ("EXPURGATE_ROUTE_0_POLICY_X", "{ action", "environment variable EXPURGATE_ROUTE_0_POLICY_X: not a table"),
+        ("EXPURGATE_ROUTE_0_POLICY_X", "hide", "environment variable EXPURGATE_ROUTE_0_POLICY_X: unknown action"),
+        ("EXPURGATE_ROUTE_0_POLICY_X", "hash", "route \"default\": X: which key? set hash.active to one of k1, k2"),
+    ] {
+        let variables = [("EXPURGATE_UPSTREAM", "http://a"), ("EXPURGATE_HASH_KEYS", TWO_KEYS), (name, value)];
+        let error = from_environment(&variables).unwrap_err();
+        assert!(error.starts_with(expected), "{error}");
+    }
+    let wrong = Flags { actions: vec!["mask".into()], ..Flags::default() };
+    let error = Config::load(&sources("", &environment, wrong)).unwrap_err().to_string();
+    assert!(error.starts_with("--action: \"mask\" is not ENTITY=ACTION"), "{error}");
+}
+
+#[test]
+fn a_route_may_use_another_key_than_the_active_one() {
+    let route = |name: &str, action: &str| {
+        format!("[[route]]\nname = \"{name}\"\npath = \"/{name}\"\nupstream = \"http://a\"\npolicy.default = {action}\n")
+    };
+    let keys = "hash = { active = \"k2\", keys = { k1 = \"one of at least thirty-two bytes\", \
+                k2 = \"two of at least thirty-two bytes\" } }\n";
+    let text = [keys, &route("a", "\"hash\""), &route("b", "{ action = \"hash\", key = \"k1\", bits = 96 }")].concat();
+    let config = from_file(&text).unwrap();
+    let used: Vec<String> = config.routes.iter().map(|route| format!("{:?}", route.policy.default)).collect();
+    assert!(used[0].contains("\"k2\"") && used[0].contains("digits: 16"), "{used:?}");
+    assert!(used[1].contains("\"k1\"") && used[1].contains("digits: 24"), "{used:?}");
+    let error = from_file(&text.replace("key = \"k1\"", "key = \"k3\"")).unwrap_err();
+    let expected = "expurgate.toml:11:8: route \"b\": default: there is no key \"k3\"; hash.keys has k1, k2";
+    assert_eq!(error, expected);
 }

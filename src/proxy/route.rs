@@ -4,12 +4,11 @@
 use super::upstream::{Upstream, UpstreamError};
 use crate::config;
 use crate::metrics::{Metrics, RouteMetrics};
-use crate::redact::{Action, Plan, Policy};
+use crate::redact::{Plan, Policy, Treatment};
 use crate::rule::Category;
 use crate::scan::Engine;
 use arc_swap::ArcSwap;
 use hyper::header::HeaderName;
-use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 use std::sync::Arc;
 
@@ -44,8 +43,8 @@ impl Plans {
         let plan = |policy: &Policy| Arc::new(Plan::new(Arc::clone(engine), policy));
         let credentials = engine.ruleset().rules.iter().filter(|rule| rule.category == Category::Credential);
         let mut needed = policy.clone();
-        needed.entities.extend(credentials.map(|rule| (rule.entity.clone(), Action::Report)));
-        let path = Policy { default: Action::Report, entities: BTreeMap::new() };
+        needed.entities.extend(credentials.map(|rule| (rule.entity.clone(), Treatment::Report)));
+        let path = Policy::always(Treatment::Report);
         Self { body: plan(policy), needed: plan(&needed), path: plan(&path) }
     }
 }
@@ -139,7 +138,7 @@ fn has_prefix(path: &str, prefix: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Config, Flags, Sources};
+    use crate::config::{Config, Sources};
     use crate::rule::Ruleset;
 
     fn routes(places: &[(&str, Option<&str>)]) -> Routes {
@@ -152,7 +151,7 @@ mod tests {
             }
         }
         let sources =
-            Sources { file: Some(("test.toml".to_owned(), file)), environment: Vec::new(), flags: Flags::default() };
+            Sources { file: Some(("test.toml".to_owned(), file)), ..Sources::default() };
         let config = Config::load(&sources).unwrap();
         let engine = Engine::compile(Arc::new(Ruleset::builtin().unwrap())).unwrap();
         Routes::new(&config, &Arc::new(engine), &Metrics::new()).unwrap()

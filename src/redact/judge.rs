@@ -10,7 +10,7 @@
 //! rules are JSON already. At last all rules in force, together, look at what
 //! all actions write.
 
-use super::{Action, Applied, Format, Plan, Policy, RedactError, Redactor, naive};
+use super::{Applied, Format, Plan, Policy, RedactError, Redactor, Treatment, naive};
 use crate::rule::{Changes, Example, Matcher, Place, Rule, Ruleset};
 use crate::scan::{CompileError, Engine, meaning};
 use bytes::Bytes;
@@ -333,9 +333,9 @@ fn judge_outputs(ruleset: &Ruleset) -> Result<Vec<Problem>, CompileError> {
     let rules: Vec<Rule> = ruleset.rules.iter().map(|rule| Rule { shadow: false, ..rule.clone() }).collect();
     let engine = Arc::new(Engine::compile(Arc::new(Ruleset { rules, hash: String::new() }))?);
     let mut problems = BTreeMap::new();
-    for default in [Action::Replace, Action::Remove] {
-        let policy = Policy { default, entities: BTreeMap::new() };
-        let plan = Arc::new(Plan::new(Arc::clone(&engine), &policy));
+    for treatment in [Treatment::default(), Treatment::Remove] {
+        let default = treatment.action();
+        let plan = Arc::new(Plan::new(Arc::clone(&engine), &Policy::always(treatment)));
         for rule in ruleset.rules.iter().filter(|rule| rule.enabled) {
             for problem in unstable(&plan, default, rule) {
                 problems.entry(problem.rule.clone()).or_insert(problem);
@@ -346,7 +346,7 @@ fn judge_outputs(ruleset: &Ruleset) -> Result<Vec<Problem>, CompileError> {
 }
 
 /// The rules that find something in what was written for examples of `rule`.
-fn unstable(plan: &Arc<Plan>, action: Action, rule: &Rule) -> Vec<Problem> {
+fn unstable(plan: &Arc<Plan>, action: super::Action, rule: &Rule) -> Vec<Problem> {
     let bodies = rule.examples.iter().flat_map(|example| bodies(rule, example));
     let judged = bodies.filter_map(|body| {
         let (once, _) = redact(plan, body.format, body.raw.as_bytes()).ok()?;

@@ -4,18 +4,26 @@
 //! alone, never on how it was cut into chunks.
 
 mod judge;
-mod label;
+mod mask;
 pub mod naive;
 mod policy;
+mod pseudonym;
 mod redactor;
+mod replacement;
+mod template;
 
 pub use judge::{FINDERS, Finder, Problem, Test, Tested, find, judge, judge_own, test};
-pub use policy::{Action, Policy};
+pub use mask::Mask;
+pub use policy::{Action, Policy, Treatment, UnknownAction};
+pub use pseudonym::{HashKey, Pseudonym};
 pub use redactor::{Applied, Redactor};
+pub use template::Template;
 
-use crate::scan::Engine;
+use crate::rule::Rule;
 pub use crate::scan::Format;
+use crate::scan::{Engine, Finding};
 use bytes::Bytes;
+use replacement::{Replacement, Writing};
 use std::sync::Arc;
 
 /// Why a body cannot be redacted. The request must be refused.
@@ -69,9 +77,7 @@ pub struct Tally {
 pub struct Plan {
     engine: Arc<Engine>,
     /// By rule index.
-    actions: Vec<Action>,
-    /// By rule index.
-    labels: Vec<Bytes>,
+    writings: Vec<Writing>,
     /// By rule index: whether its findings are counted only.
     quiet: Arc<[bool]>,
 }
@@ -79,15 +85,11 @@ pub struct Plan {
 impl Plan {
     /// Looks up the action of every rule once.
     pub fn new(engine: Arc<Engine>, policy: &Policy) -> Self {
-        let actions: Vec<Action> = engine
-            .ruleset()
-            .rules
-            .iter()
-            .map(|rule| if rule.shadow { Action::Report } else { policy.action(&rule.entity) })
-            .collect();
-        let labels = engine.ruleset().rules.iter().map(|rule| label::of(&rule.entity)).collect();
-        let quiet = actions.iter().map(|action| *action == Action::Report).collect();
-        Self { engine, actions, labels, quiet }
+        let treatment = |rule: &Rule| if rule.shadow { Treatment::Report } else { policy.treatment(rule).clone() };
+        let writings: Vec<Writing> =
+            engine.ruleset().rules.iter().map(|rule| Writing::new(treatment(rule), rule)).collect();
+        let quiet = writings.iter().map(|writing| writing.action() == Action::Report).collect();
+        Self { engine, writings, quiet }
     }
 
     /// The engine.
@@ -97,7 +99,7 @@ impl Plan {
 
     /// What is done with a finding of the rule with this index.
     pub fn action(&self, rule: usize) -> Action {
-        self.actions.get(rule).copied().unwrap_or(Action::Replace)
+        self.writings.get(rule).map_or(Action::Replace, Writing::action)
     }
 
     /// By rule index: rules that must not hide findings of others.
@@ -105,8 +107,8 @@ impl Plan {
         Arc::clone(&self.quiet)
     }
 
-    /// What replaces a finding of the rule with this index.
-    fn label(&self, rule: usize) -> Bytes {
-        self.labels.get(rule).cloned().unwrap_or_else(|| label::of("REDACTED"))
+    /// Begins to write what replaces a finding.
+    fn begin(&self, finding: &Finding, out: &mut Vec<Bytes>) -> Option<Replacement> {
+        Some(self.writings.get(finding.rule)?.begin(finding, out))
     }
 }

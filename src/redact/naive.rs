@@ -1,9 +1,8 @@
 //! What [`super::Redactor`] writes, the plain way: the oracle's findings, with
 //! each acted on.
 
-use super::{Action, Applied, Plan, RedactError, label};
-use crate::scan::{Format, Wrap, naive};
-use bytes::Bytes;
+use super::{Action, Applied, Plan, RedactError};
+use crate::scan::{Format, naive};
 use std::sync::Arc;
 
 /// What the oracle finds, as [`super::find`] has it from the pipeline.
@@ -28,17 +27,21 @@ pub fn redact(plan: &Plan, format: Format, document: &[u8]) -> Result<Vec<u8>, R
     let mut redacted = Vec::with_capacity(document.len());
     let mut rest = 0;
     for finding in naive::findings(plan.engine(), format, document) {
+        match plan.action(finding.rule) {
+            Action::Report => continue,
+            Action::Block => return Err(blocked(plan, finding.rule)),
+            _ => {}
+        }
         let place = |at: u64| usize::try_from(at).unwrap_or(document.len());
-        let replacement = match (plan.action(finding.rule), finding.wrap) {
-            (Action::Report, _) => continue,
-            (Action::Block, _) => return Err(blocked(plan, finding.rule)),
-            (Action::Remove, Wrap::Plain) => Bytes::new(),
-            (Action::Remove, wrap) => label::wrapped(Bytes::new(), wrap),
-            (Action::Replace, wrap) => label::wrapped(plan.label(finding.rule), wrap),
-        };
-        redacted.extend_from_slice(&document[rest..place(finding.span.start)]);
-        redacted.extend_from_slice(&replacement);
-        rest = place(finding.span.end);
+        let (start, end) = (place(finding.span.start), place(finding.span.end));
+        redacted.extend_from_slice(&document[rest..start]);
+        let mut pieces = Vec::new();
+        if let Some(mut replacement) = plan.begin(&finding, &mut pieces) {
+            replacement.push(&document[start..end], &mut pieces);
+            replacement.finish(&mut pieces);
+        }
+        redacted.extend(pieces.concat());
+        rest = end;
     }
     redacted.extend_from_slice(&document[rest..]);
     Ok(redacted)

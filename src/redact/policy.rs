@@ -1,14 +1,20 @@
 //! Which action for which entity.
 
+use super::{Mask, Pseudonym, Template};
+use crate::rule::{Category, Rule};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-/// What is done with a finding.
+/// What is done with a finding, by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Action {
-    /// `[ENTITY]` in its place.
+    /// A label such as `[ENTITY]` in its place.
     Replace,
+    /// Characters in place of its characters.
+    Mask,
+    /// A pseudonym in its place, the same for the same value.
+    Hash,
     /// Nothing in its place.
     Remove,
     /// The whole request is refused.
@@ -18,10 +24,16 @@ pub enum Action {
 }
 
 impl Action {
+    /// Every action.
+    pub const ALL: [Self; 6] =
+        [Self::Replace, Self::Mask, Self::Hash, Self::Remove, Self::Block, Self::Report];
+
     /// The name used in configuration, metrics and `scan` output.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Replace => "replace",
+            Self::Mask => "mask",
+            Self::Hash => "hash",
             Self::Remove => "remove",
             Self::Block => "block",
             Self::Report => "report",
@@ -39,36 +51,82 @@ impl FromStr for Action {
     type Err = UnknownAction;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        [Self::Replace, Self::Remove, Self::Block, Self::Report]
-            .into_iter()
-            .find(|action| action.name() == name)
-            .ok_or_else(|| UnknownAction(name.to_owned()))
+        Self::ALL.into_iter().find(|action| action.name() == name).ok_or_else(|| UnknownAction(name.to_owned()))
     }
 }
 
 /// An action's name that is not known.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("unknown action \"{0}\"; use \"replace\", \"remove\", \"block\" or \"report\"")]
+#[error("unknown action \"{0}\"; use \"replace\", \"mask\", \"hash\", \"remove\", \"block\" or \"report\"")]
 pub struct UnknownAction(String);
 
-/// The actions of one route.
+/// An action with all that it takes to do it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Policy {
-    /// For entities not named in `entities`.
-    pub default: Action,
-    /// By entity name, such as `EMAIL_ADDRESS`.
-    pub entities: BTreeMap<String, Action>,
+pub enum Treatment {
+    /// This text.
+    Replace(Template),
+    /// This mask.
+    Mask(Mask),
+    /// A hash under this key.
+    Hash(Pseudonym),
+    /// Nothing.
+    Remove,
+    /// The whole request is refused.
+    Block,
+    /// Counted only.
+    Report,
 }
 
-impl Policy {
-    /// What to do with a finding of `entity`.
-    pub fn action(&self, entity: &str) -> Action {
-        self.entities.get(entity).copied().unwrap_or(self.default)
+impl Treatment {
+    /// The action.
+    pub const fn action(&self) -> Action {
+        match self {
+            Self::Replace(_) => Action::Replace,
+            Self::Mask(_) => Action::Mask,
+            Self::Hash(_) => Action::Hash,
+            Self::Remove => Action::Remove,
+            Self::Block => Action::Block,
+            Self::Report => Action::Report,
+        }
     }
 }
 
-impl Default for Policy {
+impl Default for Treatment {
     fn default() -> Self {
-        Self { default: Action::Replace, entities: BTreeMap::new() }
+        Self::Replace(Template::default())
+    }
+}
+
+/// The actions of one route: the first that fits a finding is taken.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// By entity name, such as `EMAIL_ADDRESS`.
+    pub entities: BTreeMap<String, Treatment>,
+    /// For all entities of a category.
+    pub categories: BTreeMap<Category, Treatment>,
+    /// For all others.
+    pub default: Treatment,
+}
+
+impl Policy {
+    /// The same for everything.
+    pub fn always(treatment: Treatment) -> Self {
+        Self { default: treatment, ..Self::default() }
+    }
+
+    /// What to do with what `rule` finds.
+    pub fn treatment(&self, rule: &Rule) -> &Treatment {
+        let of_entity = self.entities.get(&rule.entity);
+        of_entity.or_else(|| self.categories.get(&rule.category)).unwrap_or(&self.default)
+    }
+
+    /// The key of the configuration that says so: an entity, a category or
+    /// `default`.
+    pub fn key_for<'a>(&self, rule: &'a Rule) -> &'a str {
+        match rule {
+            _ if self.entities.contains_key(&rule.entity) => &rule.entity,
+            _ if self.categories.contains_key(&rule.category) => rule.category.name(),
+            _ => "default",
+        }
     }
 }

@@ -10,9 +10,10 @@
 //! buffer     | left context  | released now ...| held for the next scan
 //! ```
 
-use super::{Action, Format, Plan, RedactError, Report, Tally, label};
+use super::replacement::Replacement;
+use super::{Action, Format, Plan, RedactError, Report, Tally};
 use crate::scan::meter::{Meter, Unmetered};
-use crate::scan::{Finding, Part, Scanner, Traced, Wrap};
+use crate::scan::{Finding, Part, Scanner, Traced};
 use crate::span::Span;
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
@@ -48,6 +49,8 @@ pub struct Redactor<M = Unmetered> {
     /// In bytes of the body: everything before was released.
     released: u64,
     findings: Vec<Finding>,
+    /// What stands in the place of a long finding that may go on.
+    writing: Option<Replacement>,
     /// `None` unless asked for: see [`Redactor::record`].
     applied: Option<Vec<Applied>>,
     /// Whether the last of `applied` is a long finding that may go on.
@@ -77,6 +80,7 @@ impl<M: Meter> Redactor<M> {
             smallest: SMALLEST,
             released: 0,
             findings: Vec::new(),
+            writing: None,
             applied: None,
             open: false,
             report: Report::default(),
@@ -182,6 +186,7 @@ impl<M: Meter> Redactor<M> {
     /// As [`Redactor::push`].
     pub fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<(), RedactError> {
         self.scan_buffer(true, out)?;
+        self.close(out);
         self.open = false;
         Ok(())
     }
@@ -262,9 +267,7 @@ impl<M: Meter> Redactor<M> {
                 continue;
             }
             self.pass(data, base, finding.span.start, out);
-            if finding.part != Part::More {
-                self.act(finding, action, out);
-            }
+            self.act(finding, data, base, out);
             self.released = self.released.max(finding.span.end);
         }
         self.findings = findings;
@@ -276,16 +279,31 @@ impl<M: Meter> Redactor<M> {
     /// Releases the bytes up to `end` unchanged.
     fn pass(&mut self, data: &Bytes, base: u64, end: u64, out: &mut Vec<Bytes>) {
         if end > self.released {
+            self.close(out);
             out.push(data.slice(relative(self.released, base)..relative(end, base)));
             self.released = end;
         }
     }
 
-    fn act(&mut self, finding: &Finding, action: Action, out: &mut Vec<Bytes>) {
-        match (action, finding.wrap) {
-            (Action::Remove, Wrap::Plain) | (Action::Report | Action::Block, _) => {}
-            (Action::Remove, wrap) => out.push(label::wrapped(Bytes::new(), wrap)),
-            (Action::Replace, wrap) => out.push(label::wrapped(self.plan.label(finding.rule), wrap)),
+    /// Writes what stands in the place of a finding, or of a piece of one.
+    fn act(&mut self, finding: &Finding, data: &Bytes, base: u64, out: &mut Vec<Bytes>) {
+        if finding.part != Part::More {
+            self.close(out);
+            self.writing = self.plan.begin(finding, out);
+        }
+        if let Some(writing) = &mut self.writing {
+            let piece = relative(finding.span.start, base)..relative(finding.span.end, base);
+            writing.push(data.get(piece).unwrap_or_default(), out);
+        }
+        if finding.part == Part::Whole {
+            self.close(out);
+        }
+    }
+
+    /// The finding that was written last does not go on.
+    fn close(&mut self, out: &mut Vec<Bytes>) {
+        if let Some(writing) = self.writing.take() {
+            writing.finish(out);
         }
     }
 
@@ -326,7 +344,7 @@ fn relative(place: u64, base: u64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::redact::Policy;
+    use crate::redact::{Policy, Treatment};
     use crate::rule::Ruleset;
     use crate::scan::Engine;
 
@@ -366,7 +384,7 @@ mod tests {
     #[test]
     fn what_is_only_reported_hides_nothing() {
         let mut policy = Policy::default();
-        policy.entities.insert("PASSWORD".into(), Action::Report);
+        policy.entities.insert("PASSWORD".into(), Treatment::Report);
         let long = "bob@example.com ".repeat(2000);
         for (value, expected) in [
             ("bob@example.com", "[EMAIL_ADDRESS]".to_owned()),

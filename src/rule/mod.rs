@@ -182,7 +182,7 @@ impl Profile {
 }
 
 /// The two broad kinds of sensitive data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Category {
     /// About a person.
@@ -192,6 +192,9 @@ pub enum Category {
 }
 
 impl Category {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Pii, Self::Credential];
+
     /// The name used in rule files and `scan` output.
     pub const fn name(self) -> &'static str {
         match self {

@@ -7,7 +7,7 @@ use super::engine::Engine;
 use super::path::{PathId, Paths, Places};
 use crate::rule::{Allow, Allowed, Rule};
 use crate::span::Span;
-use crate::validator::Validator;
+use crate::validator::{Validator, is_in_pseudonym};
 use regex_automata::meta::Regex;
 use regex_automata::util::syntax;
 use std::ops::Range;
@@ -240,7 +240,11 @@ impl Checks {
             Some(text) => exception.allows(text, &mut leads),
             None => matches!(exception.what, What::Any) && exception.allows(&[], &mut leads),
         };
-        scope.allows.iter().position(allows).map_or(Verdict::Found, Verdict::Allowed)
+        match scope.allows.iter().position(allows) {
+            Some(exception) => Verdict::Allowed(exception),
+            None if is_in_pseudonym(raw, value.range.start) => Verdict::Placeholder,
+            None => Verdict::Found,
+        }
     }
 
     /// Keeps that a match up to `end`, if there was one, has no keyword near it.

@@ -58,6 +58,7 @@ pub use finding::{Finding, Part, ScanError};
 pub use lexer::{Lexer, Mark};
 pub use resolve::Wrap;
 pub use scanner::Scanner;
+pub(crate) use unit::{LONGEST_RUN, unit};
 
 use crate::rule::Detector;
 use shape::Kinds;

@@ -3,21 +3,58 @@
 
 use super::words;
 
-/// Longest label looked at; the redactor's own are shorter.
+/// Longest label of others looked at.
 const LONGEST: usize = 96;
+/// Longest name of an entity or a key in a label of our own.
+const LONGEST_NAME: usize = 64;
+/// Most hex digits of a pseudonym: those of SHA-256.
+const LONGEST_HASH: usize = 64;
+/// Longest label of our own: an entity, a key, a hash and what is around them.
+const LONGEST_OWN: usize = 2 * LONGEST_NAME + LONGEST_HASH + 4;
+/// What the redactor may mask characters with.
+pub const MASKS: [u8; 5] = [b'*', b'x', b'X', b'-', b'_'];
+/// Fewest masked characters of a value of which some are kept.
+pub const FEWEST_MASKED: usize = 4;
 
 /// Whether `value` is what this or another redactor writes in place of a value:
 /// `[EMAIL_ADDRESS]`, `[EMAIL_ADDRESS:k1:9f86d081884c7d65]`, `[Filtered]`,
-/// `<redacted>`, `[Scrubbed due to 'password']`, `***`, `xxxx`, `••••`.
+/// `<redacted>`, `[Scrubbed due to 'password']`, `***`, `xxxx`,
+/// `••••`, `j*******n`.
 pub fn is_label(value: &[u8]) -> bool {
     let value = value.trim_ascii();
     if value.len() > LONGEST {
-        return is_mask(value);
+        return is_mask(value) || is_partly_masked(value) || value.len() <= LONGEST_OWN && is_own(value);
     }
-    is_own(value) || is_mask(value) || is_notice(value)
+    is_own(value) || is_mask(value) || is_partly_masked(value) || is_notice(value)
 }
 
-/// Whether `value` stands where a value would: a label, `<token>`, `${VAR}`,
+/// Whether the byte at `at` of `raw` stands within a pseudonym,
+/// `[EMAIL_ADDRESS:k1:9f86d081884c7d65]`, behind its bracket. Its brackets may be
+/// percent-encoded, as they are in URLs.
+///
+/// Hex digits may look like anything, a card's number for one: what stands
+/// within is never a value.
+pub fn is_in_pseudonym(raw: &[u8], at: usize) -> bool {
+    let in_label = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b':');
+    let at = at.min(raw.len());
+    let before = &raw[at.saturating_sub(LONGEST_OWN)..at];
+    let length = before.iter().rev().take_while(|byte| in_label(byte)).count();
+    let (outside, inside) = before.split_at(before.len() - length);
+    let skipped = match outside {
+        [.., b'['] => 0,
+        [.., b'%'] if inside.len() >= 2 && inside[..2].eq_ignore_ascii_case(b"5B") => 2,
+        _ => return false,
+    };
+    let label = &raw[at - length + skipped..raw.len().min(at + LONGEST_OWN)];
+    let length = label.iter().take_while(|byte| in_label(byte)).count();
+    let closed = match label[length..] {
+        [b']', ..] | [b'%', b'5', b'D' | b'd', ..] => true,
+        _ => false,
+    };
+    closed && has_hash(&label[..length])
+}
+
+/// Whether `value` stands where a value would: a label, `<GITHUB_TOKEN>`, `<token>`, `${VAR}`,
 /// `{{x}}`, `%s`, `null`, `changeme`, `process.env.X`, `your-api-key`, `sk-...`.
 pub fn is_placeholder(value: &[u8]) -> bool {
     let value = value.trim_ascii();
@@ -27,6 +64,7 @@ pub fn is_placeholder(value: &[u8]) -> bool {
     }
     value.is_empty()
         || is_label(value)
+        || is_named_entity(value)
         || is_template(value)
         || is_lookup(value)
         || is_cut_off(value)
@@ -35,28 +73,60 @@ pub fn is_placeholder(value: &[u8]) -> bool {
 
 /// `[ENTITY]` or `[ENTITY:key:hex]`.
 fn is_own(value: &[u8]) -> bool {
-    let Some(inner) = inside(value, b'[', b']') else { return false };
+    inside(value, b'[', b']').is_some_and(|inner| is_entity(inner) || has_hash(inner))
+}
+
+/// `EMAIL_ADDRESS`
+fn is_entity(name: &[u8]) -> bool {
+    name.len() >= 2
+        && name.first().is_some_and(u8::is_ascii_uppercase)
+        && name.iter().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'_')
+}
+
+/// `ENTITY:key:hex`
+fn has_hash(inner: &[u8]) -> bool {
     let mut parts = inner.split(|&byte| byte == b':');
-    let entity = parts.next().unwrap_or_default();
-    let named = entity.len() >= 2
-        && entity.first().is_some_and(u8::is_ascii_uppercase)
-        && entity.iter().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'_');
-    named
-        && match (parts.next(), parts.next(), parts.next()) {
-            (None, ..) => true,
-            (Some(key), Some(hash), None) => {
-                let in_key = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-                !key.is_empty() && key.iter().all(in_key) && hash.len() >= 16 && hash.iter().all(u8::is_ascii_hexdigit)
-            }
-            _ => false,
-        }
+    let (Some(entity), Some(key), Some(hash), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+        return false;
+    };
+    let in_key = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    is_entity(entity)
+        && (1..=LONGEST_NAME).contains(&key.len())
+        && key.iter().all(in_key)
+        && (16..=LONGEST_HASH).contains(&hash.len())
+        && hash.iter().all(u8::is_ascii_hexdigit)
+}
+
+/// An entity in brackets of any kind, alone or with words that say that it is
+/// hidden: `<EMAIL_ADDRESS>`, `{{API_KEY}}`, `[redacted: US_SSN]`, `(PASSWORD removed)`,
+/// `[credential: PASSWORD]`.
+fn is_named_entity(value: &[u8]) -> bool {
+    let mut inner = value;
+    let brackets = [(b'[', b']'), (b'<', b'>'), (b'(', b')'), (b'{', b'}')];
+    while let Some(within) = brackets.iter().find_map(|&(open, close)| inside(inner, open, close)) {
+        inner = within;
+    }
+    let mut parts = inner.split(|byte| matches!(byte, b' ' | b':' | b'-')).filter(|part| !part.is_empty()).peekable();
+    // A token is upper case too, but of letters and digits mixed.
+    let spelled = |word: &[u8]| word.len() <= 3 || word.iter().all(u8::is_ascii_alphabetic);
+    let is_said = |part: &[u8]| words::is_notice(part) || matches!(part, b"pii" | b"credential");
+    let entity = |part: &[u8]| is_entity(part) && part.split(|&byte| byte == b'_').all(spelled);
+    inner.len() < value.len() && parts.peek().is_some() && parts.all(|part| entity(part) || is_said(part))
+}
+
+/// At least half of it is one masking character, without a gap.
+fn is_partly_masked(value: &[u8]) -> bool {
+    let characters = value.iter().filter(|&&byte| byte & 0xc0 != 0x80).count();
+    let fewest = characters.div_ceil(2).max(FEWEST_MASKED);
+    let mut runs = value.chunk_by(|one, other| one == other);
+    runs.any(|run| run.len() >= fewest && MASKS.contains(&run[0]))
 }
 
 /// One masking character, repeated.
 fn is_mask(value: &[u8]) -> bool {
     match *value {
         [b'*', ..] => value.iter().all(|&byte| byte == b'*'),
-        [mask @ (b'x' | b'X' | b'#'), _, _, ..] => value.iter().all(|&byte| byte == mask),
+        [mask @ (b'x' | b'X' | b'#' | b'-' | b'_'), _, _, ..] => value.iter().all(|&byte| byte == mask),
         // Bullet, black circle, full block.
         [0xe2, second, third, ..] => {
             matches!((second, third), (0x80, 0xa2) | (0x97, 0x8f) | (0x96, 0x88))
@@ -176,6 +246,11 @@ mod tests {
         "XXXXXXXX",
         "••••••",
         " *** ",
+        "____",
+        "j*******n",
+        "+4915******",
+        "hxxxx2",
+        "[EMAIL_ADDRESS:k_2-b:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08]",
     ];
 
     const PLACEHOLDERS: &[&str] = &[
@@ -210,6 +285,10 @@ mod tests {
         "your-api-key",
         "YOUR_TOKEN_HERE",
         "sk-...",
+        "<EMAIL_ADDRESS>",
+        "{{API_KEY}}",
+        "(GITHUB_TOKEN removed)",
+        "[credential: US_SSN]",
         "",
     ];
 
@@ -234,6 +313,11 @@ mod tests {
         "$(x)hunter2)",
         "<redacted hunter2>",
         "[masked: AKIAZ3kQ9vT6xR1mB8n]",
+        "***hunter2",
+        "hunter2****",
+        "<AKIA hunter2>",
+        "<AB12CD34EF>",
+        "[PASSWORD:k1:hunter2]",
     ];
 
     #[test]
@@ -241,6 +325,23 @@ mod tests {
         for value in LABELS {
             assert!(is_label(value.as_bytes()), "{value}");
             assert!(is_placeholder(value.as_bytes()), "{value}");
+        }
+    }
+
+    #[test]
+    fn what_is_within_a_pseudonym_is_told_from_what_is_not() {
+        for text in ["x [CREDIT_CARD:k1:4111111111111111] y", "?a=%5BCREDIT_CARD:k1:4111111111111111%5D&b"] {
+            let from = text.find("CREDIT").unwrap();
+            let to = text.find("]").or(text.find("%5D")).unwrap();
+            for at in 0..=text.len() {
+                let expected = (from..=to).contains(&at);
+                // The digits behind a percent sign are still the bracket.
+                let is_bracket = text.contains('%') && at < from;
+                assert!(is_bracket || is_in_pseudonym(text.as_bytes(), at) == expected, "{text} {at}");
+            }
+        }
+        for text in ["[CREDIT_CARD:4111111111111111]", "[CARD:k1:411111111111111]", "[CARD:k1:4111111111111111 "] {
+            assert!((0..=text.len()).all(|at| !is_in_pseudonym(text.as_bytes(), at)), "{text}");
         }
     }
 

@@ -57,13 +57,13 @@ impl Proxy {
     pub(crate) async fn start(configuration: &str, upstream: &str) -> Self {
         let config = Config::load(&Sources {
             file: Some(("test.toml".to_owned(), configuration.to_owned())),
-            environment: Vec::new(),
             flags: Flags {
                 listen: Some("127.0.0.1:0".to_owned()),
                 admin: Some("127.0.0.1:0".to_owned()),
                 upstream: Some(upstream.to_owned()),
                 ..Flags::default()
             },
+            ..Sources::default()
         });
         let config = config.unwrap_or_else(|error| panic!("{error}"));
         let engine =

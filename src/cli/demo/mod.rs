@@ -73,7 +73,7 @@ fn config(args: &Args, upstream: &Upstream) -> Result<Config, CliError> {
         upstream: Some(upstream.url()),
         ..Flags::default()
     };
-    Ok(Config::load(&Sources { file: None, environment: Vec::new(), flags })?)
+    Ok(Config::load(&Sources { flags, ..Sources::default() })?)
 }
 
 async fn show(proxy: SocketAddr, admin: SocketAddr, upstream: &Upstream, rules: usize) -> io::Result<()> {

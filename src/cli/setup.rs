@@ -73,12 +73,8 @@ impl RuleArgs {
     }
 
     fn sources(&self, flags: Flags) -> Result<Sources, CliError> {
-        let flags = Flags {
-            rules: self.rules.clone(),
-            profile: self.profile.clone(),
-            actions: self.actions.clone(),
-            ..flags
-        };
+        let flags =
+            Flags { rules: self.rules.clone(), profile: self.profile.clone(), actions: self.actions.clone(), ..flags };
         let keys = KeyReader(read_key);
         Ok(Sources { file: read_file(self.config.as_deref())?, environment: environment(), flags, keys })
     }

@@ -55,9 +55,11 @@ impl Keys {
                 ConfigError::at_key(source, id, message)
             };
             let file = (reader.0)(path).map_err(|error| blame(format!("cannot be read: {error}")))?;
-            keys.warnings.extend(exposure(file.mode).map_err(blame)?.map(|why| {
-                format!("the key file {} {why}; `chmod 600` it", path.display())
-            }));
+            keys.warnings.extend(
+                exposure(file.mode)
+                    .map_err(blame)?
+                    .map(|why| format!("the key file {} {why}; `chmod 600` it", path.display())),
+            );
             let key = HashKey::new(id, &decode(&file.content).map_err(blame)?).map_err(blame)?;
             if let Some(same) = keys.by_id.values().find(|other| other.is_same_as(&key)) {
                 return Err(blame(format!("holds the same key as {}", same.id())));
@@ -153,7 +155,8 @@ fn base64(digits: &[u8]) -> Option<Vec<u8>> {
         b'/' | b'_' => Some(63),
         _ => None,
     };
-    let is_whole = digits.len() % 4 != 1 && padding <= 2 && (padding == 0 || (digits.len() + padding).is_multiple_of(4));
+    let is_whole =
+        digits.len() % 4 != 1 && padding <= 2 && (padding == 0 || (digits.len() + padding).is_multiple_of(4));
     if !is_whole {
         return None;
     }

@@ -109,7 +109,7 @@ fn every_key_of_the_file_is_read() {
     let route = &config.routes[0];
     assert_eq!(route.host.as_deref(), Some("example.com"));
     assert_eq!(action(route, "email.address"), Action::Block);
-    assert_eq!(action(route, "iban"), Action::Report);
+    assert_eq!(action(route, "iban.code"), Action::Report);
     assert_eq!(action(route, "phone.international"), Action::Hash);
     assert_eq!(action(route, "key.password"), Action::Mask);
     assert!(!route.query);
@@ -221,7 +221,7 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
     assert_eq!(config.rules.len(), 2);
     let route = &config.routes[0];
     assert_eq!(route.upstream.authority, "flag.example");
-    assert_eq!(action(route, "iban"), Action::Remove);
+    assert_eq!(action(route, "iban.code"), Action::Remove);
 }
 
 #[test]
@@ -316,7 +316,10 @@ fn mistakes_in_the_file_name_line_column_and_remedy() {
             "expurgate.toml:4:5: a template must not hold '\\''",
         ),
         ("[[route]]\npolicy.X = { action = \"mask\", keep = 1 }", "expurgate.toml:2:31: unknown field `keep`"),
-        ("[[route]]\npolicy.X = 1", "expurgate.toml:2:12: invalid type: integer `1`, expected an action, like \"mask\""),
+        (
+            "[[route]]\npolicy.X = 1",
+            "expurgate.toml:2:12: invalid type: integer `1`, expected an action, like \"mask\"",
+        ),
         (
             "[[route]]\nupstream = \"http://a\"\n[route.policy]\nY = \"mask\"\nX = \"hash\"",
             "expurgate.toml:5:1: route \"default\": X: \"hash\" needs a key: set hash.keys.k1",
@@ -447,7 +450,7 @@ fn actions_and_keys_may_come_from_variables_and_flags() {
     for (rule, expected) in [
         ("email.address", Action::Hash),
         ("us.ssn", Action::Mask),
-        ("iban", Action::Block),
+        ("iban.code", Action::Block),
         ("key.password", Action::Remove),
     ] {
         assert_eq!(action(route, rule), expected, "{rule}");
@@ -473,7 +476,9 @@ fn actions_and_keys_may_come_from_variables_and_flags() {
 #[test]
 fn a_route_may_use_another_key_than_the_active_one() {
     let route = |name: &str, action: &str| {
-        format!("[[route]]\nname = \"{name}\"\npath = \"/{name}\"\nupstream = \"http://a\"\npolicy.default = {action}\n")
+        format!(
+            "[[route]]\nname = \"{name}\"\npath = \"/{name}\"\nupstream = \"http://a\"\npolicy.default = {action}\n"
+        )
     };
     let keys = "hash = { active = \"k2\", keys = { k1 = \"one of at least thirty-two bytes\", \
                 k2 = \"two of at least thirty-two bytes\" } }\n";

@@ -150,8 +150,7 @@ mod tests {
                 file += &format!("host = \"{host}\"\n");
             }
         }
-        let sources =
-            Sources { file: Some(("test.toml".to_owned(), file)), ..Sources::default() };
+        let sources = Sources { file: Some(("test.toml".to_owned(), file)), ..Sources::default() };
         let config = Config::load(&sources).unwrap();
         let engine = Engine::compile(Arc::new(Ruleset::builtin().unwrap())).unwrap();
         Routes::new(&config, &Arc::new(engine), &Metrics::new()).unwrap()

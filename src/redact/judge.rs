@@ -337,25 +337,25 @@ fn judge_outputs(ruleset: &Ruleset) -> Result<Vec<Problem>, CompileError> {
         let default = treatment.action();
         let plan = Arc::new(Plan::new(Arc::clone(&engine), &Policy::always(treatment)));
         for rule in ruleset.rules.iter().filter(|rule| rule.enabled) {
-            for problem in unstable(&plan, default, rule) {
-                problems.entry(problem.rule.clone()).or_insert(problem);
+            for (by, once, told) in unstable(&plan, rule) {
+                let by = &ruleset.rules[by];
+                let of = if by.id == rule.id { String::new() } else { format!(" of {}", rule.id) };
+                let message = format!("`{once}`, the output of `{default}` for an example{of} {told}, is found again");
+                problems.entry(by.id.clone()).or_insert_with(|| problem(by, message));
             }
         }
     }
     Ok(problems.into_values().collect())
 }
 
-/// The rules that find something in what was written for examples of `rule`.
-fn unstable(plan: &Arc<Plan>, action: super::Action, rule: &Rule) -> Vec<Problem> {
+/// The rules that find something in what was written for examples of `rule`,
+/// by index, with what was written and where.
+pub(super) fn unstable(plan: &Arc<Plan>, rule: &Rule) -> Vec<(usize, String, &'static str)> {
     let bodies = rule.examples.iter().flat_map(|example| bodies(rule, example));
     let judged = bodies.filter_map(|body| {
         let (once, _) = redact(plan, body.format, body.raw.as_bytes()).ok()?;
         let (_, again) = redact(plan, body.format, &once).ok()?;
-        let by = plan.engine().ruleset().rules.get(again.first()?.rule)?;
-        let once = String::from_utf8_lossy(&once);
-        let of = if by.id == rule.id { String::new() } else { format!(" of {}", rule.id) };
-        let message = format!("`{once}`, the output of `{action}` for an example{of} {}, is found again", body.told);
-        Some(problem(by, message))
+        Some((again.first()?.rule, String::from_utf8_lossy(&once).into_owned(), body.told))
     });
     judged.collect()
 }

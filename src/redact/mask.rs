@@ -369,7 +369,11 @@ mod tests {
             let whole = masked(mask, &[&value]);
             // As the scanner cuts: between units, and very long runs anywhere.
             for cut in [0, 1, 2, 8, 8 + 512, 8 + 2 * 512, 3010, value.len() - 5, value.len()] {
-                assert_eq!(masked(mask, &[&value.as_bytes()[..cut], &value.as_bytes()[cut..]]), whole, "{mask:?} {cut}");
+                assert_eq!(
+                    masked(mask, &[&value.as_bytes()[..cut], &value.as_bytes()[cut..]]),
+                    whole,
+                    "{mask:?} {cut}"
+                );
             }
         }
     }

@@ -6,6 +6,7 @@
 mod judge;
 mod mask;
 pub mod naive;
+mod outputs;
 mod policy;
 mod pseudonym;
 mod redactor;
@@ -14,6 +15,7 @@ mod template;
 
 pub use judge::{FINDERS, Finder, Problem, Test, Tested, find, judge, judge_own, test};
 pub use mask::Mask;
+pub use outputs::{Refusal, judge_policy};
 pub use policy::{Action, Policy, Treatment, UnknownAction};
 pub use pseudonym::{HashKey, Pseudonym};
 pub use redactor::{Applied, Redactor};

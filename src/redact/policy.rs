@@ -25,8 +25,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 6] =
-        [Self::Replace, Self::Mask, Self::Hash, Self::Remove, Self::Block, Self::Report];
+    pub const ALL: [Self; 6] = [Self::Replace, Self::Mask, Self::Hash, Self::Remove, Self::Block, Self::Report];
 
     /// The name used in configuration, metrics and `scan` output.
     pub const fn name(self) -> &'static str {

@@ -180,7 +180,9 @@ mod tests {
     #[test]
     fn a_value_is_hashed_as_it_is_meant() {
         let plain = pseudonym(64, &["jane@example.com"]);
-        for pieces in [&[r"jane\u0040example.com"][..], &["jane%40", r"\\u0065xample.com"], &["", "j", "ane@example.com"]] {
+        for pieces in
+            [&[r"jane\u0040example.com"][..], &["jane%40", r"\\u0065xample.com"], &["", "j", "ane@example.com"]]
+        {
             assert_eq!(pseudonym(64, pieces), plain, "{pieces:?}");
         }
         assert_ne!(pseudonym(64, &["Jane@example.com"]), plain);

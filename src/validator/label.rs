@@ -2,6 +2,7 @@
 //! place of a value.
 
 use super::words;
+use std::ops::Range;
 
 /// Longest label of others looked at.
 const LONGEST: usize = 96;
@@ -28,15 +29,17 @@ pub fn is_label(value: &[u8]) -> bool {
     is_own(value) || is_mask(value) || is_partly_masked(value) || is_notice(value)
 }
 
-/// Whether the byte at `at` of `raw` stands within a pseudonym,
-/// `[EMAIL_ADDRESS:k1:9f86d081884c7d65]`, behind its bracket. Its brackets may be
-/// percent-encoded, as they are in URLs.
+/// Whether what begins at `range` of `raw` is a part of a pseudonym such as
+/// `[EMAIL_ADDRESS:k1:9f86d081884c7d65]`, whose brackets may be percent-encoded,
+/// as they are in URLs: all within the brackets is, and what begins with them if
+/// it goes no further.
 ///
 /// Hex digits may look like anything, a card's number for one: what stands
 /// within is never a value.
-pub fn is_in_pseudonym(raw: &[u8], at: usize) -> bool {
+pub fn is_in_pseudonym(raw: &[u8], range: Range<usize>) -> bool {
     let in_label = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b':');
-    let at = at.min(raw.len());
+    let bracket = bracket(raw.get(range.start..).unwrap_or_default(), b'[');
+    let at = (range.start + bracket).min(raw.len());
     let before = &raw[at.saturating_sub(LONGEST_OWN)..at];
     let length = before.iter().rev().take_while(|byte| in_label(byte)).count();
     let (outside, inside) = before.split_at(before.len() - length);
@@ -45,13 +48,20 @@ pub fn is_in_pseudonym(raw: &[u8], at: usize) -> bool {
         [.., b'%'] if inside.len() >= 2 && inside[..2].eq_ignore_ascii_case(b"5B") => 2,
         _ => return false,
     };
-    let label = &raw[at - length + skipped..raw.len().min(at + LONGEST_OWN)];
+    let begins = at - length + skipped;
+    let label = &raw[begins..raw.len().min(at + LONGEST_OWN)];
     let length = label.iter().take_while(|byte| in_label(byte)).count();
-    let closed = match label[length..] {
-        [b']', ..] | [b'%', b'5', b'D' | b'd', ..] => true,
-        _ => false,
-    };
-    closed && has_hash(&label[..length])
+    let closing = self::bracket(&label[length..], b']');
+    closing > 0 && has_hash(&label[..length]) && (bracket == 0 || range.end <= begins + length + closing)
+}
+
+/// The length of the bracket that `raw` begins with, percent-encoded or not.
+fn bracket(raw: &[u8], bracket: u8) -> usize {
+    match raw {
+        [byte, ..] if *byte == bracket => 1,
+        [b'%', b'5', digit, ..] if digit.to_ascii_uppercase() == bracket - b'[' + b'B' => 3,
+        _ => 0,
+    }
 }
 
 /// Whether `value` stands where a value would: a label, `<GITHUB_TOKEN>`, `<token>`, `${VAR}`,
@@ -60,7 +70,7 @@ pub fn is_placeholder(value: &[u8]) -> bool {
     let value = value.trim_ascii();
     // No one writes more to say that there is nothing.
     if value.len() > LONGEST {
-        return is_mask(value);
+        return is_label(value);
     }
     value.is_empty()
         || is_label(value)
@@ -107,8 +117,8 @@ fn is_named_entity(value: &[u8]) -> bool {
         inner = within;
     }
     let mut parts = inner.split(|byte| matches!(byte, b' ' | b':' | b'-')).filter(|part| !part.is_empty()).peekable();
-    // A token is upper case too, but of letters and digits mixed.
-    let spelled = |word: &[u8]| word.len() <= 3 || word.iter().all(u8::is_ascii_alphabetic);
+    // A token is upper case too, but has more digits than `AUTH0` and `ROUTE53`.
+    let spelled = |word: &[u8]| word.len() <= 3 || word.iter().filter(|byte| byte.is_ascii_digit()).count() <= 2;
     let is_said = |part: &[u8]| words::is_notice(part) || matches!(part, b"pii" | b"credential");
     let entity = |part: &[u8]| is_entity(part) && part.split(|&byte| byte == b'_').all(spelled);
     inner.len() < value.len() && parts.peek().is_some() && parts.all(|part| entity(part) || is_said(part))
@@ -335,13 +345,17 @@ mod tests {
             let to = text.find("]").or(text.find("%5D")).unwrap();
             for at in 0..=text.len() {
                 let expected = (from..=to).contains(&at);
+                // That is the bracket.
+                let begins = text[at..].starts_with('[') || text[at..].starts_with('%') && at < from;
                 // The digits behind a percent sign are still the bracket.
                 let is_bracket = text.contains('%') && at < from;
-                assert!(is_bracket || is_in_pseudonym(text.as_bytes(), at) == expected, "{text} {at}");
+                let whole = is_in_pseudonym(text.as_bytes(), at..text.len());
+                assert!(is_bracket || whole == expected, "{text} {at}");
+                assert_eq!(is_in_pseudonym(text.as_bytes(), at..to + 1), whole || begins, "{text} {at}");
             }
         }
         for text in ["[CREDIT_CARD:4111111111111111]", "[CARD:k1:411111111111111]", "[CARD:k1:4111111111111111 "] {
-            assert!((0..=text.len()).all(|at| !is_in_pseudonym(text.as_bytes(), at)), "{text}");
+            assert!((0..=text.len()).all(|at| !is_in_pseudonym(text.as_bytes(), at..text.len())), "{text}");
         }
     }
 

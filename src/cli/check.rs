@@ -18,7 +18,7 @@ use std::sync::Arc;
 ///
 /// Reads the same flags, variables and files as `run`; only the upstream may
 /// be missing. Every example and negative example of every rule goes through
-/// the real pipeline. Exits with 0 when all is valid, with 2 after telling
+/// the real pipeline, and what the actions write is looked at again. Exits with 0 when all is valid, with 2 after telling
 /// what is not, with 3 when a file cannot be read.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -49,7 +49,9 @@ pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
     };
     let problems = judge(&ruleset)?;
     if problems.is_empty() {
-        check_certificates(&offline, &setup::engine(&ruleset)?)?;
+        let engine = setup::engine(&ruleset)?;
+        offline.check_actions(&engine)?;
+        check_certificates(&offline, &engine)?;
     }
     let told = match args.output {
         Style::Text => tell(&problems, &summary(&offline, &ruleset, problems.len())),

@@ -123,6 +123,14 @@ impl InputArgs {
         self.setup_with(&self.rules)
     }
 
+    /// The same, for what acts on findings: the actions are judged too.
+    pub(super) fn setup_with_actions(&self) -> Result<Setup, CliError> {
+        let offline = self.rules.load()?;
+        let engine = setup::engine(&setup::offline_ruleset(&offline)?)?;
+        offline.check_actions(&engine)?;
+        Ok(Setup { engine, policy: self.policy(&offline)? })
+    }
+
     /// With these rules, and all else as given.
     pub(super) fn setup_with(&self, rules: &RuleArgs) -> Result<Setup, CliError> {
         let offline = rules.load()?;

@@ -20,7 +20,7 @@ pub(super) struct Args {
 
 /// Redacts all inputs.
 pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
-    let setup = args.input.setup()?;
+    let setup = args.input.setup_with_actions()?;
     let mut output = Output {
         plan: setup.plan(),
         redactor: None,

@@ -58,7 +58,10 @@ fn judged_engine(config: &Config) -> Result<Arc<Engine>, CliError> {
     config.check_entities(&ruleset)?;
     let engine = setup::engine(&ruleset)?;
     match judge_own(&ruleset)? {
-        problems if problems.is_empty() => Ok(engine),
+        problems if problems.is_empty() => {
+            config.check_actions(&engine)?;
+            Ok(engine)
+        }
         problems => Err(CliError::Problems(problems)),
     }
 }

@@ -19,11 +19,13 @@ pub use layers::{Environment, Flags, Sources};
 pub use offline::Offline;
 pub use types::{LogFormat, LogLevel, Period, Scheme, Size, Upstream};
 
-use crate::redact::Policy;
+use crate::redact::{Policy, Refusal, judge_policy};
 use crate::rule::{Profile, Ruleset};
+use crate::scan::Engine;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The whole configuration, valid in itself; entity names are checked by
@@ -169,6 +171,23 @@ impl Config {
                 if !known.contains(entity.as_str()) {
                     return Err(self.unknown_entity(nth, &route.name, entity, &known));
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether rules leave alone what the actions of every route write.
+    ///
+    /// # Errors
+    /// The first action whose output a rule would find, with its place.
+    pub fn check_actions(&self, engine: &Arc<Engine>) -> Result<(), ConfigError> {
+        for (nth, route) in self.routes.iter().enumerate() {
+            if self.routes[..nth].iter().any(|earlier| earlier.policy == route.policy) {
+                continue;
+            }
+            if let Some(Refusal { key, message }) = judge_policy(engine, &route.policy).into_iter().next() {
+                let message = format!("route \"{}\": {key}: {message}", route.name);
+                return Err(ConfigError::at_route_key(self.source.as_ref(), nth, &key, message));
             }
         }
         Ok(())

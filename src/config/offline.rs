@@ -6,7 +6,9 @@ use super::layers::{Sources, merge};
 use super::types::{Scheme, Upstream};
 use super::{Config, ConfigError, Policy, Ruleset};
 use crate::rule::Profile;
+use crate::scan::Engine;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// A configuration that may lack its upstreams. All else is as valid as in a
 /// [`Config`], so that a mistake does not wait for the proxy to be found.
@@ -82,6 +84,14 @@ impl Offline {
     /// As there.
     pub fn check_entities(&self, ruleset: &Ruleset) -> Result<(), ConfigError> {
         self.config.check_entities(ruleset)
+    }
+
+    /// As [`Config::check_actions`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn check_actions(&self, engine: &Arc<Engine>) -> Result<(), ConfigError> {
+        self.config.check_actions(engine)
     }
 
     /// The routes that bring certificates, to be set up and thrown away: that

@@ -65,7 +65,8 @@ pub fn judge_policy(engine: &Arc<Engine>, policy: &Policy) -> Vec<Refusal> {
             }
             let message = judge_outputs(&plan, &treatment, index, &mut judged).or_else(|| judge_examples(&plan, rule));
             if let Some(message) = message {
-                let message = format!("\"{}\" of {} {message}", treatment.action(), rule.entity);
+                let remedy = remedy(&treatment);
+                let message = format!("\"{}\" of {} {message}; {remedy}", treatment.action(), rule.entity);
                 refused.insert(key.to_owned(), Refusal { key: key.to_owned(), message });
             }
         }
@@ -93,6 +94,14 @@ fn treatments<'a>(engine: &'a Engine, policy: &Policy) -> Vec<(Treatment, Vec<(u
         }
     }
     treatments
+}
+
+fn remedy(treatment: &Treatment) -> &'static str {
+    match treatment {
+        Treatment::Replace(_) => "write the template in brackets, like \"<{entity}>\"",
+        Treatment::Mask(_) => "keep fewer characters, mask with \"*\", or take another action",
+        _ => "take another action",
+    }
 }
 
 fn judge_examples(plan: &Arc<Plan>, rule: &Rule) -> Option<String> {
@@ -224,5 +233,8 @@ mod tests {
         policy.categories.insert(Category::Credential, Treatment::Mask(Mask::default().with_character('x').unwrap()));
         let refused = refusals(&policy);
         assert_eq!(refused.len(), 2, "{refused:?}");
+        let expected = "PHONE_NUMBER: \"replace\" of PHONE_NUMBER writes `call 415-555-0123`, in which the rule \
+                        phone.nanp would find a value again: `call 415-555-0123`; write the template in brackets";
+        assert!(refused[1].starts_with(expected), "{refused:?}");
     }
 }

@@ -26,6 +26,7 @@ mod proxy_rig;
 mod proxy_sink;
 mod proxy_tls;
 mod redactor;
+mod redactor_actions;
 mod redactor_corpus;
 mod redactor_folded;
 mod redactor_levels;

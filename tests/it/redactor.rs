@@ -12,7 +12,7 @@ use proptest::test_runner::{Config, RngSeed};
 const FORMATS: &[Format] = &[Format::Json, Format::Ndjson, Format::Text];
 
 /// As many cases as the environment says, else `cases`.
-fn config(cases: u32) -> Config {
+pub(crate) fn config(cases: u32) -> Config {
     let set = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
     // The same cases every time, unless more are asked for.
     let rng_seed = if set.is_some() { RngSeed::Random } else { RngSeed::Fixed(20_261_121) };

@@ -1,7 +1,7 @@
 //! The redactor and its oracle under test, with the built-in rules.
 
 use bytes::Bytes;
-use expurgate::redact::{Plan, Policy, Redactor, naive};
+use expurgate::redact::{Plan, Policy, Redactor, Treatment, naive};
 use expurgate::rule::Ruleset;
 use expurgate::scan::{Engine, Finding, Format, Part, Scanner, naive as scan_naive};
 use std::sync::{Arc, LazyLock};
@@ -19,6 +19,11 @@ pub(crate) fn plan_of(files: &[(String, String)]) -> Arc<Plan> {
     Arc::new(Plan::new(Arc::new(engine), &Policy::default()))
 }
 
+/// The built-in rules, every finding treated so.
+pub(crate) fn plan_for(treatment: Treatment) -> Arc<Plan> {
+    Arc::new(Plan::new(Arc::clone(plan().engine()), &Policy::always(treatment)))
+}
+
 /// What the oracle writes.
 pub(crate) fn expected(format: Format, document: &[u8]) -> Vec<u8> {
     naive::redact(plan(), format, document).unwrap()
@@ -27,7 +32,12 @@ pub(crate) fn expected(format: Format, document: &[u8]) -> Vec<u8> {
 /// What the redactor writes when the document comes in chunks of these sizes,
 /// again and again.
 pub(crate) fn redact(format: Format, document: &[u8], sizes: &[usize]) -> Vec<u8> {
-    let mut redactor = Redactor::new(plan(), format);
+    redact_by(plan(), format, document, sizes)
+}
+
+/// As [`redact`], with other rules or actions.
+pub(crate) fn redact_by(plan: &Arc<Plan>, format: Format, document: &[u8], sizes: &[usize]) -> Vec<u8> {
+    let mut redactor = Redactor::new(plan, format);
     let mut out = Vec::new();
     let mut rest = Bytes::copy_from_slice(document);
     let mut sizes = sizes.iter().cycle();

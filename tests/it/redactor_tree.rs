@@ -69,12 +69,9 @@ fn text_unlike(after: &str, before: &str) -> Option<String> {
     }
 }
 
-/// Whether a text is nothing but a label.
+/// Whether a text is nothing but a label, a mask or what else an action writes.
 fn is_label(text: &str) -> bool {
-    let inner = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
-    inner.is_some_and(|entity| {
-        entity.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
-    })
+    expurgate::validator::is_placeholder(text.as_bytes())
 }
 
 impl<'de> Deserialize<'de> for Tree {

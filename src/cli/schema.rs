@@ -2,26 +2,28 @@
 
 use super::exit::unwritable;
 use super::{CliError, Exit};
-use crate::rule::schema;
+use crate::{config, rule};
 use std::io::Write;
 
 /// Print the JSON Schema of a kind of file.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// rules
+    /// config or rules
     #[arg(value_name = "KIND")]
     kind: Kind,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum Kind {
+    Config,
     Rules,
 }
 
 /// Prints it.
 pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
     let schema = match args.kind {
-        Kind::Rules => schema(),
+        Kind::Config => config::schema(),
+        Kind::Rules => rule::schema(),
     };
     writeln!(std::io::stdout(), "{schema:#}").map_err(unwritable)?;
     Ok(Exit::Clean)

@@ -4,6 +4,7 @@
 use super::error::ConfigError;
 use super::file::{File, Source};
 use super::keys::KeyReader;
+use super::spec::{KEYS, Kind, POLICY_KEYS, ROUTE_KEYS};
 use std::path::PathBuf;
 use toml::{Table, Value};
 
@@ -43,68 +44,6 @@ pub struct Flags {
     /// `--action ENTITY=ACTION`, any number of times: of all routes
     pub actions: Vec<String>,
 }
-
-/// The kinds of values, to read them from the environment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Text,
-    Integer,
-    Boolean,
-    /// Separated by commas.
-    List,
-    /// A name, or a table as TOML writes it within braces.
-    Action,
-    /// Names and values with `=` between, separated by commas.
-    Table,
-}
-
-/// Every key outside of routes: `EXPURGATE_` + section + `_` + key.
-const KEYS: &[(&str, &str, Kind)] = &[
-    ("listener", "address", Kind::Text),
-    ("admin", "address", Kind::Text),
-    ("rules", "builtin", Kind::Boolean),
-    ("rules", "paths", Kind::List),
-    ("rules", "profile", Kind::Text),
-    ("hash", "active", Kind::Text),
-    ("hash", "bits", Kind::Integer),
-    ("hash", "keys", Kind::Table),
-    ("log", "level", Kind::Text),
-    ("log", "format", Kind::Text),
-    ("limits", "buffer_limit", Kind::Text),
-    ("limits", "max_head", Kind::Text),
-    ("limits", "max_body", Kind::Text),
-    ("limits", "max_decoded", Kind::Text),
-    ("limits", "max_ratio", Kind::Integer),
-    ("limits", "max_requests", Kind::Integer),
-    ("limits", "max_connections", Kind::Integer),
-    ("limits", "max_buffered", Kind::Text),
-    ("timeouts", "head", Kind::Text),
-    ("timeouts", "keep_alive", Kind::Text),
-    ("timeouts", "body_idle", Kind::Text),
-    ("timeouts", "small_body", Kind::Text),
-    ("timeouts", "request", Kind::Text),
-    ("timeouts", "connect", Kind::Text),
-    ("timeouts", "response_head", Kind::Text),
-    ("timeouts", "response_idle", Kind::Text),
-    ("timeouts", "client_write", Kind::Text),
-    ("timeouts", "upstream_keep_alive", Kind::Text),
-    ("timeouts", "drain", Kind::Text),
-    ("timeouts", "drain_grace", Kind::Text),
-];
-
-/// Every key of a route: `EXPURGATE_ROUTE_0_` + key, counted from 0.
-const ROUTE_KEYS: &[(&[&str], Kind)] = &[
-    (&["name"], Kind::Text),
-    (&["path"], Kind::Text),
-    (&["host"], Kind::Text),
-    (&["upstream"], Kind::Text),
-    (&["protocol"], Kind::Text),
-    (&["pass"], Kind::List),
-    (&["headers"], Kind::List),
-    (&["query"], Kind::Boolean),
-    (&["query_allow"], Kind::List),
-    (&["tls", "ca"], Kind::Text),
-];
 
 /// Short names of what is set most often.
 const SHORT: &[(&str, &str)] = &[
@@ -184,8 +123,8 @@ fn locate(name: &str) -> Option<(Vec<String>, Kind)> {
         return locate_in_route(rest);
     }
     KEYS.iter()
-        .find(|(section, key, _)| name == format!("{section}_{key}").to_ascii_uppercase())
-        .map(|&(section, key, kind)| (vec![section.to_owned(), key.to_owned()], kind))
+        .find(|(section, key, ..)| name == format!("{section}_{key}").to_ascii_uppercase())
+        .map(|&(section, key, kind, _)| (vec![section.to_owned(), key.to_owned()], kind))
 }
 
 fn locate_in_route(name: &str) -> Option<(Vec<String>, Kind)> {
@@ -193,22 +132,20 @@ fn locate_in_route(name: &str) -> Option<(Vec<String>, Kind)> {
     index.parse::<usize>().ok().filter(|&index| index < MAX_ROUTES_BY_ENVIRONMENT)?;
     let mut path = vec!["route".to_owned(), index.to_owned()];
     if let Some(entity) = key.strip_prefix("POLICY_") {
-        let entity = match entity {
-            "DEFAULT" | "PII" | "CREDENTIAL" => entity.to_ascii_lowercase(),
-            _ => entity.to_owned(),
-        };
-        path.extend(["policy".to_owned(), entity]);
+        let known = POLICY_KEYS.iter().find(|(key, _)| key.eq_ignore_ascii_case(entity));
+        path.extend(["policy", known.map_or(entity, |(key, _)| key)].map(str::to_owned));
         return Some((path, Kind::Action));
     }
-    let (keys, kind) = ROUTE_KEYS.iter().find(|(keys, _)| key == keys.join("_").to_ascii_uppercase())?;
+    let (keys, kind, _) = ROUTE_KEYS.iter().find(|(keys, ..)| key == keys.join("_").to_ascii_uppercase())?;
     path.extend(keys.iter().map(|&key| key.to_owned()));
     Some((path, *kind))
 }
 
 fn read_value(kind: Kind, text: &str) -> Result<Value, String> {
     match kind {
-        Kind::Text => Ok(Value::String(text.to_owned())),
-        Kind::Integer => text.parse().map(Value::Integer).map_err(|_| format!("\"{text}\" is not a whole number")),
+        Kind::Integer(_) | Kind::Bits => {
+            text.parse().map(Value::Integer).map_err(|_| format!("\"{text}\" is not a whole number"))
+        }
         Kind::Boolean => text.parse().map(Value::Boolean).map_err(|_| format!("\"{text}\" is neither true nor false")),
         Kind::List => {
             let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
@@ -220,7 +157,6 @@ fn read_value(kind: Kind, text: &str) -> Result<Value, String> {
             })?;
             Ok(table.remove("action").unwrap_or_else(|| Value::Table(Table::new())))
         }
-        Kind::Action => Ok(Value::String(text.to_owned())),
         Kind::Table => {
             let pairs = text.split(',').map(str::trim).filter(|pair| !pair.is_empty());
             let entry = |pair: &str| match pair.split_once('=') {
@@ -229,6 +165,7 @@ fn read_value(kind: Kind, text: &str) -> Result<Value, String> {
             };
             pairs.map(entry).collect::<Result<Table, _>>().map(Value::Table)
         }
+        _ => Ok(Value::String(text.to_owned())),
     }
 }
 
@@ -345,7 +282,7 @@ pub(super) fn short_variables() -> Vec<String> {
 
 #[cfg(test)]
 pub(super) fn variables() -> Vec<String> {
-    let of_sections = KEYS.iter().map(|(section, key, _)| format!("{PREFIX}{section}_{key}"));
-    let of_routes = ROUTE_KEYS.iter().map(|(keys, _)| format!("{PREFIX}route_0_{}", keys.join("_")));
+    let of_sections = KEYS.iter().map(|(section, key, ..)| format!("{PREFIX}{section}_{key}"));
+    let of_routes = ROUTE_KEYS.iter().map(|(keys, ..)| format!("{PREFIX}route_0_{}", keys.join("_")));
     of_sections.chain(of_routes).map(|name| name.to_ascii_uppercase()).collect()
 }

@@ -11,12 +11,15 @@ mod file;
 mod keys;
 mod layers;
 mod offline;
+mod schema;
+mod spec;
 mod types;
 
 pub use error::ConfigError;
 pub use keys::{KeyFile, KeyReader};
 pub use layers::{Environment, Flags, Sources};
 pub use offline::Offline;
+pub use schema::schema;
 pub use types::{LogFormat, LogLevel, Period, Scheme, Size, Upstream};
 
 use crate::redact::{Policy, Refusal, judge_policy};

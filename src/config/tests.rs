@@ -491,3 +491,113 @@ fn a_route_may_use_another_key_than_the_active_one() {
     let expected = "expurgate.toml:11:8: route \"b\": default: there is no key \"k3\"; hash.keys has k1, k2";
     assert_eq!(error, expected);
 }
+
+/// What may and what must not stand where a schema is, as TOML.
+fn samples(schema: &serde_json::Value) -> (Vec<String>, Vec<&'static str>) {
+    if let Some(names) = schema["enum"].as_array() {
+        return (names.iter().map(ToString::to_string).collect(), vec!["\"nonsense\"", "1"]);
+    }
+    let (good, bad) = match (schema["type"].as_str(), schema["pattern"].as_str()) {
+        (None, _) => ("\"mask\"", vec!["\"nonsense\"", "{ keep_last = 1 }", "1"]),
+        (Some("boolean"), _) => ("false", vec!["\"no\"", "0"]),
+        (Some("array"), _) => ("[\"x-a\"]", vec!["\"a/b\"", "[1]"]),
+        (Some("object"), _) => ("{ k1 = \"one of at least thirty-two bytes\" }", vec!["\"a\"", "{ k1 = 1 }"]),
+        (Some("integer"), _) if schema["multipleOf"] == 8 => ("72", vec!["70", "56", "264", "\"72\""]),
+        (Some("integer"), _) => ("1", vec!["0", "-1", "4294967296", "\"1\""]),
+        (_, None) => ("\"k1\"", vec!["1", "[]"]),
+        (_, Some(pattern)) if pattern.contains("KiB") => ("\"9 KiB\"", vec!["\"9 cows\"", "9"]),
+        (_, Some(pattern)) if pattern.contains("ms") => ("\"9ms\"", vec!["\"9\"", "\"9 years\"", "9"]),
+        (_, Some("^/")) => ("\"/a\"", vec!["\"a\"", "1"]),
+        (_, Some("^https?://")) => ("\"https://a\"", vec!["\"ftp://a\"", "1"]),
+        (_, Some("^auto$")) => ("\"auto\"", vec!["\"own\""]),
+        _ => ("\"127.0.0.1:1\"", vec!["\"127.0.0.1\"", "1"]),
+    };
+    (vec![good.to_owned()], bad)
+}
+
+/// A file in which a key of a section has a value, and all else that it needs.
+fn with(section: &str, key: &str, value: &str) -> String {
+    let keys = if section == "hash" && key == "active" {
+        "keys = { k1 = \"one of at least thirty-two bytes\" }\n"
+    } else {
+        ""
+    };
+    let upstream = if key == "upstream" { "" } else { "upstream = \"https://a\"\n" };
+    match section {
+        "route" => format!("[[route]]\n{upstream}{key} = {value}\n"),
+        _ => format!("[{section}]\n{keys}{key} = {value}\n[[route]]\n{upstream}"),
+    }
+}
+
+#[test]
+fn the_schema_says_what_the_parser_takes() {
+    let schema = schema();
+    let mut seen = 0;
+    let mut check = |section: &str, key: &str, schema: &serde_json::Value| {
+        assert!(schema["description"].is_string(), "{section}.{key}");
+        let (good, bad) = samples(schema);
+        for value in good {
+            let value = match key {
+                // A list that is not one of names.
+                "pass" => value.replace("x-a", "a/b"),
+                // More than the buffer of one.
+                "max_buffered" => value.replace("KiB", "GiB"),
+                _ => value,
+            };
+            let file = with(section, key, &value);
+            assert_eq!(from_file(&file).err(), None, "{section}.{key} = {value}");
+        }
+        for value in bad {
+            assert!(from_file(&with(section, key, value)).is_err(), "{section}.{key} = {value}");
+        }
+        seen += 1;
+    };
+    for (section, table) in schema["properties"].as_object().unwrap() {
+        let table = if section == "route" { &table["items"] } else { table };
+        assert_eq!(table["additionalProperties"], false, "{section}");
+        for (key, value) in table["properties"].as_object().unwrap() {
+            match value["properties"].as_object() {
+                None => check(section, key, value),
+                Some(keys) => keys.iter().for_each(|(inner, value)| check(section, &format!("{key}.{inner}"), value)),
+            }
+        }
+    }
+    assert_eq!(seen, layers::variables().len() + spec::POLICY_KEYS.len());
+}
+
+#[test]
+fn the_schema_of_actions_has_the_options_of_each() {
+    let schema = schema();
+    let forms = schema["$defs"]["action"]["anyOf"].as_array().unwrap();
+    let mut options = 0;
+    for form in forms.iter().filter(|form| form["type"] == "object") {
+        let properties = form["properties"].as_object().unwrap();
+        let action = properties["action"]["const"].as_str().unwrap();
+        for (option, schema) in properties.iter().filter(|(option, _)| *option != "action") {
+            let value = match (option.as_str(), schema["minimum"].as_u64()) {
+                ("template", _) => "\"<{entity}>\"".to_owned(),
+                ("key", _) => "\"k1\"".to_owned(),
+                ("character", _) => schema["enum"][0].to_string(),
+                (_, Some(minimum)) => minimum.to_string(),
+                _ => "true".to_owned(),
+            };
+            let keys = "hash.keys.k1 = \"one of at least thirty-two bytes\"\n";
+            let file = |action: &str| {
+                keys.to_owned()
+                    + &with("route", "policy.default", &format!("{{ action = \"{action}\", {option} = {value} }}"))
+            };
+            assert_eq!(from_file(&file(action)).err(), None, "{action} {option}");
+            let other = if action == "remove" { "block" } else { "remove" };
+            assert!(from_file(&file(other)).is_err(), "{other} {option}");
+            options += 1;
+        }
+        let known = from_file(&with("route", "policy.default", &format!("{{ action = \"{action}\", nonsense = 1 }}")));
+        let known = known.unwrap_err();
+        assert!(known.contains("unknown field `nonsense`"), "{known}");
+        for option in known.split('`').skip(3).step_by(2) {
+            let in_schema = forms.iter().any(|form| form["properties"].get(option).is_some());
+            assert!(in_schema, "{option} is not in the schema");
+        }
+    }
+    assert_eq!(options, 8);
+}

@@ -130,6 +130,16 @@ impl fmt::Display for Upstream {
     }
 }
 
+impl LogLevel {
+    /// The names, by which it is written in any case.
+    pub(super) const NAMES: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
+}
+
+impl LogFormat {
+    /// The names.
+    pub(super) const NAMES: [&str; 2] = ["text", "json"];
+}
+
 impl FromStr for LogLevel {
     type Err = String;
 

@@ -29,6 +29,12 @@ pub fn is_label(value: &[u8]) -> bool {
     is_own(value) || is_mask(value) || is_partly_masked(value) || is_notice(value)
 }
 
+/// Whether `value` is what this or another redactor wrote, or a template of ours
+/// may have: as [`is_label`], and `<EMAIL_ADDRESS>`.
+pub(super) fn is_written(value: &[u8]) -> bool {
+    is_label(value) || value.len() <= LONGEST && is_named_entity(value)
+}
+
 /// Whether what begins at `range` of `raw` is a part of a pseudonym such as
 /// `[EMAIL_ADDRESS:k1:9f86d081884c7d65]`, whose brackets may be percent-encoded,
 /// as they are in URLs: all within the brackets is, and what begins with them if
@@ -73,8 +79,7 @@ pub fn is_placeholder(value: &[u8]) -> bool {
         return is_label(value);
     }
     value.is_empty()
-        || is_label(value)
-        || is_named_entity(value)
+        || is_written(value)
         || is_template(value)
         || is_lookup(value)
         || is_cut_off(value)

@@ -6,7 +6,7 @@
 //! a missed secret costs more than a label too many; so short or plain
 //! passwords are accepted as soon as they hold a digit or an odd letter.
 
-use super::label::is_placeholder;
+use super::label::{is_placeholder, is_written};
 use super::words::{self, is_function_word, is_vocabulary, is_word};
 
 /// Fewest bytes of a secret.
@@ -84,10 +84,20 @@ fn is_location(value: &[u8]) -> bool {
 fn is_prose(value: &[u8]) -> bool {
     let mut tokens = 0;
     let mut words = 0;
+    let mut labels = 0;
     let mut sentence = false;
     let sign = |token: &&[u8]| token.len() < 3 && token.iter().all(u8::is_ascii_punctuation);
-    for token in value.split(u8::is_ascii_whitespace).map(trim_punctuation).filter(|token| !sign(token)) {
+    for written in value.split(u8::is_ascii_whitespace) {
+        let token = trim_punctuation(written);
+        if sign(&token) {
+            continue;
+        }
         tokens += 1;
+        // What a redactor wrote within a sentence is no odder than a word.
+        if is_written(written) {
+            (words, labels) = (words + 1, labels + 1);
+            continue;
+        }
         sentence |= is_function_word(token) || is_vocabulary(token);
         if is_joined(token) {
             words += 1;
@@ -95,7 +105,7 @@ fn is_prose(value: &[u8]) -> bool {
             return false;
         }
     }
-    tokens > 1 && (sentence || words < PASS_PHRASE)
+    tokens > 1 && (sentence || words < PASS_PHRASE) || labels > 0 && labels == tokens
 }
 
 /// A word, or words joined as in names and file names. Four words or more that

@@ -69,9 +69,12 @@ fn text_unlike(after: &str, before: &str) -> Option<String> {
     }
 }
 
-/// Whether a text is nothing but a label, a mask or what else an action writes.
+/// Whether a text is nothing but what an action writes.
 fn is_label(text: &str) -> bool {
-    expurgate::validator::is_placeholder(text.as_bytes())
+    let template = text.strip_prefix('<').and_then(|text| text.strip_suffix('>'));
+    let is_entity =
+        |name: &str| name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
+    text.is_empty() || template.is_some_and(is_entity) || expurgate::validator::is_label(text.as_bytes())
 }
 
 impl<'de> Deserialize<'de> for Tree {

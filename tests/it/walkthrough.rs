@@ -1,13 +1,14 @@
-//! The walkthrough of `docs/rules.md`, done as it says: files are written, and
+//! The walkthroughs of the documents, done as they say: files are written, and
 //! commands say what the document shows.
 
 use crate::cli::expurgate_in;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-/// The part of the document between its heading and the next.
-fn section() -> String {
-    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/rules.md")).unwrap();
-    let (_, rest) = text.split_once("\n## A walkthrough\n").unwrap();
+/// The part of a document between a heading and the next.
+fn section(document: &str, heading: &str) -> String {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(document)).unwrap();
+    let (_, rest) = text.split_once(&format!("\n## {heading}\n")).unwrap();
     rest.split("\n## ").next().unwrap().to_owned()
 }
 
@@ -19,8 +20,20 @@ fn named(before: &str) -> Option<&str> {
 
 #[test]
 fn the_walkthrough_goes_as_it_says() {
+    let (files, commands) = walk("docs/rules.md", "A walkthrough");
+    assert!(files >= 4 && commands >= 8, "{files} files, {commands} commands");
+}
+
+#[test]
+fn actions_do_what_their_document_shows() {
+    let (files, commands) = walk("docs/actions.md", "Try it");
+    assert!(files >= 4 && commands >= 3, "{files} files, {commands} commands");
+}
+
+/// Does what a part of a document says: how many files and commands there are.
+fn walk(document: &str, heading: &str) -> (usize, usize) {
     let directory = tempfile::tempdir().unwrap();
-    let section = section();
+    let section = section(document, heading);
     let parts: Vec<&str> = section.split("```").collect();
     let (mut files, mut commands) = (0, 0);
     for pair in parts.chunks(2) {
@@ -30,11 +43,15 @@ fn the_walkthrough_goes_as_it_says() {
             commands += run(directory.path(), text);
         } else {
             let name = named(before).unwrap_or_else(|| panic!("no file is named before\n{text}"));
-            std::fs::write(directory.path().join(name), text).unwrap();
+            let path = directory.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            if name.ends_with(".key") {
+                std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+            }
             files += 1;
         }
     }
-    assert!(files >= 4 && commands >= 8, "{files} files, {commands} commands");
+    (files, commands)
 }
 
 /// Runs the commands of a block and compares what they say; how many.

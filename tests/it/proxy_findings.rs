@@ -175,6 +175,42 @@ async fn the_route_says_which_headers_are_redacted_and_how() {
     assert!(rig.sink.seen().is_empty());
 }
 
+/// One entity hashed, the others masked in as many bytes.
+const WRITE: &str = "[hash.keys]\nk1 = \"one\"\nk2 = \"two\"\n[hash]\nactive = \"k2\"\n[[route]]\n[route.policy]\n\
+                     EMAIL_ADDRESS = \"hash\"\ndefault = { action = \"mask\", same_length = true, keep_last = 4 }";
+
+#[tokio::test]
+async fn what_actions_write_goes_upstream_and_is_counted_by_the_action() {
+    let rig = Rig::with(WRITE, Answer::Ok("ok")).await;
+    let card = "4111 1111 1111 1111";
+    let headers = [JSON, ("referer", "https://a.test/?jane.doe@example.com")];
+    let body = format!("{{\"to\": \"{EMAIL}\", \"card\": \"{card}\"}}");
+    let sent = request("POST", &format!("/?to={EMAIL}&card=4111111111111111"), &headers, body.as_bytes());
+    assert_eq!(rig.client().await.exchange(&sent).await.status, 200);
+    let seen = rig.sink.only().await;
+    let text = String::from_utf8(seen.body.clone()).unwrap();
+    let pseudonym = text.split('"').nth(3).unwrap();
+    assert!(pseudonym.starts_with("[EMAIL_ADDRESS:k2:") && pseudonym.len() == 35, "{text}");
+    assert_eq!(text, format!("{{\"to\": \"{pseudonym}\", \"card\": \"***************1111\"}}"));
+    let encoded = pseudonym.replace('[', "%5B").replace(']', "%5D");
+    assert_eq!(seen.header("referer"), Some(format!("https://a.test/?{encoded}").as_str()));
+    assert_eq!(seen.target, format!("/?to={encoded}&card=************1111"));
+    rig.proxy.wait_for_metric(&findings("hash"), 3).await;
+    let card = "findings_total{action=\"mask\",entity=\"CREDIT_CARD\",route=\"default\",rule=\"payment.card\"}";
+    rig.proxy.wait_for_metric(card, 2).await;
+}
+
+#[tokio::test]
+async fn what_actions_wrote_is_not_found_again() {
+    let rig = Rig::with(WRITE, Answer::Ok("ok")).await;
+    let target = "/?to=%5BCREDIT_CARD:k1:4111111111111111%5D&card=************1111";
+    let body = br#"{"to": "[EMAIL_ADDRESS:k1:4111111111111111]", "password": "*******er2!", "pin": 1}"#;
+    assert_eq!(rig.client().await.exchange(&request("POST", target, &[JSON], body)).await.status, 200);
+    let seen = rig.sink.only().await;
+    assert_eq!((seen.target.as_str(), &seen.body[..]), (target, &body[..]));
+    assert!(!rig.proxy.metrics.render().contains("findings_total{"));
+}
+
 #[tokio::test]
 async fn a_finding_in_the_path_is_counted_and_left_alone() {
     for route in ["", BLOCK] {

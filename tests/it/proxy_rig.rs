@@ -2,7 +2,7 @@
 
 use crate::proxy_client::{Client, Reply, request};
 use crate::proxy_sink::{Answer, PATIENCE, Sink};
-use expurgate::config::{Config, Flags, Sources};
+use expurgate::config::{Config, Flags, KeyFile, KeyReader, Sources};
 use expurgate::metrics::Metrics;
 use expurgate::rule::Ruleset;
 use expurgate::scan::Engine;
@@ -52,6 +52,12 @@ impl Rig {
     }
 }
 
+/// Every file holds a key of its own.
+fn read_key(path: &std::path::Path) -> std::io::Result<KeyFile> {
+    let content = format!("a key that is only for tests: {}", path.display()).into_bytes().into();
+    Ok(KeyFile { content, mode: Some(0o600) })
+}
+
 impl Proxy {
     /// `configuration` are sections; a `[[route]]` gets its upstream by flag.
     pub(crate) async fn start(configuration: &str, upstream: &str) -> Self {
@@ -63,6 +69,7 @@ impl Proxy {
                 upstream: Some(upstream.to_owned()),
                 ..Flags::default()
             },
+            keys: KeyReader(read_key),
             ..Sources::default()
         });
         let config = config.unwrap_or_else(|error| panic!("{error}"));

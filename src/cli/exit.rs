@@ -74,7 +74,11 @@ impl CliError {
     pub fn exit(&self) -> Exit {
         let mut causes = std::iter::successors(Some(self as &dyn Error), |&error| error.source());
         // Broken input is no I/O error to the system, but to the user.
-        if matches!(self, Self::Input { .. }) || causes.any(is_io) { Exit::Io } else { Exit::Usage }
+        if matches!(self, Self::Input { .. } | Self::Config(ConfigError::Unreadable(_))) || causes.any(is_io) {
+            Exit::Io
+        } else {
+            Exit::Usage
+        }
     }
 
     /// Tells the user: the error and its causes on one line.

@@ -33,6 +33,9 @@ pub enum ConfigError {
         /// What is wrong and what to do.
         message: String,
     },
+    /// A file that the configuration names cannot be read.
+    #[error("{0}")]
+    Unreadable(Box<ConfigError>),
     /// In what all of them amount to.
     #[error("{0}")]
     Whole(String),

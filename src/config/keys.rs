@@ -54,7 +54,8 @@ impl Keys {
                 let message = format!("hash.keys.{id}: {}: {why}", path.display());
                 ConfigError::at_key(source, id, message)
             };
-            let file = (reader.0)(path).map_err(|error| blame(format!("cannot be read: {error}")))?;
+            let unreadable = |error| ConfigError::Unreadable(Box::new(blame(format!("cannot be read: {error}"))));
+            let file = (reader.0)(path).map_err(unreadable)?;
             keys.warnings.extend(
                 exposure(file.mode)
                     .map_err(blame)?

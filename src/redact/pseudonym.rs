@@ -11,6 +11,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use std::fmt;
 use std::sync::Arc;
+use zeroize::ZeroizeOnDrop;
 
 /// Fewest bytes of a key: those of the hash (RFC 2104, section 3).
 const SHORTEST_KEY: usize = 32;
@@ -18,6 +19,12 @@ const SHORTEST_KEY: usize = 32;
 const LONGEST_ID: usize = 32;
 /// Fewer different bytes are no key but a filler.
 const FEWEST_DIFFERENT: usize = 8;
+
+/// What is keyed overwrites itself when it is dropped.
+const _: fn() = || {
+    fn overwritten<T: ZeroizeOnDrop>() {}
+    overwritten::<Hmac<Sha256>>();
+};
 
 /// A key with its name. Overwrites itself when it is dropped, and no `Debug`
 /// shows it.

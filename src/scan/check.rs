@@ -7,7 +7,7 @@ use super::engine::Engine;
 use super::path::{PathId, Paths, Places};
 use crate::rule::{Allow, Allowed, Rule};
 use crate::span::Span;
-use crate::validator::{Validator, is_in_pseudonym, is_label};
+use crate::validator::{Validator, is_in_pseudonym, is_own_output};
 use regex_automata::meta::Regex;
 use regex_automata::util::syntax;
 use std::ops::Range;
@@ -243,7 +243,7 @@ impl Checks {
         match scope.allows.iter().position(allows) {
             Some(exception) => Verdict::Allowed(exception),
             // What a redactor wrote is not redacted again.
-            None if value.text.is_some_and(is_label) || is_in_pseudonym(raw, value.range.clone()) => {
+            None if value.text.is_some_and(is_own_output) || is_in_pseudonym(raw, value.range.clone()) => {
                 Verdict::Placeholder
             }
             None => Verdict::Found,

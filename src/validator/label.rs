@@ -23,10 +23,13 @@ pub const FEWEST_MASKED: usize = 4;
 /// `••••`, `j*******n`.
 pub fn is_label(value: &[u8]) -> bool {
     let value = value.trim_ascii();
-    if value.len() > LONGEST {
-        return is_mask(value) || is_partly_masked(value) || value.len() <= LONGEST_OWN && is_own(value);
-    }
-    is_own(value) || is_mask(value) || is_partly_masked(value) || is_notice(value)
+    is_own_output(value) || value.len() <= LONGEST && is_notice(value)
+}
+
+/// Whether `value` is a label or a mask of our own: what any rule leaves alone.
+/// Asked of every finding, so it looks no further than it must.
+pub fn is_own_output(value: &[u8]) -> bool {
+    value.len() <= LONGEST_OWN && is_own(value) || is_mask(value) || is_partly_masked(value)
 }
 
 /// Whether `value` is what this or another redactor wrote, or a template of ours
@@ -131,6 +134,10 @@ fn is_named_entity(value: &[u8]) -> bool {
 
 /// At least half of it is one masking character, without a gap.
 fn is_partly_masked(value: &[u8]) -> bool {
+    // A run that is long enough has every fourth place in it.
+    if !value.iter().skip(FEWEST_MASKED - 1).step_by(FEWEST_MASKED).any(|byte| MASKS.contains(byte)) {
+        return false;
+    }
     let characters = value.iter().filter(|&&byte| byte & 0xc0 != 0x80).count();
     let fewest = characters.div_ceil(2).max(FEWEST_MASKED);
     let mut runs = value.chunk_by(|one, other| one == other);

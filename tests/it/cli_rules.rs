@@ -237,6 +237,13 @@ fn the_schema_is_json_and_knows_every_table() {
 }
 
 #[test]
+fn the_schema_of_the_configuration_is_json_and_knows_every_section() {
+    let schema: Value = serde_json::from_slice(&expurgate(&["schema", "config"], b"").stdout).unwrap();
+    let sections: Vec<&String> = schema["properties"].as_object().unwrap().keys().collect();
+    assert_eq!(sections, ["listener", "admin", "rules", "hash", "log", "limits", "timeouts", "route"]);
+}
+
+#[test]
 fn a_file_of_gitleaks_loads_as_it_is_when_all_of_it_can_be_said() {
     let file = "[[rules]]\nid = 'acme_live'\nregex = '''acme_live_([a-z0-9]{12,})'''\nkeywords = ['acme_live_']\n";
     let directory = directory(&[

@@ -2,6 +2,7 @@
 
 use crate::cli::{expurgate, expurgate_with};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Output;
 
 /// A file with this text; its path is `file.to_str()`.
@@ -186,4 +187,53 @@ fn rules_are_given_one_by_one() {
     for command in ["run", "check"] {
         assert_eq!(code(&expurgate(&[command, "--rules", one.path(), two.path()], b"")), Some(2), "{command}");
     }
+}
+
+/// A file with a key, which these permission bits protect.
+fn key_file(content: &str, mode: u32) -> File {
+    let file = File::new(content);
+    std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+    file
+}
+
+#[test]
+fn key_files_are_checked_and_never_shown() {
+    let key = "hex:6f1d0c5b8a9e42d7b3f86a1c95e07d42c4a8f16e3b7d905a2e8c41f7d6093bb5\n";
+    for (content, mode, expected, wanted) in [
+        (key, 0o600, 0, ""),
+        (key, 0o644, 0, "may be read by everybody; `chmod 600` it"),
+        (key, 0o606, 2, "may be written by everybody; `chmod 600` it"),
+        ("hex:6f1d0c5b8a9e42d7", 0o600, 2, "the key has 8 bytes, but needs 32; make one with `openssl rand -hex 32`"),
+        ("hex:6f1d0c5b8a9e42dx", 0o600, 2, "is not valid hex behind"),
+        ("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", 0o600, 2, "the key is not random"),
+    ] {
+        let file = key_file(content, mode);
+        let keys = format!("k1={}", file.path());
+        let variables = [("EXPURGATE_HASH_KEYS", keys.as_str()), ("EXPURGATE_ROUTE_0_POLICY_DEFAULT", "hash")];
+        let output = expurgate_with(&variables, &["redact"], b"mail jane@example.com");
+        assert_eq!(code(&output), Some(expected), "{}", told(&output));
+        assert!(told(&output).contains(wanted) && !told(&output).contains("6f1d0c5b"), "{}", told(&output));
+        assert_eq!(told(&output).contains("mail [EMAIL_ADDRESS:k1:8cd3a9676750d4d7]"), expected == 0);
+    }
+    let missing = [("EXPURGATE_HASH_KEYS", "k1=/nowhere/k1.key")];
+    let output = expurgate_with(&missing, &["check"], b"");
+    assert_eq!(code(&output), Some(3));
+    assert!(told(&output).starts_with("error: hash.keys.k1: /nowhere/k1.key: cannot be read: "), "{}", told(&output));
+}
+
+#[test]
+fn an_action_whose_output_would_be_found_again_starts_nothing() {
+    let template = "PHONE_NUMBER={ action = \"replace\", template = \"call 415-555-0123\" }";
+    let mistake = "route \"default\": PHONE_NUMBER: \"replace\" of PHONE_NUMBER writes `call 415-555-0123`, in which the \
+                   rule phone.nanp would find a value again";
+    for command in
+        [&["check"][..], &["redact"], &["run", "--upstream", "http://127.0.0.1:9", "--listen", "127.0.0.1:0"]]
+    {
+        let output = expurgate(&[command, &["--action", template]].concat(), b"");
+        assert_eq!(code(&output), Some(2), "{command:?}: {}", told(&output));
+        assert!(told(&output).contains(mistake), "{command:?}: {}", told(&output));
+    }
+    let output = expurgate(&["redact", "--action", "EMAIL_ADDRES=mask"], b"");
+    assert_eq!(code(&output), Some(2));
+    assert!(told(&output).contains("no rule finds the entity EMAIL_ADDRES; did you mean EMAIL_ADDRESS?"));
 }

@@ -20,10 +20,11 @@ const LONGEST_ID: usize = 32;
 /// Fewer different bytes are no key but a filler.
 const FEWEST_DIFFERENT: usize = 8;
 
-/// What is keyed overwrites itself when it is dropped.
+/// All that HMAC keeps of a key are states of the hash, which overwrite
+/// themselves when they are dropped.
 const _: fn() = || {
     fn overwritten<T: ZeroizeOnDrop>() {}
-    overwritten::<Hmac<Sha256>>();
+    overwritten::<Sha256>();
 };
 
 /// A key with its name. Overwrites itself when it is dropped, and no `Debug`

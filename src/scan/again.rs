@@ -13,9 +13,11 @@ use super::check::Checks;
 use super::engine::Engine;
 use super::finding::{Finding, Part};
 use super::fold;
+use super::key::whole_unit;
 use super::nearby::{Context, Sightings};
 use super::path::PathId;
 use super::window::{Window, unit_before};
+use crate::rule::Matcher;
 use crate::span::Span;
 use std::cell::RefCell;
 use std::ops::Range;
@@ -25,8 +27,8 @@ pub(super) const CELL_SIZE: usize = 1024;
 const CELL: u64 = CELL_SIZE as u64;
 /// Raw bytes around a cell that are read with it.
 const MARGIN: u64 = 512;
-/// What is shorter holds no value that any rule finds.
-const SHORTEST: usize = 6;
+/// What is shorter holds no literal of a pattern.
+const SHORTEST: usize = 3;
 
 /// The raw bytes that are read again for the character at `at`: relative to
 /// `raw`, which begins at `origin` of the body and in which `haystack` holds
@@ -40,6 +42,28 @@ pub(super) fn stretch(raw: &[u8], origin: u64, haystack: Range<usize>, at: usize
         return haystack.start..end;
     }
     unit_before(raw, haystack.start, start, end)..end
+}
+
+/// `stretch` without the unit that its end cuts in two, if there is more up to
+/// `end`: half an escape means something else, and the finding would take it.
+pub(super) fn whole_units(raw: &[u8], stretch: Range<usize>, end: usize) -> Range<usize> {
+    let raw = &raw[..stretch.end];
+    let mut at = stretch.start;
+    while at < stretch.end
+        && let Some(unit) = whole_unit(raw, at, stretch.end == end)
+    {
+        at += unit.len;
+    }
+    stretch.start..at.min(stretch.end)
+}
+
+/// Whether a finding in a second reading leaves JSON what it is. What stands
+/// between quotes does; of a value without, under a member's name, nobody
+/// knows how it must be written.
+pub(super) fn keeps_json(engine: &Engine, text: &[u8], finding: &Finding) -> bool {
+    let is_key = matches!(engine.ruleset().rules[finding.rule].matcher, Matcher::Key(_));
+    let before = usize::try_from(finding.span.start).ok().and_then(|start| text.get(start.checked_sub(1)?));
+    !is_key || matches!(before, Some(b'"' | b'\''))
 }
 
 /// What is around a text that is read once more; places are those of the text.
@@ -127,11 +151,12 @@ impl Again {
         out: &mut Vec<Found>,
         scan: impl FnOnce(&Window) -> Result<Log, E>,
     ) -> Result<(), E> {
+        let end = haystack.end;
         let stretch = stretch(raw, origin, haystack, at);
         let span = Span::new(origin + stretch.start as u64, origin + stretch.end as u64);
         if self.stretch != Some(span) {
             self.stretch = None;
-            self.reading.read(raw, origin, stretch);
+            self.reading.read(raw, origin, whole_units(raw, stretch, end));
             self.found.clear();
             if self.reading.window.text().len() >= SHORTEST {
                 let (findings, log) = scan(&self.reading.window)?;
@@ -140,6 +165,8 @@ impl Again {
             self.stretch = Some(span);
         }
         let place = origin + at as u64;
+        // Nothing of this stretch was told at one of another cell.
+        let resume = resume.max(place / CELL * CELL);
         let from = self.found.partition_point(|found| found.characters.0 < place);
         let to = self.found.partition_point(|found| found.characters.0 <= place);
         if self.reading.before(place).is_some_and(|before| before < resume) {

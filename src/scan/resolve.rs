@@ -24,6 +24,9 @@ pub(crate) struct Match {
     pub(crate) rule: usize,
     pub(crate) priority: i32,
     pub(crate) wrap: Wrap,
+    /// It was added before what begins before it was looked at. Of such a match
+    /// a region takes what it covers, not all.
+    pub(crate) ahead: bool,
 }
 
 /// How the replacement must be written so that JSON stays valid.
@@ -65,12 +68,14 @@ impl Resolver {
     /// A region begins at `start`: nothing may reach into it. Everything
     /// before it is settled into `kept`.
     pub(crate) fn region(&mut self, start: u64, kept: &mut Vec<Match>) {
+        let ahead = self.pending.iter().filter(|found| found.ahead && found.start >= start).copied().collect();
         self.pending.retain(|found| found.start < start);
         for found in &mut self.pending {
             found.end = found.end.min(start);
         }
         self.settle(u64::MAX, kept);
         self.done = self.done.max(start);
+        self.pending = ahead;
     }
 
     /// A region has reached `end`.
@@ -171,7 +176,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn found(start: u64, end: u64, rule: usize, priority: i32) -> Match {
-        Match { start, end, rule, priority, wrap: Wrap::Plain }
+        Match { start, end, rule, priority, wrap: Wrap::Plain, ahead: false }
     }
 
     fn all(matches: &[Match]) -> Vec<Match> {

@@ -622,9 +622,27 @@ impl<M: Meter> Scanner<M> {
 
     /// Adds a match for the resolver to judge.
     fn add(&mut self, work: &mut Workspace, data: Data<'_>, bounds: &Bounds, rule: usize, range: Range<usize>) {
-        if self.absolute(range.start) < self.resume {
-            return;
+        if self.absolute(range.start) >= self.resume
+            && let Some(found) = self.matched(work, data, bounds, rule, range)
+        {
+            self.add_match(found);
         }
+    }
+
+    fn add_match(&mut self, found: Match) {
+        let resolver = if self.is_quiet(found.rule) { &mut self.quiet_resolver } else { &mut self.resolver };
+        resolver.add(found);
+    }
+
+    /// The match that a value is, if it can be replaced.
+    fn matched(
+        &self,
+        work: &mut Workspace,
+        data: Data<'_>,
+        bounds: &Bounds,
+        rule: usize,
+        range: Range<usize>,
+    ) -> Option<Match> {
         let known = self.rule(rule);
         let (numbers, priority) = (known.numbers, known.priority);
         let range = place::whole_characters(data.raw, (bounds.from, bounds.to), range);
@@ -636,19 +654,16 @@ impl<M: Meter> Scanner<M> {
             inside,
             behind_quote: self.behind_quote,
         };
-        let Some(wrap) = number::wrap(place, &range, numbers, &mut work.context) else { return };
-        if self.is_quiet(rule) {
-            return self.add_quiet(rule, range, wrap);
-        }
+        let wrap = number::wrap(place, &range, numbers, &mut work.context)?;
         let (start, end) = (self.absolute(range.start), self.absolute(range.end));
-        self.resolver.add(Match { start, end, rule, priority, wrap });
+        Some(Match { start, end, rule, priority, wrap, ahead: false })
     }
 
     /// Adds a finding that changes nothing.
     fn add_quiet(&mut self, rule: usize, range: Range<usize>, wrap: Wrap) {
         let priority = self.rule(rule).priority;
         let (start, end) = (self.absolute(range.start), self.absolute(range.end));
-        self.quiet_resolver.add(Match { start, end, rule, priority, wrap });
+        self.quiet_resolver.add(Match { start, end, rule, priority, wrap, ahead: false });
     }
 
     /// Whether paths, validator and exceptions of a rule let a value be a finding.

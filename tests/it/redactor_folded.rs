@@ -50,6 +50,50 @@ fn a_character_anywhere_in_a_match_hides_nothing() {
 }
 
 #[test]
+fn what_is_read_twice_takes_no_part_of_an_escape() {
+    // The end of what is read together falls on every byte of the quote's escapes.
+    for length in 1440..1540 {
+        for quote in ["\\\"", "\\\\\\\"", "\\u0022"] {
+            let filler = "word ".repeat(400);
+            let document =
+                format!("{{\"log\":\"{{{quote}pass\u{200b}word{quote}:{quote}{}{quote}}}\"}}", &filler[..length]);
+            let found = redacted("", Format::Json, &document);
+            assert!(serde_json::from_str::<serde_json::Value>(&found).is_ok(), "{found}");
+            assert!(found.ends_with(&format!("{quote}}}\"}}")), "{found}");
+        }
+    }
+}
+
+#[test]
+fn a_bare_number_under_a_name_that_hides_leaves_the_document_whole() {
+    for value in ["-12345678", "12.5345678", "1.5e30", "12345678", "true"] {
+        let nested = format!(r#"{{"log": "{{\"pass\u200bword\": {value}}}"}}"#);
+        let found: serde_json::Value = serde_json::from_str(&redacted("", Format::Json, &nested)).unwrap();
+        assert!(serde_json::from_str::<serde_json::Value>(found["log"].as_str().unwrap()).is_ok(), "{found}");
+    }
+}
+
+#[test]
+fn a_value_between_does_not_hide_what_a_keyword_gave_away() {
+    for pin in ["ab12cd34", "ab"] {
+        let found = redacted("", Format::Text, &format!("pho\u{2060}ne 'pin': '{pin}' 00447700900933"));
+        assert!(found.ends_with("' [PHONE_NUMBER]"), "{found}");
+    }
+}
+
+#[test]
+fn a_token_over_the_border_of_two_cells_is_found_whole() {
+    let token = super::redactor_long::base64(800);
+    for at in [10, 20, 30] {
+        let (head, tail) = token.split_at(at);
+        let (middle, tail) = tail.split_at(90);
+        let text = format!("{}Bearer {head}\u{200b}{middle}\u{200b}{tail}", "word ".repeat(200));
+        let found = redacted("", Format::Text, &text);
+        assert!(!found.contains(&tail[tail.len() - 200..]), "{at}: {found}");
+    }
+}
+
+#[test]
 fn hyphens_and_spaces_of_other_forms_join_numbers() {
     for (text, label) in [
         ("call 415\u{2011}555\u{2011}0106 now", "PHONE_NUMBER"),

@@ -36,7 +36,7 @@ fn check(format: Format, before: &str, secret: &str, after: &str, redacted: &str
     }
 }
 
-fn base64(length: usize) -> String {
+pub(crate) fn base64(length: usize) -> String {
     const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
     let mut random = Random(length as u64);
     (0..length).map(|_| char::from(ALPHABET[random.below(ALPHABET.len())])).collect()

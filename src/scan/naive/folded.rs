@@ -199,14 +199,14 @@ impl Search<'_> {
 
     fn read_cell(&self, cell: &Range<usize>, haystack: &Range<usize>, inside: bool, out: &mut Vec<Folded>) {
         let raw = self.document.raw;
-        let stretch = again::stretch(raw, 0, haystack.clone(), cell.start);
+        let stretch = again::whole_units(raw, again::stretch(raw, 0, haystack.clone(), cell.start), haystack.end);
         let reading = Reading::of(raw, stretch);
         if !reading.characters.iter().any(|one| cell.contains(&one.at)) {
             return;
         }
         let around = Around { search: self, spans: &reading.text.spans };
         let (findings, log) = read(self.engine, Format::Text, &reading.text.bytes, Some(&around));
-        for finding in findings {
+        for finding in findings.into_iter().filter(|one| again::keeps_json(self.engine, &reading.text.bytes, one)) {
             let (range, begins) = begun(&finding, &log);
             let is_head =
                 matches!(self.engine.ruleset().rules[finding.rule].matcher, Matcher::Detector(Detector::PrivateKey));

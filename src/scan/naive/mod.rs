@@ -373,7 +373,7 @@ impl Search<'_> {
         };
         let wrap = number::wrap(place, &range, known.numbers, &mut Window::default())?;
         let (start, end) = (range.start as u64, range.end as u64);
-        Some(Match { start, end, rule, priority: known.priority, wrap })
+        Some(Match { start, end, rule, priority: known.priority, wrap, ahead: false })
     }
 }
 

@@ -1,10 +1,11 @@
 //! The second reading of a text: see [`again`](super::super::again).
 
 use super::super::Format;
-use super::super::again::{Again, Body, Found, Log, Outer};
+use super::super::again::{Again, Body, Found, Log, Outer, keeps_json};
 use super::super::finding::ScanError;
 use super::super::meter::Meter;
 use super::super::region::Region;
+use super::super::resolve::Match;
 use super::super::window::Window;
 use super::super::workspace::Workspace;
 use super::{Data, Finding, Scanner};
@@ -58,7 +59,9 @@ impl<M: Meter> Scanner<M> {
             return self.open_region(Region::PrivateKey, found.rule, range.start, range.end, None, out);
         }
         let bounds = self.bounds(work, data, at);
-        self.add(work, data, &bounds, found.rule, range);
+        if let Some(found) = self.matched(work, data, &bounds, found.rule, range) {
+            self.add_match(Match { ahead: true, ..found });
+        }
     }
 
     /// A scanner of texts that are read a second time.
@@ -83,6 +86,7 @@ impl Scanner {
             self.scan_with(&mut work, Data { engine: &engine, raw, last: true, outer: Some(outer) }, &mut found)?;
         }
         engine.put_workspace(work);
+        found.retain(|finding| keeps_json(&engine, text, finding));
         Ok((found, self.log.take().unwrap_or_default()))
     }
 

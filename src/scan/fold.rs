@@ -130,7 +130,7 @@ pub(super) fn begins(raw: &[u8], start: usize) -> bool {
             before.is_some_and(|before| before.is_ascii()) || (2..=LONGEST).any(behind_another)
         }
         Within::Number => {
-            before.is_some_and(|before| before.is_ascii_hexdigit() || matches!(before, b')' | b'}' | 0x80..))
+            before.is_some_and(|before| before.is_ascii_digit() || matches!(before, b')' | b'}' | 0x80..))
                 && raw.get(end).is_some_and(|next| next.is_ascii_digit() || matches!(next, b'(' | b'\\' | b'%'))
         }
     }

@@ -30,14 +30,26 @@ pub(super) struct Place<'a> {
 /// How to write what replaces the match at `range`; `None` when it is a bare
 /// JSON number and the rule does not judge those.
 pub(super) fn wrap(place: Place<'_>, range: &Range<usize>, numbers: bool, window: &mut Window) -> Option<Wrap> {
-    let digits_only = place.raw[range.clone()].iter().all(u8::is_ascii_digit);
-    if !digits_only {
+    let is_between = place.format != Format::Text && !place.inside;
+    if !is_number(&place.raw[..range.end], range.start, !is_between) {
         return Some(Wrap::Plain);
     }
-    if place.format != Format::Text && !place.inside {
-        return bare(place, range, numbers);
+    match is_between {
+        true => bare(place, range, numbers),
+        false => Some(nested(place, range, window)),
     }
-    Some(nested(place, range, window))
+}
+
+/// Whether all from `at` on are digits; within a string they may be escaped.
+fn is_number(raw: &[u8], mut at: usize, within: bool) -> bool {
+    while at < raw.len() {
+        let unit = unit(raw, at);
+        match unit.meaning {
+            Meaning::Byte(b'0'..=b'9') if within || unit.len == 1 => at += unit.len,
+            _ => return false,
+        }
+    }
+    true
 }
 
 /// A number between strings: of the document itself.

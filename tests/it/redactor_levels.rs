@@ -117,6 +117,24 @@ fn a_quote_that_is_not_closed_takes_no_more_than_its_string() {
 }
 
 #[test]
+fn a_token_with_a_slash_is_found_however_many_writers_escape_it() {
+    let token = format!("4/0A{}", "q8f1o2m3n4b5".repeat(4));
+    for escapes in 0..=7 {
+        let written = token.replace('/', &format!("{}/", r"\".repeat(escapes)));
+        let found = redact_whole(Format::Json, format!(r#"{{"code": "x {written} y"}}"#).as_bytes());
+        let found = String::from_utf8(found).unwrap();
+        assert!(!found.contains("q8f1o2m3n4b5"), "{found}");
+    }
+}
+
+#[test]
+fn a_number_with_an_escaped_digit_becomes_a_string_within_a_string() {
+    let document = r#"{"a": "[4111\u0031111\u0031\u0031111111]"}"#;
+    let found: Value = serde_json::from_slice(&redact_whole(Format::Json, document.as_bytes())).unwrap();
+    assert_eq!(found["a"], r#"["[CREDIT_CARD]"]"#);
+}
+
+#[test]
 fn no_plain_value_leaks_however_deep_it_is() {
     for depth in DEPTH + 1..=12 {
         for (value, label) in VALUES {

@@ -50,6 +50,12 @@ impl Keys {
         Pseudonym::check_bits(bits).map_err(|why| ConfigError::at_key(source, "bits", format!("hash.bits: {why}")))?;
         let mut keys = Self { by_id: BTreeMap::new(), active: hash.active.clone(), bits, warnings: Vec::new() };
         for (id, path) in &hash.keys {
+            if is_key(path) {
+                // Not repeated: it is the secret itself.
+                let message =
+                    format!("hash.keys.{id}: this is a key; write it to a file of mode 600 and give its path");
+                return Err(ConfigError::at_key(source, id, message));
+            }
             let blame = |why: String| {
                 let message = format!("hash.keys.{id}: {}: {why}", path.display());
                 ConfigError::at_key(source, id, message)
@@ -104,6 +110,13 @@ impl Keys {
         let names: Vec<&str> = self.by_id.keys().map(String::as_str).collect();
         names.join(", ")
     }
+}
+
+/// Whether what should be a path is a key as it stands in a file.
+fn is_key(path: &Path) -> bool {
+    let text = path.to_string_lossy();
+    let written = ["hex:", "base64:"].iter().any(|form| text.starts_with(form));
+    written || text.len() >= 2 * HashKey::SHORTEST && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// What is wrong with a file's permissions: whoever may write it makes the keys,

@@ -324,6 +324,7 @@ fn mistakes_in_the_file_name_line_column_and_remedy() {
             "[[route]]\nupstream = \"http://a\"\n[route.policy]\nY = \"mask\"\nX = \"hash\"",
             "expurgate.toml:5:1: route \"default\": X: \"hash\" needs a key: set hash.keys.k1",
         ),
+        ("[hash.keys]\nk1 = \"hex:6f1d0c5b\"", "expurgate.toml:2:1: hash.keys.k1: this is a key; write it"),
         ("[hash.keys]\nk1 = \"nowhere\"", "expurgate.toml:2:1: hash.keys.k1: nowhere: cannot be read: "),
         ("[hash.keys]\nk1 = \"short\"", "expurgate.toml:2:1: hash.keys.k1: short: the key has 5 bytes, but needs 32"),
         (

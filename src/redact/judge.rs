@@ -10,7 +10,7 @@
 //! rules are JSON already. At last all rules in force, together, look at what
 //! all actions write.
 
-use super::{Applied, Format, Plan, Policy, RedactError, Redactor, Treatment, naive};
+use super::{Action, Applied, Format, Plan, Policy, RedactError, Redactor, Treatment, naive};
 use crate::rule::{Changes, Example, Matcher, Place, Rule, Ruleset};
 use crate::scan::{CompileError, Engine, meaning};
 use bytes::Bytes;
@@ -355,7 +355,8 @@ pub(super) fn unstable(plan: &Arc<Plan>, rule: &Rule) -> Vec<(usize, String, &'s
     let judged = bodies.filter_map(|body| {
         let (once, _) = redact(plan, body.format, body.raw.as_bytes()).ok()?;
         let (_, again) = redact(plan, body.format, &once).ok()?;
-        Some((again.first()?.rule, String::from_utf8_lossy(&once).into_owned(), body.told))
+        let found = again.iter().find(|found| plan.action(found.rule) != Action::Report)?;
+        Some((found.rule, String::from_utf8_lossy(&once).into_owned(), body.told))
     });
     judged.collect()
 }

@@ -52,6 +52,12 @@ impl Default for Mask {
 }
 
 impl Mask {
+    /// What it masks with, and how many of the first and the last characters it
+    /// keeps at most.
+    pub(super) fn shape(self) -> (u8, usize, usize) {
+        (self.character, self.first, self.last)
+    }
+
     /// Masks with another character.
     ///
     /// # Errors

@@ -23,7 +23,7 @@ pub use template::Template;
 
 use crate::rule::Rule;
 pub use crate::scan::Format;
-use crate::scan::{Engine, Finding};
+use crate::scan::{Engine, Finding, Written};
 use bytes::Bytes;
 use replacement::{Replacement, Writing};
 use std::sync::Arc;
@@ -82,16 +82,23 @@ pub struct Plan {
     writings: Vec<Writing>,
     /// By rule index: whether its findings are counted only.
     quiet: Arc<[bool]>,
+    /// What is written beside the usual labels, if anything.
+    written: Option<Arc<Written>>,
 }
 
 impl Plan {
     /// Looks up the action of every rule once.
     pub fn new(engine: Arc<Engine>, policy: &Policy) -> Self {
         let treatment = |rule: &Rule| if rule.shadow { Treatment::Report } else { policy.treatment(rule).clone() };
-        let writings: Vec<Writing> =
-            engine.ruleset().rules.iter().map(|rule| Writing::new(treatment(rule), rule)).collect();
+        let rules = &engine.ruleset().rules;
+        let mut written = Written::default();
+        for rule in rules.iter().filter(|rule| rule.enabled && !rule.shadow) {
+            policy.treatment(rule).tell(rule, &mut written);
+        }
+        let writings: Vec<Writing> = rules.iter().map(|rule| Writing::new(treatment(rule), rule)).collect();
         let quiet = writings.iter().map(|writing| writing.action() == Action::Report).collect();
-        Self { engine, writings, quiet }
+        let written = (!written.is_empty()).then(|| Arc::new(written));
+        Self { engine, writings, quiet, written }
     }
 
     /// The engine.

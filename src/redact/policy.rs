@@ -2,6 +2,7 @@
 
 use super::{Mask, Pseudonym, Template};
 use crate::rule::{Category, Rule};
+use crate::scan::Written;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -86,6 +87,20 @@ impl Treatment {
             Self::Remove => Action::Remove,
             Self::Block => Action::Block,
             Self::Report => Action::Report,
+        }
+    }
+
+    /// Tells what it writes for findings of `rule`, if that is not the usual label.
+    pub(super) fn tell(&self, rule: &Rule, written: &mut Written) {
+        match self {
+            Self::Replace(template) if *template == Template::default() => {}
+            Self::Replace(template) => written.add_label(&template.render(rule)),
+            Self::Mask(mask) => {
+                let (character, first, last) = mask.shape();
+                written.add_mask(character, first, last);
+            }
+            Self::Hash(pseudonym) => written.add_pseudonym(&rule.entity, pseudonym.key()),
+            Self::Remove | Self::Block | Self::Report => {}
         }
     }
 }

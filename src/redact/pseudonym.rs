@@ -13,8 +13,6 @@ use std::fmt;
 use std::sync::Arc;
 use zeroize::ZeroizeOnDrop;
 
-/// Fewest bytes of a key: those of the hash (RFC 2104, section 3).
-const SHORTEST_KEY: usize = 32;
 /// Longest id of a key.
 const LONGEST_ID: usize = 32;
 /// Fewer different bytes are no key but a filler.
@@ -37,6 +35,9 @@ pub struct HashKey {
 }
 
 impl HashKey {
+    /// Bytes of a key, at least: those of the hash (RFC 2104, section 3).
+    pub const SHORTEST: usize = 32;
+
     /// A key by its name and bytes.
     ///
     /// # Errors
@@ -46,10 +47,11 @@ impl HashKey {
         if id.is_empty() || id.len() > LONGEST_ID || !id.bytes().all(in_id) {
             return Err(format!("a key's name has 1 to {LONGEST_ID} letters, digits, - and _"));
         }
-        if bytes.len() < SHORTEST_KEY {
+        if bytes.len() < Self::SHORTEST {
             return Err(format!(
-                "the key has {} bytes, but needs {SHORTEST_KEY}; make one with `openssl rand -hex 32`",
-                bytes.len()
+                "the key has {} bytes, but needs {}; make one with `openssl rand -hex 32`",
+                bytes.len(),
+                Self::SHORTEST
             ));
         }
         let mut seen = [false; 256];
@@ -117,6 +119,11 @@ impl Pseudonym {
     pub fn new(key: Arc<HashKey>, bits: u32) -> Result<Self, String> {
         Self::check_bits(bits)?;
         Ok(Self { key, digits: usize::try_from(bits / 4).unwrap_or(64) })
+    }
+
+    /// The name of the key.
+    pub(super) fn key(&self) -> &str {
+        &self.key.id
     }
 
     /// Begins a value of `entity`.

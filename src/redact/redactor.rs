@@ -71,6 +71,7 @@ impl<M: Meter> Redactor<M> {
     pub fn metered(plan: &Arc<Plan>, format: Format, meter: M) -> Self {
         let mut scanner = Scanner::metered(Arc::clone(plan.engine()), format, meter);
         scanner.set_quiet(plan.quiet());
+        scanner.set_written(plan.written.clone());
         Self {
             scanner,
             plan: Arc::clone(plan),

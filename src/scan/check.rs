@@ -5,12 +5,14 @@ use super::Format;
 use super::again::Outer;
 use super::engine::Engine;
 use super::path::{PathId, Paths, Places};
+use super::written::Written;
 use crate::rule::{Allow, Allowed, Rule};
 use crate::span::Span;
-use crate::validator::{Validator, is_in_pseudonym, is_own_output};
+use crate::validator::Validator;
 use regex_automata::meta::Regex;
 use regex_automata::util::syntax;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// A candidate and what became of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -153,18 +155,36 @@ pub struct Checks {
     /// By rule index: candidates that a validator turned down.
     rejections: Vec<u64>,
     said: Said,
+    /// What the redactor writes itself.
+    written: Option<Arc<Written>>,
     /// `None` unless asked for.
     trace: Option<Vec<Traced>>,
 }
 
 impl Checks {
     pub(super) fn new(engine: &Engine, format: Format) -> Self {
-        Self { places: Places::new(&engine.paths, format), rejections: Vec::new(), said: Said(None), trace: None }
+        Self {
+            places: Places::new(&engine.paths, format),
+            rejections: Vec::new(),
+            said: Said(None),
+            written: None,
+            trace: None,
+        }
     }
 
     /// Candidates that a validator turned down: (rule index, count).
     pub fn rejections(&self) -> impl Iterator<Item = (usize, u64)> {
         self.rejections.iter().copied().enumerate().filter(|&(_, count)| count > 0)
+    }
+
+    /// What the redactor writes itself, beside its usual labels.
+    pub(super) fn set_written(&mut self, written: Option<Arc<Written>>) {
+        self.written = written;
+    }
+
+    /// As was set.
+    pub(super) fn written(&self) -> Option<Arc<Written>> {
+        self.written.clone()
     }
 
     /// From now on keeps every verdict.
@@ -243,7 +263,7 @@ impl Checks {
         match scope.allows.iter().position(allows) {
             Some(exception) => Verdict::Allowed(exception),
             // What a redactor wrote is not redacted again.
-            None if value.text.is_some_and(is_own_output) || is_in_pseudonym(raw, value.range.clone()) => {
+            None if self.written.as_ref().is_some_and(|written| written.holds(raw, &value.range, value.text)) => {
                 Verdict::Placeholder
             }
             None => Verdict::Found,

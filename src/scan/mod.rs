@@ -51,6 +51,7 @@ mod trigger;
 mod unit;
 mod window;
 mod workspace;
+mod written;
 
 pub use check::{Checks, Traced, Verdict};
 pub use engine::{CompileError, Engine};
@@ -59,6 +60,7 @@ pub use lexer::{Lexer, Mark};
 pub use resolve::Wrap;
 pub use scanner::Scanner;
 pub(crate) use unit::{LONGEST_RUN, unit};
+pub use written::Written;
 
 use crate::rule::Detector;
 use shape::Kinds;

@@ -31,6 +31,7 @@ use super::shape::{self, Lexical};
 use super::trigger::{self, Popped, Trigger, Triggers, What};
 use super::unit::unit;
 use super::workspace::Workspace;
+use super::written::Written;
 use super::{Format, LOOKAHEAD, LOOKBACK};
 use crate::rule::{Detector, Rule};
 use crate::span::Span;
@@ -153,6 +154,12 @@ impl<M: Meter> Scanner<M> {
     /// Their findings come in order within one scan, but may come late.
     pub fn set_quiet(&mut self, quiet: Arc<[bool]>) {
         self.quiet = quiet;
+    }
+
+    /// What the redactor writes itself, beside its usual labels: no rule finds a
+    /// value in it.
+    pub fn set_written(&mut self, written: Option<Arc<Written>>) {
+        self.checks.set_written(written);
     }
 
     fn is_quiet(&self, rule: usize) -> bool {

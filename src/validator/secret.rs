@@ -6,7 +6,7 @@
 //! a missed secret costs more than a label too many; so short or plain
 //! passwords are accepted as soon as they hold a digit or an odd letter.
 
-use super::label::{is_placeholder, is_written};
+use super::label::{is_label, is_placeholder};
 use super::words::{self, is_function_word, is_vocabulary, is_word};
 
 /// Fewest bytes of a secret.
@@ -94,7 +94,7 @@ fn is_prose(value: &[u8]) -> bool {
         }
         tokens += 1;
         // What a redactor wrote within a sentence is no odder than a word.
-        if is_written(written) {
+        if is_label(written) {
             (words, labels) = (words + 1, labels + 1);
             continue;
         }

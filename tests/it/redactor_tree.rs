@@ -74,7 +74,16 @@ fn is_label(text: &str) -> bool {
     let template = text.strip_prefix('<').and_then(|text| text.strip_suffix('>'));
     let is_entity =
         |name: &str| name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
-    text.is_empty() || template.is_some_and(is_entity) || expurgate::validator::is_label(text.as_bytes())
+    text.is_empty()
+        || template.is_some_and(is_entity)
+        || is_mask(text)
+        || expurgate::validator::is_label(text.as_bytes())
+}
+
+/// Whether a text has a run of masks, as one has of which the ends are kept.
+fn is_mask(text: &str) -> bool {
+    let mut runs = text.as_bytes().chunk_by(|one, other| one == other);
+    runs.any(|run| run.len() >= 4 && matches!(run[0], b'*' | b'-'))
 }
 
 impl<'de> Deserialize<'de> for Tree {

@@ -57,7 +57,7 @@ const LONGEST_FUNCTION: usize = 60;
 const LONG_FUNCTIONS: [(&str, &str); 2] = [("src/metrics/mod.rs", "new"), ("src/scan/key.rs", "advance")];
 
 /// Files that may be longer, and how long.
-const LONG_FILES: [(&str, usize); 1] = [("src/scan/scanner.rs", 725)];
+const LONG_FILES: [(&str, usize); 1] = [("src/scan/scanner.rs", 750)];
 
 fn sources() -> Vec<PathBuf> {
     let found = rust_files("src");

@@ -66,7 +66,8 @@ impl<M: Meter> Scanner<M> {
 
     /// A scanner of texts that are read a second time.
     fn of_texts(&self) -> Scanner {
-        let scanner = Scanner::new(Arc::clone(&self.engine), Format::Text);
+        let mut scanner = Scanner::new(Arc::clone(&self.engine), Format::Text);
+        scanner.set_written(self.checks.written());
         Scanner { second: None, log: Some(Vec::new()), quiet: Arc::clone(&self.quiet), ..scanner }
     }
 }
@@ -95,6 +96,7 @@ impl Scanner {
         let fresh = Scanner::new(Arc::clone(&self.engine), self.format);
         let old = std::mem::replace(self, Scanner { second: None, log: Some(Vec::new()), ..fresh });
         self.quiet = old.quiet;
+        self.checks.set_written(old.checks.written());
         (self.resolver, self.quiet_resolver) = (old.resolver, old.quiet_resolver);
         self.resolver.clear();
         self.quiet_resolver.clear();

@@ -5,6 +5,7 @@ use super::{CliError, Exit, log};
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::redact::judge_own;
+use crate::rule::RuleTexts;
 use crate::scan::Engine;
 use crate::server::{self, RuleSource, Server};
 use std::sync::Arc;
@@ -41,10 +42,11 @@ async fn serve(config: &Config) -> Result<(), CliError> {
     let stop = server::stop_signals().map_err(|source| failed("cannot install the signal handlers", source))?;
     let metrics = Arc::new(Metrics::new());
     server::install_panic_hook(Arc::clone(&metrics));
+    let texts = Arc::new(RuleTexts::read(&config.rules)?);
     let loaded = config.clone();
-    let rules = RuleSource::new(&config.rules, move || Ok(judged_engine(&loaded)?))
+    let rules = RuleSource::new(&config.rules, Arc::clone(&texts), move |texts| Ok(judged_engine(&loaded, texts)?))
         .map_err(|source| failed("cannot install the signal handlers", source))?;
-    let engine = judged_engine(config)?;
+    let engine = judged_engine(config, &texts)?;
     let server = Server::bind(config, &engine, metrics).await?.reload_from(rules);
     announce(config, &engine, &server)?;
     server.run(stop).await;
@@ -53,8 +55,8 @@ async fn serve(config: &Config) -> Result<(), CliError> {
 
 /// The rules, compiled, once they have shown that they do what they say: a
 /// rule that finds something else would break or leak what nobody looks at.
-fn judged_engine(config: &Config) -> Result<Arc<Engine>, CliError> {
-    let ruleset = setup::ruleset(config.builtin_rules, &config.rules, config.profile)?;
+fn judged_engine(config: &Config, texts: &RuleTexts) -> Result<Arc<Engine>, CliError> {
+    let ruleset = setup::ruleset(config.builtin_rules, texts, config.profile)?;
     config.check_entities(&ruleset)?;
     let engine = setup::engine(&ruleset)?;
     match judge_own(&ruleset)? {

@@ -3,7 +3,7 @@
 
 use super::CliError;
 use crate::config::{Config, Flags, KeyFile, KeyReader, Offline, Sources};
-use crate::rule::{Profile, RuleError, Ruleset};
+use crate::rule::{Profile, RuleError, RuleTexts, Ruleset};
 use crate::scan::{CompileError, Engine};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -118,16 +118,16 @@ fn load_offline(sources: &Sources) -> Result<Offline, CliError> {
 /// Reads the rules that a configuration names, whose entities its policies
 /// may name.
 pub(super) fn offline_ruleset(offline: &Offline) -> Result<Arc<Ruleset>, CliError> {
-    let ruleset = ruleset(offline.builtin_rules(), offline.rules(), offline.profile())?;
+    let texts = RuleTexts::read(offline.rules())?;
+    let ruleset = ruleset(offline.builtin_rules(), &texts, offline.profile())?;
     offline.check_entities(&ruleset)?;
     Ok(ruleset)
 }
 
-/// Reads the rules in `paths`, on top of the built-in ones if `builtin`, and
-/// enables those of a profile.
-pub(super) fn ruleset(builtin: bool, paths: &[PathBuf], profile: Profile) -> Result<Arc<Ruleset>, CliError> {
-    let read = if builtin { Ruleset::load } else { Ruleset::load_alone };
-    Ok(Arc::new(read(paths)?.in_profile(profile)))
+/// The rules in `texts`, on top of the built-in ones if `builtin`, of which
+/// those of a profile are enabled.
+pub(super) fn ruleset(builtin: bool, texts: &RuleTexts, profile: Profile) -> Result<Arc<Ruleset>, CliError> {
+    Ok(Arc::new(texts.ruleset(builtin)?.in_profile(profile)))
 }
 
 /// Compiles the rules; a mistake is told with its place.

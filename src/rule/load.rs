@@ -6,13 +6,12 @@ use super::mistakes::Mistakes;
 use super::names::nearest;
 use super::syntax::{self, Override, RuleFile};
 use super::{
-    Allow, Allowed, Category, Changes, Example, Matcher, PathPattern, Place, Profile, Rule, RuleError, Ruleset, pack,
+    Allow, Allowed, Category, Changes, Example, Matcher, PathPattern, Place, Profile, Rule, RuleError, RuleTexts,
+    Ruleset, pack,
 };
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 impl Ruleset {
     /// The packs embedded in the binary, as they are without any configuration.
@@ -30,27 +29,7 @@ impl Ruleset {
     /// # Errors
     /// When a path cannot be read, else with every mistake in every file.
     pub fn load(paths: &[PathBuf]) -> Result<Self, RuleError> {
-        Self::from_texts(&read(paths)?)
-    }
-
-    /// As [`Ruleset::load`], without the built-in packs.
-    ///
-    /// # Errors
-    /// As [`Ruleset::load`].
-    pub fn load_alone(paths: &[PathBuf]) -> Result<Self, RuleError> {
-        Self::from_texts_alone(&read(paths)?)
-    }
-
-    /// Tells, without reading them as rules, whether files hold what they held
-    /// before: the same text for the same names and contents, or for the same
-    /// mistake in reading them.
-    pub fn fingerprint(paths: &[PathBuf]) -> String {
-        let mut hasher = Canonical(Sha256::new());
-        match read(paths) {
-            Ok(files) => files.iter().for_each(|(name, text)| hasher.texts(&[name.as_str(), text])),
-            Err(error) => hasher.texts(&["error", &error.to_string()]),
-        }
-        hasher.finish()
+        RuleTexts::read(paths)?.ruleset(true)
     }
 
     /// As [`Ruleset::load`], with the name and the text of each file.
@@ -267,40 +246,6 @@ fn no_rule(id: &str, rules: &BTreeMap<String, Rule>) -> String {
     }
 }
 
-/// Name and text of all files that the paths stand for.
-fn read(paths: &[PathBuf]) -> Result<Vec<(String, String)>, RuleError> {
-    let mut texts = Vec::new();
-    for path in paths {
-        for file in rule_files(path).map_err(|source| unreadable(path, source))? {
-            let text = fs::read_to_string(&file).map_err(|source| unreadable(&file, source))?;
-            texts.push((file.display().to_string(), text));
-        }
-    }
-    Ok(texts)
-}
-
-/// The rule files that a path stands for. Dot files are skipped: a mounted
-/// ConfigMap keeps its bookkeeping in them.
-fn rule_files(path: &Path) -> io::Result<Vec<PathBuf>> {
-    if !fs::metadata(path)?.is_dir() {
-        return Ok(vec![path.to_owned()]);
-    }
-    let mut files = Vec::new();
-    for entry in fs::read_dir(path)? {
-        let file = entry?.path();
-        let hidden = file.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        if !hidden && file.extension().is_some_and(|extension| extension == "toml") {
-            files.push(file);
-        }
-    }
-    files.sort();
-    Ok(files)
-}
-
-fn unreadable(path: &Path, source: io::Error) -> RuleError {
-    RuleError::Read { path: path.display().to_string(), source }
-}
-
 /// The same for the same rules, wherever their files are mounted.
 fn hash(rules: &[Rule]) -> String {
     let mut hasher = Canonical(Sha256::new());
@@ -383,6 +328,7 @@ impl Canonical {
 mod tests {
     use super::*;
     use crate::validator::Validator;
+    use std::fs;
 
     const RULE: &str = r#"
 [[rule]]

@@ -2,8 +2,9 @@
 //!
 //! A rule file is read by `syntax` (with `fields`, `examples`, `allow`, `names`,
 //! `path` and `pattern` for the checks; `spec` has all fields), the built-in
-//! packs are in `pack`, and `load` lays the user's files over them. A [`Rule`] that exists is valid: its
-//! pattern parses, its names are spelled right and it has examples.
+//! packs are in `pack`, and `load` lays the user's files, which `texts` reads,
+//! over them. A [`Rule`] that exists is valid: its pattern parses, its names are
+//! spelled right and it has examples.
 
 mod allow;
 mod examples;
@@ -18,10 +19,12 @@ mod pattern;
 mod schema;
 mod spec;
 mod syntax;
+mod texts;
 
 pub use allow::{Allow, Allowed};
 pub use path::{PathPattern, Segment};
 pub use schema::schema;
+pub use texts::{RuleTexts, RulesGone};
 
 use crate::validator::Validator;
 use std::fmt;

@@ -90,6 +90,14 @@ pub(super) fn read(mistakes: &mut Mistakes<'_>) -> RuleFile {
     file
 }
 
+/// Whether a text is TOML without any table that there may be several of, all
+/// that rules are written as.
+pub(super) fn is_empty(text: &str) -> bool {
+    let (root, errors) = DeTable::parse_recoverable(text);
+    let holds = |value: &DeValue<'_>| value.as_array().is_some_and(|tables| !tables.is_empty());
+    errors.is_empty() && !root.get_ref().values().any(|value| holds(value.get_ref()))
+}
+
 /// The tables called `name`, which must be written as `[[name]]`.
 fn tables<'t>(
     name: &Spanned<toml::de::DeString<'_>>,

@@ -75,8 +75,8 @@ fn wrong(kind: usize) -> String {
     }
 }
 
-async fn start(sink: &Sink, map: &ConfigMap) -> Running {
-    let path = map.path().to_str().unwrap();
+async fn start(sink: &Sink, rules: &Path) -> Running {
+    let path = rules.to_str().unwrap();
     Running::start(sink, &[("EXPURGATE_RULES", path), ("EXPURGATE_RULES_BUILTIN", "false")]).await
 }
 
@@ -131,7 +131,7 @@ async fn load(address: std::net::SocketAddr, over: Arc<AtomicBool>) -> usize {
 async fn a_thousand_changes_under_load_lose_nothing_and_never_meet_in_one_request() {
     let sink = Sink::start(Answer::Ok("ok")).await;
     let mut map = ConfigMap::new(&rules(FIRST.0, FIRST.1));
-    let mut running = start(&sink, &map).await;
+    let mut running = start(&sink, map.path()).await;
     let log = running.take_log();
     let over = Arc::new(AtomicBool::new(false));
     let clients: Vec<_> = (0..3).map(|_| tokio::spawn(load(running.address, Arc::clone(&over)))).collect();
@@ -173,7 +173,7 @@ async fn a_thousand_changes_under_load_lose_nothing_and_never_meet_in_one_reques
 async fn a_request_keeps_the_rules_that_it_began_with() {
     let sink = Sink::start(Answer::Ok("ok")).await;
     let mut map = ConfigMap::new(&rules(FIRST.0, FIRST.1));
-    let running = start(&sink, &map).await;
+    let running = start(&sink, map.path()).await;
     let mut admin = Client::connect(running.admin).await;
     let mut client = Client::connect(running.address).await;
     client.send(&head("POST", "/", &[JSON, ("transfer-encoding", "chunked")])).await;
@@ -197,7 +197,7 @@ async fn a_request_keeps_the_rules_that_it_began_with() {
 async fn wrong_rules_are_told_with_their_place_and_the_old_ones_stay() {
     let sink = Sink::start(Answer::Ok("ok")).await;
     let mut map = ConfigMap::new(&rules(FIRST.0, FIRST.1));
-    let mut running = start(&sink, &map).await;
+    let mut running = start(&sink, map.path()).await;
     map.set(&wrong(1));
     let mut log = running.log.take().unwrap();
     let telling = async {
@@ -216,4 +216,45 @@ async fn wrong_rules_are_told_with_their_place_and_the_old_ones_stay() {
     let mut client = Client::connect(running.address).await;
     client.exchange(&request("POST", "/", &[JSON], b"[\"testtok_abcd1234\"]")).await;
     assert_eq!(sink.only().await.body, b"[\"[FIRST_TOKEN]\"]");
+}
+
+#[tokio::test]
+async fn a_file_that_is_emptied_to_be_written_anew_keeps_its_rules_until_it_is_full() {
+    let sink = Sink::start(Answer::Ok("ok")).await;
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("rules.toml");
+    std::fs::write(&file, rules(FIRST.0, FIRST.1)).unwrap();
+    let running = start(&sink, folder.path()).await;
+    let mut admin = Client::connect(running.admin).await;
+    std::fs::write(&file, "").unwrap();
+    wait_for(&mut admin, "the empty file is refused", |text| failures(text) == 1).await;
+    wait_for_rules(&mut admin, FIRST.1).await;
+    let mut client = Client::connect(running.address).await;
+    client.exchange(&request("POST", "/", &[JSON], b"[\"testtok_abcd1234\"]")).await;
+    assert_eq!(sink.only().await.body, b"[\"[FIRST_TOKEN]\"]");
+    std::fs::write(&file, rules(SECOND.0, SECOND.1)).unwrap();
+    wait_for_rules(&mut admin, SECOND.1).await;
+    // Told that this is meant.
+    std::fs::write(&file, "").unwrap();
+    running.signal(Signal::HUP);
+    wait_for_rules(&mut admin, 0).await;
+}
+
+#[tokio::test]
+async fn new_rules_are_used_while_files_beside_them_change_without_end() {
+    let sink = Sink::start(Answer::Ok("ok")).await;
+    let mut map = ConfigMap::new(&rules(FIRST.0, FIRST.1));
+    let running = start(&sink, map.path()).await;
+    let mut admin = Client::connect(running.admin).await;
+    let beside = [".hidden.toml", "access.log"].map(|name| map.path().join(name));
+    let noise = tokio::spawn(async move {
+        let mut often = tokio::time::interval(std::time::Duration::from_millis(20));
+        loop {
+            often.tick().await;
+            beside.iter().for_each(|file| std::fs::write(file, "noise").unwrap());
+        }
+    });
+    map.set(&rules(SECOND.0, SECOND.1));
+    wait_for_rules(&mut admin, SECOND.1).await;
+    noise.abort();
 }

@@ -12,7 +12,7 @@ use super::table::{Table, stdout_width};
 use super::{CliError, Exit, progress, setup};
 use crate::config::{Config, Flags, Sources};
 use crate::metrics::Metrics;
-use crate::rule::Profile;
+use crate::rule::{Profile, Ruleset};
 use crate::server::Server;
 use client::{Client, Load};
 use compare::Marks;
@@ -54,7 +54,7 @@ pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
 
 async fn demonstrate(args: &Args) -> Result<(), CliError> {
     let upstream = Upstream::start().await.map_err(failed)?;
-    let engine = setup::engine(&setup::ruleset(true, &[], Profile::Default)?)?;
+    let engine = setup::engine(&Arc::new(Ruleset::builtin()?.in_profile(Profile::Default)))?;
     let server = Server::bind(&config(args, &upstream)?, &engine, Arc::new(Metrics::new())).await?;
     let (proxy, admin) = (server.address().map_err(failed)?, server.admin_address().map_err(failed)?);
     let (stop, stopped) = mpsc::channel(1);

@@ -75,7 +75,7 @@ performance: bench memory ## Measure, and refresh the tables of docs/performance
 	-scripts/callgrind --table low high base64
 	scripts/performance
 
-loadtest: build ## Compare CPU and latency with nginx, side by side
+loadtest: build ## Compare CPU, latency and memory with nginx, side by side
 	@scripts/setup bench
 	EXPURGATE_BIN="$(abspath $(BIN))" loadtest/compare --output $(TARGET_DIR)/bench/loadtest.md
 

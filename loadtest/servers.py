@@ -22,7 +22,7 @@ master_process off;
 pid {folder}/nginx.pid;
 error_log {folder}/error.log error;
 {modules}
-events {{ worker_connections 1024; }}
+events {{ worker_connections 4096; }}
 http {{
     access_log off;
     client_max_body_size 0;
@@ -109,6 +109,12 @@ class Server:
         # The name in parentheses may hold spaces.
         fields = stat.rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / TICKS
+
+    def resident_bytes(self):
+        """Anonymous memory: what is mapped of files is shared and not theirs."""
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        line = next(line for line in status.splitlines() if line.startswith("RssAnon:"))
+        return int(line.split()[1]) * 1024
 
 
 def free_port():

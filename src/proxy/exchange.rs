@@ -84,17 +84,16 @@ pub(super) struct Sizes {
     pub(super) sent_decoded: u64,
 }
 
-/// What a server puts into a request's extensions to be told, by its drop, when
-/// both bodies of the exchange are done.
-#[derive(Clone)]
+/// What a server gives along with a request to be told, by its drop, when both
+/// bodies of the exchange are done.
 pub struct InProgress {
-    _held: Arc<dyn Any + Send + Sync>,
+    _held: Box<dyn Any + Send>,
 }
 
 impl InProgress {
     /// Keeps `held` until then.
-    pub fn new(held: impl Any + Send + Sync) -> Self {
-        Self { _held: Arc::new(held) }
+    pub fn new(held: impl Any + Send) -> Self {
+        Self { _held: Box::new(held) }
     }
 }
 
@@ -316,6 +315,11 @@ impl Exchange {
         self.state().rest.take()
     }
 
+    /// Whether some of the request's body has not left.
+    pub(super) fn is_sending(&self) -> bool {
+        self.unsent.load(Ordering::Acquire) > 0
+    }
+
     /// Waits until all of the request's body has left.
     pub(super) async fn request_is_whole(&self) -> Result<(), Failure> {
         loop {
@@ -332,20 +336,22 @@ impl Exchange {
 
     /// The body passed unscanned.
     pub(super) fn pass_unscanned(&self, reason: &'static str) {
-        let route = self.route_name();
-        self.metrics.passthrough_requests.with_label_values(&[&route, reason]).inc();
+        let route = self.state().route.clone();
+        self.metrics.passthrough_requests.with_label_values(&[name_of(route.as_ref()), reason]).inc();
     }
 
     /// Adds up what a redactor found.
     pub(super) fn record(&self, place: Place, report: &Report, plan: &Plan) {
-        let (metrics, route) = (&self.metrics, self.route_name());
+        let metrics = &self.metrics;
+        let route = self.state().route.clone();
+        let route = name_of(route.as_ref());
         let rules = &plan.engine().ruleset().rules;
-        metrics.scanned_bytes.with_label_values(&[&route, place.label()]).inc_by(report.scanned);
+        metrics.scanned_bytes.with_label_values(&[route, place.label()]).inc_by(report.scanned);
         for tally in &report.findings {
             let Some(rule) = rules.get(tally.rule) else {
                 continue;
             };
-            let labels = [&rule.id, &rule.entity, tally.action.name(), &route];
+            let labels = [&rule.id, &rule.entity, tally.action.name(), route];
             metrics.findings.with_label_values(&labels).inc_by(tally.count);
         }
         for &(rule, count) in &report.rejections {
@@ -354,10 +360,6 @@ impl Exchange {
             }
         }
         self.state().findings += report.findings.iter().map(|tally| tally.count).sum::<u64>();
-    }
-
-    fn route_name(&self) -> String {
-        name_of(self.state().route.as_ref()).to_owned()
     }
 
     /// A panic elsewhere leaves plain counters behind: still good to add up.

@@ -4,28 +4,14 @@
 use super::body::Change;
 use super::respond::Failure;
 use hyper::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER,
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue,
     TRANSFER_ENCODING, UPGRADE,
 };
 use hyper::http::request::Parts;
 use hyper::{Method, Version};
 
-/// Meant for one connection only (RFC 9110, section 7.6.1), besides those that
-/// `Connection` names.
-const HOP_BY_HOP: [HeaderName; 9] = [
-    CONNECTION,
-    TE,
-    TRAILER,
-    TRANSFER_ENCODING,
-    UPGRADE,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    HeaderName::from_static("proxy-authorization"),
-    HeaderName::from_static("http2-settings"),
-];
-
 /// Digests over the body; wrong once it changed.
-const DIGESTS: [HeaderName; 4] = [
+static DIGESTS: [HeaderName; 4] = [
     HeaderName::from_static("content-md5"),
     HeaderName::from_static("digest"),
     HeaderName::from_static("content-digest"),
@@ -35,7 +21,7 @@ const DIGESTS: [HeaderName; 4] = [
 /// Signatures and checksums over the body, beside AWS Signature Version 4:
 /// webhooks', HTTP message signatures (RFC 9421), object stores'. A body that
 /// was changed fails them; unlike a digest, none can be left out or made anew.
-const SIGNATURES: [HeaderName; 7] = [
+static SIGNATURES: [HeaderName; 7] = [
     HeaderName::from_static("x-hub-signature"),
     HeaderName::from_static("x-hub-signature-256"),
     HeaderName::from_static("stripe-signature"),
@@ -48,7 +34,7 @@ const AMZ_CHECKSUM: &str = "x-amz-checksum-";
 
 /// End-to-end, whatever `Connection` says: without one of them the upstream
 /// would understand the request otherwise than we do (RFC 9110, section 7.6.1).
-const END_TO_END: [HeaderName; 3] = [AUTHORIZATION, HOST, COOKIE];
+static END_TO_END: [HeaderName; 3] = [AUTHORIZATION, HOST, COOKIE];
 
 const AMZ_CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
 
@@ -87,7 +73,31 @@ pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     for name in named {
         headers.remove(name);
     }
-    for name in &HOP_BY_HOP {
+    remove_all(headers, is_hop_by_hop);
+}
+
+/// Meant for one connection only (RFC 9110, section 7.6.1), besides those that
+/// `Connection` names.
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+            | "keep-alive"
+            | "proxy-connection"
+            | "proxy-authorization"
+            | "http2-settings"
+    )
+}
+
+/// Removes what is `unwanted`. Looking at what there is costs less than looking
+/// for each name that may be.
+fn remove_all(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
+    let there: Vec<HeaderName> = headers.keys().filter(|name| unwanted(name)).cloned().collect();
+    for name in there {
         headers.remove(name);
     }
 }
@@ -109,16 +119,14 @@ pub(super) fn rewrite(headers: &mut HeaderMap, host: HeaderValue, length: Option
         None => {}
     }
     if change != Change::Unchanged {
-        for name in &DIGESTS {
-            headers.remove(name);
-        }
+        remove_all(headers, |name| DIGESTS.contains(name));
     }
 }
 
 /// Whether a signature covers the body, so that a changed one is worthless.
 pub(super) fn signs_body(parts: &Parts) -> bool {
-    let is_checksum = |name: &HeaderName| name.as_str().starts_with(AMZ_CHECKSUM);
-    if SIGNATURES.iter().any(|name| parts.headers.contains_key(name)) || parts.headers.keys().any(is_checksum) {
+    let signs = |name: &HeaderName| SIGNATURES.contains(name) || name.as_str().starts_with(AMZ_CHECKSUM);
+    if parts.headers.keys().any(signs) {
         return true;
     }
     let unsigned = |value: &HeaderValue| value.as_bytes() == b"UNSIGNED-PAYLOAD";

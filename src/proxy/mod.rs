@@ -22,7 +22,7 @@ mod tests;
 
 pub use body::RedactedBody;
 pub use exchange::InProgress;
-pub use idle::IdleTimer;
+pub use idle::{IdleTimer, Timer};
 pub use respond::{Failure, ResponseBody, UnreadBody};
 pub use service::Proxy;
 pub use upstream::UpstreamError;

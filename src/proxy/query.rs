@@ -30,6 +30,10 @@ pub(super) fn redact_target(
         Some(query) if route.query && !query.is_empty() => redact_query(query, route, plans, exchange)?,
         _ => None,
     };
+    if base.is_empty() && changed.is_none() && uri.authority().is_none() {
+        let target = uri.path_and_query().ok_or(Failure::Target)?;
+        return Ok((target.clone(), false));
+    }
     let whole = match changed.as_deref().or(uri.query()) {
         None if base.is_empty() => path.to_owned(),
         None => format!("{base}{path}"),

@@ -3,6 +3,7 @@
 
 use super::exchange::Exchange;
 use super::idle::IdleTimer;
+use super::upstream::Driver;
 use crate::content::{ContentError, GzipError};
 use crate::redact::RedactError;
 use bytes::Bytes;
@@ -242,12 +243,13 @@ pub(super) fn refuse(failure: &Failure, exchange: &Arc<Exchange>, unread: bool) 
 /// The upstream's response on its way back, untouched.
 pub(super) fn relay(
     response: Response<Incoming>,
+    driver: Driver,
     idle: Duration,
     deadline: Option<Instant>,
     exchange: &Arc<Exchange>,
 ) -> Response<ResponseBody> {
     let mut response = response.map(|incoming| ResponseBody {
-        inner: Inner::Upstream(incoming),
+        inner: Inner::Upstream(Upstream { incoming, driver, ahead: None }),
         idle: IdleTimer::new(idle),
         deadline: deadline.map(|at| Box::pin(tokio::time::sleep_until(at))),
         exchange: Some(Arc::clone(exchange)),
@@ -274,7 +276,7 @@ pub struct ResponseBody {
 }
 
 enum Inner {
-    Upstream(Incoming),
+    Upstream(Upstream),
     Fixed(Option<Bytes>),
 }
 
@@ -292,11 +294,11 @@ impl Body for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, ResponseBroken>>> {
         let this = &mut *self;
-        let incoming = match &mut this.inner {
+        let upstream = match &mut this.inner {
             Inner::Fixed(bytes) => return Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
-            Inner::Upstream(incoming) => incoming,
+            Inner::Upstream(upstream) => upstream,
         };
-        let polled = match Pin::new(incoming).poll_frame(cx) {
+        let polled = match upstream.poll_frame(cx) {
             Poll::Ready(polled) => polled,
             Poll::Pending => {
                 let failure = ready!(this.poll_too_late(cx));
@@ -325,15 +327,56 @@ impl Body for ResponseBody {
 
     fn is_end_stream(&self) -> bool {
         match &self.inner {
-            Inner::Upstream(incoming) => incoming.is_end_stream(),
+            Inner::Upstream(upstream) => upstream.is_end_stream(),
             Inner::Fixed(bytes) => bytes.is_none(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.inner {
-            Inner::Upstream(incoming) => incoming.size_hint(),
+            Inner::Upstream(upstream) => upstream.incoming.size_hint(),
             Inner::Fixed(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+        }
+    }
+}
+
+/// A response's body, and what brings it.
+struct Upstream {
+    incoming: Incoming,
+    driver: Driver,
+    /// What follows the frame that was told last, if it is there: an end that
+    /// is known with the last frame leaves with it, in one write.
+    ahead: Option<Option<Result<Frame<Bytes>, hyper::Error>>>,
+}
+
+impl Upstream {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let polled = match self.ahead.take() {
+            Some(ahead) => ahead,
+            None => ready!(self.poll_next(cx)),
+        };
+        let is_data = matches!(&polled, Some(Ok(frame)) if frame.is_data());
+        if is_data
+            && !self.incoming.is_end_stream()
+            && let Poll::Ready(next) = self.poll_next(cx)
+        {
+            self.ahead = Some(next);
+        }
+        Poll::Ready(polled)
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        if let Poll::Ready(polled) = Pin::new(&mut self.incoming).poll_frame(cx) {
+            return Poll::Ready(polled);
+        }
+        self.driver.drive(cx);
+        Pin::new(&mut self.incoming).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.ahead {
+            Some(ahead) => ahead.is_none(),
+            None => self.incoming.is_end_stream(),
         }
     }
 }
@@ -355,16 +398,20 @@ impl ResponseBody {
         Some(Err(ResponseBroken))
     }
 
-    /// Lets go of the exchange: no more can go wrong with it.
+    /// Lets go of the exchange and of the connection: no more can go wrong.
     fn complete(&mut self) {
         self.exchange = None;
+        if let Inner::Upstream(upstream) = &mut self.inner {
+            upstream.driver.finish();
+        }
     }
 }
 
 impl Drop for ResponseBody {
     fn drop(&mut self) {
-        let ended = self.is_end_stream();
-        if let (Some(exchange), false) = (&self.exchange, ended) {
+        if self.is_end_stream() {
+            self.complete();
+        } else if let Some(exchange) = &self.exchange {
             exchange.fail(Failure::ClientGone);
         }
     }

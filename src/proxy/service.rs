@@ -4,9 +4,10 @@
 use super::admission::{Admission, Budget};
 use super::body::{self, Job, Prepared};
 use super::exchange::{Exchange, InProgress, RequestIds};
+use super::idle::Timer;
 use super::respond::{self, Failure, ResponseBody};
 use super::route::{Route, Routes};
-use super::upstream::UpstreamError;
+use super::upstream::{Driver, UpstreamError};
 use super::{fields, headers, query};
 use crate::config::{Config, Limits, Timeouts};
 use crate::content::{Coding, ContentType};
@@ -21,6 +22,7 @@ use hyper::http::request::Parts;
 use hyper::{Request, Response, Version};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
@@ -78,14 +80,20 @@ impl Proxy {
     }
 
     /// Answers one request: with the upstream's response, or with why not.
-    pub async fn handle(&self, request: Request<Incoming>) -> Response<ResponseBody> {
+    /// `timer` serves all waits of one connection, one after the other.
+    pub async fn handle(
+        &self,
+        request: Request<Incoming>,
+        in_progress: Option<InProgress>,
+        timer: &mut Timer,
+    ) -> Response<ResponseBody> {
         let exchange = Exchange::begin(self.ids.next(), request.method(), &self.metrics);
         let (mut parts, incoming) = request.into_parts();
-        exchange.hold(parts.extensions.remove::<InProgress>());
+        exchange.hold(in_progress);
         let waits = headers::expects_continue(&parts.headers);
         let mut incoming = Some(incoming);
         let result = {
-            let forwarding = self.forward(&mut parts, &mut incoming, &exchange);
+            let forwarding = pin!(self.forward(&mut parts, &mut incoming, &exchange, timer));
             self.guard(forwarding, &exchange).await
         };
         let response = match result {
@@ -93,7 +101,7 @@ impl Proxy {
             Err(failure) => {
                 exchange.fail(failure.clone());
                 let rest = incoming.or_else(|| exchange.take_rest());
-                let unread = drain(rest, waits && !exchange.has_received()).await;
+                let unread = Box::pin(drain(rest, waits && !exchange.has_received())).await;
                 respond::refuse(&failure, &exchange, unread || exchange.is_unread())
             }
         };
@@ -104,10 +112,9 @@ impl Proxy {
     /// Bounds the time, and turns a panic into an answer.
     async fn guard<T>(
         &self,
-        forwarding: impl Future<Output = Result<T, Failure>>,
+        mut forwarding: Pin<&mut impl Future<Output = Result<T, Failure>>>,
         exchange: &Exchange,
     ) -> Result<T, Failure> {
-        let mut forwarding = std::pin::pin!(forwarding);
         let caught = std::future::poll_fn(|cx| {
             // The future is not polled again after a panic, and what it shares
             // with other requests are counters.
@@ -128,6 +135,7 @@ impl Proxy {
         parts: &mut Parts,
         incoming: &mut Option<Incoming>,
         exchange: &Arc<Exchange>,
+        timer: &mut Timer,
     ) -> Result<Response<ResponseBody>, Failure> {
         if self.draining.load(Ordering::Acquire) {
             return Err(Failure::Draining);
@@ -143,18 +151,19 @@ impl Proxy {
         if signs_head && (query_changed || fields_changed) {
             return Err(Failure::Signed);
         }
-        let prepared = self.prepare(parts, incoming, signs_body, (&route, &plans.body), exchange).await?;
+        let plan = (&*route, &plans.body);
+        let prepared = self.prepare(parts, incoming, signs_body, plan, exchange, timer).await?;
         let mut request = Request::new(prepared.body);
         *request.method_mut() = parts.method.clone();
-        *request.uri_mut() = route.upstream.uri(target)?;
+        *request.uri_mut() = target.into();
         *request.version_mut() = Version::HTTP_11;
         *request.headers_mut() = std::mem::take(&mut parts.headers);
         let host = route.upstream.host.clone();
         headers::rewrite(request.headers_mut(), host, prepared.length, prepared.change);
         let sent = Instant::now();
-        let response = route.upstream.send(request, exchange).await?;
+        let (response, driver) = route.upstream.send(request, exchange, timer).await?;
         exchange.set_upstream(sent.elapsed());
-        self.relay(response, exchange)
+        self.relay(response, driver, exchange)
     }
 
     async fn prepare(
@@ -164,6 +173,7 @@ impl Proxy {
         signed: bool,
         (route, plan): (&Route, &Arc<Plan>),
         exchange: &Arc<Exchange>,
+        timer: &mut Timer,
     ) -> Result<Prepared, Failure> {
         if incoming.as_ref().is_none_or(Body::is_end_stream) {
             // Nothing to be scanned, whatever the headers say about it.
@@ -187,7 +197,7 @@ impl Proxy {
             signed,
             pass,
         };
-        body::prepare(&job, incoming).await
+        body::prepare(&job, incoming, timer).await
     }
 
     fn route(&self, parts: &Parts) -> Result<Arc<Route>, Failure> {
@@ -204,6 +214,7 @@ impl Proxy {
     fn relay(
         &self,
         mut response: Response<Incoming>,
+        driver: Driver,
         exchange: &Arc<Exchange>,
     ) -> Result<Response<ResponseBody>, Failure> {
         if response.status().is_informational() {
@@ -213,7 +224,7 @@ impl Proxy {
         headers::strip_hop_by_hop(response.headers_mut());
         *response.version_mut() = Version::HTTP_11;
         let (idle, deadline) = (self.timeouts.response_idle, self.deadline(exchange));
-        Ok(respond::relay(response, idle, deadline, exchange))
+        Ok(respond::relay(response, driver, idle, deadline, exchange))
     }
 }
 
@@ -276,7 +287,7 @@ mod tests {
     async fn a_panic_is_answered_and_the_process_stays() {
         let proxy = proxy();
         let exchange = Exchange::begin(proxy.ids.next(), &Method::POST, &proxy.metrics);
-        let panicking = async { panic!("jane.doe@example.com") };
+        let panicking = pin!(async { panic!("jane.doe@example.com") });
         let result: Result<(), Failure> = proxy.guard(panicking, &exchange).await;
         assert_eq!(result, Err(Failure::Panic));
         assert_eq!(Failure::Panic.status().as_u16(), 503);

@@ -1,6 +1,7 @@
 //! What happens when something breaks inside: faults that only a test build has
 //! (see `content::fault`), seen from both ends of the proxy.
 
+use super::idle::Timer;
 use super::service::Proxy;
 use crate::config::{Config, Flags, Sources};
 use crate::content::fault;
@@ -72,8 +73,8 @@ async fn serve(upstream: &str, metrics: &Arc<Metrics>) -> SocketAddr {
     tokio::spawn(async move {
         let (stream, _) = listener.accept().await.unwrap();
         let service = service_fn(|request| {
-            let answering = proxy.handle(request);
-            async { Ok::<_, Infallible>(answering.await) }
+            let proxy = &proxy;
+            async { Ok::<_, Infallible>(proxy.handle(request, None, &mut Timer::default()).await) }
         });
         let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
     });

@@ -78,10 +78,12 @@ const MIN_BUFFER: usize = 64 * 1024;
 async fn answer(
     context: Arc<Context>,
     phase: Arc<Phase>,
-    mut request: Request<Incoming>,
+    request: Request<Incoming>,
 ) -> Result<Response<ResponseBody>, Infallible> {
-    request.extensions_mut().insert(InProgress::new(Busy::begin(&phase)));
-    let response = context.proxy.handle(request).await;
+    let in_progress = InProgress::new(Busy::begin(&phase));
+    let mut timer = phase.take_timer();
+    let response = context.proxy.handle(request, Some(in_progress), &mut timer).await;
+    phase.keep_timer(timer);
     if response.extensions().get::<UnreadBody>().is_some() {
         phase.linger();
     }

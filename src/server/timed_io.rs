@@ -3,11 +3,11 @@
 //! hyper's own header time-out cannot tell an idle kept connection, which may
 //! wait long, from a head that trickles in, which may not.
 
-use crate::proxy::IdleTimer;
+use crate::proxy::{IdleTimer, Timer};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -29,6 +29,8 @@ pub(super) struct Phase {
     /// Told when an exchange is over.
     ended: Notify,
     lingers: AtomicBool,
+    /// For one request after the other.
+    timer: Mutex<Timer>,
 }
 
 /// What reads are timed by.
@@ -73,6 +75,16 @@ impl Phase {
     /// without a read the time for the next request does not begin.
     pub(super) async fn ended(&self) {
         self.ended.notified().await;
+    }
+
+    /// The connection's timer, for a request.
+    pub(super) fn take_timer(&self) -> Timer {
+        std::mem::take(&mut self.timer.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Keeps it for the next request.
+    pub(super) fn keep_timer(&self, timer: Timer) {
+        *self.timer.lock().unwrap_or_else(PoisonError::into_inner) = timer;
     }
 
     /// The client may still be sending what nobody will read.

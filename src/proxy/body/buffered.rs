@@ -15,7 +15,7 @@ use std::time::Instant;
 const KEPT: u64 = 1024 * 1024;
 
 /// Redacts `wire` and makes it ready to be sent.
-pub(super) async fn redact(job: &Job<'_>, wire: Bytes, mut reservation: Reservation) -> Result<Prepared, Failure> {
+pub(super) async fn redact(job: &Job<'_>, wire: Vec<Bytes>, mut reservation: Reservation) -> Result<Prepared, Failure> {
     let mut scanned = scan(job, &wire, &mut reservation).await?;
     let change = match scanned.changed {
         true if job.signed => return Err(Failure::Signed),
@@ -24,7 +24,7 @@ pub(super) async fn redact(job: &Job<'_>, wire: Bytes, mut reservation: Reservat
     };
     let mut pieces = match (job.coding, change, scanned.kept.take()) {
         (Coding::Identity, _, Some(output)) => output,
-        (Coding::Gzip, Change::Unchanged, _) => vec![wire],
+        (Coding::Gzip, Change::Unchanged, _) => wire,
         (Coding::Gzip, _, Some(output)) => encode(&output)?,
         (_, _, None) => redact_again(job, &wire).await?,
     };
@@ -52,7 +52,7 @@ struct Scanned {
 
 /// Runs the whole body through a pipeline without re-encoding it: most bodies
 /// need no change, and for those the encoder would be most of the work.
-async fn scan(job: &Job<'_>, wire: &Bytes, reservation: &mut Reservation) -> Result<Scanned, Failure> {
+async fn scan(job: &Job<'_>, wire: &[Bytes], reservation: &mut Reservation) -> Result<Scanned, Failure> {
     let mut pipeline = Pipeline::new(job.plan, job.content, job.coding, job.gzip_limits(), Delivery::Whole)?;
     let mut output = Output {
         pieces: Vec::new(),
@@ -75,7 +75,7 @@ async fn scan(job: &Job<'_>, wire: &Bytes, reservation: &mut Reservation) -> Res
 
 /// The second pass over a compressed body that changed and whose output was
 /// too large to keep.
-async fn redact_again(job: &Job<'_>, wire: &Bytes) -> Result<Vec<Bytes>, Failure> {
+async fn redact_again(job: &Job<'_>, wire: &[Bytes]) -> Result<Vec<Bytes>, Failure> {
     let (limits, delivery) = (job.gzip_limits(), Delivery::Streaming);
     let mut pipeline = Pipeline::new(job.plan, job.content, job.coding, limits, delivery)?;
     let mut encoded = Vec::new();
@@ -90,18 +90,21 @@ async fn redact_again(job: &Job<'_>, wire: &Bytes) -> Result<Vec<Bytes>, Failure
 /// Pushes all of `wire` through, giving way to other tasks in between.
 async fn drive(
     job: &Job<'_>,
-    wire: &Bytes,
+    wire: &[Bytes],
     pipeline: &mut Pipeline,
     mut sink: impl FnMut(&mut Vec<Bytes>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let (mut wire, mut out) = (wire.clone(), Vec::new());
-    while !wire.is_empty() {
-        let started = Instant::now();
-        let pushed = pipeline.push(wire.split_to(wire.len().min(job.step())), &mut out);
-        job.exchange.add_redaction(started.elapsed());
-        pushed?;
-        sink(&mut out)?;
-        tokio::task::consume_budget().await;
+    let mut out = Vec::new();
+    for piece in wire {
+        let mut piece = piece.clone();
+        while !piece.is_empty() {
+            let started = Instant::now();
+            let pushed = pipeline.push(piece.split_to(piece.len().min(job.step())), &mut out);
+            job.exchange.add_redaction(started.elapsed());
+            pushed?;
+            sink(&mut out)?;
+            tokio::task::consume_budget().await;
+        }
     }
     let started = Instant::now();
     let finished = pipeline.finish(&mut out);

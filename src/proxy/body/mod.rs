@@ -7,18 +7,21 @@
 //! failure then breaks the upstream request off, never ends it cleanly.
 
 mod buffered;
+mod gathered;
 mod slices;
 mod streaming;
 
+use gathered::Gathered;
 use slices::Slices;
 
 use super::admission::{Budget, Reservation};
 use super::exchange::{Exchange, Sizes};
+use super::idle::Timer;
 use super::respond::Failure;
 use crate::config::{Limits, Timeouts};
 use crate::content::{Coding, ContentType, GzipLimits, SLICE};
 use crate::redact::Plan;
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -88,7 +91,11 @@ pub(super) struct Job<'a> {
 
 /// Makes a client's body fit to be sent. On failure what is left of
 /// `incoming` stays there, to be drained.
-pub(super) async fn prepare(job: &Job<'_>, incoming: &mut Option<Incoming>) -> Result<Prepared, Failure> {
+pub(super) async fn prepare(
+    job: &Job<'_>,
+    incoming: &mut Option<Incoming>,
+    timer: &mut Timer,
+) -> Result<Prepared, Failure> {
     let Some(body) = incoming.as_mut().filter(|body| !body.is_end_stream()) else {
         return Ok(empty());
     };
@@ -102,16 +109,24 @@ pub(super) async fn prepare(job: &Job<'_>, incoming: &mut Option<Incoming>) -> R
     }
     if declared.is_some_and(|bytes| bytes > job.limits.buffer) {
         let nothing = (Bytes::new(), job.budget.open());
-        return streaming::start(job, nothing, incoming).await;
+        return Box::pin(streaming::start(job, nothing, incoming, timer)).await;
     }
-    let (bytes, reservation, ended) = read_up_to_limit(job, body, declared).await?;
+    let (gathered, reservation, ended) = read_up_to_limit(job, body, declared, timer).await?;
     if !ended {
-        return streaming::start(job, (bytes, reservation), incoming).await;
+        let head = (gathered.concat(), reservation);
+        return Box::pin(streaming::start(job, head, incoming, timer)).await;
     }
-    if bytes.is_empty() {
+    if gathered.is_empty() {
         return Ok(empty());
     }
-    buffered::redact(job, bytes, reservation).await
+    buffered::redact(job, gathered.into_pieces(), reservation).await
+}
+
+impl RedactedBody {
+    /// Whether it is still being read from the client.
+    pub(super) fn is_streaming(&self) -> bool {
+        matches!(self.0, Repr::Streaming(_))
+    }
 }
 
 impl Body for RedactedBody {
@@ -189,31 +204,29 @@ async fn read_up_to_limit(
     job: &Job<'_>,
     body: &mut Incoming,
     declared: Option<u64>,
-) -> Result<(Bytes, Reservation, bool), Failure> {
+    timer: &mut Timer,
+) -> Result<(Gathered, Reservation, bool), Failure> {
     let mut reservation = job.budget.open();
-    let mut gathered = BytesMut::new();
+    let mut gathered = Gathered::new(declared);
     let until = Instant::now() + job.timeouts.small_body;
     loop {
-        let data = match (tokio::time::timeout_at(until, next_data(job, body)).await, declared) {
-            (Ok(data), _) => data?,
-            (Err(_), Some(_)) => return Err(Failure::BodyTimeout),
+        let idle = Instant::now() + job.timeouts.body_idle;
+        let data = match timer.limit(until.min(idle), next_data(job, body)).await {
+            Some(data) => data?,
             // A stream without a known end, most likely: it need not be small.
-            (Err(_), None) => return Ok((gathered.freeze(), reservation, false)),
+            None if declared.is_none() && until <= idle => return Ok((gathered, reservation, false)),
+            None => return Err(Failure::BodyTimeout),
         };
         let Some(data) = data else {
-            return Ok((gathered.freeze(), reservation, true));
+            return Ok((gathered, reservation, true));
         };
         reservation.grow(data.len() as u64)?;
-        // The usual case: all of it came with one read, and is not copied.
-        if gathered.is_empty() && declared == Some(data.len() as u64) {
-            return Ok((data, reservation, true));
+        gathered.add(data);
+        if declared == Some(gathered.len()) {
+            return Ok((gathered, reservation, true));
         }
-        if gathered.is_empty() {
-            gathered.reserve(declared.and_then(|n| usize::try_from(n).ok()).unwrap_or(0));
-        }
-        gathered.extend_from_slice(&data);
-        if gathered.len() as u64 > job.limits.buffer {
-            return Ok((gathered.freeze(), reservation, false));
+        if gathered.len() > job.limits.buffer {
+            return Ok((gathered, reservation, false));
         }
     }
 }
@@ -225,11 +238,10 @@ async fn next_data(job: &Job<'_>, body: &mut Incoming) -> Result<Option<Bytes>, 
         if body.is_end_stream() {
             return Ok(None);
         }
-        let frame = match tokio::time::timeout(job.timeouts.body_idle, body.frame()).await {
-            Err(_) => return Err(Failure::BodyTimeout),
-            Ok(None) => return Ok(None),
-            Ok(Some(Err(_))) => return Err(Failure::IncompleteBody),
-            Ok(Some(Ok(frame))) => frame,
+        let frame = match body.frame().await {
+            None => return Ok(None),
+            Some(Err(_)) => return Err(Failure::IncompleteBody),
+            Some(Ok(frame)) => frame,
         };
         if let Ok(data) = frame.into_data() {
             job.exchange.touch();

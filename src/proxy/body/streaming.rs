@@ -1,12 +1,13 @@
 //! Large bodies: pulled from the client, redacted and sent piece by piece, as
 //! fast as the upstream takes them.
 
+use super::gathered::LARGE_FRAME;
 use super::slices::Slices;
 use super::{BodyBroken, Change, Job, Prepared, RedactedBody, Repr, next_data};
 use crate::content::{Coding, Delivery, Pipeline, SLICE};
 use crate::proxy::admission::Reservation;
 use crate::proxy::exchange::{Exchange, Place, Sending, Sizes};
-use crate::proxy::idle::IdleTimer;
+use crate::proxy::idle::{IdleTimer, Timer};
 use crate::proxy::respond::Failure;
 use crate::redact::Plan;
 use bytes::{Buf, Bytes, BytesMut};
@@ -20,8 +21,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 use tokio::time::Sleep;
 
-/// Frames at least this large are not copied together with others.
-const LARGE_FRAME: usize = 16 * 1024;
 /// Pushes without output before other tasks get their turn.
 const MAX_STEPS: usize = 16;
 
@@ -70,6 +69,7 @@ pub(super) async fn start(
     job: &Job<'_>,
     (head, mut reservation): (Bytes, Reservation),
     incoming: &mut Option<Incoming>,
+    timer: &mut Timer,
 ) -> Result<Prepared, Failure> {
     if job.signed && job.coding != Coding::Identity {
         // Encoding it again changes it, whatever is found.
@@ -87,7 +87,9 @@ pub(super) async fn start(
             continue;
         }
         let Some(body) = incoming.as_mut() else { break };
-        match next_data(job, body).await? {
+        let until = tokio::time::Instant::now() + job.timeouts.body_idle;
+        let data = timer.limit(until, next_data(job, body)).await.ok_or(Failure::BodyTimeout)?;
+        match data? {
             Some(data) => {
                 streaming.allow(data.len())?;
                 streaming.unpushed = data;
@@ -224,6 +226,8 @@ impl StreamingBody {
             }
             let frame = match Pin::new(incoming).poll_frame(cx) {
                 Poll::Pending if self.gathered.is_empty() => {
+                    // The wait may be long: its capacity is not kept.
+                    self.gathered = BytesMut::new();
                     self.exchange.wait_for_client();
                     ready!(self.idle.poll_wait(cx));
                     return Poll::Ready(Err(Failure::BodyTimeout));

@@ -1,0 +1,183 @@
+//! New connections to an upstream.
+
+use super::UpstreamError;
+use crate::config::{self, Scheme, Timeouts};
+use crate::metrics::RouteMetrics;
+use crate::proxy::idle::IdleTimer;
+use hyper::Uri;
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
+use prometheus::IntGauge;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+use std::error::Error;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tower_service::Service;
+
+type Plain = <HttpsConnector<HttpConnector> as Service<Uri>>::Response;
+
+/// Connects within a time-out, and counts.
+pub(super) struct Connector {
+    inner: HttpsConnector<HttpConnector>,
+    uri: Uri,
+    timeout: Duration,
+    /// How long the upstream may refuse to take more.
+    write: Duration,
+    metrics: Arc<RouteMetrics>,
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ConnectError {
+    #[error("not connected in time")]
+    TimedOut,
+    #[error("cannot connect")]
+    Unreachable(#[source] Box<dyn Error + Send + Sync>),
+}
+
+impl Connector {
+    /// To connect to where `uri` says.
+    pub(super) fn new(
+        route: &config::Route,
+        uri: Uri,
+        timeouts: &Timeouts,
+        metrics: &Arc<RouteMetrics>,
+    ) -> Result<Self, UpstreamError> {
+        let mut http = HttpConnector::new();
+        http.enforce_http(false);
+        http.set_nodelay(true);
+        let inner = HttpsConnectorBuilder::new()
+            .with_tls_config(tls_config(route)?)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(http);
+        let (timeout, write) = (timeouts.connect, timeouts.response_head);
+        Ok(Self { inner, uri, timeout, write, metrics: Arc::clone(metrics) })
+    }
+
+    /// A new stream to the upstream, encrypted if that is what it wants.
+    pub(super) async fn connect(&self) -> Result<Stream, ConnectError> {
+        let _counted = Gauged::new(&self.metrics.connecting);
+        let mut inner = self.inner.clone();
+        let connecting = async {
+            poll_fn(|cx| inner.poll_ready(cx)).await?;
+            inner.call(self.uri.clone()).await
+        };
+        let connected = tokio::time::timeout(self.timeout, connecting).await;
+        let stream = connected.map_err(|_| ConnectError::TimedOut)?.map_err(ConnectError::Unreachable)?;
+        let counted = Gauged::new(&self.metrics.open);
+        Ok(Stream { stream, writing: IdleTimer::new(self.write), _counted: counted })
+    }
+}
+
+/// Counts in a gauge while it lives.
+struct Gauged(IntGauge);
+
+impl Gauged {
+    fn new(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Gauged {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// A connection that counts while it is open, and breaks when the upstream
+/// takes nothing more. Nobody else would notice one that has answered already
+/// and leaves the rest of the request where it is.
+pub(super) struct Stream {
+    stream: Plain,
+    writing: IdleTimer,
+    _counted: Gauged,
+}
+
+impl Stream {
+    fn time_write<T>(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if polled.is_ready() {
+            self.writing.progress();
+            return polled;
+        }
+        ready!(self.writing.poll_wait(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl Read for Stream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl Write for Stream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.time_write(cx, polled)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.stream).poll_flush(cx);
+        self.time_write(cx, polled)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.time_write(cx, polled)
+    }
+}
+
+fn tls_config(route: &config::Route) -> Result<ClientConfig, UpstreamError> {
+    let failed = |source: Box<dyn Error + Send + Sync>| UpstreamError::Tls { route: route.name.clone(), source };
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| failed(error.into()))?;
+    let builder = match (&route.ca, route.upstream.scheme) {
+        // Never used; the system's roots take a while to read.
+        (_, Scheme::Http) => builder.with_root_certificates(RootCertStore::empty()),
+        (None, Scheme::Https) => builder.with_native_roots().map_err(|error| failed(error.into()))?,
+        (Some(path), Scheme::Https) => {
+            let roots = read_roots(path).map_err(|source| UpstreamError::Ca {
+                route: route.name.clone(),
+                path: path.display().to_string(),
+                source,
+            })?;
+            builder.with_root_certificates(roots)
+        }
+    };
+    Ok(builder.with_no_client_auth())
+}
+
+fn read_roots(path: &Path) -> Result<RootCertStore, Box<dyn Error + Send + Sync>> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(path)? {
+        roots.add(certificate?)?;
+    }
+    if roots.is_empty() {
+        return Err("the file holds no certificate".into());
+    }
+    Ok(roots)
+}

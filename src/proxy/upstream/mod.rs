@@ -1,0 +1,252 @@
+//! One route's upstream: a pool of kept connections, and its time-outs.
+
+mod connect;
+mod pool;
+
+use super::body::RedactedBody;
+use super::exchange::Exchange;
+use super::idle::Timer;
+use super::respond::Failure;
+use crate::config::{self, Scheme, Timeouts};
+use crate::metrics::RouteMetrics;
+use connect::{ConnectError, Connector};
+use hyper::body::Incoming;
+use hyper::header::HeaderValue;
+use hyper::http::uri::Authority;
+use hyper::{Request, Response, Uri};
+use pool::{Pool, UpstreamConnection};
+use std::error::Error;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Where a route's requests go.
+pub(super) struct Upstream {
+    connector: Connector,
+    pool: Arc<Pool>,
+    /// The `Host` header.
+    pub(super) host: HeaderValue,
+    /// In front of every path.
+    pub(super) base: String,
+    response_head: Duration,
+}
+
+/// Why an upstream cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamError {
+    /// The file with the certificates cannot be used.
+    #[error("route \"{route}\": the certificates in {path} cannot be used")]
+    Ca {
+        /// The route.
+        route: String,
+        /// As configured.
+        path: String,
+        /// Why.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// TLS cannot be set up.
+    #[error("route \"{route}\": TLS cannot be set up")]
+    Tls {
+        /// The route.
+        route: String,
+        /// Why.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The URL is not one that HTTP knows.
+    #[error("route \"{route}\": the upstream's host is not valid")]
+    Host {
+        /// The route.
+        route: String,
+    },
+}
+
+impl Upstream {
+    pub(super) fn new(
+        route: &config::Route,
+        timeouts: &Timeouts,
+        metrics: &Arc<RouteMetrics>,
+    ) -> Result<Self, UpstreamError> {
+        let host = || UpstreamError::Host { route: route.name.clone() };
+        let authority: Authority = route.upstream.authority.parse().map_err(|_| host())?;
+        let scheme = match route.upstream.scheme {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        };
+        let uri = Uri::builder().scheme(scheme).authority(authority.clone()).path_and_query("/").build();
+        Ok(Self {
+            connector: Connector::new(route, uri.map_err(|_| host())?, timeouts, metrics)?,
+            pool: Pool::new(timeouts.upstream_keep_alive),
+            host: HeaderValue::try_from(authority.as_str()).map_err(|_| host())?,
+            base: route.upstream.base.clone(),
+            response_head: timeouts.response_head,
+        })
+    }
+
+    /// Sends the request and waits for the response's head. The wait is
+    /// counted from the last progress of the request's body, and not while
+    /// that waits for the client, which has a time-out of its own.
+    ///
+    /// An answer of success that comes before all of the request was written is
+    /// kept until it was: a client that is told so may forget what it sent.
+    /// Others are worth most when they come early.
+    pub(super) async fn send(
+        &self,
+        request: Request<RedactedBody>,
+        exchange: &Exchange,
+        timer: &mut Timer,
+    ) -> Result<(Response<Incoming>, Driver), Failure> {
+        exchange.touch();
+        let (response, mut driver) = self.in_time(self.exchange(request, exchange), exchange, timer).await??;
+        if response.status().is_success() {
+            // What is still to come may yet be refused.
+            let whole = driver.drive_while(exchange.request_is_whole());
+            self.in_time(whole, exchange, timer).await??;
+        } else if exchange.is_sending() {
+            // The client may read nothing of the answer before it has sent all.
+            driver.detach();
+        }
+        Ok((response, driver))
+    }
+
+    /// Sends the request on a kept connection, or on a new one when there is
+    /// none, or when those that were kept have ended meanwhile.
+    async fn exchange(
+        &self,
+        mut request: Request<RedactedBody>,
+        exchange: &Exchange,
+    ) -> Result<(Response<Incoming>, Driver), Failure> {
+        loop {
+            let kept = self.pool.take();
+            let is_kept = kept.is_some();
+            let mut connection = match kept {
+                Some(connection) => connection,
+                // Boxed: rare, and large.
+                None => Box::pin(self.connect()).await.map_err(|error| connect_failure(&error, exchange))?,
+            };
+            let sent = match request.body().is_streaming() {
+                true => connection.send_apart(request).await.map(|response| (response, Driver(None))),
+                false => {
+                    let sent = connection.send(request).await;
+                    sent.map(|response| (response, Driver(Some(connection))))
+                }
+            };
+            let mut error = match sent {
+                Ok(sent) => return Ok(sent),
+                Err(error) => error,
+            };
+            match error.take_message() {
+                Some(unsent) if is_kept => request = unsent,
+                _ => return Err(send_failure(error.error(), exchange)),
+            }
+        }
+    }
+
+    async fn connect(&self) -> Result<UpstreamConnection, ConnectError> {
+        let stream = self.connector.connect().await?;
+        self.pool.open(stream).await.map_err(|error| ConnectError::Unreachable(error.into()))
+    }
+
+    /// Waits for `work` while the request's body moves or waits for the client.
+    async fn in_time<T>(
+        &self,
+        work: impl Future<Output = T>,
+        exchange: &Exchange,
+        timer: &mut Timer,
+    ) -> Result<T, Failure> {
+        let (mut work, begin) = (pin!(work), Instant::now());
+        poll_fn(|cx| {
+            if let Poll::Ready(result) = work.as_mut().poll(cx) {
+                return Poll::Ready(Ok(result));
+            }
+            let since = match exchange.waits_for_client() {
+                true => Instant::now(),
+                false => exchange.last_moved().max(begin),
+            };
+            timer.poll_until(since + self.response_head, cx).map(|()| Err(Failure::UpstreamTimeout))
+        })
+        .await
+    }
+}
+
+/// Drives the connection that a response comes from, unless it has a task of
+/// its own, and gives it back when the response has ended. Dropped before, it
+/// closes the connection.
+pub(super) struct Driver(Option<UpstreamConnection>);
+
+impl Driver {
+    /// Reads what there is of the response.
+    pub(super) fn drive(&mut self, cx: &mut Context<'_>) {
+        if let Some(connection) = &mut self.0 {
+            // When it is over, the response tells of it.
+            let _: Poll<()> = connection.poll_drive(cx);
+        }
+    }
+
+    async fn drive_while<T>(&mut self, work: impl Future<Output = T>) -> T {
+        match &mut self.0 {
+            Some(connection) => connection.drive_while(work).await,
+            None => work.await,
+        }
+    }
+
+    fn detach(&mut self) {
+        if let Some(connection) = self.0.take() {
+            connection.detach();
+        }
+    }
+
+    /// The response has ended.
+    pub(super) fn finish(&mut self) {
+        if let Some(connection) = self.0.take() {
+            connection.keep();
+        }
+    }
+}
+
+fn connect_failure(error: &ConnectError, exchange: &Exchange) -> Failure {
+    tracing::debug!(request_id = %exchange.id(), error = %Chain(error), "upstream failed");
+    match error {
+        ConnectError::TimedOut => Failure::UpstreamConnectTimeout,
+        ConnectError::Unreachable(_) => Failure::UpstreamUnreachable,
+    }
+}
+
+/// A failure of the request's own body comes first.
+fn send_failure(error: &hyper::Error, exchange: &Exchange) -> Failure {
+    tracing::debug!(request_id = %exchange.id(), error = %Chain(error), "upstream failed");
+    if let Some(failure) = exchange.failure() {
+        return failure;
+    }
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if is_time_out(error) {
+            return Failure::UpstreamTimeout;
+        }
+        cause = error.source();
+    }
+    Failure::UpstreamBroke
+}
+
+/// Of a write: nothing else on a connection has a time-out.
+fn is_time_out(error: &(dyn Error + 'static)) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
+}
+
+/// An error and its causes on one line. hyper's errors hold no payload.
+struct Chain<'a>(&'a dyn Error);
+
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}

@@ -123,12 +123,13 @@ impl Server {
         let mut accepting = tokio::spawn(accept::serve(self.listener, Arc::clone(&context), draining));
         context.ready.store(true, Ordering::Release);
         stop.recv().await;
-        // In this order: who has seen that it is not ready is not served.
-        context.proxy.drain();
-        context.ready.store(false, Ordering::Release);
         tracing::info!("draining");
+        context.proxy.drain();
         // Nobody listens any more when all connections have ended already.
         let _ = drain.send(true);
+        // Told last: who comes after it is one of those who come late, and gets
+        // its answer.
+        context.ready.store(false, Ordering::Release);
         tokio::select! {
             _ = &mut accepting => tracing::info!("drained"),
             () = tokio::time::sleep(context.timeouts.drain) => {

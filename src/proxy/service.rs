@@ -80,7 +80,8 @@ impl Proxy {
     }
 
     /// Answers one request: with the upstream's response, or with why not.
-    /// `timer` serves all waits of one connection, one after the other.
+    /// `timer` serves the waits for the body and for the response's head, one
+    /// after the other, of all requests of one connection.
     pub async fn handle(
         &self,
         request: Request<Incoming>,

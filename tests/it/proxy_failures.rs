@@ -4,7 +4,6 @@ use crate::proxy_client::{Client, chunk, head, request};
 use crate::proxy_rig::{JSON, Proxy, Rig};
 use crate::proxy_sink::{Answer, silent};
 use std::net::SocketAddr;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 const SMALL: &[u8] = b"{\"a\": 1}";
@@ -269,36 +268,4 @@ async fn a_client_that_does_not_wait_for_its_answer_is_counted() {
     let line = "failures_total{reason=\"client_gone\",route=\"default\"}";
     rig.proxy.wait_for_metric(line, 1).await;
     rig.proxy.wait_for_metric("inflight_requests{route=\"default\"}", 0).await;
-}
-
-const OPEN: &str = "upstream_connections{route=\"default\",state=\"open\"}";
-
-#[tokio::test]
-async fn a_kept_connection_that_the_upstream_closes_is_let_go_at_once() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let proxy = Proxy::start("", &format!("http://{}", listener.local_addr().unwrap())).await;
-    let mut client = Client::connect(proxy.address).await;
-    for _ in 0..2 {
-        client.send(&request("GET", "/", &[], b"")).await;
-        let (mut stream, _) = listener.accept().await.unwrap();
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            assert_ne!(stream.read_buf(&mut head).await.unwrap(), 0);
-        }
-        stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n").await.unwrap();
-        assert_eq!(client.reply().await.text(), "ok");
-        proxy.wait_for_metric(OPEN, 1).await;
-        drop(stream);
-        proxy.wait_for_metric(OPEN, 0).await;
-    }
-}
-
-#[tokio::test]
-async fn a_connection_that_nobody_uses_is_closed_after_its_time() {
-    let rig = Rig::with("[timeouts]\nupstream_keep_alive = \"100ms\"", Answer::Ok("ok")).await;
-    for connections in 1..3 {
-        assert_eq!(rig.post(&[JSON], SMALL).await.status, 200);
-        assert_eq!(rig.sink.connections(), connections);
-        rig.proxy.wait_for_metric(OPEN, 0).await;
-    }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 /// A certificate authority's certificate as PEM, and a server configuration
 /// with a certificate of it for `localhost`.
-fn authority() -> (String, ServerConfig) {
+pub(crate) fn authority() -> (String, ServerConfig) {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let ca_key = KeyPair::generate().unwrap();
@@ -29,20 +29,22 @@ fn authority() -> (String, ServerConfig) {
     (ca.pem(), config)
 }
 
-async fn proxy_trusting(pem: &str, sink: &Sink) -> Proxy {
+/// A proxy before the port on `localhost`, whose certificate it trusts. Keys of
+/// the route come last in `configuration`.
+pub(crate) async fn proxy_trusting(pem: &str, configuration: &str, port: u16) -> Proxy {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(pem.as_bytes()).unwrap();
-    let route = format!("[[route]]\ntls.ca = '{}'", file.path().display());
-    let upstream = format!("https://localhost:{}", sink.address.port());
+    let (sections, keys) = configuration.split_once("[[route]]").unwrap_or((configuration, ""));
+    let configuration = format!("{sections}\n[[route]]\ntls.ca = '{}'{keys}", file.path().display());
     // The file is read at the start, and may go then.
-    Proxy::start(&route, &upstream).await
+    Proxy::start(&configuration, &format!("https://localhost:{port}")).await
 }
 
 #[tokio::test]
 async fn an_upstream_with_a_trusted_certificate_is_reached() {
     let (pem, config) = authority();
     let sink = Sink::start_tls(Answer::Ok("over TLS"), config).await;
-    let proxy = proxy_trusting(&pem, &sink).await;
+    let proxy = proxy_trusting(&pem, "", sink.address.port()).await;
     let mut client = Client::connect(proxy.address).await;
     for _ in 0..2 {
         let reply = client.exchange(&request("POST", "/", &[JSON], b"{}")).await;
@@ -58,7 +60,7 @@ async fn an_upstream_with_another_certificate_gets_nothing() {
     let (_, config) = authority();
     let (other, _) = authority();
     let sink = Sink::start_tls(Answer::Ok("never"), config).await;
-    let proxy = proxy_trusting(&other, &sink).await;
+    let proxy = proxy_trusting(&other, "", sink.address.port()).await;
     let mut client = Client::connect(proxy.address).await;
     let reply = client.exchange(&request("POST", "/", &[JSON], b"{}")).await;
     assert_eq!((reply.status, reply.code().as_str()), (502, "upstream_unreachable"));

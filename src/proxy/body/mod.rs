@@ -12,7 +12,7 @@ mod slices;
 mod streaming;
 
 use gathered::Gathered;
-use slices::Slices;
+pub(super) use slices::Slices;
 
 use super::admission::{Budget, Reservation};
 use super::exchange::{Exchange, Sizes};

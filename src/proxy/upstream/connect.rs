@@ -1,6 +1,7 @@
 //! New connections to an upstream.
 
 use super::UpstreamError;
+use super::unflushed::Unflushed;
 use crate::config::{self, Scheme, Timeouts};
 use crate::metrics::RouteMetrics;
 use crate::proxy::idle::IdleTimer;
@@ -73,8 +74,12 @@ impl Connector {
         };
         let connected = tokio::time::timeout(self.timeout, connecting).await;
         let stream = connected.map_err(|_| ConnectError::TimedOut)?.map_err(ConnectError::Unreachable)?;
-        let counted = Gauged::new(&self.metrics.open);
-        Ok(Stream { stream, writing: IdleTimer::new(self.write), _counted: counted })
+        Ok(Stream {
+            stream,
+            writing: IdleTimer::new(self.write),
+            unflushed: Arc::default(),
+            _counted: Gauged::new(&self.metrics.open),
+        })
     }
 }
 
@@ -100,10 +105,16 @@ impl Drop for Gauged {
 pub(super) struct Stream {
     stream: Plain,
     writing: IdleTimer,
+    unflushed: Arc<Unflushed>,
     _counted: Gauged,
 }
 
 impl Stream {
+    /// The request that is on its way through this.
+    pub(super) fn unflushed(&self) -> &Arc<Unflushed> {
+        &self.unflushed
+    }
+
     fn time_write<T>(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if polled.is_ready() {
             self.writing.progress();
@@ -111,6 +122,12 @@ impl Stream {
         }
         ready!(self.writing.poll_wait(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.unflushed.cut();
     }
 }
 
@@ -128,6 +145,10 @@ impl Write for Stream {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.stream).poll_flush(cx);
+        if matches!(polled, Poll::Ready(Ok(()))) {
+            // hyper flushes when it has written all that it holds.
+            self.unflushed.flushed();
+        }
         self.time_write(cx, polled)
     }
 

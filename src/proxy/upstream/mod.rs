@@ -2,6 +2,7 @@
 
 mod connect;
 mod pool;
+mod unflushed;
 
 use super::body::RedactedBody;
 use super::exchange::Exchange;
@@ -14,7 +15,7 @@ use hyper::body::Incoming;
 use hyper::header::HeaderValue;
 use hyper::http::uri::Authority;
 use hyper::{Request, Response, Uri};
-use pool::{Pool, UpstreamConnection};
+use pool::{Pool, SendError, UpstreamConnection};
 use std::error::Error;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -26,7 +27,7 @@ use tokio::time::Instant;
 
 /// Where a route's requests go.
 pub(super) struct Upstream {
-    connector: Connector,
+    connector: Arc<Connector>,
     pool: Arc<Pool>,
     /// The `Host` header.
     pub(super) host: HeaderValue,
@@ -78,7 +79,7 @@ impl Upstream {
         };
         let uri = Uri::builder().scheme(scheme).authority(authority.clone()).path_and_query("/").build();
         Ok(Self {
-            connector: Connector::new(route, uri.map_err(|_| host())?, timeouts, metrics)?,
+            connector: Arc::new(Connector::new(route, uri.map_err(|_| host())?, timeouts, metrics)?),
             pool: Pool::new(timeouts.upstream_keep_alive),
             host: HeaderValue::try_from(authority.as_str()).map_err(|_| host())?,
             base: route.upstream.base.clone(),
@@ -96,7 +97,7 @@ impl Upstream {
     pub(super) async fn send(
         &self,
         request: Request<RedactedBody>,
-        exchange: &Exchange,
+        exchange: &Arc<Exchange>,
         timer: &mut Timer,
     ) -> Result<(Response<Incoming>, Driver), Failure> {
         exchange.touch();
@@ -106,7 +107,8 @@ impl Upstream {
             let whole = driver.drive_while(exchange.request_is_whole());
             self.in_time(whole, exchange, timer).await??;
         } else if exchange.is_sending() {
-            // The client may read nothing of the answer before it has sent all.
+            // The upstream gets the rest, even if the client reads nothing of
+            // the answer and so does not drive.
             driver.detach();
         }
         Ok((response, driver))
@@ -117,37 +119,48 @@ impl Upstream {
     async fn exchange(
         &self,
         mut request: Request<RedactedBody>,
-        exchange: &Exchange,
+        exchange: &Arc<Exchange>,
     ) -> Result<(Response<Incoming>, Driver), Failure> {
         loop {
-            let kept = self.pool.take();
-            let is_kept = kept.is_some();
-            let mut connection = match kept {
-                Some(connection) => connection,
+            let (mut connection, is_kept) = match self.pool.take() {
+                Some(kept) => (kept, true),
                 // Boxed: rare, and large.
                 None => Box::pin(self.connect()).await.map_err(|error| connect_failure(&error, exchange))?,
             };
             let sent = match request.body().is_streaming() {
-                true => connection.send_apart(request).await.map(|response| (response, Driver(None))),
+                true => connection.send_apart(request, exchange).await.map(|response| (response, Driver(None))),
                 false => {
-                    let sent = connection.send(request).await;
+                    let sent = connection.send(request, exchange).await;
                     sent.map(|response| (response, Driver(Some(connection))))
                 }
             };
-            let mut error = match sent {
+            match sent {
                 Ok(sent) => return Ok(sent),
-                Err(error) => error,
-            };
-            match error.take_message() {
-                Some(unsent) if is_kept => request = unsent,
-                _ => return Err(send_failure(error.error(), exchange)),
+                Err(SendError { unsent: Some(unsent), .. }) if is_kept => request = unsent,
+                Err(SendError { error, .. }) => return Err(send_failure(&error, exchange)),
             }
         }
     }
 
-    async fn connect(&self) -> Result<UpstreamConnection, ConnectError> {
-        let stream = self.connector.connect().await?;
-        self.pool.open(stream).await.map_err(|error| ConnectError::Unreachable(error.into()))
+    /// A new connection, or one that comes to be kept before that is there; the
+    /// new one is for others then. Tells whether it was kept.
+    async fn connect(&self) -> Result<(UpstreamConnection, bool), ConnectError> {
+        let (connector, pool) = (Arc::clone(&self.connector), Arc::clone(&self.pool));
+        let mut connecting = Box::pin(async move {
+            let stream = connector.connect().await?;
+            pool.open(stream).await.map_err(|error| ConnectError::Unreachable(error.into()))
+        });
+        tokio::select! {
+            biased;
+            connected = &mut connecting => match connected {
+                Ok(connection) => Ok((connection, false)),
+                Err(error) => self.pool.take().map(|kept| (kept, true)).ok_or(error),
+            },
+            kept = self.pool.wait() => {
+                tokio::spawn(async move { connecting.await.map(UpstreamConnection::keep) });
+                Ok((kept, true))
+            }
+        }
     }
 
     /// Waits for `work` while the request's body moves or waits for the client.

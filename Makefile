@@ -50,8 +50,8 @@ test-rust: ## Run the Rust tests only
 equality: ## Hold the scanner to its oracle: make equality CASES=10000000
 	EQUALITY_CASES=$(CASES) EQUALITY_SEED=$$(date +%s) $(CARGO) test $(CARGO_FLAGS) --test it equality -- --nocapture
 
-accuracy: build ## Recall and false findings on public data, where ../shared/data is
-	EXPURGATE_BIN="$(abspath $(BIN))" python3 tests/accuracy.py
+accuracy: build ## Recall and false findings on public data, into docs/accuracy.md
+	EXPURGATE_BIN="$(abspath $(BIN))" python3 tests/accuracy.py --check --write
 
 features: ## Build with each feature in turn, and show what is linked
 	@scripts/setup features

@@ -5,13 +5,19 @@ The data is a folder of JSON Lines files beside the repository (../shared/data,
 or EXPURGATE_DATA); without it there is nothing to do. Every record's text is
 one string in one NDJSON stream per file, so each file costs one process.
 
-usage: tests/accuracy.py [--misses] [--false] [--rules PATH] [--check]
+With --rules DIRECTORY alone in force (EXPURGATE_RULES_BUILTIN=false) rules are
+measured without a build. --write puts the tables into docs/accuracy.md; --check
+fails when a target is missed that this page says was reached.
+
+usage: tests/accuracy.py [--misses] [--false] [--rules PATH] [--write] [--check]
 """
 
 import argparse
 import collections
 import json
 import os
+import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -19,6 +25,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("EXPURGATE_DATA", ROOT.parent / "shared" / "data"))
+PAGE = ROOT / "docs" / "accuracy.md"
+BEGIN, END = "<!-- measured: make accuracy -->\n", "<!-- end -->"
 
 CREDENTIALS = ["noseyparker", "kingfisher", "detect_secrets"]
 # File, family, and the entities that count as found.
@@ -30,13 +38,19 @@ PERSONAL = [
     ("2_pii_text/langsmith_anonymizer", "credential", None),
     ("4_emails/linkify_in_text", "email", {"EMAIL_ADDRESS"}),
     ("3_phones/phonenumbers_examples", "phone", {"PHONE_NUMBER"}),
+    ("3_phones/libphonenumber_matcher_tests", "phone", {"PHONE_NUMBER"}),
 ]
 # Look-alikes that nothing tells from the real thing without context.
 AMBIGUOUS = {"int9", "int10", "int11", "unix_s", "part_no_2_3_4"}
 # Spans marked as suspect may be off by this many bytes at either end.
 SLACK = 2
-# Targets: least recall, most false findings per MB.
-SELF_IDENTIFYING, BY_KEYWORD, FALSE_PER_MB = 0.95, 0.80, 0.5
+# Least recall, for the families that have a target.
+SELF_IDENTIFYING, BY_KEYWORD = 0.95, 0.80
+LEAST = {"email": 0.99, "credit_card": 0.99, "iban": 0.99, "us_ssn": 0.99,
+         "3_phones/phonenumbers_examples": 0.98, "3_phones/libphonenumber_matcher_tests": 0.95}
+FALSE_PER_MB = 0.5
+# Bytes of each kind of text that is made up here.
+MADE = 1_000_000
 
 
 def binary():
@@ -100,6 +114,11 @@ class Table:
     def add(self, *cells):
         self.rows.append(tuple(str(cell) for cell in cells))
 
+    def markdown(self):
+        cells = [[cell.replace("|", r"\|") for cell in map(str, row)] for row in self.rows]
+        rule = ["---", *("--:" for _ in self.rows[0][1:])]
+        return "".join(f"| {' | '.join(row)} |\n" for row in (cells[0], rule, *cells[1:])) + "\n"
+
     def show(self):
         widths = [max(len(row[column]) for row in self.rows) for column in range(len(self.rows[0]))]
         for row in self.rows:
@@ -107,6 +126,11 @@ class Table:
                             for column, (cell, width) in enumerate(zip(row, widths)))
             print("  ".join([first, *rest]).rstrip())
         print()
+        SHOWN.append(self)
+
+
+# The tables for the page, in the order in which they were printed.
+SHOWN = []
 
 
 def share(found, all_of_them):
@@ -153,16 +177,21 @@ def credentials(options):
             if hits < of:
                 missed.add(family, "itself" if itself else "keyword", hits, of)
         missed.show()
-    return [sums[True][0] / sums[True][1] >= SELF_IDENTIFYING, sums[False][0] / sums[False][1] >= BY_KEYWORD]
+        SHOWN.pop()
+    return [("self-identifying credentials, recall", sums[True][0] / sums[True][1], SELF_IDENTIFYING),
+            ("keyword-dependent credentials, recall", sums[False][0] / sums[False][1], BY_KEYWORD)]
 
 
 def personal(options):
     table = Table("personal data", "family", "found", "recall", "false")
+    sums = collections.defaultdict(lambda: [0, 0])
     for name, family, entities in PERSONAL:
         records = [record for record in read(name)
                    if family in record.get("complete_for", []) or record.get("family") == family]
         if name.startswith("3_phones/phonenumbers"):
             records = [record for record in records if record["findable_without_region"]]
+        # What may be a number or not, says the source itself.
+        records = [record for record in records if not record.get("possible_only")]
         hits = of = false = 0
         for record, findings in zip(records, scan(records, options.rules)):
             findings = [finding for finding in findings if entities is None or finding[2] in entities]
@@ -172,23 +201,60 @@ def personal(options):
             false += sum(all(end <= span["start"] or start >= span["end"] for span in spans)
                          for start, end, *_ in findings)
         table.add(name, family, f"{hits}/{of}", share(hits, of), false)
+        target = name if name in LEAST else family
+        sums[target] = [sums[target][0] + hits, sums[target][1] + of]
     table.show()
+    return [(f"{target}, recall", sums[target][0] / sums[target][1], least) for target, least in LEAST.items()]
+
+
+def numeric_json(rng):
+    """Measurements, times and ids, all of them numbers."""
+    now = 1_750_000_000
+    return json.dumps({
+        "id": rng.randrange(10**6), "ts": now + rng.randrange(10**7), "ms": (now + rng.randrange(10**7)) * 1000,
+        "ns": (now + rng.randrange(10**7)) * 10**9 + rng.randrange(10**9), "tokens": rng.randrange(10**5),
+        "scores": [round(rng.uniform(-1, 1), rng.randrange(3, 17)) for _ in range(rng.randrange(4, 40))],
+        "shape": [rng.randrange(1, 5000) for _ in range(3)], "cost": round(rng.expovariate(100), 8)})
+
+
+def css(rng):
+    """Rules with names, colours, sizes and addresses of pictures."""
+    hexes = "0123456789abcdef"
+    name = "".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=rng.randrange(3, 12)))
+    hashed = "".join(rng.choices(hexes, k=8))
+    colour = "".join(rng.choices(hexes, k=6))
+    return (f".{name}-{hashed}:hover > a[href^='https://{name}.example/'] {{ color: #{colour}; "
+            f"margin: {rng.randrange(100)}px {rng.random():.3f}rem; transition: all {rng.randrange(900)}ms; "
+            f"background: url('/static/{name}.{hashed}.svg#{name}') }}\n@media (min-width: {rng.randrange(2000)}px) "
+            f"{{ #{name}{rng.randrange(10**6)} {{ transform: translate({rng.uniform(-99, 99):.2f}px) }} }}")
+
+
+def made(write):
+    rng = random.Random(4)
+    records, size = [], 0
+    while size < MADE:
+        records.append({"text": write(rng)})
+        size += len(records[-1]["text"].encode())
+    return records
 
 
 def clean(options):
     table = Table("clean text", "bytes", "false", "per MB", "by rule")
-    records = read("6_clean/source_rust")
-    found = scan(records, options.rules)
-    size = sum(len(record["text"].encode()) for record in records)
-    rules = collections.Counter(rule for findings in found for *_, rule in findings)
-    rate = sum(rules.values()) / (size / 1e6)
-    table.add("source_rust", size, sum(rules.values()), f"{rate:.2f}", dict(rules) or "")
-    if options.false:
-        for record, findings in zip(records, found):
-            text = record["text"].encode()
-            for start, end, _, rule in findings:
-                around = text[max(0, start - 40):end + 10].decode(errors="replace")
-                print(f"  false: {record['source']} {rule}: {around!r}")
+    targets = []
+    for name, records in (("source_rust", read("6_clean/source_rust")), ("numeric JSON, made up", made(numeric_json)),
+                          ("CSS, made up", made(css))):
+        found = scan(records, options.rules)
+        size = sum(len(record["text"].encode()) for record in records)
+        rules = collections.Counter(rule for findings in found for *_, rule in findings)
+        rate = sum(rules.values()) / (size / 1e6)
+        table.add(name, size, sum(rules.values()), f"{rate:.2f}", dict(rules) or "")
+        targets.append((f"{name}, false findings per MB", -rate, -FALSE_PER_MB))
+        if options.false:
+            for record, findings in zip(records, found):
+                text = record["text"].encode()
+                for start, end, _, rule in findings:
+                    around = text[max(0, start - 40):end + 10].decode(errors="replace")
+                    print(f"  false: {record.get('source', name)} {rule}: {around!r}")
     records = [record for record in read("6_clean/lookalikes_dev") if record["type"] not in AMBIGUOUS]
     found = scan(records, options.rules)
     size = sum(len(record["text"].encode()) for record in records)
@@ -200,7 +266,35 @@ def clean(options):
             if findings:
                 print(f"  false: {record['type']} {findings[0][3]}: {record['text']!r}")
     table.show()
-    return [rate <= FALSE_PER_MB, not rules]
+    return [*targets, ("look-alikes, false findings", -float(sum(rules.values())), 0.0)]
+
+
+def report(targets):
+    """Prints what was reached; the names of what was not."""
+    table = Table("target", "measured", "asked", "reached")
+    missed = []
+    for name, value, least in targets:
+        if value < least:
+            missed.append(name)
+        # What must stay below is kept as its negative.
+        table.add(name, f"{abs(value):.3f}", f"{'at most' if least <= 0 else 'at least'} {abs(least):g}",
+                  "no" if value < least else "yes")
+    table.show()
+    return missed
+
+
+def write():
+    page = PAGE.read_text(encoding="utf-8")
+    head, _, rest = page.partition(BEGIN)
+    tail = rest.partition(END)[2]
+    tables = "".join(table.markdown() for table in [SHOWN[-1], *SHOWN[:-1]])
+    PAGE.write_text(f"{head}{BEGIN}\n{tables}{END}{tail}", encoding="utf-8")
+
+
+def reached_before():
+    """The targets that the page says were reached."""
+    page = PAGE.read_text(encoding="utf-8")
+    return re.findall(r"^\| ([^|]+) \| [^|]+ \| [^|]+ \| yes \|$", page, flags=re.MULTILINE)
 
 
 def main():
@@ -208,19 +302,23 @@ def main():
     parser.add_argument("--misses", action="store_true", help="list the families with misses")
     parser.add_argument("--false", action="store_true", help="show the false findings")
     parser.add_argument("--rules", action="append", default=[], help="rules on top of the built-in ones")
-    parser.add_argument("--check", action="store_true", help="exit with 1 when a target is missed")
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/accuracy.md")
+    parser.add_argument("--check", action="store_true", help="exit with 1 when a target is missed that was reached")
     options = parser.parse_args()
     if not DATA.is_dir():
         print(f"accuracy: skipped, no data in {DATA} (set EXPURGATE_DATA)")
         return 0
     print(f"binary: {binary()}\n")
-    met = credentials(options)
-    personal(options)
-    met += clean(options)
-    names = ["self-identifying recall", "keyword recall", "false findings per MB", "look-alikes"]
-    for name, reached in zip(names, met):
-        print(f"{'reached' if reached else 'MISSED '}  {name}")
-    return int(options.check and not all(met))
+    before = reached_before()
+    missed = report(credentials(options) + personal(options) + clean(options))
+    lost = [name for name in missed if name in before]
+    for name in lost:
+        print(f"LOST    {name}: docs/accuracy.md says that it was reached")
+    if options.check and lost:
+        return 1
+    if options.write:
+        write()
+    return 0
 
 
 if __name__ == "__main__":

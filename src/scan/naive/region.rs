@@ -47,11 +47,15 @@ impl Search<'_> {
         let heads = self.folded.iter().enumerate().filter(|(_, folded)| folded.is_head);
         openers.extend(heads.map(|(index, folded)| (folded.at, Opener::Folded(index))));
         openers.sort_by_key(|&(at, _)| at);
+        // Of tails: from where the match begins to its secret.
+        let mut leads: Vec<Range<usize>> = Vec::new();
         for (at, opener) in openers {
             if self.regions.iter().any(|region| region.span.contains(&at)) {
                 continue;
             }
             match opener {
+                // The match has begun before the name, and goes on behind it.
+                Opener::Key { .. } if leads.iter().any(|lead| lead.contains(&at)) => {}
                 Opener::Key { rules, quote, behind } => self.take_values(at, rules, quote, behind),
                 Opener::PrivateKey { at: head, rule } => {
                     let line = private_key::head(&self.line(head, 512), 0).map_or(0, |line| line.end);
@@ -61,7 +65,11 @@ impl Search<'_> {
                     }
                     self.regions.push(Region { begins: at, span, rule, wrap: Wrap::Plain });
                 }
-                Opener::Tail(index) => self.take_tail(index),
+                Opener::Tail(index) => {
+                    let before = self.regions.len();
+                    self.take_tail(index);
+                    leads.extend(self.regions.get(before).map(|tail| at..tail.span.start));
+                }
                 Opener::Folded(index) => self.take_block(index),
             }
         }

@@ -436,7 +436,8 @@ impl<M: Meter> Scanner<M> {
             return;
         }
         self.log(rule, keyword.unwrap_or(start), &range);
-        if extent.open && self.enters_value(work, data, start) {
+        // In a member's name: the value goes on behind quotes that would end the tail.
+        if extent.open && self.confirm_key(work, data, start) {
             return;
         }
         if extent.open && !self.is_quiet(rule) {
@@ -448,14 +449,6 @@ impl<M: Meter> Scanner<M> {
             self.last = (text && !self.is_quiet(rule)).then_some(Last { rule, secret });
             self.add(work, data, bounds, rule, range);
         }
-    }
-
-    /// Whether the open match that begins at `start` does so in a member's name:
-    /// the value goes on behind quotes that would end the match's tail.
-    fn enters_value(&mut self, work: &mut Workspace, data: Data<'_>, start: usize) -> bool {
-        let before = self.mode;
-        self.confirm_key(work, data, start);
-        self.mode != before
     }
 
     fn confirm_private_key(
@@ -483,20 +476,22 @@ impl<M: Meter> Scanner<M> {
     }
 
     /// A literal of some member name: walks on from the name if it is one.
-    fn confirm_key(&mut self, work: &mut Workspace, data: Data<'_>, literal: usize) {
+    /// Whether it does.
+    fn confirm_key(&mut self, work: &mut Workspace, data: Data<'_>, literal: usize) -> bool {
         self.meter.turn(Work::Names);
         let bounds = self.bounds(work, data, literal);
-        let Some(name) = place::member_name(data.raw, &bounds, literal, &mut work.window) else { return };
+        let Some(name) = place::member_name(data.raw, &bounds, literal, &mut work.window) else { return false };
         let text = &work.window.text()[name.text];
-        let Some(rules) = data.engine.key_rules(text, |rule| self.is_quiet(rule)) else { return };
+        let Some(rules) = data.engine.key_rules(text, |rule| self.is_quiet(rule)) else { return false };
         self.meter.ask(rules.iter());
         let at = self.absolute(name.end);
         // Most names in prose lead nowhere: what begins here is no member's value.
         let walk = Walk::new(rules, name.quote, self.absolute(name.start));
         if matches!({ walk }.advance(data.raw, name.end, data.last), Step::Over(_)) {
-            return;
+            return false;
         }
         self.enter(Mode::Walking { walk, at });
+        true
     }
 
     /// Runs the mode as long as it is before `limit`, where the next trigger

@@ -47,8 +47,9 @@ impl Search<'_> {
         let heads = self.folded.iter().enumerate().filter(|(_, folded)| folded.is_head);
         openers.extend(heads.map(|(index, folded)| (folded.at, Opener::Folded(index))));
         openers.sort_by_key(|&(at, _)| at);
-        // Of tails: from where the match begins to its secret.
+        // Of tails: from where the match begins to its secret. Of members: the names.
         let mut leads: Vec<Range<usize>> = Vec::new();
+        let mut members: Vec<Range<usize>> = Vec::new();
         for (at, opener) in openers {
             if self.regions.iter().any(|region| region.span.contains(&at)) {
                 continue;
@@ -56,7 +57,12 @@ impl Search<'_> {
             match opener {
                 // The match has begun before the name, and goes on behind it.
                 Opener::Key { .. } if leads.iter().any(|lead| lead.contains(&at)) => {}
-                Opener::Key { rules, quote, behind } => self.take_values(at, rules, quote, behind),
+                Opener::Key { rules, quote, behind } => {
+                    let end = self.document.start(behind);
+                    let step = Walk::new(rules, quote, at as u64).advance(self.document.raw, end, true);
+                    members.extend((!matches!(step, Step::Over(_))).then_some(at..end));
+                    self.take_values(at, rules, quote, behind);
+                }
                 Opener::PrivateKey { at: head, rule } => {
                     let line = private_key::head(&self.line(head, 512), 0).map_or(0, |line| line.end);
                     let span = at..self.block_end(head + line);
@@ -65,6 +71,8 @@ impl Search<'_> {
                     }
                     self.regions.push(Region { begins: at, span, rule, wrap: Wrap::Plain });
                 }
+                // The value goes on behind quotes that would end the tail.
+                Opener::Tail(_) if members.iter().any(|name| name.contains(&at)) => {}
                 Opener::Tail(index) => {
                     let before = self.regions.len();
                     self.take_tail(index);

@@ -18,6 +18,7 @@
 //!
 //! `docs/architecture.md` has the drawing and the life of a request.
 
+mod causes;
 pub mod cli;
 pub mod config;
 pub mod content;

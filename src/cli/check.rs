@@ -18,8 +18,9 @@ use std::sync::Arc;
 ///
 /// Reads the same flags, variables and files as `run`; only the upstream may
 /// be missing. Every example and negative example of every rule goes through
-/// the real pipeline, and what the actions write is looked at again. Exits with 0 when all is valid, with 2 after telling
-/// what is not, with 3 when a file cannot be read.
+/// the real pipeline, and what the actions write is looked at again. Exits with
+/// 0 when all is valid, with 2 after telling what is not, with 3 when a file
+/// cannot be read.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// text, sarif (2.1.0) or junit

@@ -1,6 +1,7 @@
 //! How a command ends.
 
 use super::input::InputError;
+use crate::causes::Causes;
 use crate::config::ConfigError;
 use crate::redact::Problem;
 use crate::rule::RuleError;
@@ -87,14 +88,8 @@ impl CliError {
         if self.is_broken_pipe() {
             return;
         }
-        let mut line = format!("error: {self}");
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            line += &format!(": {error}");
-            cause = error.source();
-        }
         // Without a standard error there is nobody to tell.
-        let _ = writeln!(std::io::stderr(), "{line}");
+        let _ = writeln!(std::io::stderr(), "error: {}", Causes(self));
     }
 
     fn is_broken_pipe(&self) -> bool {

@@ -1,8 +1,7 @@
 //! The JSON Schema of the configuration, for editors and for CI.
 
 use super::spec::{KEYS, Kind, POLICY_KEYS, ROUTE_KEYS, names};
-use crate::redact::Action;
-use crate::validator::MASKS;
+use crate::redact::{Action, MASKS};
 use serde_json::{Map, Value, json};
 
 /// The schema of a configuration file (JSON Schema 2020-12), from the same table

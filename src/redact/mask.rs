@@ -11,11 +11,12 @@
 //! ```
 
 use super::replacement;
-use crate::scan::{LONGEST_RUN, Wrap, unit};
-use crate::validator::{FEWEST_MASKED, MASKS};
+use crate::scan::{FEWEST_MASKED, LONGEST_RUN, Wrap, unit};
 use bytes::Bytes;
 use std::collections::VecDeque;
 
+/// What characters may be masked with.
+pub const MASKS: [u8; 5] = [b'*', b'x', b'X', b'-', b'_'];
 /// Most characters kept at either end.
 const MOST_KEPT: u32 = 16;
 /// Longest mask of a fixed length.

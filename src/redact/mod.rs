@@ -14,7 +14,7 @@ mod replacement;
 mod template;
 
 pub use judge::{FINDERS, Finder, Problem, Test, Tested, find, judge, judge_own, test};
-pub use mask::Mask;
+pub use mask::{MASKS, Mask};
 pub use outputs::{Refusal, judge_policy};
 pub use policy::{Action, Policy, Treatment, UnknownAction};
 pub use pseudonym::{HashKey, Pseudonym};

@@ -45,6 +45,11 @@ pub enum Verdict {
     Placeholder,
 }
 
+/// [`Checks::leads`], which lends the places alone.
+fn leads(places: &mut Option<Places>, path: PathId, (raw, origin): (&[u8], u64), at: usize) -> bool {
+    places.as_mut().is_some_and(|places| places.lead(path, raw, origin, at))
+}
+
 /// The paths of one rule.
 #[derive(Debug, Default)]
 pub(super) struct Scope {
@@ -207,7 +212,7 @@ impl Checks {
     /// Whether `path` leads to the value at `at` of `raw`, which begins at `origin`
     /// of the body.
     pub(super) fn leads(&mut self, path: PathId, (raw, origin): (&[u8], u64), at: usize) -> bool {
-        self.places.as_mut().is_some_and(|places| places.lead(path, raw, origin, at))
+        leads(&mut self.places, path, (raw, origin), at)
     }
 
     /// Whether paths, validator and exceptions of `rule` let a value of `raw`,
@@ -239,7 +244,7 @@ impl Checks {
         let start = value.range.start;
         let mut leads = |path| match outer {
             Some(outer) => outer.leads(path, usize::try_from(origin).unwrap_or(usize::MAX).saturating_add(start)),
-            None => places.as_mut().is_some_and(|places| places.lead(path, raw, origin, start)),
+            None => self::leads(places, path, (raw, origin), start),
         };
         if scope.is_limited() && !scope.takes(&mut leads) {
             return Verdict::Path;

@@ -64,9 +64,7 @@ pub(super) struct LiteralUse {
 impl LiteralUse {
     /// Whether anything can come of it before `next`, as [`PatternUse::goes_on`].
     pub(super) fn goes_on(&self, next: Option<&u8>, room: impl Fn() -> usize) -> bool {
-        self.key.is_some()
-            || self.private_key.is_some()
-            || self.patterns.iter().any(|usage| usage.goes_on(next) && usage.rest <= room())
+        self.key.is_some() || self.private_key.is_some() || self.patterns.iter().any(|usage| usage.goes_on(next, &room))
     }
 }
 
@@ -101,10 +99,10 @@ impl PatternUse {
         Self { rule, offset: literal.offset, lead: literal.lead, follow: literal.follow, rest }
     }
 
-    /// Whether a match can go on with `next`, the raw byte behind the literal:
-    /// what an escape means is not looked at.
-    pub(super) fn goes_on(&self, next: Option<&u8>) -> bool {
-        next.is_none_or(|&next| matches!(next, b'\\' | b'%') || self.follow.contains(next))
+    /// Whether a match can go on with `next`, the raw byte behind the literal (what
+    /// an escape means is not looked at), in the `room` before the next fence.
+    pub(super) fn goes_on(&self, next: Option<&u8>, room: impl Fn() -> usize) -> bool {
+        next.is_none_or(|&next| matches!(next, b'\\' | b'%') || self.follow.contains(next)) && self.rest <= room()
     }
 }
 

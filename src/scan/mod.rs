@@ -60,7 +60,7 @@ pub use lexer::{Lexer, Mark};
 pub use resolve::Wrap;
 pub use scanner::Scanner;
 pub(crate) use unit::{LONGEST_RUN, unit};
-pub use written::Written;
+pub use written::{FEWEST_MASKED, Written};
 
 use crate::rule::Detector;
 use shape::Kinds;

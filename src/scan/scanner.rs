@@ -309,8 +309,7 @@ impl<M: Meter> Scanner<M> {
         let usage = &data.engine.literals[id];
         let next = data.raw.get(literal.end);
         let room = work.shapes.room(literal.end);
-        let goes_on = |usage: &&PatternUse| usage.goes_on(next) && usage.rest <= room;
-        let mut patterns = usage.patterns.iter().filter(goes_on).peekable();
+        let mut patterns = usage.patterns.iter().filter(|usage| usage.goes_on(next, || room)).peekable();
         if patterns.peek().is_some() {
             let bounds = self.bounds(work, data, literal.start);
             for usage in patterns {
@@ -335,10 +334,11 @@ impl<M: Meter> Scanner<M> {
     fn confirm_token(&mut self, work: &mut Workspace, data: Data<'_>, id: usize, start: usize, out: &mut Vec<Finding>) {
         let token = data.engine.tokens.get(id);
         let bounds = self.bounds(work, data, start);
-        let next = data.raw.get(start + token.length());
+        let end = start + token.length();
+        let (next, room) = (data.raw.get(end), work.shapes.room(end));
         // Written with escapes, the prefix is longer than it says.
         let plain = data.raw[start..].iter().take(token.length()).all(|&byte| shape::is_token_byte(byte));
-        for usage in token.uses.iter().filter(|usage| !plain || usage.goes_on(next)) {
+        for usage in token.uses.iter().filter(|usage| !plain || usage.goes_on(next, || room)) {
             self.try_start(work, data, usage.rule, start, &bounds, out);
         }
     }

@@ -5,10 +5,11 @@
 //! Only what a policy really writes counts, by its own entities, keys and masks.
 //! `[ERROR:card:4111111111111111]` and `hunter2!--------` are data like any other.
 
-use crate::validator::FEWEST_MASKED;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+/// Fewest masked characters of a value of which some are kept.
+pub const FEWEST_MASKED: usize = 4;
 /// Longest pseudonym without its brackets: an entity and a key of 64 bytes at
 /// most, a hash of 64 digits, and what stands between.
 const LONGEST: usize = 3 * 64 + 2;

@@ -15,6 +15,7 @@
 //! and leave the old ones in use.
 
 use super::Context;
+use crate::causes::Causes;
 use crate::rule::RuleTexts;
 use crate::scan::Engine;
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
@@ -170,21 +171,6 @@ impl Context {
                 tracing::error!(error = %Causes(&*error), "the new rules are not used; the old ones stay");
             }
         }
-    }
-}
-
-/// An error and its causes.
-struct Causes<'a>(&'a (dyn Error + 'static));
-
-impl std::fmt::Display for Causes<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
     }
 }
 

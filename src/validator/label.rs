@@ -8,10 +8,6 @@ const LONGEST: usize = 96;
 /// Longest labels of our own looked at: several pseudonyms of an entity, a key
 /// and a hash.
 const LONGEST_OWN: usize = 512;
-/// What the redactor may mask characters with.
-pub const MASKS: [u8; 5] = [b'*', b'x', b'X', b'-', b'_'];
-/// Fewest masked characters of a value of which some are kept.
-pub const FEWEST_MASKED: usize = 4;
 
 /// Whether `value` is what this or another redactor writes in place of a value:
 /// `[EMAIL_ADDRESS]`, `[EMAIL_ADDRESS:k1:9f86d081884c7d65]`, several of these,

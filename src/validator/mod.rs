@@ -20,7 +20,7 @@ mod base64;
 mod phone_table;
 mod words;
 
-pub use label::{FEWEST_MASKED, MASKS, is_label, is_placeholder};
+pub use label::{is_label, is_placeholder};
 
 /// A check that a rule file names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -6,7 +6,7 @@ use crate::proxy_sink::{Answer, PATIENCE};
 use crate::proxy_tls::{authority, proxy_trusting};
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 const OPEN: &str = "upstream_connections{route=\"default\",state=\"open\"}";
@@ -19,17 +19,28 @@ async fn read_head(stream: &mut (impl AsyncRead + Unpin)) {
     }
 }
 
+/// A proxy and its upstream.
+async fn start() -> (Proxy, TcpListener) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    (Proxy::start("", &format!("http://{}", listener.local_addr().unwrap())).await, listener)
+}
+
+/// A request that is answered on a new connection to the upstream: that.
+async fn exchange(client: &mut Client, listener: &TcpListener) -> TcpStream {
+    client.send(&request("GET", "/", &[], b"")).await;
+    let (mut stream, _) = listener.accept().await.unwrap();
+    read_head(&mut stream).await;
+    stream.write_all(OK).await.unwrap();
+    assert_eq!(client.reply().await.text(), "ok");
+    stream
+}
+
 #[tokio::test]
 async fn a_kept_connection_that_the_upstream_closes_is_let_go_at_once() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let proxy = Proxy::start("", &format!("http://{}", listener.local_addr().unwrap())).await;
+    let (proxy, listener) = start().await;
     let mut client = Client::connect(proxy.address).await;
     for _ in 0..2 {
-        client.send(&request("GET", "/", &[], b"")).await;
-        let (mut stream, _) = listener.accept().await.unwrap();
-        read_head(&mut stream).await;
-        stream.write_all(OK).await.unwrap();
-        assert_eq!(client.reply().await.text(), "ok");
+        let stream = exchange(&mut client, &listener).await;
         proxy.wait_for_metric(OPEN, 1).await;
         drop(stream);
         proxy.wait_for_metric(OPEN, 0).await;
@@ -39,16 +50,11 @@ async fn a_kept_connection_that_the_upstream_closes_is_let_go_at_once() {
 /// They would be taken for the response to the next request.
 #[tokio::test]
 async fn a_kept_connection_that_says_what_nobody_asked_for_is_let_go_at_once() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let proxy = Proxy::start("", &format!("http://{}", listener.local_addr().unwrap())).await;
+    let (proxy, listener) = start().await;
     let mut client = Client::connect(proxy.address).await;
     let mut streams = Vec::new();
     for _ in 0..2 {
-        client.send(&request("GET", "/", &[], b"")).await;
-        let (mut stream, _) = listener.accept().await.unwrap();
-        read_head(&mut stream).await;
-        stream.write_all(OK).await.unwrap();
-        assert_eq!(client.reply().await.text(), "ok");
+        let mut stream = exchange(&mut client, &listener).await;
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nstale").await.unwrap();
         proxy.wait_for_metric(OPEN, 0).await;
         streams.push(stream);

@@ -1,9 +1,8 @@
 //! Characters without width and digits of other forms: what they do not hide.
 
-use super::redactor_rig::{check_cuts_of_long, findings_by, plan, plan_of, redact};
+use super::redactor_paths::overriding;
+use super::redactor_rig::{check_cuts_of_long, findings_by, plan, plan_of, redact, redact_by};
 use super::redactor_text::Random;
-use bytes::Bytes;
-use expurgate::redact::Redactor;
 use expurgate::scan::{Format, naive};
 use std::sync::Arc;
 
@@ -19,14 +18,7 @@ fn redacted(rules: &str, format: Format, text: &str) -> String {
     for cuts in [&[][..], &cuts] {
         assert_eq!(findings_by(&plan, format, text.as_bytes(), cuts), oracle, "{text}");
     }
-    let (mut redactor, mut out) = (Redactor::new(&plan, format), Vec::new());
-    redactor.push(Bytes::copy_from_slice(text.as_bytes()), &mut out).unwrap();
-    redactor.finish(&mut out).unwrap();
-    String::from_utf8(out.concat()).unwrap()
-}
-
-fn overriding(id: &str, fields: &str) -> String {
-    format!("[[override]]\nid = '{id}'\n{fields}\n")
+    String::from_utf8(redact_by(&plan, format, text.as_bytes(), &[])).unwrap()
 }
 
 #[test]

@@ -1,10 +1,9 @@
 //! Rules that ask where a value stands: the scanner against its oracle, and
 //! what comes of it.
 
-use super::redactor_rig::{findings_by, plan_of};
+use super::redactor_rig::{findings_by, plan_of, redact_by};
 use super::redactor_text::{Random, heap, style, value};
-use bytes::Bytes;
-use expurgate::redact::{Plan, Redactor};
+use expurgate::redact::Plan;
 use expurgate::scan::{Format, naive};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed};
@@ -68,13 +67,10 @@ proptest! {
 
 fn redacted(rules: &str, format: Format, text: &str) -> String {
     let plan = plan_of(&[("rules.toml".to_owned(), rules.to_owned())]);
-    let (mut redactor, mut out) = (Redactor::new(&plan, format), Vec::new());
-    redactor.push(Bytes::copy_from_slice(text.as_bytes()), &mut out).unwrap();
-    redactor.finish(&mut out).unwrap();
-    String::from_utf8(out.concat()).unwrap()
+    String::from_utf8(redact_by(&plan, format, text.as_bytes(), &[])).unwrap()
 }
 
-fn overriding(id: &str, fields: &str) -> String {
+pub(crate) fn overriding(id: &str, fields: &str) -> String {
     format!("[[override]]\nid = '{id}'\n{fields}\n")
 }
 

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the bottom up: a layer may use those before it.
-const LAYERS: [&str; 13] = [
+const LAYERS: [&str; 14] = [
+    "causes",
     "span",
     "hyperscan",
     "simd",

@@ -8,6 +8,7 @@ use super::body::RedactedBody;
 use super::exchange::Exchange;
 use super::idle::Timer;
 use super::respond::Failure;
+use crate::causes::Causes;
 use crate::config::{self, Scheme, Timeouts};
 use crate::metrics::RouteMetrics;
 use connect::{ConnectError, Connector};
@@ -221,7 +222,7 @@ impl Driver {
 }
 
 fn connect_failure(error: &ConnectError, exchange: &Exchange) -> Failure {
-    tracing::debug!(request_id = %exchange.id(), error = %Chain(error), "upstream failed");
+    tracing::debug!(request_id = %exchange.id(), error = %Causes(error), "upstream failed");
     match error {
         ConnectError::TimedOut => Failure::UpstreamConnectTimeout,
         ConnectError::Unreachable(_) => Failure::UpstreamUnreachable,
@@ -230,7 +231,7 @@ fn connect_failure(error: &ConnectError, exchange: &Exchange) -> Failure {
 
 /// A failure of the request's own body comes first.
 fn send_failure(error: &hyper::Error, exchange: &Exchange) -> Failure {
-    tracing::debug!(request_id = %exchange.id(), error = %Chain(error), "upstream failed");
+    tracing::debug!(request_id = %exchange.id(), error = %Causes(error), "upstream failed");
     if let Some(failure) = exchange.failure() {
         return failure;
     }
@@ -247,19 +248,4 @@ fn send_failure(error: &hyper::Error, exchange: &Exchange) -> Failure {
 /// Of a write: nothing else on a connection has a time-out.
 fn is_time_out(error: &(dyn Error + 'static)) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
-}
-
-/// An error and its causes on one line. hyper's errors hold no payload.
-struct Chain<'a>(&'a dyn Error);
-
-impl std::fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
-    }
 }

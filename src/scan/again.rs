@@ -57,13 +57,25 @@ pub(super) fn whole_units(raw: &[u8], stretch: Range<usize>, end: usize) -> Rang
     stretch.start..at.min(stretch.end)
 }
 
-/// Whether a finding in a second reading leaves JSON what it is. What stands
-/// between quotes does; of a value without, under a member's name, nobody
-/// knows how it must be written.
-pub(super) fn keeps_json(engine: &Engine, text: &[u8], finding: &Finding) -> bool {
-    let is_key = matches!(engine.ruleset().rules[finding.rule].matcher, Matcher::Key(_));
-    let before = usize::try_from(finding.span.start).ok().and_then(|start| text.get(start.checked_sub(1)?));
-    !is_key || matches!(before, Some(b'"' | b'\''))
+/// The finding that leaves JSON what it is. A text that is read a second time has
+/// lost the levels of its quotes: a value under a member's name goes on to the
+/// quote that is written as the one before it. Of a value without quotes nobody
+/// knows how it must be written: `None`.
+pub(super) fn whole_value(engine: &Engine, text: &[u8], outer: &dyn Outer, finding: Finding) -> Option<Finding> {
+    if !matches!(engine.ruleset().rules[finding.rule].matcher, Matcher::Key(_)) {
+        return Some(finding);
+    }
+    let index = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
+    let opening = index(finding.span.start).checked_sub(1)?;
+    match text.get(opening)? {
+        b'\'' => Some(finding),
+        b'"' => {
+            let closes = |&at: &usize| text[at] == b'"' && outer.raw(at) == outer.raw(opening);
+            let end = (index(finding.span.end)..text.len()).find(closes).unwrap_or(text.len());
+            Some(Finding { span: Span::new(finding.span.start, end as u64), ..finding })
+        }
+        _ => None,
+    }
 }
 
 /// What is around a text that is read once more; places are those of the text.
@@ -72,6 +84,8 @@ pub(super) trait Outer {
     fn is_near(&self, rule: usize, at: usize) -> bool;
     /// Whether `path` leads to the value at `at`.
     fn leads(&self, path: PathId, at: usize) -> bool;
+    /// How the byte at `at` is written.
+    fn raw(&self, at: usize) -> &[u8];
 }
 
 /// The body around a text that the scanner reads once more.
@@ -97,6 +111,10 @@ impl Outer for Body<'_> {
     fn leads(&self, path: PathId, at: usize) -> bool {
         let (_, checks) = &mut *self.memory.borrow_mut();
         checks.leads(path, (self.raw, self.origin), self.window.raw_start(at))
+    }
+
+    fn raw(&self, at: usize) -> &[u8] {
+        &self.raw[self.window.raw_range(at..at + 1)]
     }
 }
 

@@ -66,6 +66,34 @@ fn a_bare_number_under_a_name_that_hides_leaves_the_document_whole() {
 }
 
 #[test]
+fn a_value_under_a_name_that_hides_is_found_up_to_its_own_quote() {
+    for value in ["ab\"cd-rest-of-it", "first\nsecond", "x\\\"y\tz, 7]"] {
+        let text = serde_json::json!({ "pass\u{200b}word": value, "n": 1 });
+        let found = redacted("", Format::Json, &serde_json::json!({ "log": text.to_string() }).to_string());
+        let expected = serde_json::json!({ "pass\u{200b}word": "[PASSWORD]", "n": 1 });
+        assert_eq!(found, serde_json::json!({ "log": expected.to_string() }).to_string());
+    }
+}
+
+#[test]
+fn a_document_under_a_name_that_hides_stays_one() {
+    // A quote of the document within is none that ends the value.
+    let inner = r#"{"pin": 1234567, "text": "\"quoted\" @z40://"}"#;
+    for value in [serde_json::json!(inner), serde_json::json!([inner]), serde_json::json!([7, inner])] {
+        let text = serde_json::json!({ "a": "x", "passwor\u{feff}d": value }).to_string();
+        for document in [serde_json::json!(text), serde_json::json!({ "log": [text] })] {
+            let found = redacted("", Format::Json, &document.to_string());
+            let found: serde_json::Value = serde_json::from_str(&found).unwrap();
+            let text = found.as_str().or_else(|| found["log"][0].as_str()).unwrap();
+            let text: serde_json::Value = serde_json::from_str(text).unwrap();
+            let value = &text["passwor\u{feff}d"];
+            let value = value.as_str().or_else(|| value.as_array()?.last()?.as_str()).unwrap();
+            assert!(value == "[PASSWORD]" || serde_json::from_str::<serde_json::Value>(value).is_ok(), "{value}");
+        }
+    }
+}
+
+#[test]
 fn a_value_between_does_not_hide_what_a_keyword_gave_away() {
     for pin in ["ab12cd34", "ab"] {
         let found = redacted("", Format::Text, &format!("pho\u{2060}ne 'pin': '{pin}' 00447700900933"));

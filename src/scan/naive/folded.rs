@@ -168,6 +168,10 @@ impl Outer for Around<'_> {
         let mut checks = Checks::new(self.search.engine, document.format);
         checks.leads(path, (document.raw, 0), self.spans[at].start)
     }
+
+    fn raw(&self, at: usize) -> &[u8] {
+        &self.search.document.raw[self.spans[at].clone()]
+    }
 }
 
 /// What a second reading found that holds the character at `at`.
@@ -206,7 +210,8 @@ impl Search<'_> {
         }
         let around = Around { search: self, spans: &reading.text.spans };
         let (findings, log) = read(self.engine, Format::Text, &reading.text.bytes, Some(&around));
-        for finding in findings.into_iter().filter(|one| again::keeps_json(self.engine, &reading.text.bytes, one)) {
+        let text = &reading.text.bytes;
+        for finding in findings.into_iter().filter_map(|one| again::whole_value(self.engine, text, &around, one)) {
             let (range, begins) = begun(&finding, &log);
             let is_head =
                 matches!(self.engine.ruleset().rules[finding.rule].matcher, Matcher::Detector(Detector::PrivateKey));

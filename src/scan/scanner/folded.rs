@@ -1,7 +1,7 @@
 //! The second reading of a text: see [`again`](super::super::again).
 
 use super::super::Format;
-use super::super::again::{Again, Body, Found, Log, Outer, keeps_json};
+use super::super::again::{Again, Body, Found, Log, Outer, whole_value};
 use super::super::finding::ScanError;
 use super::super::meter::Meter;
 use super::super::region::Region;
@@ -87,7 +87,7 @@ impl Scanner {
             self.scan_with(&mut work, Data { engine: &engine, raw, last: true, outer: Some(outer) }, &mut found)?;
         }
         engine.put_workspace(work);
-        found.retain(|finding| keeps_json(&engine, text, finding));
+        let found = found.into_iter().filter_map(|finding| whole_value(&engine, text, outer, finding)).collect();
         Ok((found, self.log.take().unwrap_or_default()))
     }
 

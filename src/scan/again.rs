@@ -10,12 +10,14 @@
 
 use super::Format;
 use super::check::Checks;
+use super::delimiter::Delimiter;
 use super::engine::Engine;
 use super::finding::{Finding, Part};
 use super::fold;
 use super::key::whole_unit;
 use super::nearby::{Context, Sightings};
 use super::path::PathId;
+use super::unit::unit;
 use super::window::{Window, unit_before};
 use crate::rule::Matcher;
 use crate::span::Span;
@@ -59,8 +61,8 @@ pub(super) fn whole_units(raw: &[u8], stretch: Range<usize>, end: usize) -> Rang
 
 /// The finding that leaves JSON what it is. A text that is read a second time has
 /// lost the levels of its quotes: a value under a member's name goes on to the
-/// quote that is written as the one before it. Of a value without quotes nobody
-/// knows how it must be written: `None`.
+/// quote that ends it by its level. Of a value without quotes nobody knows how it
+/// must be written: `None`.
 pub(super) fn whole_value(engine: &Engine, text: &[u8], outer: &dyn Outer, finding: Finding) -> Option<Finding> {
     if !matches!(engine.ruleset().rules[finding.rule].matcher, Matcher::Key(_)) {
         return Some(finding);
@@ -70,7 +72,9 @@ pub(super) fn whole_value(engine: &Engine, text: &[u8], outer: &dyn Outer, findi
     match text.get(opening)? {
         b'\'' => Some(finding),
         b'"' => {
-            let closes = |&at: &usize| text[at] == b'"' && outer.raw(at) == outer.raw(opening);
+            let quote = |at: usize| Delimiter::of(unit(outer.raw(at), 0), outer.raw(at), 0);
+            let own = quote(opening)?;
+            let closes = |&at: &usize| text[at] == b'"' && quote(at).is_some_and(|other| own.ends_before(other));
             let end = (index(finding.span.end)..text.len()).find(closes).unwrap_or(text.len());
             Some(Finding { span: Span::new(finding.span.start, end as u64), ..finding })
         }

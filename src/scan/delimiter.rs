@@ -47,7 +47,7 @@ impl Delimiter {
 
     /// Whether a string between such ends before `other`: that, or the end of a
     /// string around it.
-    fn ends_before(self, other: Self) -> bool {
+    pub(crate) fn ends_before(self, other: Self) -> bool {
         match (self, other) {
             (Self::Double(own), Self::Double(level)) => level <= own,
             (Self::Double(_), Self::Single(_)) => false,

@@ -94,6 +94,17 @@ fn a_document_under_a_name_that_hides_stays_one() {
 }
 
 #[test]
+fn a_string_that_is_not_closed_before_such_a_character_ends_with_the_one_around_it() {
+    let hidden = "{\u{200b}{ 234-555-0110".repeat(3);
+    let text = format!(r#"{{"b"o=bob%25:"{{\"password\":\"1hun\\\"ter4"}}"{hidden}"#);
+    let document = serde_json::json!({ "a": text }).to_string();
+    let found = redacted("", Format::Json, &document);
+    let found: serde_json::Value = serde_json::from_str(&found).unwrap();
+    let found = found["a"].as_str().unwrap();
+    assert!(found.contains(r#"[PASSWORD]"}"{"#) && !found.contains("ter4"), "{found}");
+}
+
+#[test]
 fn a_value_between_does_not_hide_what_a_keyword_gave_away() {
     for pin in ["ab12cd34", "ab"] {
         let found = redacted("", Format::Text, &format!("pho\u{2060}ne 'pin': '{pin}' 00447700900933"));

@@ -120,8 +120,10 @@ impl Server {
         let context = self.context;
         let admin = tokio::spawn(admin::serve(self.admin, Arc::clone(&context)));
         let reloading = self.rules.map(|rules| tokio::spawn(rules.serve(Arc::clone(&context))));
-        let mut accepting = tokio::spawn(accept::serve(self.listener, Arc::clone(&context), draining));
+        // The listener is bound: told first, so that nobody who was served sees
+        // that it is not ready and takes that for the drain.
         context.ready.store(true, Ordering::Release);
+        let mut accepting = tokio::spawn(accept::serve(self.listener, Arc::clone(&context), draining));
         stop.recv().await;
         tracing::info!("draining");
         context.proxy.drain();

@@ -10,14 +10,12 @@
 
 use super::Format;
 use super::check::Checks;
-use super::delimiter::Delimiter;
 use super::engine::Engine;
 use super::finding::{Finding, Part};
 use super::fold;
 use super::key::whole_unit;
 use super::nearby::{Context, Sightings};
 use super::path::PathId;
-use super::unit::unit;
 use super::window::{Window, unit_before};
 use crate::rule::Matcher;
 use crate::span::Span;
@@ -59,27 +57,12 @@ pub(super) fn whole_units(raw: &[u8], stretch: Range<usize>, end: usize) -> Rang
     stretch.start..at.min(stretch.end)
 }
 
-/// The finding that leaves JSON what it is. A text that is read a second time has
-/// lost the levels of its quotes: a value under a member's name goes on to the
-/// quote that ends it by its level. Of a value without quotes nobody knows how it
-/// must be written: `None`.
-pub(super) fn whole_value(engine: &Engine, text: &[u8], outer: &dyn Outer, finding: Finding) -> Option<Finding> {
-    if !matches!(engine.ruleset().rules[finding.rule].matcher, Matcher::Key(_)) {
-        return Some(finding);
-    }
-    let index = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
-    let opening = index(finding.span.start).checked_sub(1)?;
-    match text.get(opening)? {
-        b'\'' => Some(finding),
-        b'"' => {
-            let quote = |at: usize| Delimiter::of(unit(outer.raw(at), 0), outer.raw(at), 0);
-            let own = quote(opening)?;
-            let closes = |&at: &usize| text[at] == b'"' && quote(at).is_some_and(|other| own.ends_before(other));
-            let end = (index(finding.span.end)..text.len()).find(closes).unwrap_or(text.len());
-            Some(Finding { span: Span::new(finding.span.start, end as u64), ..finding })
-        }
-        _ => None,
-    }
+/// Whether `finding` leaves JSON what it is: of a value without quotes under a
+/// member's name nobody knows here how it must be written.
+pub(super) fn is_whole(engine: &Engine, text: &[u8], finding: &Finding) -> bool {
+    let is_key = matches!(engine.ruleset().rules[finding.rule].matcher, Matcher::Key(_));
+    let before = usize::try_from(finding.span.start).ok().and_then(|start| text.get(start.checked_sub(1)?));
+    !is_key || matches!(before, Some(b'"' | b'\''))
 }
 
 /// What is around a text that is read once more; places are those of the text.
@@ -88,8 +71,6 @@ pub(super) trait Outer {
     fn is_near(&self, rule: usize, at: usize) -> bool;
     /// Whether `path` leads to the value at `at`.
     fn leads(&self, path: PathId, at: usize) -> bool;
-    /// How the byte at `at` is written.
-    fn raw(&self, at: usize) -> &[u8];
 }
 
 /// The body around a text that the scanner reads once more.
@@ -115,10 +96,6 @@ impl Outer for Body<'_> {
     fn leads(&self, path: PathId, at: usize) -> bool {
         let (_, checks) = &mut *self.memory.borrow_mut();
         checks.leads(path, (self.raw, self.origin), self.window.raw_start(at))
-    }
-
-    fn raw(&self, at: usize) -> &[u8] {
-        &self.raw[self.window.raw_range(at..at + 1)]
     }
 }
 
@@ -169,6 +146,7 @@ impl Again {
         &mut self,
         (raw, origin): (&[u8], u64),
         (haystack, at): (Range<usize>, usize),
+        inside: bool,
         resume: u64,
         out: &mut Vec<Found>,
         scan: impl FnOnce(&Window) -> Result<Log, E>,
@@ -178,7 +156,7 @@ impl Again {
         let span = Span::new(origin + stretch.start as u64, origin + stretch.end as u64);
         if self.stretch != Some(span) {
             self.stretch = None;
-            self.reading.read(raw, origin, whole_units(raw, stretch, end));
+            self.reading.read(raw, origin, whole_units(raw, stretch, end), inside);
             self.found.clear();
             if self.reading.window.text().len() >= SHORTEST {
                 let (findings, log) = scan(&self.reading.window)?;
@@ -200,7 +178,9 @@ impl Again {
     }
 }
 
-/// A stretch as it is read the second time.
+/// A stretch as it is read the second time: all but the characters stays as it is
+/// written, so that quotes keep their levels. What stands in a string of the body
+/// stands behind a quote.
 #[derive(Debug, Default)]
 struct Reading {
     window: Window,
@@ -214,24 +194,30 @@ struct Reading {
 }
 
 impl Reading {
-    fn read(&mut self, raw: &[u8], origin: u64, stretch: Range<usize>) {
+    fn read(&mut self, raw: &[u8], origin: u64, stretch: Range<usize>, inside: bool) {
         self.origin = origin;
-        self.plain.decode(raw, stretch);
         self.window.clear();
         self.folded.clear();
+        if inside {
+            self.window.push_byte(b'"', stretch.start, stretch.start);
+        }
+        self.plain.decode(raw, stretch);
         let text = self.plain.text();
-        let mut index = 0;
+        let (mut index, mut before) = (0, None);
         while index < text.len() {
-            let (length, byte) = fold::at(&text[index..], self.window.text().last().copied()).unwrap_or((0, None));
-            let span = self.plain.raw_range(index..index + length.max(1));
-            if length > 0 {
+            // Behind a backslash it stays: what follows would become an escape.
+            let is_joined = self.window.text().last() == Some(&b'\\');
+            let character = fold::at(&text[index..], before).filter(|_| !is_joined);
+            let (length, byte) = character.unwrap_or((1, Some(text[index])));
+            let span = self.plain.raw_range(index..index + length);
+            before = byte.or(before);
+            index += length;
+            if character.is_some() {
                 self.folded.push((self.window.text().len(), byte.is_some(), span.start));
+                byte.into_iter().for_each(|byte| self.window.push_byte(byte, span.start, span.end));
+            } else if index == text.len() || self.plain.raw_start(index) != span.start {
+                (span.start..span.end).for_each(|at| self.window.push_byte(raw[at], at, at + 1));
             }
-            let kept = if length == 0 { Some(text[index]) } else { byte };
-            if let Some(byte) = kept {
-                self.window.push_byte(byte, span.start, span.end);
-            }
-            index += length.max(1);
         }
     }
 
@@ -278,7 +264,7 @@ mod tests {
 
     fn read(raw: &str) -> Reading {
         let mut reading = Reading::default();
-        reading.read(raw.as_bytes(), 0, 0..raw.len());
+        reading.read(raw.as_bytes(), 0, 0..raw.len(), false);
         reading
     }
 
@@ -308,7 +294,7 @@ mod tests {
             let secret = Span::from(found.clone());
             let finding = Finding { span: secret, rule: 0, wrap: Wrap::Plain, part: Part::Whole };
             let scan = |_: &Window| Ok::<_, Infallible>((vec![finding], vec![Begun { begins: log, secret, rule: 0 }]));
-            let Ok(()) = again.around((raw.as_bytes(), 0), (0..raw.len(), at), resume, &mut out, scan);
+            let Ok(()) = again.around((raw.as_bytes(), 0), (0..raw.len(), at), false, resume, &mut out, scan);
             told.extend(out.iter().map(|found| (at, found.span)));
         }
         told

@@ -206,17 +206,34 @@ fn value_ends(raw: &[u8], at: usize, whole: bool) -> Option<bool> {
     next_is(b",}])", raw, at, whole)
 }
 
-/// Whether one of `signs` is the next at or behind `at` that is no white space;
-/// `None` when more data tells.
-fn next_is(signs: &[u8], raw: &[u8], mut at: usize, whole: bool) -> Option<bool> {
+/// Whether one of `signs` is the next at or behind `at` that is no white space, or
+/// nothing is; `None` when more data tells.
+fn next_is(signs: &[u8], raw: &[u8], at: usize, whole: bool) -> Option<bool> {
+    let next = next_meaning(raw, at, whole)?;
+    Some(next.is_none_or(|next| matches!(next, Meaning::Byte(byte) if signs.contains(&byte))))
+}
+
+/// What stands next at or behind `at` that is no white space; `None` when more
+/// data tells.
+fn next_meaning(raw: &[u8], mut at: usize, whole: bool) -> Option<Option<Meaning>> {
     while at < raw.len() {
         let unit = whole_unit(raw, at, whole)?;
         if !unit.is_space() {
-            return Some(matches!(unit.meaning, Meaning::Byte(byte) if signs.contains(&byte)));
+            return Some(Some(unit.meaning));
         }
         at += unit.len;
     }
-    whole.then_some(true)
+    whole.then_some(None)
+}
+
+/// Whether a quote of `level` ends a string where `next` follows: the end of one
+/// around it does, too.
+pub(crate) fn ends_by(next: Meaning, level: u32, signs: &[u8]) -> bool {
+    match next {
+        Meaning::Byte(byte) => signs.contains(&byte),
+        Meaning::Quote(outer) => outer < level,
+        _ => false,
+    }
 }
 
 /// Whether what follows the quote before `at` says that it ends a string of
@@ -251,7 +268,8 @@ pub(crate) fn outer_end(raw: &[u8], secret: Range<usize>, names: bool, whole: bo
         at = behind;
         let Delimiter::Double(level) = quote else { continue };
         let bit = 1 << level.min(u32::BITS - 1);
-        if open & bit == 0 && next_is(signs, raw, behind, whole).unwrap_or(true) {
+        let ends = |next| ends_by(next, level, signs);
+        if open & bit == 0 && next_meaning(raw, behind, whole).flatten().is_none_or(ends) {
             return Some(found);
         }
         open ^= bit;
@@ -446,6 +464,8 @@ mod tests {
         assert_eq!(end(r#"hunter2""#, true), Some(7));
         assert_eq!(end(r#"hunter2\"a, b"#, true), None);
         assert_eq!(end(r#"a \"b\", c\\\"}"#, true), Some(10));
+        assert_eq!(end(r#"hunter2\\\" \"x"#, true), Some(7));
+        assert_eq!(end(r#"hunter2\" \\\"x"#, true), None);
         assert_eq!(end(r#"password\": \"hunter2\" x"#, false), None);
         assert_eq!(end(r#"password\": \"hunter2\" x"#, true), Some(8));
     }

@@ -1,7 +1,7 @@
 //! Secrets of any length, swallowed as they stream by.
 
 use super::Format;
-use super::delimiter::{BEHIND_STRING, Delimiter, string_end};
+use super::delimiter::{BEHIND_STRING, Delimiter, ends_by, string_end};
 use super::detector::private_key;
 use super::engine::Engine;
 use super::fold;
@@ -56,8 +56,8 @@ fn tail_end(engine: &Engine, rule: usize, format: Format, raw: &[u8], at: usize,
         if !taken || is_fence(format, raw[at]) {
             return End::At(at);
         }
-        if let Meaning::Quote(_) = unit.meaning {
-            match ends_string(format, raw, at + unit.len, last) {
+        if let Meaning::Quote(level) = unit.meaning {
+            match ends_string(format, raw, (at + unit.len, level), last) {
                 None => return End::More(at),
                 Some(true) => return End::At(at),
                 Some(false) => {}
@@ -68,13 +68,13 @@ fn tail_end(engine: &Engine, rule: usize, format: Format, raw: &[u8], at: usize,
     if last { End::At(at) } else { End::More(at) }
 }
 
-/// Whether what stands at `at` may follow a string of JSON. As
-/// [`outer_end`](super::delimiter::outer_end), of what is seen right away.
-fn ends_string(format: Format, raw: &[u8], at: usize, last: bool) -> Option<bool> {
+/// Whether what stands at `at`, behind a quote of `level`, may follow a string of
+/// JSON. As [`outer_end`](super::delimiter::outer_end), of what is seen right away.
+fn ends_string(format: Format, raw: &[u8], (at, level): (usize, u32), last: bool) -> Option<bool> {
     match whole_unit(raw, at, last) {
         None => last.then_some(true),
         Some(_) if is_fence(format, raw[at]) => Some(true),
-        Some(next) => Some(matches!(next.meaning, Meaning::Byte(byte) if BEHIND_STRING.contains(&byte))),
+        Some(next) => Some(ends_by(next.meaning, level, BEHIND_STRING)),
     }
 }
 

@@ -105,6 +105,20 @@ fn a_string_that_is_not_closed_before_such_a_character_ends_with_the_one_around_
 }
 
 #[test]
+fn a_pattern_over_such_a_character_ends_with_the_string_that_began_before_it() {
+    let card = "5555-5555-5555-4444";
+    let text = format!("Password='q1{}\"db.pas\u{200b}sword\",\"value\":{{{card}\"i{}x", "l".repeat(60), "l".repeat(33));
+    let document = serde_json::json!([text]).to_string();
+    for document in [document.clone(), serde_json::json!(document).to_string()] {
+        let found = redacted("", Format::Json, &document);
+        let found: serde_json::Value = serde_json::from_str(&found).unwrap();
+        let inner = found.as_str().map_or_else(|| found.clone(), |text| serde_json::from_str(text).unwrap());
+        let text = inner[0].as_str().unwrap();
+        assert!(text.starts_with("Password='[PASSWORD]") && !text.contains(card), "{text}");
+    }
+}
+
+#[test]
 fn a_value_between_does_not_hide_what_a_keyword_gave_away() {
     for pin in ["ab12cd34", "ab"] {
         let found = redacted("", Format::Text, &format!("pho\u{2060}ne 'pin': '{pin}' 00447700900933"));

@@ -111,7 +111,8 @@ struct Character {
 }
 
 impl Reading {
-    fn of(raw: &[u8], stretch: Range<usize>) -> Self {
+    fn of(raw: &[u8], stretch: Range<usize>, inside: bool) -> Self {
+        let begins = stretch.start;
         let raw = &raw[..stretch.end];
         let mut units = Vec::new();
         let mut at = stretch.start;
@@ -122,21 +123,29 @@ impl Reading {
         }
         let plain = Text::of(&units);
         let mut reading = Self::default();
-        let mut index = 0;
+        if inside {
+            // It goes on in a string.
+            reading.text.push(b'"', begins..begins);
+        }
+        let (mut index, mut before) = (0, None);
         while index < plain.bytes.len() {
             let rest = &plain.bytes[index..];
-            let before = reading.text.bytes.last().copied();
             let other = first_char(rest).and_then(|char| {
                 let next = rest.get(char.len_utf8()).copied();
                 Some((char.len_utf8(), read_between(char, before, next)?))
             });
+            // Behind a backslash it stays: what follows would become an escape.
+            let other = other.filter(|_| reading.text.bytes.last() != Some(&b'\\'));
             let (length, byte) = other.unwrap_or((1, Some(rest[0])));
             let span = plain.raw(index..index + length);
             if other.is_some() {
                 let (at, before) = (span.start, reading.text.bytes.len());
                 reading.characters.push(Character { at, before, is_left: byte.is_some() });
+                byte.into_iter().for_each(|byte| reading.text.push(byte, span.clone()));
+            } else if plain.begins(index) {
+                span.for_each(|at| reading.text.push(raw[at], at..at + 1));
             }
-            byte.into_iter().for_each(|byte| reading.text.push(byte, span.clone()));
+            before = byte.or(before);
             index += length;
         }
         reading
@@ -167,10 +176,6 @@ impl Outer for Around<'_> {
         let document = self.search.document;
         let mut checks = Checks::new(self.search.engine, document.format);
         checks.leads(path, (document.raw, 0), self.spans[at].start)
-    }
-
-    fn raw(&self, at: usize) -> &[u8] {
-        &self.search.document.raw[self.spans[at].clone()]
     }
 }
 
@@ -204,14 +209,14 @@ impl Search<'_> {
     fn read_cell(&self, cell: &Range<usize>, haystack: &Range<usize>, inside: bool, out: &mut Vec<Folded>) {
         let raw = self.document.raw;
         let stretch = again::whole_units(raw, again::stretch(raw, 0, haystack.clone(), cell.start), haystack.end);
-        let reading = Reading::of(raw, stretch);
+        let reading = Reading::of(raw, stretch, inside);
         if !reading.characters.iter().any(|one| cell.contains(&one.at)) {
             return;
         }
         let around = Around { search: self, spans: &reading.text.spans };
-        let (findings, log) = read(self.engine, Format::Text, &reading.text.bytes, Some(&around));
+        let (findings, log) = read(self.engine, self.document.format, &reading.text.bytes, Some(&around));
         let text = &reading.text.bytes;
-        for finding in findings.into_iter().filter_map(|one| again::whole_value(self.engine, text, &around, one)) {
+        for finding in findings.into_iter().filter(|one| again::is_whole(self.engine, text, one)) {
             let (range, begins) = begun(&finding, &log);
             let is_head =
                 matches!(self.engine.ruleset().rules[finding.rule].matcher, Matcher::Detector(Detector::PrivateKey));

@@ -211,8 +211,12 @@ impl Search<'_> {
         for at in secret {
             let Some(Meaning::Quote(level)) = meaning(at) else { continue };
             let is_space = |at: usize| matches!(meaning(at), Some(Meaning::Byte(b' ' | b'\t' | b'\n' | b'\r')));
-            let next = (at + 1..end).find(|&next| !is_space(next)).map(|next| text.bytes[next]);
-            let ends = next.is_none_or(|next| matches!(next, b',' | b'}' | b']') || names && next == b':');
+            let next = (at + 1..end).find(|&next| !is_space(next));
+            let ends = match next.map(|next| (text.bytes[next], meaning(next))) {
+                None | Some((b',' | b'}' | b']', _)) => true,
+                Some((_, Some(Meaning::Quote(around)))) => around < level,
+                Some((next, _)) => names && next == b':',
+            };
             if open.remove(&level) {
                 continue;
             }

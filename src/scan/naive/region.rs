@@ -189,11 +189,13 @@ impl Search<'_> {
         let first = self.document.units.partition_point(|&(at, _)| at < span.end);
         for (index, (at, unit)) in self.document.units.iter().enumerate().skip(first) {
             let taken = unit.bytes(&mut [0; 4]).iter().all(|&byte| pattern.tail_takes(byte));
-            let ends = || {
-                let behind = self.document.meaning(index + 1).filter(|_| !self.document.is_fence(index + 1));
-                behind.is_none_or(|next| matches!(next, Meaning::Byte(b',' | b':' | b'}' | b']')))
+            let ends = |level| match self.document.meaning(index + 1).filter(|_| !self.document.is_fence(index + 1)) {
+                None | Some(Meaning::Byte(b',' | b':' | b'}' | b']')) => true,
+                Some(Meaning::Quote(around)) => around < level,
+                Some(_) => false,
             };
-            if !taken || *at >= candidate.haystack.end || matches!(unit.meaning, Meaning::Quote(_)) && ends() {
+            let closes = matches!(unit.meaning, Meaning::Quote(level) if ends(level));
+            if !taken || *at >= candidate.haystack.end || closes {
                 break;
             }
             span.end = at + unit.len;

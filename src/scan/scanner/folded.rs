@@ -1,7 +1,6 @@
 //! The second reading of a text: see [`again`](super::super::again).
 
-use super::super::Format;
-use super::super::again::{Again, Body, Found, Log, Outer, whole_value};
+use super::super::again::{Again, Body, Found, Log, Outer, is_whole};
 use super::super::finding::ScanError;
 use super::super::meter::Meter;
 use super::super::region::Region;
@@ -32,6 +31,7 @@ impl<M: Meter> Scanner<M> {
         let inner = second.scanner.get_or_insert_with(|| Box::new(self.of_texts()));
         let place = (data.raw, self.origin);
         let now = (work.scan, self.format);
+        let inside = work.shapes.lexical_at(haystack.start).inside;
         let (context, sightings, checks) = (&self.context, &mut work.sightings, &mut self.checks);
         let scan = |window: &Window| {
             let memory = RefCell::new((sightings, checks));
@@ -39,7 +39,7 @@ impl<M: Meter> Scanner<M> {
             inner.read(window.text(), &Body { engine, window, raw, origin, context, now, memory })
         };
         second.found.clear();
-        if let Err(error) = second.again.around(place, (haystack, at), self.resume, &mut second.found, scan) {
+        if let Err(error) = second.again.around(place, (haystack, at), inside, self.resume, &mut second.found, scan) {
             self.failed = Some(error);
         }
         for found in &second.found {
@@ -66,7 +66,7 @@ impl<M: Meter> Scanner<M> {
 
     /// A scanner of texts that are read a second time.
     fn of_texts(&self) -> Scanner {
-        let mut scanner = Scanner::new(Arc::clone(&self.engine), Format::Text);
+        let mut scanner = Scanner::new(Arc::clone(&self.engine), self.format);
         scanner.set_written(self.checks.written());
         Scanner { second: None, log: Some(Vec::new()), quiet: Arc::clone(&self.quiet), ..scanner }
     }
@@ -87,7 +87,7 @@ impl Scanner {
             self.scan_with(&mut work, Data { engine: &engine, raw, last: true, outer: Some(outer) }, &mut found)?;
         }
         engine.put_workspace(work);
-        let found = found.into_iter().filter_map(|finding| whole_value(&engine, text, outer, finding)).collect();
+        found.retain(|finding| is_whole(&engine, text, finding));
         Ok((found, self.log.take().unwrap_or_default()))
     }
 

@@ -7,6 +7,7 @@ use super::naive::Plain;
 use super::nearby::{Context, Keywords, Sightings, Vocabulary};
 use super::path::Paths;
 use super::pattern::{Caches, Pattern};
+use super::roots::{Key, Roots};
 use super::shape::{self, Kinds};
 use super::token::Tokens;
 use super::trail::Trail;
@@ -41,6 +42,8 @@ pub struct Engine {
     pub(super) longest_literal: usize,
     /// Patterns that begin with a literal of their own, not in the database.
     pub(super) tokens: Tokens,
+    /// What the database looks for.
+    roots: Roots,
     /// `None` when no rule has a literal.
     database: Option<Database>,
     /// One per thread that scans at the same time.
@@ -131,7 +134,7 @@ const SENTINELS: [&[u8]; 4] = [b"\x01\x02\x03\x04", b"\x02\x04\x01\x03", b"\x05\
 
 /// Checks that the library finds what it was given, wherever in memory it
 /// stands: what it misses would leak.
-fn prove(database: &Database, keys: &[(Vec<u8>, bool)]) -> Result<(), HyperscanError> {
+fn prove(database: &Database, keys: &[Key]) -> Result<(), HyperscanError> {
     const BEFORE: usize = 96;
     let mut scratch = Scratch::new(&[database])?;
     let mut hits = Hits::with_limit(64);
@@ -178,6 +181,7 @@ impl Engine {
             literals: Vec::new(),
             longest_literal: 0,
             tokens: Tokens::default(),
+            roots: Roots::default(),
             database: None,
             workspaces: Mutex::new(Vec::new()),
             naive: OnceLock::new(),
@@ -300,16 +304,18 @@ impl Engine {
     }
 
     fn build_database(&mut self, builder: Builder) -> Result<(), CompileError> {
-        let keys: Vec<(Vec<u8>, bool)> = builder.literals.keys().cloned().collect();
+        let keys: Vec<Key> = builder.literals.keys().cloned().collect();
         self.literals = builder.literals.into_values().collect();
         if keys.is_empty() {
             return Ok(());
         }
+        self.roots = Roots::of(&keys);
+        let keys = self.roots.keys();
         let mut literals: Vec<Literal<'_>> =
             keys.iter().map(|(bytes, caseless)| Literal { bytes, caseless: *caseless }).collect();
         literals.extend(SENTINELS.iter().map(|bytes| Literal { bytes, caseless: false }));
         let database = Database::literals(&literals)?;
-        prove(&database, &keys)?;
+        prove(&database, keys)?;
         self.database = Some(database);
         Ok(())
     }
@@ -322,12 +328,19 @@ impl Engine {
         found: &mut Found,
     ) -> Result<(), HyperscanError> {
         found.hits.clear();
-        found.complete = true;
+        found.cut = None;
         let (Some(database), Some((scratch, hits))) = (&self.database, scratch) else { return Ok(()) };
-        found.complete = database.scan(data, scratch, hits)? == Outcome::Complete;
-        // Sentinels stand behind the others.
-        let hits = hits.as_slice().iter().map(|hit| (hit.id as usize, hit.end as usize));
-        found.hits.extend(hits.filter(|&(id, _)| id < self.literals.len()));
+        let outcome = database.scan(data, scratch, hits)?;
+        for hit in hits.as_slice() {
+            let (root, end) = (hit.id as usize, hit.end as usize);
+            // Sentinels stand behind the others.
+            if root < self.roots.keys().len() {
+                self.roots.push(data, (root, end), &mut found.hits);
+            }
+        }
+        if outcome != Outcome::Complete {
+            found.cut = hits.as_slice().last().map(|last| last.end as usize);
+        }
         // Literals with the same end come in an order that is the library's.
         let order = |&(id, end): &(usize, usize)| (end, id);
         if !found.hits.is_sorted_by_key(order) {
@@ -417,7 +430,7 @@ impl Engine {
 /// that every replica builds the same database.
 #[derive(Default)]
 struct Builder {
-    literals: BTreeMap<(Vec<u8>, bool), LiteralUse>,
+    literals: BTreeMap<Key, LiteralUse>,
     paths: Paths,
 }
 

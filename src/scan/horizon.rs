@@ -25,9 +25,8 @@ impl Horizon {
             Some(fence) => Self { at: fence, hard: true, early: false },
             None => Self { at: soft, hard: false, early: false },
         };
-        match found.hits.last() {
-            // Of several literals with the same end some may be missing.
-            Some(&(_, end)) if !found.complete && end <= horizon.at => Self { at: end - 1, hard: false, early: true },
+        match found.cut {
+            Some(end) if end <= horizon.at => Self { at: end - 1, hard: false, early: true },
             _ => horizon,
         }
     }

@@ -43,6 +43,7 @@ mod pattern;
 mod place;
 mod region;
 mod resolve;
+mod roots;
 mod scanner;
 mod shape;
 mod token;

@@ -48,11 +48,8 @@ pub(super) struct Workspace {
 impl Found {
     /// Drops the hits in `data` of which nothing can come: most.
     pub(super) fn drop_idle(&mut self, engine: &Engine, data: &[u8], shapes: &Shapes) {
-        // The last one tells how far the scan got.
-        if self.complete {
-            let goes_on = |id: usize, end| engine.literals[id].goes_on(data.get(end), || shapes.room(end));
-            self.hits.retain(|&(id, end)| goes_on(id, end));
-        }
+        let goes_on = |id: usize, end| engine.literals[id].goes_on(data.get(end), || shapes.room(end));
+        self.hits.retain(|&(id, end)| goes_on(id, end));
     }
 }
 
@@ -101,8 +98,9 @@ impl Workspace {
 pub(super) struct Found {
     /// (literal id, end), in the order of the ends.
     pub(super) hits: Vec<(usize, usize)>,
-    /// False when there were too many: those behind the last one are missing.
-    pub(super) complete: bool,
+    /// Where the last one ends when there were too many: those that end there or
+    /// behind may be missing.
+    pub(super) cut: Option<usize>,
 }
 
 #[cfg(test)]

@@ -107,7 +107,8 @@ fn a_string_that_is_not_closed_before_such_a_character_ends_with_the_one_around_
 #[test]
 fn a_pattern_over_such_a_character_ends_with_the_string_that_began_before_it() {
     let card = "5555-5555-5555-4444";
-    let text = format!("Password='q1{}\"db.pas\u{200b}sword\",\"value\":{{{card}\"i{}x", "l".repeat(60), "l".repeat(33));
+    let text =
+        format!("Password='q1{}\"db.pas\u{200b}sword\",\"value\":{{{card}\"i{}x", "l".repeat(60), "l".repeat(33));
     let document = serde_json::json!([text]).to_string();
     for document in [document.clone(), serde_json::json!(document).to_string()] {
         let found = redacted("", Format::Json, &document);

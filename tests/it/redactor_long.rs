@@ -1,6 +1,6 @@
 //! Secrets longer than the scanner looks ahead, cut at many places.
 
-use super::redactor_rig::{check_cuts_of_long, redact, redact_whole};
+use super::redactor_rig::{check_cuts_of_long, difference, redact, redact_whole};
 use super::redactor_text::Random;
 use expurgate::scan::Format;
 
@@ -100,6 +100,14 @@ fn a_long_password_without_a_closing_quote_ends_with_its_string() {
         r#"\", \"n\": \"it's\"}"}"#,
         r#"{"a": "{\"log\": \"password='[PASSWORD]\", \"n\": \"it's\"}"}"#,
     );
+}
+
+#[test]
+fn a_long_secret_that_two_rules_take_is_one_finding() {
+    for length in [8171, 8190] {
+        let document = format!(r#"{{\\\"token\\\":\\\"{}\\\"}}"#, base64(length));
+        assert_eq!(difference(Format::Ndjson, document.as_bytes(), &[vec![100], vec![8185]]), None);
+    }
 }
 
 #[test]

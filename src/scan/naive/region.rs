@@ -51,7 +51,7 @@ impl Search<'_> {
         let mut leads: Vec<Range<usize>> = Vec::new();
         let mut members: Vec<Range<usize>> = Vec::new();
         for (at, opener) in openers {
-            if self.regions.iter().any(|region| region.span.contains(&at)) {
+            if self.is_taken(at) {
                 continue;
             }
             match opener {
@@ -73,6 +73,8 @@ impl Search<'_> {
                 }
                 // The value goes on behind quotes that would end the tail.
                 Opener::Tail(_) if members.iter().any(|name| name.contains(&at)) => {}
+                // Of two tails with one secret the first has it.
+                Opener::Tail(index) if self.is_taken(self.candidates[index].secret.start) => {}
                 Opener::Tail(index) => {
                     let before = self.regions.len();
                     self.take_tail(index);
@@ -83,6 +85,11 @@ impl Search<'_> {
         }
         // What stands in a value of an array comes after what follows it.
         self.regions.sort_by_key(|region| region.span.start);
+    }
+
+    /// Whether `at` lies in a region.
+    fn is_taken(&self, at: usize) -> bool {
+        self.regions.iter().any(|region| region.span.contains(&at))
     }
 
     /// The member names that a key rule knows.

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf, Take};
 use tokio::sync::Notify;
 
 /// What a connection is doing; shared by its stream and its service.
@@ -123,9 +123,13 @@ pub(super) struct Periods {
     pub(super) write: Duration,
 }
 
+/// Bytes that a read takes at most: hyper grows its buffer when one fills it, up
+/// to twice the largest head, and keeps that while a client is slow.
+const LARGEST_READ: u64 = 32 * 1024 - 1;
+
 /// A stream whose reads and writes fail when they take too long.
 pub(super) struct TimedIo<S> {
-    stream: S,
+    stream: Take<S>,
     phase: Arc<Phase>,
     periods: Periods,
     reading: IdleTimer,
@@ -134,10 +138,10 @@ pub(super) struct TimedIo<S> {
     writing: IdleTimer,
 }
 
-impl<S> TimedIo<S> {
+impl<S: AsyncRead> TimedIo<S> {
     pub(super) fn new(stream: S, phase: Arc<Phase>, periods: Periods) -> Self {
         Self {
-            stream,
+            stream: stream.take(LARGEST_READ),
             phase,
             periods,
             reading: IdleTimer::new(periods.idle),
@@ -178,6 +182,7 @@ impl<S> TimedIo<S> {
 impl<S: AsyncRead + Unpin> AsyncRead for TimedIo<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
+        self.stream.set_limit(LARGEST_READ);
         match Pin::new(&mut self.stream).poll_read(cx, buf) {
             Poll::Pending => self.poll_read_too_late(cx),
             ready => {
@@ -190,22 +195,22 @@ impl<S: AsyncRead + Unpin> AsyncRead for TimedIo<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for TimedIo<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimedIo<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
+        let polled = Pin::new(self.stream.get_mut()).poll_write(cx, buf);
         self.time_write(cx, polled)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        Pin::new(self.stream.get_mut()).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        Pin::new(self.stream.get_mut()).poll_shutdown(cx)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.stream.get_ref().is_write_vectored()
     }
 
     fn poll_write_vectored(
@@ -213,7 +218,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TimedIo<S> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        let polled = Pin::new(self.stream.get_mut()).poll_write_vectored(cx, bufs);
         self.time_write(cx, polled)
     }
 }

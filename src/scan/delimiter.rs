@@ -215,13 +215,18 @@ fn next_is(signs: &[u8], raw: &[u8], at: usize, whole: bool) -> Option<bool> {
 
 /// What stands next at or behind `at` that is no white space; `None` when more
 /// data tells.
-fn next_meaning(raw: &[u8], mut at: usize, whole: bool) -> Option<Option<Meaning>> {
+fn next_meaning(raw: &[u8], at: usize, whole: bool) -> Option<Option<Meaning>> {
+    Some(next_unit(raw, at, whole)?.map(|(unit, _)| unit.meaning))
+}
+
+/// The same, and where it ends.
+fn next_unit(raw: &[u8], mut at: usize, whole: bool) -> Option<Option<(Unit, usize)>> {
     while at < raw.len() {
         let unit = whole_unit(raw, at, whole)?;
-        if !unit.is_space() {
-            return Some(Some(unit.meaning));
-        }
         at += unit.len;
+        if !unit.is_space() {
+            return Some(Some((unit, at)));
+        }
     }
     whole.then_some(None)
 }
@@ -275,6 +280,36 @@ pub(crate) fn outer_end(raw: &[u8], secret: Range<usize>, names: bool, whole: bo
         open ^= bit;
     }
     None
+}
+
+/// Whether what a pattern takes at `start` is what JSON goes on with behind a
+/// string that ends before it, and no value that begins there:
+///
+/// ```text
+/// "{\"who \\\"pass=\": 411}"
+/// ```
+///
+/// Asked of the quote right before, where a value most often stands behind one.
+pub(crate) fn goes_on_behind(raw: &[u8], start: usize, whole: bool) -> bool {
+    if raw.get(..start).and_then(<[u8]>::last) != Some(&b'"') {
+        return false;
+    }
+    let Some(Some((sign, at))) = next_unit(raw, start, whole) else { return false };
+    let next = |at| next_unit(raw, at, whole).flatten().map(|(unit, at)| (unit.meaning, at));
+    let value = |(meaning, at): (Meaning, usize)| match meaning {
+        Meaning::Quote(_) | Meaning::Byte(b'0'..=b'9' | b'-' | b'{' | b'[') => true,
+        Meaning::Byte(b't' | b'f' | b'n') => {
+            [&b"rue"[..], b"alse", b"ull"].iter().any(|word| raw[at..].starts_with(word))
+        }
+        _ => false,
+    };
+    match sign.meaning {
+        Meaning::Byte(b':' | b',') => next(at).is_some_and(value),
+        Meaning::Byte(b'}' | b']') => {
+            next(at).is_none_or(|(next, _)| matches!(next, Meaning::Quote(_) | Meaning::Byte(b',' | b'}' | b']')))
+        }
+        _ => false,
+    }
 }
 
 /// Stretches of the data of one scan in which nothing closes a string that began
@@ -454,6 +489,18 @@ mod tests {
         assert_eq!(found(r#"Zq81kd\" x"#, 1), Extent::None);
         assert_eq!(found(r#", \"b\": 1"#, 1), Extent::None);
         assert_eq!(found(r#", "]"#, 0), Extent::None);
+    }
+
+    #[test]
+    fn what_json_goes_on_with_behind_a_string_is_no_value() {
+        let found = |raw: &str| goes_on_behind(raw.as_bytes(), raw.find('"').unwrap() + 1, true);
+        for raw in [r#"p=": 411}"#, r#"p=":true"#, r#"p=", \"b"#, r#"p="}"#, r#"p="], 7"#, r#"p=\": [1]"#, r#"p=" :-1"#]
+        {
+            assert!(found(raw), "{raw}");
+        }
+        for raw in [r#"p=":hunter2""#, r#"p=",x"#, r#"p="}x"#, r#"p=":table""#, r#"p="hunter2""#, r#"p=":"#] {
+            assert!(!found(raw), "{raw}");
+        }
     }
 
     #[test]

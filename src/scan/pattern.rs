@@ -5,7 +5,7 @@
 //! its own decoding only. It stops at the first byte after which no match is
 //! possible, so a candidate that is none costs a few bytes.
 
-use super::delimiter::outer_end;
+use super::delimiter::{goes_on_behind, outer_end};
 use super::follow;
 use super::key::whole_unit;
 use super::literal::{self, Needed};
@@ -78,8 +78,11 @@ impl Extent {
     }
 
     /// The same, up to where a string ends in it that is none of its own, see
-    /// [`outer_end`]; `None` when nothing is left.
+    /// [`outer_end`]; `None` when nothing is left, or one has ended before.
     fn within_string(mut self, raw: &[u8], names: bool, whole: bool, window: &Window) -> Option<Self> {
+        if goes_on_behind(raw, self.secret.start, whole) {
+            return None;
+        }
         if self.text.is_none() && memchr::memchr(b'"', &raw[self.secret.clone()]).is_none() {
             return Some(self);
         }

@@ -118,6 +118,16 @@ fn a_quote_that_is_not_closed_takes_no_more_than_its_string() {
 }
 
 #[test]
+fn what_follows_a_name_that_ends_like_an_assignment_is_no_password() {
+    for document in [r#"{"a=\"pass=":411}"#, r#"{"a=\"pass=":true,"b":"x"}"#, r#"["a=\"pass=","hunter22"]"#] {
+        let document: serde_json::Value = serde_json::from_str(document).unwrap();
+        for depth in 1..=DEPTH {
+            assert_eq!(redacted(&document.to_string(), depth), document.to_string(), "at {depth}");
+        }
+    }
+}
+
+#[test]
 fn a_token_with_a_slash_is_found_however_many_writers_escape_it() {
     let token = format!("4/0A{}", "q8f1o2m3n4b5".repeat(4));
     for escapes in 0..=7 {

@@ -184,7 +184,7 @@ impl Search<'_> {
         let secret = if has_group { captures.get_group_by_name(pattern::SECRET_GROUP)?.range() } else { whole.clone() };
         let outer = self.outer_end(text, secret.clone(), end, has_group);
         let secret = secret.start..outer.unwrap_or(secret.end);
-        if outer == Some(secret.start) {
+        if outer == Some(secret.start) || self.goes_on_behind(text, secret.start, end) {
             return None;
         }
         let has_tail = || {
@@ -226,6 +226,34 @@ impl Search<'_> {
             open.insert(level);
         }
         None
+    }
+
+    /// Whether a string ends right before `start`, by what follows; see
+    /// [`super::delimiter::goes_on_behind`].
+    fn goes_on_behind(&self, text: &Text, start: usize, end: usize) -> bool {
+        let raw = self.document.raw;
+        if text.spans[start].start.checked_sub(1).is_none_or(|at| raw[at] != b'"') {
+            return false;
+        }
+        let is_space = |at: &usize| matches!(text.bytes[*at], b' ' | b'\t' | b'\n' | b'\r');
+        let mut next = (start..end).filter(|at| !is_space(at));
+        let Some(sign) = next.next() else { return false };
+        let behind = next.next();
+        let is_quote = |at: usize| matches!(self.document.meaning_at(text.spans[at].start), Some(Meaning::Quote(_)));
+        let rest = behind.map_or(&[][..], |at| &text.bytes[at..end]);
+        match text.bytes[sign] {
+            b':' | b',' => {
+                let word = |word: &[u8]| {
+                    let (first, more) = word.split_at(1);
+                    rest.starts_with(first) && behind.is_some_and(|at| raw[text.spans[at].end..].starts_with(more))
+                };
+                behind.is_some_and(is_quote)
+                    || matches!(rest, [b'0'..=b'9' | b'-' | b'{' | b'[', ..])
+                    || [&b"true"[..], b"false", b"null"].into_iter().any(word)
+            }
+            b'}' | b']' => behind.is_none_or(is_quote) || matches!(rest, [b',' | b'}' | b']', ..]),
+            _ => false,
+        }
     }
 
     /// How much of `text` is seen when the raw bytes are cut at `limit`: no

@@ -211,10 +211,10 @@ impl Engine {
                     let needed = compiled.needed.as_ref().ok_or_else(|| {
                         refuse("the pattern needs a fixed text of at least 3 characters near its start".into())
                     })?;
-                    if compiled.is_token {
+                    if let Some(run) = &compiled.token {
                         self.kinds |= shape::TOKEN;
                         for literal in needed {
-                            self.tokens.add(&literal.bytes, PatternUse::new(index, literal));
+                            self.tokens.add(&literal.bytes, PatternUse::new(index, literal), run);
                         }
                     } else {
                         builder.pattern(index, needed);

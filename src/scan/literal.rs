@@ -48,7 +48,7 @@ impl ByteSet {
         (0..=u8::MAX).all(|byte| !self.contains(byte) || is(byte))
     }
 
-    fn unite(&mut self, other: &Self) {
+    pub(super) fn unite(&mut self, other: &Self) {
         for (mine, theirs) in self.0.iter_mut().zip(other.0) {
             *mine |= theirs;
         }
@@ -68,6 +68,8 @@ const MOST: usize = 1000;
 const MOST_WITH_CASE: usize = 40;
 /// Wider classes end a literal.
 const WIDEST_CLASS: usize = 6;
+/// Letters of both cases and digits.
+const MOST_PAIRED: usize = 62;
 /// A literal further in than this is not looked for.
 const FURTHEST: usize = 256;
 
@@ -93,6 +95,27 @@ pub(crate) fn needed(hir: &Hir) -> Option<Vec<Needed>> {
         });
         literals
     })
+}
+
+/// The pairs of bytes that a match can begin with, of patterns without a literal;
+/// `None` when a match can be shorter. Only enough where a token begins.
+pub(crate) fn pairs(hir: &Hir) -> Option<Vec<Needed>> {
+    let mut extractor = Extractor::new();
+    extractor.kind(ExtractKind::Prefix).limit_class(MOST_PAIRED).limit_total(MOST).limit_literal_len(2);
+    let sequence = extractor.extract(hir);
+    let rest = hir.properties().minimum_len().unwrap_or(0).saturating_sub(2);
+    let pair = |bytes: &[u8]| {
+        let (lead, follow) = (ByteSet::default(), ByteSet::ALL);
+        (bytes.len() == 2).then(|| Needed {
+            bytes: bytes.to_vec(),
+            caseless: false,
+            offset: (0, 0),
+            lead,
+            follow,
+            rest,
+        })
+    };
+    sequence.literals()?.iter().map(|literal| pair(literal.as_bytes())).collect()
 }
 
 fn best(hir: &Hir, caseless: bool) -> Option<Vec<Needed>> {

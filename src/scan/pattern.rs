@@ -9,7 +9,7 @@ use super::delimiter::{goes_on_behind, outer_end};
 use super::follow;
 use super::key::whole_unit;
 use super::literal::{self, Needed};
-use super::shape::{TOKEN_RUN, is_token_byte, is_word_byte};
+use super::token::Opening;
 use super::trail::{RunEnd, Trail, next_mark};
 use super::unit::unit;
 use super::window::Window;
@@ -19,7 +19,7 @@ use regex_automata::meta::Regex;
 use regex_automata::nfa::thompson::{self, WhichCaptures};
 use regex_automata::util::start;
 use regex_automata::{Anchored, Input, MatchKind};
-use regex_syntax::hir::{Class, Hir, HirKind, Look};
+use regex_syntax::hir::{Class, Hir, HirKind};
 use std::ops::Range;
 use std::sync::OnceLock;
 
@@ -42,9 +42,9 @@ pub(crate) struct Pattern {
     pub(crate) needed: Option<Vec<Needed>>,
     /// Bytes that a match can begin with.
     first: Box<[bool; 256]>,
-    /// Every match begins with a run that [`shape::TOKEN`] sees, and with one
-    /// of the literals.
-    pub(crate) is_token: bool,
+    /// Where every match begins with a run that [`super::shape::TOKEN`] sees, and with one
+    /// of the literals: that run, and further bytes of its kind.
+    pub(super) token: Option<Opening>,
 }
 
 /// The group that is redacted, where a pattern has it.
@@ -181,11 +181,12 @@ impl Pattern {
     pub(crate) fn compile(source: &str) -> Result<Self, String> {
         let hir = parse(source)?;
         let automaton = automaton(&hir, MatchKind::LeftmostFirst)?;
-        let needed = literal::needed(&hir).map(|mut needed| {
+        let pairs = || literal::pairs(&hir).filter(|pairs| Opening::of(&hir, pairs).is_some());
+        let needed = literal::needed(&hir).or_else(pairs).map(|mut needed| {
             needed.iter_mut().for_each(|one| one.follow = follow::follow(automaton.get_nfa(), one));
             needed
         });
-        let is_token = needed.as_ref().is_some_and(|needed| is_token(&hir, needed));
+        let token = needed.as_ref().and_then(|needed| Opening::of(&hir, needed));
         Ok(Self {
             source: source.to_owned(),
             automaton: OnceLock::new(),
@@ -195,7 +196,7 @@ impl Pattern {
             tail: tail(&hir),
             needed,
             first: literal::first_bytes(&hir),
-            is_token,
+            token,
         })
     }
 
@@ -445,26 +446,6 @@ pub(super) fn matcher(hir: &Hir) -> Result<Regex, String> {
         .configure(Regex::config().utf8_empty(false).match_kind(MatchKind::LeftmostFirst))
         .build_from_hir(hir)
         .map_err(|error| error.to_string())
-}
-
-/// Whether [`shape::TOKEN`] sees every match: it begins a word, with one of
-/// `needed` as it is, and its first bytes are all a token's.
-fn is_token(hir: &Hir, needed: &[Needed]) -> bool {
-    let parts = literal::flatten(hir);
-    let begins = matches!(parts.first().map(Hir::kind), Some(HirKind::Look(Look::WordAscii)));
-    let first = |one: &Needed| {
-        let plain =
-            one.bytes.iter().all(|&byte| is_token_byte(byte)) && one.bytes.first().is_some_and(|&b| is_word_byte(b));
-        plain && one.offset == (0, 0) && !one.caseless
-    };
-    let mut run = 0;
-    for part in &parts {
-        if !literal::bytes_of_all(std::slice::from_ref(part)).all(is_token_byte) {
-            break;
-        }
-        run += part.properties().minimum_len().unwrap_or(0);
-    }
-    begins && needed.iter().all(first) && run >= TOKEN_RUN
 }
 
 /// The class of a last, unlimited repetition.

@@ -7,6 +7,9 @@
 //! many there are.
 
 use super::engine::PatternUse;
+use super::literal::{self, ByteSet, Needed};
+use super::shape::{TOKEN_RUN, is_token_byte, is_word_byte};
+use regex_syntax::hir::{Hir, HirKind, Look};
 use std::collections::HashMap;
 
 /// Prefixes by their first two bytes.
@@ -23,6 +26,8 @@ pub(super) struct Tokens {
 #[derive(Debug)]
 pub(super) struct Token {
     prefix: Vec<u8>,
+    /// With what the patterns begin.
+    opening: Opening,
     pub(super) uses: Vec<PatternUse>,
 }
 
@@ -34,30 +39,78 @@ impl Token {
 }
 
 impl Tokens {
-    /// Adds a pattern that begins with `prefix`, of two bytes or more.
-    pub(super) fn add(&mut self, prefix: &[u8], usage: PatternUse) {
+    /// Adds a pattern that begins with `prefix`, of two bytes or more, and with
+    /// such a `run`.
+    pub(super) fn add(&mut self, prefix: &[u8], usage: PatternUse, run: &Opening) {
         if let Some(known) = self.all.iter_mut().find(|token| token.prefix == prefix) {
             known.uses.push(usage);
+            known.opening.widen(run);
             return;
         }
         let pair = [prefix[0], prefix[1]];
         self.pairs.insert(prefix[0], prefix[1]);
         self.by_pair.entry(pair).or_default().push(self.all.len());
-        self.all.push(Token { prefix: prefix.to_vec(), uses: vec![usage] });
+        self.all.push(Token { prefix: prefix.to_vec(), opening: run.clone(), uses: vec![usage] });
     }
 
-    /// The prefixes that `text` begins with.
+    /// The prefixes that `text` begins with, and goes on as their patterns can.
     pub(super) fn find(&self, text: &[u8]) -> impl Iterator<Item = usize> {
         let found = match text {
             [first, second, ..] if self.pairs.begin(text) => self.by_pair.get(&[*first, *second]),
             _ => None,
         };
         let found = found.map_or(&[][..], Vec::as_slice);
-        found.iter().copied().filter(|&id| text.starts_with(&self.all[id].prefix))
+        let fits = |token: &Token| text.starts_with(&token.prefix) && token.opening.may_begin(text);
+        found.iter().copied().filter(move |&id| fits(&self.all[id]))
     }
 
     pub(super) fn get(&self, id: usize) -> &Token {
         &self.all[id]
+    }
+}
+
+/// The bytes with which all matches of some patterns begin, at least so many.
+#[derive(Clone, Debug)]
+pub(super) struct Opening {
+    bytes: ByteSet,
+    length: usize,
+}
+
+impl Opening {
+    /// What every match of a pattern begins with, if [`shape::TOKEN`] sees them
+    /// all: a match begins a word, with one of `needed` as it is, and its first
+    /// bytes are a token's.
+    ///
+    /// [`shape::TOKEN`]: super::shape::TOKEN
+    pub(super) fn of(hir: &Hir, needed: &[Needed]) -> Option<Self> {
+        let parts = literal::flatten(hir);
+        let begins = matches!(parts.first().map(Hir::kind), Some(HirKind::Look(Look::WordAscii)));
+        let is_first = |one: &Needed| {
+            let plain = one.bytes.iter().copied().all(is_token_byte);
+            plain && one.bytes.first().is_some_and(|&b| is_word_byte(b)) && one.offset == (0, 0) && !one.caseless
+        };
+        let mut opening = Self { bytes: ByteSet::default(), length: 0 };
+        for part in &parts {
+            let some = literal::bytes_of_all(std::slice::from_ref(part));
+            if !some.all(is_token_byte) {
+                break;
+            }
+            opening.bytes.unite(&some);
+            opening.length += part.properties().minimum_len().unwrap_or(0);
+        }
+        (begins && needed.iter().all(is_first) && opening.length >= TOKEN_RUN).then_some(opening)
+    }
+
+    fn widen(&mut self, other: &Self) {
+        self.bytes.unite(&other.bytes);
+        self.length = self.length.min(other.length);
+    }
+
+    /// Whether such a run may stand at the beginning of `text`, as far as it goes
+    /// without escapes: it may be any other token, or too short.
+    fn may_begin(&self, text: &[u8]) -> bool {
+        let plain = text.iter().take(self.length).take_while(|byte| !matches!(byte, b'\\' | b'%'));
+        plain.copied().all(|byte| self.bytes.contains(byte))
     }
 }
 

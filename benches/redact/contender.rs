@@ -72,6 +72,8 @@ const fn expression(detector: Detector) -> &'static str {
         Detector::Iban => r"\b[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){2,7}\b",
         Detector::UsSsn => r"\b[0-9]{3}-[0-9]{2}-[0-9]{4}\b",
         Detector::PrivateKey => r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY",
+        Detector::IpAddress => r"\b[0-9]{1,3}(?:\.[0-9]{1,3}){3}\b",
+        Detector::MacAddress => r"\b[0-9A-Fa-f]{2}(?:[:-][0-9A-Fa-f]{2}){5}\b",
     }
 }
 

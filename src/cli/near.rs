@@ -37,5 +37,7 @@ const fn look_alike(detector: Detector) -> Option<&'static str> {
         Detector::Iban => Some(r"(?-u)\b[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,4})?\b"),
         Detector::UsSsn => Some(r"(?-u)\b[0-9]{3}-[0-9]{2}-[0-9]{4}\b"),
         Detector::PrivateKey => None,
+        Detector::IpAddress => Some(r"(?-u)\b[0-9]{1,3}(?:\.[0-9]{1,3}){3}\b"),
+        Detector::MacAddress => Some(r"(?-u)\b[0-9A-Fa-f]{2}(?:[:-][0-9A-Fa-f]{2}){5}\b"),
     }
 }

@@ -238,6 +238,10 @@ pub enum Detector {
     UsSsn,
     /// PEM and PGP private key blocks of any length.
     PrivateKey,
+    /// Addresses of hosts, IPv4 and IPv6.
+    IpAddress,
+    /// Addresses of network cards.
+    MacAddress,
 }
 
 impl Detector {
@@ -250,6 +254,8 @@ impl Detector {
         Self::Iban,
         Self::UsSsn,
         Self::PrivateKey,
+        Self::IpAddress,
+        Self::MacAddress,
     ];
 
     /// The name used in rule files.
@@ -262,6 +268,8 @@ impl Detector {
             Self::Iban => "iban",
             Self::UsSsn => "us-ssn",
             Self::PrivateKey => "private-key",
+            Self::IpAddress => "ip-address",
+            Self::MacAddress => "mac-address",
         }
     }
 }

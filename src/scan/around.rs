@@ -230,6 +230,7 @@ const fn is_domain_byte(byte: u8) -> bool {
 fn walks(detector: Detector) -> (&'static [bool; 256], &'static [bool; 256]) {
     match detector {
         Detector::Email => (&BEFORE_AT, &BEHIND_AT),
+        Detector::IpAddress | Detector::MacAddress => (&ADDRESS_BYTES, &ADDRESS_BYTES),
         _ => (&NUMBER_BYTES, &NUMBER_BYTES),
     }
 }
@@ -237,6 +238,7 @@ fn walks(detector: Detector) -> (&'static [bool; 256], &'static [bool; 256]) {
 static BEHIND_AT: [bool; 256] = table(b"!#$&'*+-./:=?^_`{|}~");
 /// What a local part may hold, and the user and password of a URL.
 static BEFORE_AT: [bool; 256] = table(b"!#$&'*+-./:=?^_`{|}~@\x7f");
+static ADDRESS_BYTES: [bool; 256] = table(b"-.:_");
 static NUMBER_BYTES: [bool; 256] = table(b" -.()+/_");
 
 /// Letters, digits, all beyond ASCII, and `others`.

@@ -19,6 +19,7 @@
 //!
 //! [`naive`] finds the same the slow way; the properties hold us to it.
 
+mod address;
 mod again;
 mod around;
 mod check;
@@ -101,6 +102,8 @@ fn detector_kinds(detector: Detector) -> Kinds {
         Detector::Card => shape::CARD,
         Detector::Iban => shape::IBAN,
         Detector::UsSsn => shape::SSN,
+        Detector::IpAddress => shape::IP,
+        Detector::MacAddress => shape::MAC,
         Detector::PrivateKey => 0,
     }
 }

@@ -39,6 +39,12 @@ pub(crate) const TOKEN: Kinds = 1 << 8;
 /// The beginning of a character that [`fold`] is about, escaped or not.
 pub(crate) const FOLD: Kinds = 1 << 9;
 
+/// The byte behind the second point of an IPv4 address, or the first colon of an
+/// IPv6 one; see [`super::address`].
+pub(crate) const IP: Kinds = 1 << 10;
+/// The second separator of a MAC address.
+pub(crate) const MAC: Kinds = 1 << 11;
+
 /// Runs of so many bytes may be tokens.
 pub(crate) const TOKEN_RUN: usize = 16;
 

@@ -5,10 +5,13 @@
 //! stretches are decoded and looked at again.
 
 use super::Format;
+use super::address;
 use super::around::LONGEST_UNIT;
 use super::engine::Engine;
 use super::finding::ScanError;
-use super::shape::{self, CARD, Candidate, ESCAPE, FOLD, IBAN, NANP, PLUS, RUN, SSN, Shapes, TOKEN, TOKEN_RUN};
+use super::shape::{
+    self, CARD, Candidate, ESCAPE, FOLD, IBAN, IP, MAC, NANP, PLUS, RUN, SSN, Shapes, TOKEN, TOKEN_RUN,
+};
 use super::unit::{LONGEST_RUN, run_before, unit};
 use super::window::{Window, unit_before};
 use super::workspace::Workspace;
@@ -148,6 +151,8 @@ fn detector(kind: shape::Kinds) -> (Detector, usize) {
         SSN => (Detector::UsSsn, 0),
         CARD => (Detector::Card, 0),
         IBAN => (Detector::Iban, 3),
+        IP => (Detector::IpAddress, 1),
+        MAC => (Detector::MacAddress, 0),
         _ => (Detector::Email, 0),
     }
 }
@@ -205,6 +210,7 @@ fn collect_decoded(engine: &Engine, work: &mut Workspace) -> Result<(), ScanErro
         }
     }
     shape::of_text(work.window.text(), &engine.tokens.pairs, &mut work.shapes_escaped);
+    address::collect(work.window.text(), engine.kinds, &mut work.shapes_escaped);
     for candidate in &work.shapes_escaped {
         escaped_shape(engine, &work.window, *candidate, &mut work.escaped);
     }

@@ -19,10 +19,12 @@ pub mod es_nif;
 pub mod fi_hetu;
 pub mod github;
 pub mod iban;
+pub mod ip;
 pub mod it_fiscal_code;
 pub mod jwt;
 pub mod label;
 pub mod luhn;
+pub mod mac;
 pub mod mod_11_10;
 pub mod phone;
 pub mod pl_pesel;
@@ -99,6 +101,10 @@ validators! {
     Secret = "secret": secret::accepts,
     /// Values that look drawn by a machine.
     Random = "random": random::accepts,
+    /// Addresses of hosts, IPv4 and IPv6.
+    Ip = "ip": ip::accepts,
+    /// Addresses of network cards.
+    Mac = "mac": mac::accepts,
     /// Credentials of HTTP basic authentication.
     BasicAuth = "basic-auth": basic_auth::accepts,
     /// Australian business numbers.

@@ -7,6 +7,7 @@
 //! - The ends of the text are boundaries.
 //! - Text is bytes: invalid UTF-8 and NUL are characters like others.
 
+mod address;
 mod card;
 mod email;
 mod iban;
@@ -32,6 +33,7 @@ pub const fn reach(detector: Detector) -> (usize, usize) {
         Detector::PhoneNanp => (32, REACH),
         Detector::Card => (40, 40),
         Detector::UsSsn => (24, 8),
+        Detector::IpAddress | Detector::MacAddress => (12, REACH),
     }
 }
 
@@ -47,6 +49,8 @@ pub const fn reach(detector: Detector) -> (usize, usize) {
 /// | IBAN | the first letter |
 /// | SSN | the last digit |
 /// | private key | the first dash |
+/// | IP address | the second point, or the first colon |
+/// | MAC address | the second separator |
 pub fn confirm(detector: Detector, text: &[u8], anchor: usize) -> Option<Range<usize>> {
     match detector {
         Detector::Email => email::extent(text, anchor),
@@ -56,6 +60,8 @@ pub fn confirm(detector: Detector, text: &[u8], anchor: usize) -> Option<Range<u
         Detector::Iban => iban::extent(text, anchor),
         Detector::UsSsn => ssn::extent(text, anchor),
         Detector::PrivateKey => private_key::head(text, anchor),
+        Detector::IpAddress => address::ip(text, anchor),
+        Detector::MacAddress => address::mac(text, anchor),
     }
 }
 
@@ -123,21 +129,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const DETECTORS: [Detector; 7] = [
-        Detector::Email,
-        Detector::PhoneInternational,
-        Detector::PhoneNanp,
-        Detector::Card,
-        Detector::Iban,
-        Detector::UsSsn,
-        Detector::PrivateKey,
-    ];
-
     /// What every detector makes of every anchor.
     fn extents(text: &[u8]) -> Vec<(Detector, usize, Option<Range<usize>>)> {
-        DETECTORS
-            .into_iter()
-            .flat_map(|detector| (0..=text.len() + 1).map(move |anchor| (detector, anchor)))
+        Detector::ALL
+            .iter()
+            .flat_map(|&detector| (0..=text.len() + 1).map(move |anchor| (detector, anchor)))
             .map(|(detector, anchor)| (detector, anchor, confirm(detector, text, anchor)))
             .collect()
     }
@@ -154,7 +150,7 @@ mod tests {
 
         #[test]
         fn likely_bytes_give_an_extent_that_holds_the_anchor(
-            text in "([-+@.:/=(), '\"a-cA-F0-9é：\u{a0}]|415-555-0106|4111 1111|DE89|\\+49|a@b\\.co|://){0,24}",
+            text in "([-+@.:/=(), '\"a-cA-F0-9é：\u{a0}]|415-555-0106|4111 1111|DE89|\\+49|a@b\\.co|://|192\\.0|2001:db8|::|00:1a:2b:3c){0,24}",
         ) {
             for (_, anchor, extent) in extents(text.as_bytes()) {
                 if let Some(extent) = extent {
@@ -165,7 +161,7 @@ mod tests {
 
         #[test]
         fn nothing_out_of_reach_matters(
-            text in "([-+@.:=/ab1-4é]|[a-c.+=]{60}|[a-c ]{200}|4111111111111111|\\+4930|415-555-0106|a@b\\.co|://){0,120}",
+            text in "([-+@.:=/ab1-4é]|[a-c.+=]{60}|[a-c ]{200}|4111111111111111|\\+4930|415-555-0106|a@b\\.co|://|192\\.0\\.2\\.1|2001:db8::1|00:1a:2b:3c:4d:5e){0,120}",
         ) {
             let text = text.as_bytes();
             for (detector, anchor, extent) in extents(text) {

@@ -429,6 +429,7 @@ fn is_anchor(detector: Detector, text: &[u8], at: usize) -> bool {
         Detector::PhoneNanp | Detector::UsSsn | Detector::Card => text[at].is_ascii_digit(),
         Detector::Iban => text[at].is_ascii_uppercase(),
         Detector::PrivateKey => false,
+        Detector::IpAddress | Detector::MacAddress => matches!(text[at], b'.' | b':' | b'-'),
     }
 }
 

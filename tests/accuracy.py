@@ -40,6 +40,37 @@ PERSONAL = [
     ("3_phones/phonenumbers_examples", "phone", {"PHONE_NUMBER"}),
     ("3_phones/libphonenumber_matcher_tests", "phone", {"PHONE_NUMBER"}),
 ]
+# Ids of persons, documents, wallets, hosts: the source's type, a name that may
+# stand beside the value, and the entity as which it counts as found.
+IDS = "2_pii_text/presidio_recognizer_tests"
+NAMED = [
+    ("US_ITIN", "ITIN", "US_ITIN"), ("US_PASSPORT", "passport number", "PASSPORT_NUMBER"),
+    ("US_DRIVER_LICENSE", "driver's license", "DRIVER_LICENSE"), ("US_BANK_NUMBER", "bank account", "US_BANK_NUMBER"),
+    ("ABA_ROUTING_NUMBER", "routing number", "US_ROUTING_NUMBER"), ("US_NPI", "NPI", "US_NPI"),
+    ("US_MBI", "Medicare", "US_MBI"), ("MEDICAL_LICENSE", "DEA", "US_DEA_NUMBER"), ("CA_SIN", "SIN", "CA_SIN"),
+    ("UK_NINO", "NINO", "UK_NINO"), ("UK_NHS", "NHS", "UK_NHS"), ("UK_PASSPORT", "passport", "PASSPORT_NUMBER"),
+    ("UK_DRIVING_LICENCE", "driving licence", "UK_DRIVING_LICENCE"), ("ES_NIF", "NIF", "ES_NIF"),
+    ("ES_NIE", "NIE", "ES_NIF"), ("ES_PASSPORT", "pasaporte", "PASSPORT_NUMBER"),
+    ("IT_FISCAL_CODE", "codice fiscale", "IT_FISCAL_CODE"), ("IT_DRIVER_LICENSE", "patente di guida", "DRIVER_LICENSE"),
+    ("IT_IDENTITY_CARD", "carta d'identità", "IDENTITY_CARD"), ("IT_PASSPORT", "passaporto", "PASSPORT_NUMBER"),
+    ("IT_VAT_CODE", "partita iva", "IT_VAT_CODE"), ("PL_PESEL", "PESEL", "PL_PESEL"),
+    ("FI_PERSONAL_IDENTITY_CODE", "henkilötunnus", "FI_PERSONAL_IDENTITY_CODE"),
+    ("SE_PERSONNUMMER", "personnummer", "SE_PERSONNUMMER"),
+    ("SE_ORGANISATIONSNUMMER", "organisationsnummer", "SE_ORGANISATIONSNUMMER"),
+    ("DE_TAX_ID", "Steuer-ID", "DE_TAX_ID"), ("DE_PASSPORT", "Reisepass", "PASSPORT_NUMBER"),
+    ("DE_ID_CARD", "Personalausweis", "IDENTITY_CARD"), ("DE_SOCIAL_SECURITY", "RVNR", "DE_SOCIAL_SECURITY"),
+    ("DE_HEALTH_INSURANCE", "KVNR", "DE_HEALTH_INSURANCE"), ("DE_LANR", "LANR", "DE_PHYSICIAN_NUMBER"),
+    ("DE_BSNR", "BSNR", "DE_PHYSICIAN_NUMBER"), ("TR_NATIONAL_ID", "TCKN", "TR_NATIONAL_ID"),
+    ("AU_ABN", "ABN", "AU_ABN"), ("AU_ACN", "ACN", "AU_ACN"), ("AU_TFN", "TFN", "AU_TFN"),
+    ("AU_MEDICARE", "Medicare", "AU_MEDICARE"), ("IN_AADHAAR", "Aadhaar", "IN_AADHAAR"), ("IN_PAN", "PAN", "IN_PAN"),
+    ("IN_GSTIN", "GSTIN", "IN_GSTIN"), ("IN_VOTER", "voter id", "IN_VOTER"),
+    ("IN_PASSPORT", "passport", "PASSPORT_NUMBER"), ("SG_NRIC_FIN", "NRIC", "SG_NRIC_FIN"), ("SG_UEN", "UEN", "SG_UEN"),
+    ("KR_RRN", "RRN", "KR_RRN"), ("KR_FRN", "FRN", "KR_RRN"), ("KR_BRN", "BRN", "KR_BRN"),
+    ("KR_PASSPORT", "passport", "PASSPORT_NUMBER"), ("KR_DRIVER_LICENSE", "driver license", "DRIVER_LICENSE"),
+    ("TH_TNIN", "TNIN", "TH_TNIN"), ("PH_TIN", "TIN", "PH_TIN"), ("NG_NIN", "NIN", "NG_NIN"),
+    ("ZA_ID_NUMBER", "ID number", "ZA_ID_NUMBER"), ("CRYPTO", "wallet", "CRYPTO_WALLET"),
+    ("IP_ADDRESS", "IP", "IP_ADDRESS"), ("MAC_ADDRESS", "MAC", "MAC_ADDRESS"),
+]
 # Look-alikes that nothing tells from the real thing without context.
 AMBIGUOUS = {"int9", "int10", "int11", "unix_s", "part_no_2_3_4"}
 # Spans marked as suspect may be off by this many bytes at either end.
@@ -69,13 +100,13 @@ def read(name):
         return [json.loads(line) for line in lines]
 
 
-def scan(records, rules):
+def scan(records, rules, profile="default"):
     """The findings of each record, as (start, end, entity, rule)."""
     with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".ndjson") as file:
         for record in records:
             file.write(json.dumps({"text": record["text"]}) + "\n")
         file.flush()
-        command = [binary(), "scan", "--format", "ndjson", "--output", "jsonl"]
+        command = [binary(), "scan", "--profile", profile, "--format", "ndjson", "--output", "jsonl"]
         for path in rules:
             command += ["--rules", path]
         done = subprocess.run([*command, file.name], capture_output=True, text=True, encoding="utf-8")
@@ -238,6 +269,42 @@ def made(write):
     return records
 
 
+def ids(options):
+    """Ids as the source has them, most of them alone, and with their name in front."""
+    table = Table("ids", "values", "as written", "of those in strict", "with its name", "of those in strict", "false")
+    sums = [0] * 6
+    records = read(IDS)
+    for kind, name, entity in NAMED:
+        found = [record for record in records if any(span["type"] == kind for span in record.get("spans", []))]
+        wrong = [record for record in records if record.get("type") == kind and record.get("should_match") is False]
+        row = [0]
+        row[0] = sum(span["type"] == kind for record in found for span in record["spans"])
+        for front in ("", f"{name}: "):
+            moved = len(front.encode())
+            texts = [{"text": front + record["text"]} for record in found]
+            for profile in ("default", "strict"):
+                hits = 0
+                for record, findings in zip(found, scan(texts, options.rules, profile)):
+                    findings = [(start - moved, end - moved) for start, end, *_ in findings]
+                    spans = [span for span in record["spans"] if span["type"] == kind]
+                    missed = [span for span in spans if not covered(span, findings)]
+                    hits += len(spans) - len(missed)
+                    if options.misses and front and profile == "strict" and missed:
+                        print(f"  missed: {kind} {front + record['text']!r}")
+                row.append(hits)
+        texts = [{"text": record["text"]} for record in wrong]
+        false = [any(finding[2] == entity for finding in findings) for findings in scan(texts, options.rules, "strict")]
+        if options.false:
+            for record, is_false in zip(wrong, false):
+                if is_false:
+                    print(f"  false: {kind} {record['text']!r}")
+        row.append(sum(false))
+        table.add(f"{kind}", *row)
+        sums = [a + b for a, b in zip(sums, row)]
+    table.add("all", *sums)
+    table.show()
+
+
 def clean(options):
     table = Table("clean text", "bytes", "false", "per MB", "by rule")
     targets = []
@@ -310,7 +377,9 @@ def main():
         return 0
     print(f"binary: {binary()}\n")
     before = reached_before()
-    missed = report(credentials(options) + personal(options) + clean(options))
+    targets = credentials(options) + personal(options)
+    ids(options)
+    missed = report(targets + clean(options))
     lost = [name for name in missed if name in before]
     for name in lost:
         print(f"LOST    {name}: docs/accuracy.md says that it was reached")

@@ -22,7 +22,6 @@ mod start;
 use case::{DENSITIES, HOSTILE, Hostile};
 use contender::{AllAtOnce, CHUNK, OneByOne, Vectorscan};
 use expurgate::redact::Plan;
-use expurgate::rule::Ruleset;
 use measure::{Table, Work, medians, speed};
 use std::sync::Arc;
 
@@ -61,7 +60,7 @@ fn profile(name: &str) {
 }
 
 fn builtin() -> Arc<Plan> {
-    contender::plan(Ruleset::builtin().unwrap())
+    contender::plan(ruleset::builtin())
 }
 
 fn rules(plan: &Plan) -> usize {
@@ -161,7 +160,7 @@ const NUMBERS: [Option<usize>; 5] = [Some(50), Some(150), Some(400), None, Some(
 /// The same documents by more and more rules.
 fn flat() {
     const ROUNDS: usize = 7;
-    let all = Ruleset::builtin().unwrap().rules.len();
+    let all = ruleset::builtin().rules.len();
     let plans = NUMBERS.map(|number| contender::plan(ruleset::of(number.unwrap_or(all))));
     let last = plans.last().unwrap();
     for rule in last.engine().ruleset().rules.iter().filter(|rule| !rule.builtin) {

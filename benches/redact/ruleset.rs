@@ -1,14 +1,21 @@
 //! Sets of so many rules: a choice of the built-in ones, or those and others
 //! such as a user would add.
 
-use expurgate::rule::{Matcher, Ruleset};
+use expurgate::rule::{Matcher, Profile, Ruleset};
 use std::fmt::Write;
+
+/// The built-in rules of the profile that users have without asking.
+pub(crate) fn builtin() -> Ruleset {
+    let mut builtin = Ruleset::builtin().unwrap().in_profile(Profile::Default);
+    builtin.rules.retain(|rule| rule.enabled);
+    builtin
+}
 
 /// So many rules. All sets have those for personal data and for member names,
 /// so that all find the same in the documents of the bench; a smaller set is a
 /// part of each larger one.
 pub(crate) fn of(number: usize) -> Ruleset {
-    let builtin = Ruleset::builtin().unwrap();
+    let builtin = builtin();
     if number > builtin.rules.len() {
         let text = further(number - builtin.rules.len());
         return Ruleset::from_texts(&[("further.toml".to_owned(), text)]).unwrap();

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 pub(crate) fn table() {
     const ROUNDS: usize = 5;
     let read = median((0..ROUNDS).map(|_| seconds(|| drop(black_box(Ruleset::builtin().unwrap())))).collect());
-    let ruleset = Arc::new(Ruleset::builtin().unwrap());
+    let ruleset = Arc::new(super::ruleset::builtin());
     let compile = || seconds(|| drop(black_box(Engine::compile(Arc::clone(&ruleset)).unwrap())));
     let compiled = median((0..ROUNDS).map(|_| compile()).collect());
     let (clock, used): (Vec<f64>, Vec<f64>) = (0..ROUNDS).map(|_| until_ready()).unzip();

@@ -143,7 +143,11 @@ impl<'a> Layer<'a> {
             for change in file.overrides.drain(..) {
                 let offset = change.id.span.start;
                 let place = mistakes.place(offset);
-                if let Err(message) = apply(change, place, rules) {
+                let applied = match change.id.value.strip_suffix('*') {
+                    Some(beginning) => apply_to_several(beginning, &change, &place, rules),
+                    None => apply(change, place, rules),
+                };
+                if let Err(message) = applied {
                     mistakes.add(offset, message);
                 }
             }
@@ -170,20 +174,45 @@ fn apply(change: Override, place: Place, rules: &mut BTreeMap<String, Rule>) -> 
         return Err(format!("`{id}` is a [[key]]: it has no keywords"));
     }
     let changes = changes(rule, place);
-    changes.examples.extend(change.examples);
-    changes.negative_examples.extend(change.negative_examples);
-    rule.enabled = change.enabled.unwrap_or(rule.enabled);
-    if change.enabled == Some(true) {
-        rule.profiles = Profile::ALL.to_vec();
-    }
-    rule.shadow = change.shadow.unwrap_or(rule.shadow);
-    rule.priority = change.priority.unwrap_or(rule.priority);
+    changes.examples.extend(change.examples.iter().cloned());
+    changes.negative_examples.extend(change.negative_examples.iter().cloned());
+    set(rule, &change);
     rule.proximity = change.proximity.unwrap_or(rule.proximity);
     replace(&mut rule.keywords, change.keywords);
     replace(&mut rule.paths, change.paths);
     replace(&mut rule.exclude_paths, change.exclude_paths);
     rule.allow.extend(change.allow);
     Ok(())
+}
+
+/// What an override may say of several rules at once.
+fn set(rule: &mut Rule, change: &Override) {
+    rule.enabled = change.enabled.unwrap_or(rule.enabled);
+    if change.enabled == Some(true) {
+        rule.profiles = Profile::ALL.to_vec();
+    }
+    rule.shadow = change.shadow.unwrap_or(rule.shadow);
+    rule.priority = change.priority.unwrap_or(rule.priority);
+    rule.base64 = change.base64.unwrap_or(rule.base64);
+}
+
+/// Changes all rules whose ids begin so.
+fn apply_to_several(
+    beginning: &str,
+    change: &Override,
+    place: &Place,
+    rules: &mut BTreeMap<String, Rule>,
+) -> Result<(), String> {
+    let mut any = false;
+    for (_, rule) in rules.iter_mut().filter(|(id, _)| id.starts_with(beginning)) {
+        any = true;
+        changes(rule, place.clone());
+        set(rule, change);
+    }
+    match any {
+        true => Ok(()),
+        false => Err(format!("no rule's id begins with `{beginning}`; `expurgate rules list` lists the ids")),
+    }
 }
 
 fn replace<T>(own: &mut T, by: Option<T>) {
@@ -285,7 +314,7 @@ impl Canonical {
         self.texts(&rule.profiles.iter().map(|profile| profile.name()).collect::<Vec<_>>());
         self.number(rule.proximity as u64);
         self.number(i64::from(rule.priority).cast_unsigned());
-        for flag in [rule.numbers, rule.enabled, rule.shadow] {
+        for flag in [rule.numbers, rule.base64, rule.enabled, rule.shadow] {
             self.number(u64::from(flag));
         }
         for examples in [&rule.examples, &rule.negative_examples] {

@@ -67,6 +67,8 @@ pub struct Rule {
     pub exclude_paths: Vec<PathPattern>,
     /// Whether bare JSON numbers are judged too.
     pub numbers: bool,
+    /// Whether text that stands in base64 is looked at too.
+    pub base64: bool,
     /// Disabled rules are listed but not compiled.
     pub enabled: bool,
     /// The profiles in which it is enabled, unless `enabled` is false.

@@ -6,10 +6,10 @@ use serde_json::{Map, Value, json};
 /// The schema of a rule file (JSON Schema 2020-12), from the same table as the
 /// loader.
 pub fn schema() -> Value {
-    let tables: Map<String, Value> = spec::TABLES
-        .iter()
-        .map(|&(name, fields, doc)| (name.to_owned(), json!({"type": "array", "items": table(name, fields, doc)})))
-        .collect();
+    let mut tables = properties(spec::FILE);
+    tables.extend(spec::TABLES.iter().map(|&(name, fields, doc)| {
+        (name.to_owned(), json!({"type": "array", "items": table(name, fields, doc)}))
+    }));
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Rules of Expurgate",
@@ -38,10 +38,12 @@ fn exception(schema: &mut Value) {
 }
 
 fn object(fields: &[Field]) -> Value {
-    let properties: Map<String, Value> =
-        fields.iter().map(|field| (field.name.to_owned(), described(value(field.kind), field.doc))).collect();
     let required: Vec<&str> = fields.iter().filter(|field| field.required).map(|field| field.name).collect();
-    json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
+    json!({"type": "object", "properties": properties(fields), "required": required, "additionalProperties": false})
+}
+
+fn properties(fields: &[Field]) -> Map<String, Value> {
+    fields.iter().map(|field| (field.name.to_owned(), described(value(field.kind), field.doc))).collect()
 }
 
 fn described(mut schema: Value, doc: &str) -> Value {
@@ -83,6 +85,9 @@ mod tests {
             for field in *fields {
                 assert_eq!(properties[field.name]["description"], field.doc, "{name}.{}", field.name);
             }
+        }
+        for field in spec::FILE {
+            assert_eq!(schema["properties"][field.name]["description"], field.doc, "{}", field.name);
         }
     }
 }

@@ -35,6 +35,7 @@ pub(super) const PROXIMITY: Range<i64> = 1..257;
 pub(super) const PRIORITIES: Range<i64> = -1000..1001;
 
 const ID: &str = "^[a-z0-9]+([.-][a-z0-9]+)*$";
+const SELECTED: &str = "^([a-z0-9]+([.-][a-z0-9]+)*|([a-z0-9]+[.-])*[a-z0-9]*\\*)$";
 const ENTITY: &str = "^[A-Z][A-Z0-9]*(_[A-Z0-9]+)*$";
 
 const fn field(name: &'static str, kind: Kind, doc: &'static str) -> Field {
@@ -65,6 +66,7 @@ const VALIDATOR: Field = field("validator", Kind::OneOf(validators), "a check of
 const ALLOW_LIST: Field = field("allow", Kind::Allow, "values that are no findings");
 const PATHS: Field = field("paths", Kind::Texts, "JSON Pointer patterns: the rule looks nowhere else");
 const EXCLUDE: Field = field("exclude_paths", Kind::Texts, "JSON Pointer patterns where the rule does not look");
+const BASE64: Field = field("base64", Kind::Flag, "true: text that stands in base64 is looked at too");
 const ENABLED: Field = field("enabled", Kind::Flag, "false: listed, not compiled");
 const SHADOW: Field = field("shadow", Kind::Flag, "true: counted and reported, not acted on");
 const PRIORITY: Field = field(
@@ -96,6 +98,7 @@ pub(super) const RULE: &[Field] = &[
     PATHS,
     EXCLUDE,
     field("numbers", Kind::Flag, "true: bare JSON numbers are judged too"),
+    BASE64,
     ENABLED,
     SHADOW,
     PROFILE,
@@ -116,6 +119,7 @@ pub(super) const KEY: &[Field] = &[
     ALLOW_LIST,
     PATHS,
     EXCLUDE,
+    BASE64,
     ENABLED,
     SHADOW,
     PROFILE,
@@ -127,10 +131,11 @@ pub(super) const KEY: &[Field] = &[
 
 /// The fields of an `[[override]]`.
 pub(super) const OVERRIDE: &[Field] = &[
-    required("id", Kind::Spelled(ID), "the rule's id"),
+    required("id", Kind::Spelled(SELECTED), "the rule's id, or with `*` as its end the beginning of those of several"),
     ENABLED,
     SHADOW,
     PRIORITY,
+    BASE64,
     field("allow", Kind::Allow, "added to the rule's own"),
     KEYWORDS,
     NEAR,
@@ -164,6 +169,10 @@ pub(super) const EXAMPLE: &[Field] = &[
     field("finds", Kind::Text, "the part that must be found"),
     field("path", Kind::Text, "the JSON Pointer at which the text stands"),
 ];
+
+/// What a file may say beside its tables.
+pub(super) const FILE: &[Field] =
+    &[field("base64", Kind::Flag, "of the file's rules that do not say it themselves")];
 
 /// The tables of a file.
 pub(super) const TABLES: &[(&str, &[Field], &str)] = &[

@@ -32,9 +32,9 @@ pub(super) struct RuleFile {
     pub(super) allows: Vec<GeneralAllow>,
 }
 
-/// A change of a rule that another file defines.
+/// A change of a rule that another file defines, or of several.
 pub(super) struct Override {
-    /// The rule's id.
+    /// The rule's id, or what those of several begin with, before a `*`.
     pub(super) id: Placed<String>,
     /// When present, replaces the rule's own.
     pub(super) enabled: Option<bool>,
@@ -42,6 +42,8 @@ pub(super) struct Override {
     pub(super) shadow: Option<bool>,
     /// When present, replaces the rule's own.
     pub(super) priority: Option<i32>,
+    /// When present, replaces the rule's own.
+    pub(super) base64: Option<bool>,
     /// When present, replaces the rule's own.
     pub(super) keywords: Option<Vec<String>>,
     /// When present, replaces the rule's own.
@@ -74,20 +76,34 @@ pub(super) fn read(mistakes: &mut Mistakes<'_>) -> RuleFile {
         file.rules = gitleaks::load(mistakes);
         return file;
     }
+    let base64 = flag(root.get_ref(), "base64", mistakes);
     for (name, value) in root.get_ref() {
+        if spec::names(spec::FILE).contains(&name.get_ref().as_ref()) {
+            continue;
+        }
         let Some(tables) = tables(name, value, mistakes) else {
             continue;
         };
         for table in tables.iter() {
             match name.get_ref().as_ref() {
-                "rule" => file.rules.extend(rule(table, mistakes)),
-                "key" => file.rules.extend(key(table, mistakes)),
+                "rule" => file.rules.extend(rule(table, base64, mistakes)),
+                "key" => file.rules.extend(key(table, base64, mistakes)),
                 "allow" => file.allows.extend(allow::general(table, mistakes)),
                 _ => file.overrides.extend(rule_override(table, mistakes)),
             }
         }
     }
     file
+}
+
+/// A flag of the file; `false` unless written.
+fn flag(root: &DeTable<'_>, name: &str, mistakes: &mut Mistakes<'_>) -> bool {
+    let Some(value) = root.get(name) else { return false };
+    let flag = value.get_ref().as_bool();
+    if flag.is_none() {
+        mistakes.add(value.span().start, format!("`{name}` must be true or false"));
+    }
+    flag.unwrap_or(false)
 }
 
 /// Whether a text is TOML without any table that there may be several of, all
@@ -106,7 +122,7 @@ fn tables<'t>(
 ) -> Option<&'t DeArray<'t>> {
     let at = name.span().start;
     let name = name.get_ref().as_ref();
-    let known: Vec<&str> = spec::TABLES.iter().map(|(name, ..)| *name).collect();
+    let known: Vec<&str> = spec::TABLES.iter().map(|(name, ..)| *name).chain(spec::names(spec::FILE)).collect();
     if !known.contains(&name) {
         mistakes.add(at, unknown(name, "a rule file", &known));
         return None;
@@ -118,7 +134,7 @@ fn tables<'t>(
     array
 }
 
-fn rule(value: &Spanned<DeValue<'_>>, mistakes: &mut Mistakes<'_>) -> Option<(Rule, usize)> {
+fn rule(value: &Spanned<DeValue<'_>>, base64: bool, mistakes: &mut Mistakes<'_>) -> Option<(Rule, usize)> {
     let before = mistakes.count();
     let mut fields = Fields::open(value, "[[rule]]", spec::RULE, mistakes)?;
     let id = id(&mut fields);
@@ -130,7 +146,7 @@ fn rule(value: &Spanned<DeValue<'_>>, mistakes: &mut Mistakes<'_>) -> Option<(Ru
     let proximity = proximity(&mut fields);
     let numbers = fields.boolean("numbers").unwrap_or(false);
     let tests = Tests::required(&mut fields);
-    let common = Common::read(&mut fields, 0);
+    let common = Common::read(&mut fields, 0, base64);
     if fields.mistakes.count() > before {
         return None;
     }
@@ -149,6 +165,7 @@ fn rule(value: &Spanned<DeValue<'_>>, mistakes: &mut Mistakes<'_>) -> Option<(Ru
         paths: common.paths,
         exclude_paths: common.exclude_paths,
         numbers,
+        base64: common.base64,
         enabled: common.enabled,
         profiles: common.profiles,
         shadow: common.shadow,
@@ -163,7 +180,7 @@ fn rule(value: &Spanned<DeValue<'_>>, mistakes: &mut Mistakes<'_>) -> Option<(Ru
     Some((rule, id.span.start))
 }
 
-fn key(value: &Spanned<DeValue<'_>>, mistakes: &mut Mistakes<'_>) -> Option<(Rule, usize)> {
+fn key(value: &Spanned<DeValue<'_>>, base64: bool, mistakes: &mut Mistakes<'_>) -> Option<(Rule, usize)> {
     let before = mistakes.count();
     let mut fields = Fields::open(value, "[[key]]", spec::KEY, mistakes)?;
     let id = id(&mut fields);
@@ -173,7 +190,7 @@ fn key(value: &Spanned<DeValue<'_>>, mistakes: &mut Mistakes<'_>) -> Option<(Rul
     let names = key_names(&mut fields);
     let tests = Tests::required(&mut fields);
     json_only(&mut fields);
-    let common = Common::read(&mut fields, KEY_PRIORITY);
+    let common = Common::read(&mut fields, KEY_PRIORITY, base64);
     if fields.mistakes.count() > before {
         return None;
     }
@@ -193,6 +210,7 @@ fn key(value: &Spanned<DeValue<'_>>, mistakes: &mut Mistakes<'_>) -> Option<(Rul
         paths: common.paths,
         exclude_paths: common.exclude_paths,
         numbers: false,
+        base64: common.base64,
         enabled: common.enabled,
         profiles: common.profiles,
         shadow: common.shadow,
@@ -210,13 +228,14 @@ fn key(value: &Spanned<DeValue<'_>>, mistakes: &mut Mistakes<'_>) -> Option<(Rul
 fn rule_override(value: &Spanned<DeValue<'_>>, mistakes: &mut Mistakes<'_>) -> Option<Override> {
     let before = mistakes.count();
     let mut fields = Fields::open(value, "[[override]]", spec::OVERRIDE, mistakes)?;
-    let id = id(&mut fields);
+    let id = selected(&mut fields);
     let tests = Tests::read(&mut fields);
     let change = Override {
         id: id?,
         enabled: fields.boolean("enabled"),
         shadow: fields.boolean("shadow"),
         priority: priority(&mut fields),
+        base64: fields.boolean("base64"),
         keywords: fields.has("keywords").then(|| keywords(&mut fields)),
         proximity: proximity(&mut fields),
         paths: fields.has("paths").then(|| paths(&mut fields, "paths")),
@@ -239,6 +258,7 @@ struct Common {
     allow: Vec<Allow>,
     paths: Vec<PathPattern>,
     exclude_paths: Vec<PathPattern>,
+    base64: bool,
     enabled: bool,
     profiles: Vec<Profile>,
     shadow: bool,
@@ -247,12 +267,13 @@ struct Common {
 }
 
 impl Common {
-    fn read(fields: &mut Fields<'_, '_, '_>, default_priority: i32) -> Self {
+    fn read(fields: &mut Fields<'_, '_, '_>, default_priority: i32, base64: bool) -> Self {
         Self {
             validator: validator(fields),
             allow: allow::entries(fields),
             paths: paths(fields, "paths"),
             exclude_paths: paths(fields, "exclude_paths"),
+            base64: fields.boolean("base64").unwrap_or(base64),
             enabled: fields.boolean("enabled").unwrap_or(true),
             profiles: profiles(fields),
             shadow: fields.boolean("shadow").unwrap_or(false),
@@ -272,6 +293,26 @@ fn id(fields: &mut Fields<'_, '_, '_>) -> Option<Placed<String>> {
         format!("`{}` must be lower-case words joined by dots or dashes, such as `acme.api-key`", id.value),
     );
     None
+}
+
+/// The id of an override: of one rule, or ending with `*`. Several rules have no
+/// keywords, places, exceptions and examples in common.
+fn selected(fields: &mut Fields<'_, '_, '_>) -> Option<Placed<String>> {
+    const OF_SEVERAL: [&str; 5] = ["id", "enabled", "shadow", "priority", "base64"];
+    let several = fields.string("id").filter(|id| id.value.ends_with('*'));
+    let Some(several) = several else { return id(fields) };
+    let beginning = several.value.trim_end_matches(|last| matches!(last, '*' | '.' | '-'));
+    if several.value.matches('*').count() > 1 || !(beginning.is_empty() || is_id(beginning)) {
+        let message = format!("`{}`: `*` stands for the rest of an id, once, such as `acme.*`", several.value);
+        fields.mistakes.add(several.span.start, message);
+    }
+    for field in spec::names(spec::OVERRIDE).into_iter().filter(|field| !OF_SEVERAL.contains(field)) {
+        if fields.has(field) {
+            let message = format!("`{field}` is of one rule: name it, without `*`");
+            fields.mistakes.add(fields.place(field), message);
+        }
+    }
+    Some(several)
 }
 
 fn entity(fields: &mut Fields<'_, '_, '_>) -> Option<String> {

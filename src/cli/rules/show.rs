@@ -88,9 +88,12 @@ fn fields(rule: &Rule) -> Value {
         shown["proximity"] = json!(rule.proximity);
     }
     let is_key = matches!(rule.matcher, Matcher::Key(_));
-    for (name, flag, usual) in
-        [("numbers", rule.numbers, false), ("enabled", rule.enabled, true), ("shadow", rule.shadow, false)]
-    {
+    for (name, flag, usual) in [
+        ("numbers", rule.numbers, false),
+        ("base64", rule.base64, false),
+        ("enabled", rule.enabled, true),
+        ("shadow", rule.shadow, false),
+    ] {
         if flag != usual && !(is_key && name == "numbers") {
             shown[name] = json!(flag);
         }

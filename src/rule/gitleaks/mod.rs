@@ -162,6 +162,7 @@ impl ImportedRule {
             paths: Vec::new(),
             exclude_paths: Vec::new(),
             numbers: false,
+            base64: false,
             enabled: true,
             profiles: Vec::new(),
             shadow: false,

@@ -23,7 +23,7 @@ pub use template::Template;
 
 use crate::rule::Rule;
 pub use crate::scan::Format;
-use crate::scan::{Engine, Finding, Written};
+use crate::scan::{Encoding, Engine, Finding, Written};
 use bytes::Bytes;
 use replacement::{Replacement, Writing};
 use std::sync::Arc;
@@ -114,6 +114,24 @@ impl Plan {
     /// By rule index: rules that must not hide findings of others.
     fn quiet(&self) -> Arc<[bool]> {
         Arc::clone(&self.quiet)
+    }
+
+    /// Text in base64 with what was found in it acted on.
+    fn encoded(&self, run: &[u8], findings: &[Finding]) -> Bytes {
+        let (text, encoding) = Encoding::read(run);
+        let place = |at: u64| usize::try_from(at).unwrap_or(text.len()).min(text.len());
+        let (mut pieces, mut rest) = (Vec::new(), 0);
+        for finding in findings {
+            let (start, end) = (place(finding.span.start), place(finding.span.end));
+            pieces.push(Bytes::copy_from_slice(text.get(rest..start).unwrap_or_default()));
+            if let Some(mut replacement) = self.begin(finding, &mut pieces) {
+                replacement.push(text.get(start..end).unwrap_or_default(), &mut pieces);
+                replacement.finish(&mut pieces);
+            }
+            rest = end;
+        }
+        pieces.push(Bytes::copy_from_slice(&text[rest..]));
+        encoding.write(&pieces.concat()).into()
     }
 
     /// Begins to write what replaces a finding.

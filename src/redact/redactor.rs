@@ -13,7 +13,7 @@
 use super::replacement::Replacement;
 use super::{Action, Format, Plan, RedactError, Report, Tally};
 use crate::scan::meter::{Meter, Unmetered};
-use crate::scan::{Finding, Part, Scanner, Traced};
+use crate::scan::{Finding, Part, Scanner, Traced, Wrap};
 use crate::span::Span;
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
@@ -33,6 +33,8 @@ pub struct Applied {
     pub rule: usize,
     /// What was done.
     pub action: Action,
+    /// It stands in a text in base64: the span is that of all of the text.
+    pub base64: bool,
 }
 
 /// Redacts one body.
@@ -258,12 +260,12 @@ impl<M: Meter> Redactor<M> {
     fn release(&mut self, data: &Bytes, base: u64, settled: u64, out: &mut Vec<Bytes>) -> Result<(), RedactError> {
         let findings = std::mem::take(&mut self.findings);
         for finding in &findings {
-            let action = self.plan.action(finding.rule);
-            self.count(finding, action);
-            if action == Action::Block {
-                self.report.rejections = self.scanner.checks().rejections().collect();
-                return Err(self.blocked(finding.rule));
+            if finding.wrap == Wrap::Base64 {
+                self.release_encoded(finding, data, base, out)?;
+                continue;
             }
+            let action = self.plan.action(finding.rule);
+            self.count(finding, action)?;
             if action == Action::Report {
                 continue;
             }
@@ -273,7 +275,33 @@ impl<M: Meter> Redactor<M> {
         }
         self.findings = findings;
         self.findings.clear();
+        self.scanner.forget_opened(settled);
         self.pass(data, base, settled, out);
+        Ok(())
+    }
+
+    /// The same for a text in base64: all that was found in it counts.
+    fn release_encoded(
+        &mut self,
+        finding: &Finding,
+        data: &Bytes,
+        base: u64,
+        out: &mut Vec<Bytes>,
+    ) -> Result<(), RedactError> {
+        let is_quiet = |rule: usize| self.plan.action(rule) == Action::Report;
+        let quiet = is_quiet(finding.rule);
+        let inner = self.scanner.opened(finding.span).iter().filter(|inner| is_quiet(inner.rule) == quiet);
+        let inner: Vec<Finding> = inner.copied().collect();
+        for one in &inner {
+            self.count(&Finding { rule: one.rule, ..*finding }, self.plan.action(one.rule))?;
+        }
+        if !quiet {
+            self.pass(data, base, finding.span.start, out);
+            self.close(out);
+            let raw = relative(finding.span.start, base)..relative(finding.span.end, base);
+            out.push(self.plan.encoded(data.get(raw).unwrap_or_default(), &inner));
+            self.released = self.released.max(finding.span.end);
+        }
         Ok(())
     }
 
@@ -308,8 +336,10 @@ impl<M: Meter> Redactor<M> {
         }
     }
 
-    fn count(&mut self, finding: &Finding, action: Action) {
-        let applied = Applied { span: finding.span, rule: finding.rule, action };
+    /// Counts a finding; fails on one that blocks.
+    fn count(&mut self, finding: &Finding, action: Action) -> Result<(), RedactError> {
+        let applied =
+            Applied { span: finding.span, rule: finding.rule, action, base64: finding.wrap == Wrap::Base64 };
         if let Some(list) = &mut self.applied {
             match list.last_mut() {
                 Some(last) if finding.part == Part::More && last.span.end == finding.span.start => {
@@ -319,13 +349,20 @@ impl<M: Meter> Redactor<M> {
             }
             self.open = finding.part != Part::Whole;
         }
-        if finding.part == Part::More {
-            return;
+        if action == Action::Block {
+            self.report.rejections = self.scanner.checks().rejections().collect();
         }
-        let same = |tally: &&mut Tally| tally.rule == finding.rule && tally.action == action;
+        if finding.part != Part::More {
+            self.tally(finding.rule, action);
+        }
+        if action == Action::Block { Err(self.blocked(finding.rule)) } else { Ok(()) }
+    }
+
+    fn tally(&mut self, rule: usize, action: Action) {
+        let same = |tally: &&mut Tally| tally.rule == rule && tally.action == action;
         match self.report.findings.iter_mut().find(same) {
             Some(tally) => tally.count += 1,
-            None => self.report.findings.push(Tally { rule: finding.rule, action, count: 1 }),
+            None => self.report.findings.push(Tally { rule, action, count: 1 }),
         }
     }
 

@@ -87,7 +87,8 @@ impl Replacement {
 /// `label`, written so that the document around it stays valid.
 pub(super) fn wrapped(label: Bytes, wrap: Wrap) -> Bytes {
     match wrap {
-        Wrap::Plain => label,
+        // A text in base64 is written by `Plan::encoded`, from findings of its own.
+        Wrap::Plain | Wrap::Base64 => label,
         Wrap::Zero => Bytes::from_static(b"0"),
         Wrap::Apostrophes => [b"'", &label[..], b"'"].concat().into(),
         Wrap::Quoted(level) => {

@@ -84,6 +84,8 @@ pub(super) struct Body<'a> {
     /// The scan, as [`Sightings`] ask for it.
     pub(super) now: (u64, Format),
     pub(super) memory: RefCell<(&'a mut Sightings, &'a mut Checks)>,
+    /// Where the data stands, if it is a text within the body.
+    pub(super) outer: Option<&'a dyn Outer>,
 }
 
 impl Outer for Body<'_> {
@@ -94,6 +96,9 @@ impl Outer for Body<'_> {
     }
 
     fn leads(&self, path: PathId, at: usize) -> bool {
+        if let Some(outer) = self.outer {
+            return outer.leads(path, at);
+        }
         let (_, checks) = &mut *self.memory.borrow_mut();
         checks.leads(path, (self.raw, self.origin), self.window.raw_start(at))
     }
@@ -139,6 +144,11 @@ pub(super) struct Again {
 pub(super) type Log = (Vec<Finding>, Vec<Begun>);
 
 impl Again {
+    /// What was read last is not the text any more.
+    pub(super) fn forget(&mut self) {
+        self.stretch = None;
+    }
+
     /// Appends to `out` what holds the character at `at` of `raw` and no earlier
     /// one that is at or behind `resume` of the body. `scan` finds what a text
     /// holds whose raw bytes a window knows.

@@ -48,6 +48,9 @@ pub struct Engine {
     database: Option<Database>,
     /// One per thread that scans at the same time.
     workspaces: Mutex<Vec<Workspace>>,
+    /// Of the rules that look at text in base64, by the same indices; `None` where
+    /// there are none.
+    pub(super) encoded: Option<Arc<Engine>>,
     /// What the oracle needs; made at its first use.
     pub(super) naive: OnceLock<Plain>,
 }
@@ -184,6 +187,7 @@ impl Engine {
             roots: Roots::default(),
             database: None,
             workspaces: Mutex::new(Vec::new()),
+            encoded: Self::of_encoded(&ruleset)?,
             naive: OnceLock::new(),
             ruleset: Arc::clone(&ruleset),
         };
@@ -194,6 +198,17 @@ impl Engine {
         engine.longest_literal = builder.literals.keys().map(|(bytes, _)| bytes.len()).max().unwrap_or(0);
         engine.build_database(builder)?;
         Ok(engine)
+    }
+
+    /// That of the rules which look at text in base64.
+    fn of_encoded(ruleset: &Ruleset) -> Result<Option<Arc<Self>>, CompileError> {
+        if !ruleset.rules.iter().any(|rule| rule.enabled && rule.base64) {
+            return Ok(None);
+        }
+        // Text in base64 within such a text is not looked at.
+        let one = |rule: &Rule| Rule { enabled: rule.enabled && rule.base64, base64: false, ..rule.clone() };
+        let rules = ruleset.rules.iter().map(one).collect();
+        Self::compile(Arc::new(Ruleset { rules, hash: String::new() })).map(|engine| Some(Arc::new(engine)))
     }
 
     /// The rules it was compiled from.

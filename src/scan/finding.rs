@@ -24,6 +24,15 @@ impl From<Match> for Finding {
     }
 }
 
+/// What was found in a text that stands in base64.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// The run, in bytes of the body.
+    pub run: Span,
+    /// In order, in bytes of the text.
+    pub findings: Vec<Finding>,
+}
+
 /// Which part of a finding a [`Finding`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {

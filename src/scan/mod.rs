@@ -22,6 +22,7 @@
 mod address;
 mod again;
 mod around;
+mod base64;
 mod check;
 mod closer;
 mod delimiter;
@@ -55,9 +56,10 @@ mod window;
 mod workspace;
 mod written;
 
+pub use base64::Encoding;
 pub use check::{Checks, Traced, Verdict};
 pub use engine::{CompileError, Engine};
-pub use finding::{Finding, Part, ScanError};
+pub use finding::{Finding, Opened, Part, ScanError};
 pub use lexer::{Lexer, Mark};
 pub use resolve::Wrap;
 pub use scanner::Scanner;

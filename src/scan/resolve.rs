@@ -11,6 +11,7 @@
 //! the look-ahead) beats whatever it touches: matches that start within it are
 //! dropped, one that reaches into it ends at its start.
 
+use crate::span::Span;
 use std::cmp::Reverse;
 
 /// Bytes from the start of a cluster in which further matches may join it.
@@ -29,6 +30,21 @@ pub(crate) struct Match {
     pub(crate) ahead: bool,
 }
 
+impl Match {
+    /// A run of base64 with a finding of `rule` in its text. Whatever it touches
+    /// comes before it: that says what the run is, and not only what it holds.
+    pub(crate) fn of_run(run: Span, rule: usize) -> Self {
+        Self { start: run.start, end: run.end, rule, priority: i32::MIN, wrap: Wrap::Base64, ahead: false }
+    }
+
+    /// What of it lies between these. A part of a run cannot be decoded, and so
+    /// goes as it is.
+    fn piece(self, start: u64, end: u64) -> Self {
+        let is_part = self.wrap == Wrap::Base64 && (start, end) != (self.start, self.end);
+        Self { start, end, wrap: if is_part { Wrap::Plain } else { self.wrap }, ..self }
+    }
+}
+
 /// How the replacement must be written so that JSON stays valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Wrap {
@@ -40,6 +56,9 @@ pub enum Wrap {
     Apostrophes,
     /// A number of unclear nesting becomes `0`, which is valid at every level.
     Zero,
+    /// Text in base64, in which something is found: decoded, that replaced, and
+    /// encoded again.
+    Base64,
 }
 
 /// Collects matches in any order, gives those that stay in order.
@@ -71,7 +90,7 @@ impl Resolver {
         let ahead = self.pending.iter().filter(|found| found.ahead && found.start >= start).copied().collect();
         self.pending.retain(|found| found.start < start);
         for found in &mut self.pending {
-            found.end = found.end.min(start);
+            *found = found.piece(found.start, found.end.min(start));
         }
         self.settle(u64::MAX, kept);
         self.done = self.done.max(start);
@@ -124,7 +143,7 @@ impl Resolver {
         let done = self.done;
         let cluster = &mut self.pending[members];
         for found in cluster.iter_mut() {
-            found.start = found.start.max(done);
+            *found = found.piece(found.start.max(done), found.end);
         }
         cluster.sort_by_key(|found| {
             (Reverse(found.priority), Reverse(found.end.saturating_sub(found.start)), found.start, found.rule)
@@ -133,7 +152,7 @@ impl Resolver {
         for found in cluster.iter().filter(|found| found.start < found.end) {
             let free = free_of(found, &kept[from..]);
             match found.wrap {
-                Wrap::Plain => kept.extend(free),
+                Wrap::Plain | Wrap::Base64 => kept.extend(free),
                 // A number is replaced as a whole or not at all.
                 _ => kept.extend(free.into_iter().filter(|piece| piece == found)),
             }
@@ -154,12 +173,12 @@ fn free_of(found: &Match, kept: &[Match]) -> Vec<Match> {
     let mut start = found.start;
     for other in overlapping {
         if start < other.start {
-            free.push(Match { start, end: other.start, ..*found });
+            free.push(found.piece(start, other.start));
         }
         start = start.max(other.end);
     }
     if start < found.end {
-        free.push(Match { start, ..*found });
+        free.push(found.piece(start, found.end));
     }
     free
 }

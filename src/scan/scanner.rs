@@ -39,8 +39,10 @@ use crate::span::Span;
 use std::ops::Range;
 use std::sync::Arc;
 
+mod encoded;
 mod folded;
 mod value;
+use encoded::Encoded;
 use folded::Second;
 
 /// Scans one body.
@@ -77,6 +79,8 @@ pub struct Scanner<M = Unmetered> {
     checks: Checks,
     /// For second readings; `None` in one.
     second: Option<Second>,
+    /// For texts in base64; `None` where no rule looks at them.
+    encoded: Option<Encoded>,
     /// In a second reading: what was accepted.
     log: Option<Vec<Begun>>,
     /// Such a reading failed.
@@ -110,6 +114,7 @@ impl<M: Meter> Scanner<M> {
     pub fn metered(engine: Arc<Engine>, format: Format, meter: M) -> Self {
         Self {
             checks: Checks::new(&engine, format),
+            encoded: engine.encoded.is_some().then(Encoded::default),
             engine,
             format,
             origin: 0,
@@ -294,6 +299,9 @@ impl<M: Meter> Scanner<M> {
             }
             What::Shape { detector, anchor } if self.absolute(anchor) >= self.resume => {
                 self.confirm_detector(work, data, detector, anchor);
+            }
+            What::Base64 { alphabet, start } if self.absolute(start) >= self.resume => {
+                self.confirm_base64(work, data, alphabet, start);
             }
             What::Folded { at } if self.absolute(at) >= self.resume => self.confirm_folded(work, data, at, out),
             _ => {}

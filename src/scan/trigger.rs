@@ -7,6 +7,7 @@
 use super::Format;
 use super::address;
 use super::around::LONGEST_UNIT;
+use super::base64::{self, Alphabet};
 use super::engine::Engine;
 use super::finding::ScanError;
 use super::shape::{
@@ -35,6 +36,8 @@ pub(super) enum What {
     Token { id: usize, start: usize },
     /// A character at `at` that the text is read once more without.
     Folded { at: usize },
+    /// A run of base64 that begins at `start`.
+    Base64 { alphabet: Alphabet, start: usize },
     /// The anchor of a detector.
     Shape { detector: Detector, anchor: usize },
 }
@@ -167,6 +170,10 @@ pub(super) fn collect_escaped(
 ) -> Result<(), ScanError> {
     work.escaped.clear();
     collect_folded(work, raw);
+    if engine.encoded.is_some() {
+        let found = |alphabet, start| Trigger { end: start + 1, what: What::Base64 { alphabet, start } };
+        base64::runs(raw, |alphabet, start| work.escaped.push(found(alphabet, start)));
+    }
     let margin = engine.longest_literal.max(24) + 8;
     let stretches = stretches(raw, &mut work.shapes, margin);
     for stretch in stretches {

@@ -9,8 +9,8 @@
 //! as small as it can be before it is shown. Some documents are long: the oracle
 //! takes seconds for one, so most of those are compared with the whole instead.
 
-use super::redactor_rig::{difference, difference_by_cuts};
-use super::redactor_text::{Random, quick_heap, quick_long_heap};
+use super::redactor_rig::{difference, difference_by_cuts, encoded_difference, encoded_difference_by_cuts};
+use super::redactor_text::{Random, quick_encoded_heap, quick_heap, quick_long_encoded_heap, quick_long_heap};
 use expurgate::scan::Format;
 
 /// Ways to cut each document.
@@ -30,14 +30,22 @@ fn setting(name: &str, default: u64) -> u64 {
 
 #[test]
 fn generated_documents_are_found_as_the_oracle_finds_them_however_cut() {
-    let told = check("documents", setting("EQUALITY_CASES", 40_000), |random, _| (quick_heap(random), difference));
+    let told = check("documents", setting("EQUALITY_CASES", 40_000), |random, number| match number % 3 {
+        0 => (quick_encoded_heap(random), encoded_difference),
+        _ => (quick_heap(random), difference),
+    });
     println!("{told}");
 }
 
 #[test]
 fn long_documents_are_found_alike_however_cut() {
     let told = check("long documents", setting("EQUALITY_CASES", 40_000) / SHORT_PER_LONG, |random, number| {
-        (quick_long_heap(random), if number % ORACLE_OF == 0 { difference } else { difference_by_cuts })
+        match (number % 3, number % ORACLE_OF) {
+            (0, 0) => (quick_long_encoded_heap(random), encoded_difference),
+            (0, _) => (quick_long_encoded_heap(random), encoded_difference_by_cuts),
+            (_, 0) => (quick_long_heap(random), difference),
+            (_, _) => (quick_long_heap(random), difference_by_cuts),
+        }
     });
     println!("{told}");
 }

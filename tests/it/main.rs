@@ -29,6 +29,7 @@ mod proxy_sink;
 mod proxy_tls;
 mod redactor;
 mod redactor_actions;
+mod redactor_base64;
 mod redactor_corpus;
 mod redactor_folded;
 mod redactor_levels;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use expurgate::redact::{Plan, Policy, Redactor, Treatment, naive};
 use expurgate::rule::Ruleset;
-use expurgate::scan::{Engine, Finding, Format, Part, Scanner, naive as scan_naive};
+use expurgate::scan::{Engine, Finding, Format, Opened, Part, Scanner, Wrap, naive as scan_naive};
 use std::sync::{Arc, LazyLock};
 
 static PLAN: LazyLock<Arc<Plan>> = LazyLock::new(|| plan_of(&[]));
@@ -11,6 +11,16 @@ static PLAN: LazyLock<Arc<Plan>> = LazyLock::new(|| plan_of(&[]));
 /// The built-in rules, every finding replaced.
 pub(crate) fn plan() -> &'static Arc<Plan> {
     &PLAN
+}
+
+static ENCODED: LazyLock<Arc<Plan>> = LazyLock::new(|| {
+    let all = "[[override]]\nid = '*'\nbase64 = true\n";
+    plan_of(&[("encoded.toml".to_owned(), all.to_owned())])
+});
+
+/// The same, of which each looks at text in base64 too.
+pub(crate) fn encoded_plan() -> &'static Arc<Plan> {
+    &ENCODED
 }
 
 /// The built-in rules and these files.
@@ -55,11 +65,6 @@ pub(crate) fn redact_whole(format: Format, document: &[u8]) -> Vec<u8> {
     redact(format, document, &[])
 }
 
-/// What the oracle finds.
-pub(crate) fn findings_of_oracle(format: Format, document: &[u8]) -> Vec<Finding> {
-    scan_naive::findings(plan().engine(), format, document)
-}
-
 /// What the scanner finds when it sees the document grow to each of `cuts`,
 /// which are in order. The redactor gathers small chunks before it scans; here
 /// every one is scanned.
@@ -69,6 +74,11 @@ pub(crate) fn findings(format: Format, document: &[u8], cuts: &[usize]) -> Vec<F
 
 /// As [`findings`], with other rules.
 pub(crate) fn findings_by(plan: &Arc<Plan>, format: Format, document: &[u8], cuts: &[usize]) -> Vec<Finding> {
+    all_by(plan, format, document, cuts).0
+}
+
+/// The same, with what is found in texts in base64.
+pub(crate) fn all_by(plan: &Arc<Plan>, format: Format, document: &[u8], cuts: &[usize]) -> All {
     let mut scanner = Scanner::new(Arc::clone(plan.engine()), format);
     let mut found = Vec::new();
     let mut settled = 0;
@@ -91,7 +101,21 @@ pub(crate) fn findings_by(plan: &Arc<Plan>, format: Format, document: &[u8], cut
     for pair in found.windows(2) {
         assert!(pair[0].span.end <= pair[1].span.start, "findings overlap: {pair:?}");
     }
-    in_one_piece(found)
+    let runs = found.iter().filter(|finding| finding.wrap == Wrap::Base64).map(|finding| finding.span);
+    let opened = runs.map(|run| Opened { run, findings: scanner.opened(run).to_vec() }).collect();
+    (in_one_piece(found), opened)
+}
+
+/// Findings, and those in texts in base64.
+type All = (Vec<Finding>, Vec<Opened>);
+
+/// What the oracle finds, without texts in base64 of which something else was made.
+pub(crate) fn all_of_oracle(plan: &Arc<Plan>, format: Format, document: &[u8]) -> All {
+    let (findings, mut opened) = scan_naive::all(plan.engine(), format, document);
+    let is_run = |opened: &Opened| findings.iter().any(|one| one.wrap == Wrap::Base64 && one.span == opened.run);
+    opened.retain(is_run);
+    opened.sort_by_key(|opened| opened.run.start);
+    (findings, opened)
 }
 
 /// Joins the pieces of long findings.
@@ -118,19 +142,37 @@ pub(crate) fn check_cuts(format: Format, document: &[u8], cuts: &[Vec<usize>]) {
 
 /// Where scanner and oracle do not agree on a document.
 pub(crate) fn difference(format: Format, document: &[u8], cuts: &[Vec<usize>]) -> Option<String> {
-    let oracle = findings_of_oracle(format, document);
-    let whole = findings(format, document, &[]);
+    difference_by(plan(), format, document, cuts)
+}
+
+/// The same by rules that look at text in base64.
+pub(crate) fn encoded_difference(format: Format, document: &[u8], cuts: &[Vec<usize>]) -> Option<String> {
+    difference_by(encoded_plan(), format, document, cuts)
+}
+
+fn difference_by(plan: &Arc<Plan>, format: Format, document: &[u8], cuts: &[Vec<usize>]) -> Option<String> {
+    let oracle = all_of_oracle(plan, format, document);
+    let whole = all_by(plan, format, document, &[]);
     if whole != oracle {
         return Some(told(document, "oracle", &oracle, "whole", &whole));
     }
-    difference_by_cuts(format, document, cuts)
+    by_cuts(plan, format, document, cuts)
 }
 
 /// Where the scanner does not find the same in a document however it is cut: for
 /// documents too long for the oracle.
 pub(crate) fn difference_by_cuts(format: Format, document: &[u8], cuts: &[Vec<usize>]) -> Option<String> {
-    let whole = findings(format, document, &[]);
-    let cut = cuts.iter().map(|cuts| (cuts, findings(format, document, cuts)));
+    by_cuts(plan(), format, document, cuts)
+}
+
+/// The same by rules that look at text in base64.
+pub(crate) fn encoded_difference_by_cuts(format: Format, document: &[u8], cuts: &[Vec<usize>]) -> Option<String> {
+    by_cuts(encoded_plan(), format, document, cuts)
+}
+
+fn by_cuts(plan: &Arc<Plan>, format: Format, document: &[u8], cuts: &[Vec<usize>]) -> Option<String> {
+    let whole = all_by(plan, format, document, &[]);
+    let cut = cuts.iter().map(|cuts| (cuts, all_by(plan, format, document, cuts)));
     cut.filter(|(_, found)| *found != whole)
         .map(|(cuts, found)| told(document, "whole", &whole, &format!("cut at {cuts:?}"), &found))
         .next()
@@ -143,7 +185,8 @@ pub(crate) fn check_cuts_of_long(format: Format, document: &[u8], cuts: &[Vec<us
     }
 }
 
-fn told(document: &[u8], left: &str, expected: &[Finding], right: &str, found: &[Finding]) -> String {
+fn told(document: &[u8], left: &str, expected: &All, right: &str, found: &All) -> String {
+    let ((expected, expected_within), (found, found_within)) = (expected, found);
     let shown = |findings: &[Finding]| {
         let rules = &plan().engine().ruleset().rules;
         let show = |finding: &Finding| {
@@ -155,5 +198,11 @@ fn told(document: &[u8], left: &str, expected: &[Finding], right: &str, found: &
         findings.iter().filter(|one| !expected.contains(one) || !found.contains(one)).map(show).collect::<String>()
     };
     let text: String = String::from_utf8_lossy(document).chars().take(2000).collect();
-    format!("{left}:{}\n{right}:{}\nin {text}", shown(expected), shown(found))
+    let within = |these: &[Opened], those: &[Opened]| {
+        let other = these.iter().filter(|one| !those.contains(one));
+        other.map(|one| format!("\n    within {one:?}")).collect::<String>()
+    };
+    let left = format!("{left}:{}{}", shown(expected), within(expected_within, found_within));
+    let right = format!("{right}:{}{}", shown(found), within(found_within, expected_within));
+    format!("{left}\n{right}\nin {text}")
 }

@@ -341,6 +341,20 @@ pub(crate) fn quick_heap(random: &mut Random) -> Vec<u8> {
     within_strings(heap, level, random)
 }
 
+/// As [`quick_heap`], with texts in base64 among the pieces.
+pub(crate) fn quick_encoded_heap(random: &mut Random) -> Vec<u8> {
+    let mut heap = Vec::new();
+    for _ in 0..1 + random.below(3) {
+        if random.below(2) == 0 {
+            heap.extend(quick_pieces(random));
+        }
+        push_encoded(&mut heap, random);
+        heap.extend_from_slice(random.pick(FRAGMENTS).as_bytes());
+    }
+    let level = random.below(4);
+    within_strings(heap, level, random)
+}
+
 /// As [`quick_heap`], with something in it that is longer than a scanner looks
 /// back, or longer than it looks ahead.
 pub(crate) fn quick_long_heap(random: &mut Random) -> Vec<u8> {
@@ -368,6 +382,57 @@ pub(crate) fn quick_long_heap(random: &mut Random) -> Vec<u8> {
     }
     long.extend(within_strings(quick_pieces(random), level, random));
     long
+}
+
+/// As [`quick_long_heap`], with texts in base64 before and behind, one of which
+/// may be as long as is looked at.
+pub(crate) fn quick_long_encoded_heap(random: &mut Random) -> Vec<u8> {
+    let mut heap = quick_encoded_heap(random);
+    if random.below(2) == 0 {
+        let filler = [b"the agent ran ".repeat(random.below(430)), quick_pieces(random)].concat();
+        heap.extend(base64(&filler, random.below(2) == 0, true).into_bytes());
+        heap.extend_from_slice(random.pick(FRAGMENTS).as_bytes());
+        heap.extend(b"word ".repeat(random.below(3 * KIB)));
+    } else {
+        heap.extend(quick_long_heap(random));
+    }
+    heap.extend(quick_encoded_heap(random));
+    heap
+}
+
+/// Appends a text in base64, as some writer may write it.
+fn push_encoded(out: &mut Vec<u8>, random: &mut Random) {
+    let mut text = match random.below(4) {
+        0 => quick_pieces(random),
+        1 => format!("API_KEY=q8f1o2m3n4b5\nmail={}\n", random.pick(&["bob@example.com", "no"])).into_bytes(),
+        2 => br#"{"password": "hunter22x", "n": [4111111111111111], "to": "a@b.co"}"#.to_vec(),
+        _ => [random.pick(HARMLESS), &PLANTED[random.below(PLANTED.len())], random.pick(HARMLESS)].concat().into_bytes(),
+    };
+    if random.below(12) == 0 {
+        text.truncate(random.below(text.len() + 1));
+    }
+    let mut written = base64(&text, random.below(3) == 0, random.below(3) > 0);
+    match random.below(6) {
+        0 => written = written.replace('/', "\\/").replace('=', "\\u003d"),
+        1 => written = written.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D"),
+        2 => written = written.replace('b', "\\u0062").replace('+', "\\u002b"),
+        3 => written.truncate(random.below(written.len() + 1)),
+        _ => {}
+    }
+    out.extend(written.into_bytes());
+}
+
+/// `text` in base64.
+pub(crate) fn base64(text: &[u8], url_safe: bool, padded: bool) -> String {
+    let last = if url_safe { "-_" } else { "+/" };
+    let alphabet: Vec<char> = ('A'..='Z').chain('a'..='z').chain('0'..='9').chain(last.chars()).collect();
+    let bits: String = text.iter().map(|byte| format!("{byte:08b}")).collect();
+    let groups = bits.as_bytes().chunks(6).map(|group| format!("{:0<6}", std::str::from_utf8(group).unwrap()));
+    let mut written: String = groups.map(|group| alphabet[usize::from_str_radix(&group, 2).unwrap()]).collect();
+    while padded && written.len() % 4 != 0 {
+        written.push('=');
+    }
+    written
 }
 
 const KIB: usize = 1 << 10;

@@ -67,6 +67,9 @@ impl Locator {
     /// last call. Call it after each push and after the end.
     pub fn settle(&mut self, redactor: &mut Redactor, found: &mut Vec<Located>) {
         for applied in redactor.take_applied() {
+            if applied.base64 && self.again(applied, found) {
+                continue;
+            }
             self.begin(applied, found);
             self.advance(applied.span.end, found);
             self.end(applied, found);
@@ -80,6 +83,15 @@ impl Locator {
     /// The body has ended: gives out what waited for the end of a name.
     pub fn finish(&mut self, found: &mut Vec<Located>) {
         self.flush(found);
+    }
+
+    /// Several findings of one text in base64 stand where it does.
+    fn again(&mut self, applied: Applied, found: &mut Vec<Located>) -> bool {
+        let list = if self.in_name.is_empty() { found } else { &mut self.in_name };
+        let same = list.last().filter(|located| located.applied.base64 && located.applied.span == applied.span);
+        let again = same.map(|located| Located { applied, ..located.clone() });
+        list.extend(again.clone());
+        again.is_some()
     }
 
     fn begin(&mut self, applied: Applied, found: &mut Vec<Located>) {

@@ -46,7 +46,7 @@ fn walked(format: Format, raw: &str, spans: &[Span], cut: usize) -> Vec<String> 
     locator.push(Bytes::copy_from_slice(head));
     locator.push(Bytes::copy_from_slice(tail));
     for &span in spans {
-        let applied = Applied { span, rule: 0, action: crate::redact::Action::Replace };
+        let applied = Applied { span, rule: 0, action: crate::redact::Action::Replace, base64: false };
         locator.begin(applied, &mut found);
         locator.advance(span.end, &mut found);
         locator.end(applied, &mut found);

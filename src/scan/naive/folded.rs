@@ -174,6 +174,9 @@ impl Outer for Around<'_> {
 
     fn leads(&self, path: PathId, at: usize) -> bool {
         let document = self.search.document;
+        if let Some(outer) = self.search.outer {
+            return outer.leads(path, at);
+        }
         let mut checks = Checks::new(self.search.engine, document.format);
         checks.leads(path, (document.raw, 0), self.spans[at].start)
     }
@@ -214,7 +217,8 @@ impl Search<'_> {
             return;
         }
         let around = Around { search: self, spans: &reading.text.spans };
-        let (findings, log) = read(self.engine, self.document.format, &reading.text.bytes, Some(&around));
+        let ((findings, log), _) =
+            read(self.engine, self.document.format, &reading.text.bytes, super::Reading::Again(&around));
         let text = &reading.text.bytes;
         for finding in findings.into_iter().filter(|one| again::is_whole(self.engine, text, one)) {
             let (range, begins) = begun(&finding, &log);

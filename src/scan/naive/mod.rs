@@ -14,6 +14,7 @@
 //! whatever its validator says.
 
 mod document;
+mod encoded;
 mod folded;
 mod region;
 
@@ -22,7 +23,7 @@ use super::around::quotes_agree;
 use super::check::{Checks, Value};
 use super::detector;
 use super::engine::Engine;
-use super::finding::{Finding, Part};
+use super::finding::{Finding, Opened, Part};
 use super::key::{Names, Spelling, whole_unit};
 use super::nearby::is_word;
 use super::number::{self, Place};
@@ -43,21 +44,41 @@ use std::ops::Range;
 
 /// Everything found in `document`, in order, each finding in one piece.
 pub fn findings(engine: &Engine, format: Format, document: &[u8]) -> Vec<Finding> {
-    read(engine, format, document, None).0
+    all(engine, format, document).0
 }
 
-/// As [`findings`]; where `outer` is given, of a text that is read a second time.
-fn read(engine: &Engine, format: Format, document: &[u8], outer: Option<&dyn Outer>) -> Log {
+/// As [`findings`], with what is found in texts in base64.
+pub fn all(engine: &Engine, format: Format, document: &[u8]) -> (Vec<Finding>, Vec<Opened>) {
+    let ((findings, _), opened) = read(engine, format, document, Reading::Body);
+    (findings, opened)
+}
+
+/// What is read, and what is around it.
+#[derive(Clone, Copy)]
+enum Reading<'a> {
+    Body,
+    /// A text that is read a second time.
+    Again(&'a dyn Outer),
+    /// A text that stands in base64.
+    Encoded(&'a dyn Outer),
+}
+
+fn read(engine: &Engine, format: Format, document: &[u8], reading: Reading<'_>) -> (Log, Vec<Opened>) {
     let plain = engine.naive.get_or_init(|| Plain::of(engine.ruleset()));
     let document = Document::read(format, document);
     let (candidates, folded, regions) = (Vec::new(), Vec::new(), Vec::new());
+    let outer = match reading {
+        Reading::Body => None,
+        Reading::Again(outer) | Reading::Encoded(outer) => Some(outer),
+    };
     let mut search = Search { engine, plain, document: &document, outer, candidates, folded, regions };
     search.find_candidates();
-    if outer.is_none() {
+    if !matches!(reading, Reading::Again(_)) {
         search.find_folded();
     }
     search.find_regions();
-    search.resolve()
+    let opened = if matches!(reading, Reading::Body) { search.find_encoded() } else { Vec::new() };
+    (search.resolve(&opened), opened)
 }
 
 /// The rules in the form in which the oracle uses them.
@@ -339,13 +360,14 @@ impl Search<'_> {
     }
 
     /// Lets regions and matches settle who stays.
-    fn resolve(mut self) -> Log {
+    fn resolve(mut self, opened: &[Opened]) -> Log {
         let mut resolver = Resolver::default();
         let mut out = Vec::new();
         let mut log = Vec::new();
         let candidates = std::mem::take(&mut self.candidates);
         let mut matches: Vec<Match> =
             candidates.iter().filter_map(|candidate| self.judge(candidate, &mut log)).collect();
+        matches.extend(opened.iter().filter_map(|opened| self.judge_encoded(opened)));
         matches.extend(self.folded.iter().filter_map(|folded| self.judge_folded(folded)));
         matches.sort_by_key(|found| found.start);
         let mut rest = &matches[..];

@@ -1,6 +1,8 @@
 //! The second reading of a text: see [`again`](super::super::again).
 
+use super::super::Format;
 use super::super::again::{Again, Body, Found, Log, Outer, is_whole};
+use super::super::engine::Engine;
 use super::super::finding::ScanError;
 use super::super::meter::Meter;
 use super::super::region::Region;
@@ -21,6 +23,15 @@ pub(super) struct Second {
     found: Vec<Found>,
 }
 
+impl Second {
+    /// The same memory for another text.
+    fn restarted(mut self, format: Format) -> Self {
+        self.again.forget();
+        self.scanner.iter_mut().for_each(|scanner| scanner.format = format);
+        self
+    }
+}
+
 impl<M: Meter> Scanner<M> {
     /// Reads the text around `at` once more and adds what holds the character
     /// there first.
@@ -35,8 +46,8 @@ impl<M: Meter> Scanner<M> {
         let (context, sightings, checks) = (&self.context, &mut work.sightings, &mut self.checks);
         let scan = |window: &Window| {
             let memory = RefCell::new((sightings, checks));
-            let (engine, raw, origin) = (data.engine, data.raw, place.1);
-            inner.read(window.text(), &Body { engine, window, raw, origin, context, now, memory })
+            let (engine, raw, origin, outer) = (data.engine, data.raw, place.1, data.outer);
+            inner.read(window.text(), &Body { engine, window, raw, origin, context, now, memory, outer })
         };
         second.found.clear();
         if let Err(error) = second.again.around(place, (haystack, at), inside, self.resume, &mut second.found, scan) {
@@ -68,7 +79,7 @@ impl<M: Meter> Scanner<M> {
     fn of_texts(&self) -> Scanner {
         let mut scanner = Scanner::new(Arc::clone(&self.engine), self.format);
         scanner.set_written(self.checks.written());
-        Scanner { second: None, log: Some(Vec::new()), quiet: Arc::clone(&self.quiet), ..scanner }
+        Scanner { second: None, encoded: None, quiet: Arc::clone(&self.quiet), ..scanner }
     }
 }
 
@@ -76,25 +87,40 @@ impl Scanner {
     /// What is found in a text that stands where `outer` tells.
     fn read(&mut self, text: &[u8], outer: &dyn Outer) -> Result<Log, ScanError> {
         self.restart();
+        self.log = Some(Vec::new());
         let engine = Arc::clone(&self.engine);
         let mut work = engine.take_workspace()?;
         let mut found = Vec::new();
-        let mut judged = None;
-        while judged.is_none() || self.behind && judged < Some(self.judged) {
-            judged = Some(self.judged);
-            let from = usize::try_from(self.origin).unwrap_or(usize::MAX);
-            let raw = text.get(from..).unwrap_or_default();
-            self.scan_with(&mut work, Data { engine: &engine, raw, last: true, outer: Some(outer) }, &mut found)?;
-        }
+        self.scan_all(&engine, &mut work, text, outer, &mut found)?;
         engine.put_workspace(work);
         found.retain(|finding| is_whole(&engine, text, finding));
         Ok((found, self.log.take().unwrap_or_default()))
     }
 
+    /// Scans all of a text that stands where `outer` tells.
+    pub(super) fn scan_all(
+        &mut self,
+        engine: &Engine,
+        work: &mut Workspace,
+        text: &[u8],
+        outer: &dyn Outer,
+        found: &mut Vec<Finding>,
+    ) -> Result<(), ScanError> {
+        let mut judged = None;
+        while judged.is_none() || self.behind && judged < Some(self.judged) {
+            judged = Some(self.judged);
+            let from = usize::try_from(self.origin).unwrap_or(usize::MAX);
+            let raw = text.get(from..).unwrap_or_default();
+            self.scan_with(work, Data { engine, raw, last: true, outer: Some(outer) }, found)?;
+        }
+        Ok(())
+    }
+
     /// Goes to the first byte of another text; keeps its memory.
-    fn restart(&mut self) {
+    pub(super) fn restart(&mut self) {
         let fresh = Scanner::new(Arc::clone(&self.engine), self.format);
-        let old = std::mem::replace(self, Scanner { second: None, log: Some(Vec::new()), ..fresh });
+        let old = std::mem::replace(self, Scanner { encoded: None, ..fresh });
+        self.second = old.second.map(|second| second.restarted(self.format));
         self.quiet = old.quiet;
         self.checks.set_written(old.checks.written());
         (self.resolver, self.quiet_resolver) = (old.resolver, old.quiet_resolver);

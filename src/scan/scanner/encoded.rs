@@ -1,0 +1,151 @@
+//! Text that stands in base64: see [`base64`](super::super::base64).
+
+use super::super::again::Outer;
+use super::super::base64::{self, Alphabet};
+use super::super::check::Checks;
+use super::super::engine::Engine;
+use super::super::finding::{Finding, Opened, Part, ScanError};
+use super::super::meter::Meter;
+use super::super::path::PathId;
+use super::super::resolve::Match;
+use super::super::shape::{self, Lexical};
+use super::super::workspace::Workspace;
+use super::super::{Format, LOOKAHEAD};
+use super::{Data, Scanner};
+use crate::span::Span;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// What a scanner keeps for texts in base64.
+#[derive(Default)]
+pub(super) struct Encoded {
+    /// Of the texts, by those rules that look at them; made at its first use.
+    scanner: Option<Box<Scanner>>,
+    text: Vec<u8>,
+    /// The run that was last read: without signs it is one of both alphabets.
+    last: Option<Span>,
+    /// What was found in those that are not known to be dealt with.
+    opened: VecDeque<Opened>,
+}
+
+/// The body around such a text: where it stands, and nothing else. The text is a
+/// document of its own.
+struct Place<'a> {
+    checks: RefCell<&'a mut Checks>,
+    raw: &'a [u8],
+    origin: u64,
+    start: usize,
+}
+
+impl Outer for Place<'_> {
+    fn is_near(&self, _: usize, _: usize) -> bool {
+        false
+    }
+
+    fn leads(&self, path: PathId, _: usize) -> bool {
+        self.checks.borrow_mut().leads(path, (self.raw, self.origin), self.start)
+    }
+}
+
+impl<M: Meter> Scanner<M> {
+    /// What was found in the text of a finding with [`Wrap::Base64`](super::Wrap::Base64), in order, in
+    /// bytes of the text; of rules whose findings change nothing too.
+    pub fn opened(&self, run: Span) -> &[Finding] {
+        let opened = self.encoded.iter().flat_map(|encoded| &encoded.opened);
+        opened.into_iter().find(|one| one.run == run).map_or(&[], |one| &one.findings)
+    }
+
+    /// All findings of the body that begin before this were dealt with.
+    pub fn forget_opened(&mut self, before: u64) {
+        if let Some(encoded) = &mut self.encoded {
+            encoded.opened.retain(|one| one.run.start >= before);
+        }
+    }
+
+    /// Adds the run of `alphabet` at `start`, if something is found in its text.
+    pub(super) fn confirm_base64(&mut self, work: &mut Workspace, data: Data<'_>, alphabet: Alphabet, start: usize) {
+        let bounds = self.bounds(work, data, start);
+        let raw = &data.raw[..bounds.to.min(start + LOOKAHEAD)];
+        let from = bounds.from.max(start.saturating_sub(base64::MEDIA_REACH));
+        let Some(mut encoded) = self.encoded.take() else { return };
+        if let Some(end) = base64::decode(raw, start, bounds.cut, alphabet, &mut encoded.text)
+            && !base64::is_media(&raw[from..start])
+        {
+            let run = Span::new(self.absolute(start), self.absolute(end));
+            if encoded.last.replace(run) != Some(run) {
+                match self.open(data, &mut encoded, start) {
+                    Ok(findings) => self.add_opened(&mut encoded, run, findings),
+                    Err(error) => self.failed = Some(error),
+                }
+            }
+        }
+        self.encoded = Some(encoded);
+    }
+
+    /// What is found in a text whose run begins at `start`.
+    fn open(&mut self, data: Data<'_>, encoded: &mut Encoded, start: usize) -> Result<Vec<Finding>, ScanError> {
+        let Some(engine) = &data.engine.encoded else { return Ok(Vec::new()) };
+        let scanner = encoded.scanner.get_or_insert_with(|| {
+            let mut scanner = Scanner::new(Arc::clone(engine), Format::Text);
+            scanner.set_quiet(Arc::clone(&self.quiet));
+            scanner.set_written(self.checks.written());
+            Box::new(scanner)
+        });
+        let place = Place { checks: RefCell::new(&mut self.checks), raw: data.raw, origin: self.origin, start };
+        scanner.read_document(&encoded.text, &place)
+    }
+
+    /// One finding stands for those that change the text, one for the others.
+    fn add_opened(&mut self, encoded: &mut Encoded, run: Span, findings: Vec<Finding>) {
+        if findings.is_empty() {
+            return;
+        }
+        for quiet in [false, true] {
+            if let Some(first) = findings.iter().find(|finding| self.is_quiet(finding.rule) == quiet) {
+                self.add_match(Match::of_run(run, first.rule));
+            }
+        }
+        encoded.opened.push_back(Opened { run, findings });
+    }
+}
+
+impl Scanner {
+    /// What is found in a whole document that stands where `outer` tells.
+    fn read_document(&mut self, text: &[u8], outer: &dyn Outer) -> Result<Vec<Finding>, ScanError> {
+        let engine = Arc::clone(&self.engine);
+        let mut work = engine.take_workspace()?;
+        let mut found = Vec::new();
+        if may_hold(&engine, text, &mut work)? {
+            self.format = base64::format_of(text);
+            self.restart();
+            self.scan_all(&engine, &mut work, text, outer, &mut found)?;
+        }
+        engine.put_workspace(work);
+        Ok(in_one_piece(found))
+    }
+}
+
+/// Whether there is anything in `text` to look at: in most there is not.
+fn may_hold(engine: &Engine, text: &[u8], work: &mut Workspace) -> Result<bool, ScanError> {
+    work.shapes.analyze(text, Lexical::default(), Format::Text, &engine.tokens.pairs);
+    let wanted = engine.kinds | shape::ESCAPE | shape::FOLD;
+    if work.shapes.candidates.iter().any(|candidate| candidate.kinds & wanted != 0) {
+        return Ok(true);
+    }
+    engine.find_literals(text, &mut work.scratch, &mut work.found)?;
+    Ok(!work.found.hits.is_empty())
+}
+
+/// Joins the pieces of long findings.
+fn in_one_piece(pieces: Vec<Finding>) -> Vec<Finding> {
+    let mut whole: Vec<Finding> = Vec::new();
+    for piece in pieces {
+        let goes_on = |one: &&mut Finding| one.rule == piece.rule && one.span.end == piece.span.start;
+        match whole.iter_mut().rev().find(goes_on).filter(|_| piece.part == Part::More) {
+            Some(first) => first.span.end = piece.span.end,
+            None => whole.push(Finding { part: Part::Whole, ..piece }),
+        }
+    }
+    whole
+}

@@ -25,6 +25,41 @@ pub(crate) fn density(name: &str) -> Case {
     }
 }
 
+/// Text in base64: spans as of an agent's trace, encoded by themselves. With what
+/// is found by rules that look into it; by others that is nothing.
+pub(crate) fn encoded() -> [Case; 5] {
+    let spans = spans("", SIZE / 2, 10);
+    let text = std::str::from_utf8(&spans.data).unwrap();
+    let lines: Vec<String> =
+        text.split_inclusive("},{").map(|span| format!("{{\"message\":\"{}\"}}", encode(span.as_bytes()))).collect();
+    let hostile = |name, unit: &str, findings| {
+        let text = format!("{{\"text\":\"{}\"}}", unit.repeat(2 * MB / unit.len()));
+        Case { name, data: Bytes::from(text), findings }
+    };
+    let addresses = "a@b.co ".repeat(850);
+    [
+        Case { name: "base64-text", data: Bytes::from(format!("[{}]", lines.join(","))), findings: spans.findings },
+        // The shortest runs, the longest, the longest full of findings, and such
+        // that are of both alphabets with different ends.
+        hostile("short-runs", "YSBiIGMgZCBl ", 0),
+        hostile("long-runs", &format!("{} ", encode("aGV4IGJ5dGVzIA ".repeat(400).as_bytes())), 0),
+        hostile("findings", &format!("{} ", encode(addresses.as_bytes())), (2 * MB / 7935) as u64 * 850),
+        hostile("both-alphabets", &format!("{}/{}-", &encode(b"the agent ran ")[..16], "YWdlbnQgcmFu"), 0),
+    ]
+}
+
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/// In base64, padded with spaces of the text rather than signs.
+fn encode(text: &[u8]) -> String {
+    let mut out = String::new();
+    for group in text.chunks(3) {
+        let bits = [0, 1, 2].iter().fold(0, |bits, &at| bits << 8 | usize::from(*group.get(at).unwrap_or(&b' ')));
+        out.extend([18, 12, 6, 0].map(|shift| char::from(ALPHABET[bits >> shift & 63])));
+    }
+    out
+}
+
 /// A text made to cost as much as it can: `unit` over and over, in a string.
 pub(crate) struct Hostile {
     pub(crate) name: &'static str,
@@ -139,7 +174,6 @@ fn spans(name: &'static str, size: usize, every: usize) -> Case {
 
 /// Mostly pictures: base64 with no findings in it.
 fn base64(name: &'static str) -> Case {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut state = 0x2545_F491_4F6C_DD1D_u64;
     let mut text = String::from("{\"images\":[");
     while text.len() < SIZE {

@@ -26,8 +26,14 @@ use measure::{Table, Work, medians, speed};
 use std::sync::Arc;
 
 /// The tables by name.
-const TABLES: [(&str, fn()); 5] =
-    [("density", density), ("others", others), ("flat", flat), ("hostile", hostile), ("start", start::table)];
+const TABLES: [(&str, fn()); 6] = [
+    ("density", density),
+    ("others", others),
+    ("flat", flat),
+    ("encoded", encoded),
+    ("hostile", hostile),
+    ("start", start::table),
+];
 
 fn main() {
     let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
@@ -188,6 +194,37 @@ fn flat() {
         table.row(&head.into_iter().chain(ratios).collect::<Vec<_>>());
     }
     table.publish("flat");
+}
+
+/// With every rule looking into base64, beside the same rules that do not.
+fn encoded() {
+    const ROUNDS: usize = 5;
+    let plans = [builtin(), contender::plan(ruleset::looking_into_base64())];
+    let about = format!(
+        "{} rules, medians of {ROUNDS} rounds: `without` as they are, `with` all of them with `base64 = true`.",
+        rules(&plans[0])
+    );
+    let titles = ["case", "MB", "findings", "without", "with", "time with / without"];
+    let mut table = Table::new(&about, &titles);
+    let others = ["low", "none", "base64"].map(case::density);
+    for case in others.iter().chain(&case::encoded()) {
+        // Who does not look into it finds less, or as much.
+        let works: Vec<Work<'_>> = vec![
+            Box::new(|| assert!(contender::findings(&plans[0], &case.data) <= case.findings)),
+            Box::new(|| contender::redact(&plans[1], case)),
+        ];
+        let times = medians(ROUNDS, works);
+        let bytes = case.data.len();
+        table.row(&[
+            case.name.to_owned(),
+            format!("{:.1}", bytes as f64 / 1e6),
+            case.findings.to_string(),
+            speed(bytes, times[0]),
+            speed(bytes, times[1]),
+            format!("{:.2}", times[1] / times[0]),
+        ]);
+    }
+    table.publish("encoded");
 }
 
 /// Texts made to cost as much as they can.

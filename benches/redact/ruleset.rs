@@ -30,6 +30,12 @@ pub(crate) fn of(number: usize) -> Ruleset {
     Ruleset { rules, hash: builtin.hash }
 }
 
+/// The built-in rules, of which each looks into base64.
+pub(crate) fn looking_into_base64() -> Ruleset {
+    let text = "[[override]]\nid = \"*\"\nbase64 = true\n";
+    Ruleset::from_texts(&[("all.toml".to_owned(), text.to_owned())]).unwrap()
+}
+
 /// Names that are words of the bench's own documents, among the others: not
 /// every vendor has a name that nobody else uses.
 const WORDS: [&str; 8] = ["retrieval", "planner", "passages", "particular", "arguments", "tokens", "query", "select"];

@@ -6,9 +6,9 @@ use super::input::{InputArgs, InputError, Sink};
 use super::preview::preview;
 use super::{CliError, Exit, near};
 use crate::content::{Located, Locator};
-use crate::redact::{Format, Plan, Policy, Redactor};
+use crate::redact::{Applied, Format, Plan, Policy, Redactor};
 use crate::rule::{Matcher, Rule};
-use crate::scan::{Lexer, Traced, Verdict, meaning};
+use crate::scan::{Encoding, Lexer, Traced, Verdict, meaning};
 use crate::span::Span;
 use bytes::{Bytes, BytesMut};
 use serde::Serialize;
@@ -73,6 +73,9 @@ struct Explained<'a> {
     pointer: Option<String>,
     start: u64,
     end: u64,
+    /// `base64`, where it stands in a text in that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encoding: Option<&'static str>,
     value: String,
     /// What confirmed it, or what turned it down.
     why: Vec<String>,
@@ -131,7 +134,8 @@ impl<W: Write> Explainer<W> {
         let same = |traced: &&Traced| {
             traced.rule == applied.rule && traced.verdict == Verdict::Found && traced.span.start <= applied.span.start
         };
-        let begins = trace.iter().rev().find(same).map_or(applied.span.start, |traced| traced.begins);
+        let traced = trace.iter().rev().find(same).filter(|_| !applied.base64);
+        let begins = traced.map_or(applied.span.start, |traced| traced.begins);
         let action = self.actions.action(applied.rule);
         let shadow = if rule.shadow { " (the rule is in shadow)" } else { "" };
         Explained {
@@ -140,13 +144,19 @@ impl<W: Write> Explainer<W> {
             end: located.end,
             why: self.confirmed(body, located, begins),
             action: Some(format!("{action}{shadow}")),
+            encoding: applied.base64.then_some("base64"),
+            value: self.shown(&value(body, applied)),
             ..self.explained(true, rule, body, applied.span)
         }
     }
 
+    /// A value, or as much of it as may be read.
+    fn shown(&self, value: &[u8]) -> String {
+        if self.whole { String::from_utf8_lossy(value).into_owned() } else { preview(value) }
+    }
+
     /// With what the payload says, and places in bytes of it.
     fn explained<'a>(&'a self, found: bool, rule: &'a Rule, body: &Bytes, span: Span) -> Explained<'a> {
-        let value = meaning(raw(body, span));
         Explained {
             source: &self.source,
             found,
@@ -155,7 +165,8 @@ impl<W: Write> Explainer<W> {
             pointer: None,
             start: span.start,
             end: span.end,
-            value: if self.whole { String::from_utf8_lossy(&value).into_owned() } else { preview(&value) },
+            encoding: None,
+            value: self.shown(&meaning(raw(body, span))),
             why: Vec::new(),
             action: None,
             written: rule.place.to_string(),
@@ -167,8 +178,10 @@ impl<W: Write> Explainer<W> {
         let (index, span) = (located.applied.rule, located.applied.span);
         let rule = self.rule(index);
         let engine = self.plan.engine();
-        let whole = meaning(raw(body, Span::new(begins, span.end)));
-        let mut why = vec![match &rule.matcher {
+        let base64 = located.applied.base64;
+        let whole = if base64 { value(body, located.applied) } else { meaning(raw(body, Span::new(begins, span.end))) };
+        let mut why = if base64 { vec!["the text stands in base64, and within it".to_owned()] } else { Vec::new() };
+        why.push(match &rule.matcher {
             Matcher::Pattern(_) => match engine.literal_in(index, &whole) {
                 Some(literal) => format!("its pattern matches, by the literal `{literal}`"),
                 None => "its pattern matches".to_owned(),
@@ -178,8 +191,10 @@ impl<W: Write> Explainer<W> {
                 Some(name) => format!("its member's name `{name}` is one of the rule's"),
                 None => format!("its member's name is one of {}", few(names)),
             },
-        }];
-        if let Some(keyword) = engine.keyword_before(index, self.format, body, place(begins)) {
+        });
+        if base64 && !rule.keywords.is_empty() {
+            why.push(format!("one of its keywords stands within {} bytes before it", rule.proximity));
+        } else if let Some(keyword) = engine.keyword_before(index, self.format, body, place(begins)) {
             why.push(format!("the keyword `{keyword}` stands within {} bytes before it", rule.proximity));
         }
         if let Some(validator) = rule.validator {
@@ -302,11 +317,12 @@ fn few(names: &[String]) -> String {
 fn text(explained: &Explained<'_>) -> String {
     let pointer = explained.pointer.as_ref().map_or_else(String::new, |pointer| format!(" at {pointer}"));
     let (source, start, end) = (explained.source, explained.start, explained.end);
+    let encoding = explained.encoding.map_or_else(String::new, |encoding| format!(", in {encoding}"));
     let mut text = match explained.found {
         true => format!("{} by {}: {}\n", explained.entity, explained.rule, explained.value),
         false => format!("not {} by {}: {}\n", explained.entity, explained.rule, explained.value),
     };
-    text += &format!("  where:   {source}{pointer}, bytes {start}-{end}\n");
+    text += &format!("  where:   {source}{pointer}, bytes {start}-{end}{encoding}\n");
     for why in &explained.why {
         text += &format!("  {} {why}\n", if explained.found { "why:    " } else { "why not:" });
     }
@@ -314,6 +330,12 @@ fn text(explained: &Explained<'_>) -> String {
         text += &format!("  action:  {action}\n");
     }
     text + &format!("  rule:    {}\n", explained.written)
+}
+
+/// What was found, or all of the text in base64 that holds it.
+fn value(body: &Bytes, applied: Applied) -> Vec<u8> {
+    let raw = raw(body, applied.span);
+    if applied.base64 { Encoding::read(raw).0 } else { meaning(raw) }
 }
 
 fn raw(body: &Bytes, span: Span) -> &[u8] {

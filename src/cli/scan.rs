@@ -80,6 +80,9 @@ struct Finding<'a> {
     rule: &'a str,
     category: &'a str,
     action: &'a str,
+    /// `base64`, where it stands in a text in that, whose place is told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encoding: Option<&'a str>,
 }
 
 /// Writes findings as they are settled.
@@ -127,6 +130,7 @@ impl<W: Write> Listing<W> {
             rule: &rule.id,
             category: rule.category.name(),
             action: action.name(),
+            encoding: located.applied.base64.then_some("base64"),
         };
         match self.style {
             Style::Jsonl => {
@@ -248,7 +252,10 @@ fn row(finding: &Finding<'_>) -> [String; 7] {
         pointer,
         format!("{}-{}", finding.start, finding.end),
         finding.entity.to_owned(),
-        finding.rule.to_owned(),
+        match finding.encoding {
+            Some(encoding) => format!("{} ({encoding})", finding.rule),
+            None => finding.rule.to_owned(),
+        },
         finding.action.to_owned(),
     ]
 }
@@ -282,6 +289,9 @@ mod tests {
             shadow = true
             examples = ["acme_a1b2c3d4"]
             negative_examples = ["acme_"]
+            [[override]]
+            id = "email.address"
+            base64 = true
         "#;
         let ruleset = Ruleset::from_texts(&[("acme.toml".to_owned(), rule.to_owned())]).unwrap();
         let engine = Arc::new(Engine::compile(Arc::new(ruleset)).unwrap());
@@ -333,6 +343,24 @@ mod tests {
         assert!(text.contains(r#""record":1,"start":5,"end":21,"#), "{text}");
         let shadow = scan(Format::Text, "acme_a1b2c3d4", Style::Jsonl, &Policy::default());
         assert!(shadow.contains(r#""action":"report""#), "{shadow}");
+    }
+
+    #[test]
+    fn what_stands_in_base64_is_told_by_the_place_of_its_text() {
+        // to a@acme.io and b@acme.io
+        let run = "dG8gYUBhY21lLmlvIGFuZCBiQGFjbWUuaW8=";
+        let body = format!(r#"{{"text":"x {run}"}}"#);
+        let found = scan(Format::Json, &body, Style::Jsonl, &Policy::default());
+        let line = concat!(
+            r#"{"source":"-","record":1,"pointer":"/text","start":2,"end":38,"entity":"EMAIL_ADDRESS","#,
+            r#""rule":"email.address","category":"pii","action":"replace","encoding":"base64"}"#,
+            "\n"
+        );
+        assert_eq!(found, line.repeat(2));
+        let named = scan(Format::Json, &format!(r#"{{"{run}":1}}"#), Style::Jsonl, &Policy::default());
+        assert_eq!(named.matches(r#""pointer":"/[EMAIL_ADDRESS]","start":0,"end":36,"#).count(), 2, "{named}");
+        let text = scan(Format::Text, run, Style::Table, &Policy::default());
+        assert_eq!(text.matches("email.address (base64)").count(), 2, "{text}");
     }
 
     #[test]

@@ -338,8 +338,7 @@ impl<M: Meter> Redactor<M> {
 
     /// Counts a finding; fails on one that blocks.
     fn count(&mut self, finding: &Finding, action: Action) -> Result<(), RedactError> {
-        let applied =
-            Applied { span: finding.span, rule: finding.rule, action, base64: finding.wrap == Wrap::Base64 };
+        let applied = Applied { span: finding.span, rule: finding.rule, action, base64: finding.wrap == Wrap::Base64 };
         if let Some(list) = &mut self.applied {
             match list.last_mut() {
                 Some(last) if finding.part == Part::More && last.span.end == finding.span.start => {

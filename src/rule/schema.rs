@@ -7,9 +7,11 @@ use serde_json::{Map, Value, json};
 /// loader.
 pub fn schema() -> Value {
     let mut tables = properties(spec::FILE);
-    tables.extend(spec::TABLES.iter().map(|&(name, fields, doc)| {
-        (name.to_owned(), json!({"type": "array", "items": table(name, fields, doc)}))
-    }));
+    tables.extend(
+        spec::TABLES
+            .iter()
+            .map(|&(name, fields, doc)| (name.to_owned(), json!({"type": "array", "items": table(name, fields, doc)}))),
+    );
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Rules of Expurgate",

@@ -171,8 +171,7 @@ pub(super) const EXAMPLE: &[Field] = &[
 ];
 
 /// What a file may say beside its tables.
-pub(super) const FILE: &[Field] =
-    &[field("base64", Kind::Flag, "of the file's rules that do not say it themselves")];
+pub(super) const FILE: &[Field] = &[field("base64", Kind::Flag, "of the file's rules that do not say it themselves")];
 
 /// The tables of a file.
 pub(super) const TABLES: &[(&str, &[Field], &str)] = &[

@@ -301,7 +301,7 @@ fn selected(fields: &mut Fields<'_, '_, '_>) -> Option<Placed<String>> {
     const OF_SEVERAL: [&str; 5] = ["id", "enabled", "shadow", "priority", "base64"];
     let several = fields.string("id").filter(|id| id.value.ends_with('*'));
     let Some(several) = several else { return id(fields) };
-    let beginning = several.value.trim_end_matches(|last| matches!(last, '*' | '.' | '-'));
+    let beginning = several.value.trim_end_matches(['*', '.', '-']);
     if several.value.matches('*').count() > 1 || !(beginning.is_empty() || is_id(beginning)) {
         let message = format!("`{}`: `*` stands for the rest of an id, once, such as `acme.*`", several.value);
         fields.mistakes.add(several.span.start, message);

@@ -186,13 +186,7 @@ impl Bits {
 
 /// Decodes the run of `alphabet` that begins at `start` of `raw` into `text`, if
 /// it is text; where it ends. `is_cut` tells that it may go on behind `raw`.
-pub(super) fn decode(
-    raw: &[u8],
-    start: usize,
-    is_cut: bool,
-    alphabet: Alphabet,
-    text: &mut Vec<u8>,
-) -> Option<usize> {
+pub(super) fn decode(raw: &[u8], start: usize, is_cut: bool, alphabet: Alphabet, text: &mut Vec<u8>) -> Option<usize> {
     text.clear();
     let (mut at, mut characters) = (start, 0);
     let mut bits = Bits::default();
@@ -389,14 +383,22 @@ mod tests {
             assert_eq!(decoded("Ym9iQGFjbWUuaW8 x", alphabet), text("bob@acme.io", "Ym9iQGFjbWUuaW8"));
             assert_eq!(decoded("Ym9iQGFjbWUuaW8==", alphabet), text("bob@acme.io", "Ym9iQGFjbWUuaW8="));
             assert_eq!(decoded("Ym9iQGFjbWUuaW8%3D", alphabet), text("bob@acme.io", "Ym9iQGFjbWUuaW8%3D"));
-            assert_eq!(decoded(r"Ym9iQGFj\u0062WUuaW8\u003d", alphabet), text("bob@acme.io", r"Ym9iQGFj\u0062WUuaW8\u003d"));
+            assert_eq!(
+                decoded(r"Ym9iQGFj\u0062WUuaW8\u003d", alphabet),
+                text("bob@acme.io", r"Ym9iQGFj\u0062WUuaW8\u003d")
+            );
             assert_eq!(decoded("Ym9iQGFjbWUuaW", alphabet), text("bob@acme.i", "Ym9iQGFjbWUuaW"));
-            for raw in ["internationalization", "0192ead066b477b2af4a", "AAECAwQFBgcICQoL", "Ym9iQGFjbWU", "4343434343434343"] {
+            for raw in
+                ["internationalization", "0192ead066b477b2af4a", "AAECAwQFBgcICQoL", "Ym9iQGFjbWU", "4343434343434343"]
+            {
                 assert_eq!(decoded(raw, alphabet), None, "{raw}");
             }
         }
         assert_eq!(decoded(r"8J+YgA8J\/fn5+fm4", Alphabet::Standard), None);
-        assert_eq!(decoded(r"YT8\/Pz8\/Pz8\/Pz8=", Alphabet::Standard), text("a???????????".get(..11).unwrap(), r"YT8\/Pz8\/Pz8\/Pz8="));
+        assert_eq!(
+            decoded(r"YT8\/Pz8\/Pz8\/Pz8=", Alphabet::Standard),
+            text("a???????????".get(..11).unwrap(), r"YT8\/Pz8\/Pz8\/Pz8=")
+        );
     }
 
     #[test]
@@ -410,7 +412,8 @@ mod tests {
 
     #[test]
     fn another_text_is_written_as_the_run_was() {
-        let written = |raw: &str, text: &str| String::from_utf8(Encoding::read(raw.as_bytes()).1.write(text.as_bytes())).unwrap();
+        let written =
+            |raw: &str, text: &str| String::from_utf8(Encoding::read(raw.as_bytes()).1.write(text.as_bytes())).unwrap();
         assert_eq!(written("Ym9iQGFjbWUuaW8=", "a"), "YQ==");
         assert_eq!(written("Ym9iQGFjbWUuaW8", "a"), "YQ");
         assert_eq!(written("Ym9iQGFjbWUuaW8x", "a?>~"), "YT8+fg==");
@@ -433,10 +436,14 @@ mod tests {
 
     #[test]
     fn a_data_url_says_what_is_a_picture() {
-        for before in ["data:image/svg+xml;base64,", r"url(data:IMAGE\/png;charset=x;base64,", "data: data:font/woff;base64,"] {
+        for before in
+            ["data:image/svg+xml;base64,", r"url(data:IMAGE\/png;charset=x;base64,", "data: data:font/woff;base64,"]
+        {
             assert!(is_media(before.as_bytes()), "{before}");
         }
-        for before in ["data:text/plain;base64,", "data:image/png,", "image/png;base64,", "", "data:application/json;base64,"] {
+        for before in
+            ["data:text/plain;base64,", "data:image/png,", "image/png;base64,", "", "data:application/json;base64,"]
+        {
             assert!(!is_media(before.as_bytes()), "{before}");
         }
     }

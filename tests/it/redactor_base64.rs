@@ -2,7 +2,9 @@
 
 use super::redactor_rig::{all_by, all_of_oracle, encoded_plan, plan, plan_of, redact_by};
 use super::redactor_text::base64;
-use expurgate::redact::{Action, HashKey, Mask, Plan, Policy, Pseudonym, RedactError, Redactor, Treatment, find, naive};
+use expurgate::redact::{
+    Action, HashKey, Mask, Plan, Policy, Pseudonym, RedactError, Redactor, Treatment, find, naive,
+};
 use expurgate::rule::Ruleset;
 use expurgate::scan::{Engine, Format};
 use std::sync::Arc;
@@ -39,7 +41,9 @@ fn a_value_within_is_replaced_and_the_text_encoded_again() {
     for format in [Format::Json, Format::Ndjson, Format::Text] {
         for (url_safe, padded) in [(false, true), (false, false), (true, false)] {
             let written = |text: &str| base64(text.as_bytes(), url_safe, padded);
-            for around in ["\"x $ y\"", "\"$\"", "{\"a\": [\"$\"]}", "\"?q=$&b=1\"", "\"{\\\"a\\\":\\\"$\\\"}\"", "\"\\n$\\n\""] {
+            for around in
+                ["\"x $ y\"", "\"$\"", "{\"a\": [\"$\"]}", "\"?q=$&b=1\"", "\"{\\\"a\\\":\\\"$\\\"}\"", "\"\\n$\\n\""]
+            {
                 let (before, after) = (around.replace('$', &written(TEXT)), around.replace('$', &written(REDACTED)));
                 assert_eq!(redacted(format, &before), after);
             }
@@ -70,7 +74,7 @@ fn documents_and_environments_are_read_as_what_they_are() {
 
 #[test]
 fn escapes_of_a_run_are_seen_through_and_signs_written_as_they_were() {
-    let text = "\u{3ff}\u{3fe}>>>??? to bob@example.com????";
+    let text = "\u{3ff}\u{3fe}>>>??? to bob@example.com?????";
     let (run, after) = (encoded(text), encoded(&text.replace("bob@example.com", "[EMAIL_ADDRESS]")));
     assert!(run.contains('/') && run.contains('+') && run.ends_with('=') && after.contains('/'), "{run} {after}");
     let json = run.replace('/', "\\/").replace('+', "\\u002b").replace('=', "\\u003d");
@@ -84,7 +88,8 @@ fn escapes_of_a_run_are_seen_through_and_signs_written_as_they_were() {
 
 #[test]
 fn what_is_no_text_or_holds_nothing_stays_as_it_is() {
-    let picture = base64(&(0_u16..900).flat_map(|byte| (byte * 7919).to_be_bytes()).collect::<Vec<u8>>(), false, true);
+    let picture =
+        base64(&(0_u16..900).flat_map(|byte| byte.wrapping_mul(7919).to_be_bytes()).collect::<Vec<u8>>(), false, true);
     let svg = encoded("<svg><!-- bob@example.com --></svg>");
     for text in [
         format!("\"data:image/png;base64,{picture}\""),
@@ -131,7 +136,7 @@ fn a_rule_that_takes_the_run_itself_wins() {
     let key = format!(r#"{{"password": "{}"}}"#, encoded(TEXT));
     assert_eq!(redacted(Format::Json, &key), r#"{"password": "[PASSWORD]"}"#);
     let basic = format!("Authorization: Basic {}", encoded("bob@example.com:hunter22x"));
-    assert_eq!(redacted(Format::Text, &basic), "Authorization: Basic [BASIC_AUTH]");
+    assert_eq!(redacted(Format::Text, &basic), "Authorization: Basic [BASIC_CREDENTIALS]");
 }
 
 const EMAIL: &str = "[[override]]\nid = 'email.address'\nbase64 = true\n";
@@ -206,7 +211,8 @@ fn every_finding_within_counts_by_its_rule() {
     let mut out = Vec::new();
     redactor.push(document.clone().into(), &mut out).unwrap();
     redactor.finish(&mut out).unwrap();
-    assert_eq!(out.concat(), format!("\"{}\"", encoded(&text.replace("a@example.com", "[EMAIL_ADDRESS]").replace("b@example.com", "[EMAIL_ADDRESS]"))).as_bytes());
+    let expected = encoded("[EMAIL_ADDRESS] 4111 1111 1111 1111 [EMAIL_ADDRESS]");
+    assert_eq!(out.concat(), format!("\"{expected}\"").as_bytes());
     let mut counts: Vec<(&str, Action, u64)> = redactor
         .report()
         .findings
@@ -214,7 +220,7 @@ fn every_finding_within_counts_by_its_rule() {
         .map(|tally| (plan.engine().ruleset().rules[tally.rule].id.as_str(), tally.action, tally.count))
         .collect();
     counts.sort_unstable();
-    assert_eq!(counts, [("card.number", Action::Report, 1), ("email.address", Action::Replace, 2)]);
+    assert_eq!(counts, [("email.address", Action::Replace, 2), ("payment.card", Action::Report, 1)]);
 }
 
 #[test]

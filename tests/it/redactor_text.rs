@@ -406,7 +406,9 @@ fn push_encoded(out: &mut Vec<u8>, random: &mut Random) {
         0 => quick_pieces(random),
         1 => format!("API_KEY=q8f1o2m3n4b5\nmail={}\n", random.pick(&["bob@example.com", "no"])).into_bytes(),
         2 => br#"{"password": "hunter22x", "n": [4111111111111111], "to": "a@b.co"}"#.to_vec(),
-        _ => [random.pick(HARMLESS), &PLANTED[random.below(PLANTED.len())], random.pick(HARMLESS)].concat().into_bytes(),
+        _ => {
+            [random.pick(HARMLESS), &PLANTED[random.below(PLANTED.len())], random.pick(HARMLESS)].concat().into_bytes()
+        }
     };
     if random.below(12) == 0 {
         text.truncate(random.below(text.len() + 1));
@@ -429,7 +431,7 @@ pub(crate) fn base64(text: &[u8], url_safe: bool, padded: bool) -> String {
     let bits: String = text.iter().map(|byte| format!("{byte:08b}")).collect();
     let groups = bits.as_bytes().chunks(6).map(|group| format!("{:0<6}", std::str::from_utf8(group).unwrap()));
     let mut written: String = groups.map(|group| alphabet[usize::from_str_radix(&group, 2).unwrap()]).collect();
-    while padded && written.len() % 4 != 0 {
+    while padded && !written.len().is_multiple_of(4) {
         written.push('=');
     }
     written

@@ -46,8 +46,7 @@ impl Search<'_> {
                     let Some((run, text)) = self.text_of(haystack.clone(), units, alphabet) else { continue };
                     let around = Around { search: self, start: run.start };
                     let run = Span::new(run.start as u64, run.end as u64);
-                    let ((findings, _), _) =
-                        read(engine, base64::format_of(&text), &text, Reading::Encoded(&around));
+                    let ((findings, _), _) = read(engine, base64::format_of(&text), &text, Reading::Encoded(&around));
                     if !findings.is_empty() && opened.iter().all(|one| one.run != run) {
                         opened.push(Opened { run, findings });
                     }

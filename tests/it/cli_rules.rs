@@ -230,10 +230,10 @@ fn scan_and_check_speak_sarif() {
 }
 
 #[test]
-fn the_schema_is_json_and_knows_every_table() {
+fn the_schema_is_json_and_knows_every_table_and_what_a_file_says() {
     let schema: Value = serde_json::from_slice(&expurgate(&["schema", "rules"], b"").stdout).unwrap();
     let tables: Vec<&String> = schema["properties"].as_object().unwrap().keys().collect();
-    assert_eq!(tables, ["rule", "key", "override", "allow"]);
+    assert_eq!(tables, ["base64", "rule", "key", "override", "allow"]);
 }
 
 #[test]

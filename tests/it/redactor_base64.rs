@@ -1,7 +1,7 @@
 //! Text that stands in base64.
 
 use super::redactor_rig::{all_by, all_of_oracle, encoded_plan, plan, plan_of, redact_by};
-use super::redactor_text::base64;
+use super::redactor_text::{Random, base64, quick_encoded_heap};
 use expurgate::redact::{
     Action, HashKey, Mask, Plan, Policy, Pseudonym, RedactError, Redactor, Treatment, find, naive,
 };
@@ -234,6 +234,26 @@ fn a_text_stands_where_its_run_does() {
     };
     let after = text.replace("bob@example.com", "[EMAIL_ADDRESS]");
     assert_eq!(redacted_by(&plan, Format::Json, &document(text, text, text)), document(text, text, &after));
+}
+
+#[test]
+fn what_is_written_is_what_the_oracle_writes_however_it_comes() {
+    let mut random = Random(20_261_126);
+    let (mut texts, mut findings) = (0, 0);
+    for number in 0..600 {
+        let document = quick_encoded_heap(&mut random);
+        let format = [Format::Json, Format::Ndjson, Format::Text][number % 3];
+        let (_, opened) = all_by(encoded_plan(), format, &document, &[]);
+        texts += opened.len();
+        findings += opened.iter().map(|opened| opened.findings.len()).sum::<usize>();
+        let expected = naive::redact(encoded_plan(), format, &document).unwrap();
+        for sizes in [&[][..], &[1], &[7, 300]] {
+            let found = redact_by(encoded_plan(), format, &document, sizes);
+            assert_eq!(found.escape_ascii().to_string(), expected.escape_ascii().to_string(), "{format:?}");
+        }
+    }
+    // Or the equality run shows little.
+    assert!(texts > 200 && findings > texts, "{texts} texts, {findings} findings");
 }
 
 #[test]

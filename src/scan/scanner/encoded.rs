@@ -5,7 +5,7 @@ use super::super::base64::{self, Alphabet};
 use super::super::check::Checks;
 use super::super::engine::Engine;
 use super::super::finding::{Finding, Opened, Part, ScanError};
-use super::super::meter::Meter;
+use super::super::meter::{Meter, Work};
 use super::super::path::PathId;
 use super::super::resolve::Match;
 use super::super::shape::{self, Lexical};
@@ -25,7 +25,7 @@ pub(super) struct Encoded {
     text: Vec<u8>,
     /// The run that was last read: without signs it is one of both alphabets.
     last: Option<Span>,
-    /// What was found in those that are not known to be dealt with.
+    /// What was found in those that are not known to be dealt with, in order.
     opened: VecDeque<Opened>,
 }
 
@@ -49,22 +49,25 @@ impl Outer for Place<'_> {
 }
 
 impl<M: Meter> Scanner<M> {
-    /// What was found in the text of a finding with [`Wrap::Base64`](super::Wrap::Base64), in order, in
+    /// What was found in the text of a finding that stands in base64, in order, in
     /// bytes of the text; of rules whose findings change nothing too.
     pub fn opened(&self, run: Span) -> &[Finding] {
-        let opened = self.encoded.iter().flat_map(|encoded| &encoded.opened);
-        opened.into_iter().find(|one| one.run == run).map_or(&[], |one| &one.findings)
+        let Some(Encoded { opened, .. }) = &self.encoded else { return &[] };
+        let from = opened.partition_point(|one| one.run.start < run.start);
+        opened.range(from..).find(|one| one.run == run).map_or(&[], |one| &one.findings)
     }
 
     /// All findings of the body that begin before this were dealt with.
     pub fn forget_opened(&mut self, before: u64) {
         if let Some(encoded) = &mut self.encoded {
-            encoded.opened.retain(|one| one.run.start >= before);
+            let gone = encoded.opened.partition_point(|one| one.run.start < before);
+            encoded.opened.drain(..gone);
         }
     }
 
     /// Adds the run of `alphabet` at `start`, if something is found in its text.
     pub(super) fn confirm_base64(&mut self, work: &mut Workspace, data: Data<'_>, alphabet: Alphabet, start: usize) {
+        self.meter.turn(Work::Escapes);
         let bounds = self.bounds(work, data, start);
         let raw = &data.raw[..bounds.to.min(start + LOOKAHEAD)];
         let from = bounds.from.max(start.saturating_sub(base64::MEDIA_REACH));

@@ -103,9 +103,14 @@ fn character(raw: &[u8], at: usize) -> Unit {
     }
 }
 
-/// Tells `found` where runs begin in `raw` that are long enough, in the order in
-/// which that is seen. Where `raw` begins in the middle of a run, so does one.
+/// Tells `found` where runs begin in `raw` that are long enough and may be text, in
+/// the order in which that is seen. Where `raw` begins in the middle of a run, so does one.
 pub(super) fn runs(raw: &[u8], mut found: impl FnMut(Alphabet, usize)) {
+    let mut found = |alphabet, start| {
+        if begins_as_text(raw, alphabet, start) {
+            found(alphabet, start);
+        }
+    };
     let mut from = 0;
     while let Some(stretch) = next_stretch(raw, from) {
         from = runs_of_stretch(raw, stretch, &mut found);
@@ -184,37 +189,84 @@ impl Bits {
     }
 }
 
-/// Decodes the run of `alphabet` that begins at `start` of `raw` into `text`, if
-/// it is text; where it ends. `is_cut` tells that it may go on behind `raw`.
-pub(super) fn decode(raw: &[u8], start: usize, is_cut: bool, alphabet: Alphabet, text: &mut Vec<u8>) -> Option<usize> {
-    text.clear();
-    let (mut at, mut characters) = (start, 0);
-    let mut bits = Bits::default();
-    let mut is_number = true;
-    while let Some(&first) = raw.get(at) {
-        let unit = character(raw, at);
-        let byte = match unit.meaning {
-            Meaning::Byte(_) if unit.len == 1 => first,
-            Meaning::Byte(byte) if unit.len <= LONGEST_CHARACTER => byte,
-            _ => break,
-        };
-        let value = alphabet.value(byte);
-        if value == NONE {
-            break;
-        }
-        bits.push(value, text);
-        at += unit.len;
-        characters += 1;
-        is_number &= byte.is_ascii_digit() || matches!(byte, b'+' | b'-' | b'e' | b'E');
-        // Most runs are no text, and tell so at once.
-        let begins_as_text = characters % SHORTEST != 0 || characters > 4 * SHORTEST || valid(text).is_some();
-        if at - start > LONGEST || !begins_as_text {
-            return None;
+/// The bytes of four characters.
+fn group(alphabet: Alphabet, characters: [u8; 4]) -> Option<[u8; 3]> {
+    let values = characters.map(|byte| alphabet.value(byte));
+    if values.contains(&NONE) {
+        return None;
+    }
+    let bits = values.into_iter().fold(0, |bits, value| bits << 6 | u32::from(value));
+    let [_, first, second, third] = bits.to_be_bytes();
+    Some([first, second, third])
+}
+
+/// Whether the run at `at`, which is long enough, may be text: most tell by their
+/// first characters that they are none.
+fn begins_as_text(raw: &[u8], alphabet: Alphabet, at: usize) -> bool {
+    let mut text = [0; SHORTEST / 4 * 3];
+    let (characters, _) = raw[at..].as_chunks::<4>();
+    for (characters, bytes) in characters.iter().zip(text.chunks_exact_mut(3)) {
+        match group(alphabet, *characters) {
+            Some(group) => bytes.copy_from_slice(&group),
+            // There are escapes among them.
+            None => return true,
         }
     }
+    valid(&text).is_some()
+}
+
+/// A run that was decoded.
+pub(super) struct Run {
+    /// Where it ends; `None` where it is no text.
+    pub(super) end: Option<usize>,
+    /// The run that begins there in the other alphabet is the same.
+    pub(super) is_of_both: bool,
+}
+
+/// Decodes the run of `alphabet` that begins at `start` of `raw` into `text`, if
+/// it is text. `is_cut` tells that it may go on behind `raw`.
+pub(super) fn decode(raw: &[u8], start: usize, is_cut: bool, alphabet: Alphabet, text: &mut Vec<u8>) -> Run {
+    text.clear();
+    let (mut at, mut characters) = (start, 0_usize);
+    let (mut bits, mut is_number, mut has_signs) = (Bits::default(), true, false);
+    let mut take = |byte: u8| {
+        is_number &= byte.is_ascii_digit() || matches!(byte, b'+' | b'-' | b'e' | b'E');
+        has_signs |= !byte.is_ascii_alphanumeric();
+    };
+    let mut ended_by = None;
+    while let Some(&first) = raw.get(at) {
+        let whole = raw[at..].first_chunk::<4>().filter(|_| characters.is_multiple_of(4));
+        if let Some((four, bytes)) = whole.and_then(|four| Some((four, group(alphabet, *four)?))) {
+            text.extend_from_slice(&bytes);
+            four.iter().for_each(|&byte| take(byte));
+            (at, characters) = (at + 4, characters + 4);
+        } else {
+            let unit = character(raw, at);
+            let byte = match unit.meaning {
+                Meaning::Byte(_) if unit.len == 1 => first,
+                Meaning::Byte(byte) if unit.len <= LONGEST_CHARACTER => byte,
+                _ => break,
+            };
+            let value = alphabet.value(byte);
+            if value == NONE {
+                ended_by = Some(byte);
+                break;
+            }
+            bits.push(value, text);
+            take(byte);
+            (at, characters) = (at + unit.len, characters + 1);
+        }
+        // Many that are none tell so at once.
+        let asked = characters.is_multiple_of(SHORTEST) && characters <= 4 * SHORTEST;
+        if at - start > LONGEST || asked && valid(text).is_none() {
+            return Run { end: None, is_of_both: !has_signs };
+        }
+    }
+    let is_of_both = !has_signs && !ended_by.is_some_and(|byte| b"+/-_".contains(&byte));
     let ends = at < raw.len() || !is_cut;
     // A number of a document would not be one any more.
-    (ends && characters >= SHORTEST && !is_number && is_text(text)).then(|| padding_end(raw, at, characters))
+    let is_read = ends && characters >= SHORTEST && !is_number && is_text(text);
+    Run { end: is_read.then(|| padding_end(raw, at, characters)), is_of_both }
 }
 
 /// Where the padding ends of a run of so many characters that ends at `at`: as
@@ -359,7 +411,7 @@ mod tests {
 
     fn decoded(raw: &str, alphabet: Alphabet) -> Option<(String, &str)> {
         let mut text = Vec::new();
-        let end = decode(raw.as_bytes(), 0, false, alphabet, &mut text)?;
+        let end = decode(raw.as_bytes(), 0, false, alphabet, &mut text).end?;
         Some((String::from_utf8_lossy(&text).into_owned(), &raw[..end]))
     }
 
@@ -369,10 +421,13 @@ mod tests {
         assert_eq!(begins("a: Ym9iQGFjbWUuaW8= b"), [(Standard, 3), (UrlSafe, 3)]);
         assert_eq!(begins(r"\nYm9iQGFjbWUuaW8"), [(Standard, 2), (UrlSafe, 2)]);
         assert_eq!(begins(r"x\u000aYm9iQGFjbWUuaW8"), [(Standard, 7), (UrlSafe, 7)]);
-        assert_eq!(begins("a-Ym9iQGFjbWUuaW8"), [(Standard, 2), (UrlSafe, 0)]);
-        assert_eq!(begins("/v1/Ym9iQGFjbWUuaW8"), [(Standard, 0), (UrlSafe, 4)]);
-        assert_eq!(begins("eleven_char twelve_chars"), [(UrlSafe, 12)]);
-        assert_eq!(begins("é1234567890aé"), []);
+        assert_eq!(begins("abc-Ym9iQGFjbWUuaW8"), [(Standard, 4)]);
+        assert_eq!(begins("YT8-YWFhYWFh"), [(UrlSafe, 0)]);
+        assert_eq!(begins("YT8-YWFhYWFhYWFh"), [(Standard, 4), (UrlSafe, 0)]);
+        assert_eq!(begins("/v1/Ym9iQGFjbWUuaW8"), [(UrlSafe, 4)]);
+        for none in ["YWFhYWFhYWF", "éYWFhYWFhYWFé", "internationalization", "0192ead066b477b2af4a"] {
+            assert_eq!(begins(none), [], "{none}");
+        }
     }
 
     #[test]
@@ -407,7 +462,7 @@ mod tests {
         assert!(decoded(&long, Alphabet::Standard).is_some());
         assert_eq!(decoded(&format!("{long}YWJj"), Alphabet::Standard), None);
         let mut text = Vec::new();
-        assert_eq!(decode(b"Ym9iQGFjbWUuaW8", 0, true, Alphabet::Standard, &mut text), None);
+        assert_eq!(decode(b"Ym9iQGFjbWUuaW8", 0, true, Alphabet::Standard, &mut text).end, None);
     }
 
     #[test]

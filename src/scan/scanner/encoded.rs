@@ -23,8 +23,8 @@ pub(super) struct Encoded {
     /// Of the texts, by those rules that look at them; made at its first use.
     scanner: Option<Box<Scanner>>,
     text: Vec<u8>,
-    /// The run that was last read: without signs it is one of both alphabets.
-    last: Option<Span>,
+    /// Where a run began that was looked at and is the same in both alphabets.
+    of_both: Option<u64>,
     /// What was found in those that are not known to be dealt with, in order.
     opened: VecDeque<Opened>,
 }
@@ -71,16 +71,15 @@ impl<M: Meter> Scanner<M> {
         let bounds = self.bounds(work, data, start);
         let raw = &data.raw[..bounds.to.min(start + LOOKAHEAD)];
         let from = bounds.from.max(start.saturating_sub(base64::MEDIA_REACH));
-        let Some(mut encoded) = self.encoded.take() else { return };
-        if let Some(end) = base64::decode(raw, start, bounds.cut, alphabet, &mut encoded.text)
-            && !base64::is_media(&raw[from..start])
-        {
-            let run = Span::new(self.absolute(start), self.absolute(end));
-            if encoded.last.replace(run) != Some(run) {
-                match self.open(data, &mut encoded, start) {
-                    Ok(findings) => self.add_opened(&mut encoded, run, findings),
-                    Err(error) => self.failed = Some(error),
-                }
+        let place = self.absolute(start);
+        let Some(mut encoded) = self.encoded.take_if(|encoded| encoded.of_both != Some(place)) else { return };
+        let run = base64::decode(raw, start, bounds.cut, alphabet, &mut encoded.text);
+        encoded.of_both = run.is_of_both.then_some(place);
+        if let Some(end) = run.end.filter(|_| !base64::is_media(&raw[from..start])) {
+            let run = Span::new(place, self.absolute(end));
+            match self.open(data, &mut encoded, start) {
+                Ok(findings) => self.add_opened(&mut encoded, run, findings),
+                Err(error) => self.failed = Some(error),
             }
         }
         self.encoded = Some(encoded);
@@ -145,8 +144,9 @@ fn in_one_piece(pieces: Vec<Finding>) -> Vec<Finding> {
     let mut whole: Vec<Finding> = Vec::new();
     for piece in pieces {
         let goes_on = |one: &&mut Finding| one.rule == piece.rule && one.span.end == piece.span.start;
-        match whole.iter_mut().rev().find(goes_on).filter(|_| piece.part == Part::More) {
-            Some(first) => first.span.end = piece.span.end,
+        let before = if piece.part == Part::More { whole.iter_mut().rev().find(goes_on) } else { None };
+        match before {
+            Some(before) => before.span.end = piece.span.end,
             None => whole.push(Finding { part: Part::Whole, ..piece }),
         }
     }

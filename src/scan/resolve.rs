@@ -104,7 +104,8 @@ impl Resolver {
 
     /// All matches that begin before `known` have been added: appends to
     /// `kept` what is settled by that. The place up to which nothing more
-    /// will come.
+    /// will come: at least the end of what was kept, which a cluster that was cut
+    /// off may have told before all that begins within it is known.
     pub(crate) fn settle(&mut self, known: u64, kept: &mut Vec<Match>) -> u64 {
         self.pending.sort_by_key(|found| (found.start, found.end, found.rule));
         // Several triggers may lead to one match.
@@ -114,14 +115,14 @@ impl Resolver {
             if cluster.complete_at > known {
                 let start = self.pending[first].start;
                 self.pending.drain(..first);
-                return start.min(known);
+                return start.min(known).max(self.done);
             }
             let end = first + cluster.members;
             self.choose(first..end, kept);
             first = end;
         }
         self.pending.clear();
-        known
+        known.max(self.done)
     }
 
     fn cluster(&self, first: usize) -> Option<Cluster> {
@@ -239,6 +240,18 @@ mod tests {
         resolver.add(found(8, 12, 1, 0));
         resolver.region(6, &mut kept);
         assert_eq!(kept, [found(0, 6, 0, 0)]);
+    }
+
+    #[test]
+    fn what_is_longer_than_a_cluster_is_settled_as_far_as_it_was_kept() {
+        let mut resolver = Resolver::default();
+        let mut kept = Vec::new();
+        let long = found(0, LONGEST_CLUSTER + 900, 0, 0);
+        resolver.add(long);
+        assert_eq!(resolver.settle(LONGEST_CLUSTER, &mut kept), long.end);
+        resolver.add(found(LONGEST_CLUSTER + 800, LONGEST_CLUSTER + 2000, 1, 0));
+        resolver.settle(u64::MAX, &mut kept);
+        assert_eq!(kept, [long, found(long.end, LONGEST_CLUSTER + 2000, 1, 0)]);
     }
 
     proptest! {

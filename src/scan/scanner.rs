@@ -11,7 +11,6 @@
 //! Everything before `settled` is final and may be released; everything
 //! before `origin` is not needed any more.
 
-use super::address;
 use super::again::{Begun, Outer};
 use super::around;
 use super::check::{Checks, Value, Verdict};
@@ -204,8 +203,7 @@ impl<M: Meter> Scanner<M> {
         work.doubts.clear();
         work.scan += 1;
         self.meter.turn(Work::Masks);
-        work.shapes.analyze(data.raw, self.lexical, self.format, &data.engine.tokens.pairs);
-        address::collect(data.raw, data.engine.kinds, &mut work.shapes.candidates);
+        work.find_shapes(data.engine, data.raw, self.lexical, self.format);
         self.meter.turn(Work::Literals);
         data.engine.find_literals(data.raw, &mut work.scratch, &mut work.found)?;
         let horizon = Horizon::of(&work.shapes, &work.found, data.raw.len(), data.last);

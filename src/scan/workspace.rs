@@ -1,11 +1,13 @@
 //! The working memory of a scan.
 
+use super::Format;
+use super::address;
 use super::around::Decoded;
 use super::delimiter::Doubts;
 use super::engine::Engine;
 use super::nearby::Sightings;
 use super::pattern::Caches;
-use super::shape::{Candidate, Shapes};
+use super::shape::{Candidate, Lexical, Shapes};
 use super::trail::Trail;
 use super::trigger::{Trigger, Triggers};
 use super::window::Window;
@@ -76,6 +78,12 @@ impl Workspace {
         }
     }
 
+    /// Finds the structure of `raw`, and all shapes that rules look at.
+    pub(super) fn find_shapes(&mut self, engine: &Engine, raw: &[u8], before: Lexical, format: Format) {
+        self.shapes.analyze(raw, before, format, &engine.tokens.pairs);
+        address::collect(raw, engine.kinds, &mut self.shapes.candidates);
+    }
+
     /// Takes the triggers out, so that the rest can be lent while they are read.
     pub(super) fn take_triggers(&mut self) -> Triggers {
         Triggers {
@@ -105,7 +113,7 @@ pub(super) struct Found {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Format, Scanner};
+    use super::super::Scanner;
     use super::*;
     use crate::rule::Ruleset;
     use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! Text that stands in base64.
 
 use super::redactor_rig::{all_by, all_of_oracle, encoded_plan, plan, plan_of, redact_by};
-use super::redactor_text::{Random, base64, quick_encoded_heap};
+use super::redactor_text::{PLANTED, Random, base64, quick_encoded_heap};
 use expurgate::redact::{
     Action, HashKey, Mask, Plan, Policy, Pseudonym, RedactError, Redactor, Treatment, find, naive,
 };
@@ -269,5 +269,15 @@ fn a_text_at_any_chunk_border_is_found_whole() {
                 all_of_oracle(encoded_plan(), format, document.as_bytes())
             );
         }
+    }
+}
+
+/// Each on its own, so that no other shape hides that its is not looked for.
+#[test]
+fn every_value_that_is_found_alone_is_found_in_base64() {
+    for value in PLANTED.iter() {
+        let text = format!("value: {value} ");
+        let is_found = |text: &str| !all_by(encoded_plan(), Format::Text, text.as_bytes(), &[]).0.is_empty();
+        assert!(is_found(&text) && is_found(&format!("x {} ", encoded(&text))), "{value}");
     }
 }

@@ -130,7 +130,7 @@ impl Scanner {
 
 /// Whether there is anything in `text` to look at: in most there is not.
 fn may_hold(engine: &Engine, text: &[u8], work: &mut Workspace) -> Result<bool, ScanError> {
-    work.shapes.analyze(text, Lexical::default(), Format::Text, &engine.tokens.pairs);
+    work.find_shapes(engine, text, Lexical::default(), Format::Text);
     let wanted = engine.kinds | shape::ESCAPE | shape::FOLD;
     if work.shapes.candidates.iter().any(|candidate| candidate.kinds & wanted != 0) {
         return Ok(true);

@@ -125,6 +125,11 @@ impl Resolver {
         known.max(self.done)
     }
 
+    /// Where the first match begins that is not settled yet.
+    pub(crate) fn first_start(&self) -> Option<u64> {
+        self.pending.iter().map(|found| found.start).min()
+    }
+
     fn cluster(&self, first: usize) -> Option<Cluster> {
         let head = self.pending.get(first)?;
         let limit = head.start + LONGEST_CLUSTER;

@@ -224,6 +224,24 @@ fn every_finding_within_counts_by_its_rule() {
 }
 
 #[test]
+fn what_is_only_counted_is_counted_once_however_it_comes() {
+    let plan = plan_with("[[override]]\nid = 'email.address'\nbase64 = true\nshadow = true\n", &Policy::default());
+    let run = |number: usize| encoded(&format!("{}bob{number}@example.com", "z ".repeat(2704)));
+    let document: String = (0..8).map(|number| format!("{}{} ", "y ".repeat(6000), run(number))).collect();
+    for size in [usize::MAX, 64 << 10, 16 << 10, 5000, 1000] {
+        let mut redactor = Redactor::new(&plan, Format::Text);
+        let mut out = Vec::new();
+        for piece in document.as_bytes().chunks(size.min(document.len())) {
+            redactor.push(piece.to_vec().into(), &mut out).unwrap();
+        }
+        redactor.finish(&mut out).unwrap();
+        assert_eq!(out.concat(), document.as_bytes());
+        let counted: u64 = redactor.report().findings.iter().map(|tally| tally.count).sum();
+        assert_eq!(counted, 8, "in pieces of {size}");
+    }
+}
+
+#[test]
 fn a_text_stands_where_its_run_does() {
     let rules = format!("{EMAIL}exclude_paths = ['/trace/**']\nallow = [{{ path = '/to' }}, '^root@']\n");
     let plan = plan_of(&[("rules.toml".to_owned(), rules)]);

@@ -23,9 +23,7 @@ fn v4(text: &[u8], anchor: usize) -> Option<Range<usize>> {
     let digits = |end: usize| text[..end].iter().rev().take(4).take_while(|byte| byte.is_ascii_digit()).count();
     let first = anchor.checked_sub(digits(anchor) + 1).filter(|&first| text[first] == b'.')?;
     let start = first - digits(first);
-    let end = start + run(&text[start..], LONGEST_V4, |byte| byte.is_ascii_digit() || byte == b'.');
-    // At the end of a sentence.
-    let end = if text[..end].ends_with(b".") { end - 1 } else { end };
+    let end = start + four_numbers(&text[start..])?;
     let part = match start.checked_sub(1).map(|before| text[before]) {
         Some(b'.') => true,
         _ => word_before(text, start),
@@ -39,20 +37,42 @@ fn v4(text: &[u8], anchor: usize) -> Option<Range<usize>> {
     (anchor < end && !part && !goes_on && ip::accepts(&text[start..end])).then_some(start..end)
 }
 
+/// Where the last of four numbers with points between ends: an ellipsis may follow.
+fn four_numbers(text: &[u8]) -> Option<usize> {
+    let mut end = 0;
+    for number in 0..4 {
+        if number > 0 {
+            end += usize::from(text.get(end) == Some(&b'.'));
+        }
+        let digits = run(&text[end..], LONGEST_V4, |byte| byte.is_ascii_digit());
+        end += digits;
+        if digits == 0 {
+            return None;
+        }
+    }
+    Some(end)
+}
+
 fn v6(text: &[u8], anchor: usize) -> Option<Range<usize>> {
     let start = anchor - text[..anchor].iter().rev().take(5).take_while(|byte| byte.is_ascii_hexdigit()).count();
     let before = start.checked_sub(1).map(|before| text[before]);
-    // A mask may keep what looks like one.
-    if matches!(before, Some(b':' | b'.' | b'*')) || word_before(text, start) {
+    let part = match before {
+        // A mask may keep what looks like one.
+        Some(b'.' | b'*') => true,
+        Some(b':') => !is_label(&text[..start - 1]),
+        _ => word_before(text, start),
+    };
+    if part {
         return None;
     }
     let is_part = |byte: u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.');
     let end = start + run(&text[start..], LONGEST_V6 + 1, is_part);
     let goes_on = in_word(text.get(end).copied());
-    // At the end of a sentence, or before a colon.
+    // At the end of a sentence, before an ellipsis, or before a colon.
+    let end = end - run_behind(&text[start..end], |byte| byte == b'.');
     let end = match &text[start..end] {
         [.., b':', b':'] => end,
-        [.., b':' | b'.'] => end - 1,
+        [.., b':'] => end - 1,
         _ => end,
     };
     // A path of types, `a::b`, has no digit.
@@ -76,8 +96,21 @@ pub(super) fn mac(text: &[u8], anchor: usize) -> Option<Range<usize>> {
     });
     let before = start.checked_sub(1).map(|before| text[before]);
     let goes_on = text.get(end) == Some(&separator) && in_word(text.get(end + 1).copied());
-    let part = before == Some(separator) || word_before(text, start) || in_word(text.get(end).copied()) || goes_on;
+    let longer = before == Some(separator) && !is_label(&text[..start - 1]);
+    let part = longer || word_before(text, start) || in_word(text.get(end).copied()) || goes_on;
     (shaped && !part && mac::accepts(&text[start..end])).then_some(start..end)
+}
+
+/// Whether `text` ends with a word that is no group of an address, nor part of one:
+/// `addr:fe80::1`, `MAC:00:1a:2b:3c:4d:5e`.
+fn is_label(text: &[u8]) -> bool {
+    let word = &text[text.len() - run_behind(text, |byte| byte.is_ascii_alphanumeric())..];
+    word.iter().all(u8::is_ascii_alphabetic) && !word.iter().all(u8::is_ascii_hexdigit)
+}
+
+/// How many bytes at the end of `text` are such, as far as a group may go.
+fn run_behind(text: &[u8], is: impl Fn(u8) -> bool) -> usize {
+    text.iter().rev().take(8).take_while(|&&byte| is(byte)).count()
 }
 
 /// How many bytes of `text` are such, `most` of them at most.
@@ -100,6 +133,10 @@ mod tests {
             ("from 192.0.2.17:8080", "192.0.2.17"),
             ("198.51.100.4/24", "198.51.100.4"),
             ("It was 203.0.113.9.", "203.0.113.9"),
+            ("Connecting to 192.0.2.17... done", "192.0.2.17"),
+            ("Connecting to 2001:db8::17... done", "2001:db8::17"),
+            ("addr:2001:db8::17", "2001:db8::17"),
+            ("MAC:2001:db8::17", "2001:db8::17"),
             ("192.0.2.1-192.0.2.9", "192.0.2.1"),
             ("[2001:db8::1]:443", "2001:db8::1"),
             ("2001:DB8:85a3:0:0:8a2e:370:7334, and", "2001:DB8:85a3:0:0:8a2e:370:7334"),
@@ -147,6 +184,8 @@ mod tests {
         for (text, address) in [
             ("eth 00:1A:2b:3c:4d:5e up", Some("00:1A:2b:3c:4d:5e")),
             ("00-1a-2b-3c-4d-5e.", Some("00-1a-2b-3c-4d-5e")),
+            ("MAC:00:1a:2b:3c:4d:5e", Some("00:1a:2b:3c:4d:5e")),
+            ("HWaddr:00:1a:2b:3c:4d:5e", Some("00:1a:2b:3c:4d:5e")),
             ("0012.3456.789a", Some("0012.3456.789a")),
             ("00:1a:2b:3c:4d", None),
             ("00:1a-2b:3c:4d:5e", None),

@@ -57,8 +57,10 @@ impl<M: Meter> Scanner<M> {
         opened.range(from..).find(|one| one.run == run).map_or(&[], |one| &one.findings)
     }
 
-    /// All findings of the body that begin before this were dealt with.
+    /// All findings of the body that begin before this were dealt with, but for
+    /// those that change nothing: they may be settled later.
     pub fn forget_opened(&mut self, before: u64) {
+        let before = self.quiet_resolver.first_start().map_or(before, |quiet| before.min(quiet));
         if let Some(encoded) = &mut self.encoded {
             let gone = encoded.opened.partition_point(|one| one.run.start < before);
             encoded.opened.drain(..gone);

@@ -21,7 +21,7 @@ BEYOND = [
     "allows everything", "path", "star", "tilde", "URL", "not in it", "finds something",
     "not found", "is found", "many places", "finds labels", "member name that",
     "two member", "middle of a member", "keywords for", "an example of a member",
-    "not there", "own example", "empty text",
+    "not there", "there is none", "what one rule has", "own example", "empty text",
 ]
 
 

@@ -296,6 +296,10 @@ impl<M: Meter> Redactor<M> {
             self.count(&Finding { rule: one.rule, ..*finding }, self.plan.action(one.rule))?;
         }
         if !quiet {
+            if inner.is_empty() {
+                // Cannot be. Written again as it was, the text would leak.
+                return Err(RedactError::Engine);
+            }
             self.pass(data, base, finding.span.start, out);
             self.close(out);
             let raw = relative(finding.span.start, base)..relative(finding.span.end, base);

@@ -6,9 +6,15 @@ use std::fmt::Write;
 
 /// The built-in rules of the profile that users have without asking.
 pub(crate) fn builtin() -> Ruleset {
-    let mut builtin = Ruleset::builtin().unwrap().in_profile(Profile::Default);
-    builtin.rules.retain(|rule| rule.enabled);
-    builtin
+    with("")
+}
+
+/// The same, and those of a file.
+fn with(text: &str) -> Ruleset {
+    let files = [("further.toml".to_owned(), text.to_owned())];
+    let mut ruleset = Ruleset::from_texts(&files).unwrap().in_profile(Profile::Default);
+    ruleset.rules.retain(|rule| rule.enabled);
+    ruleset
 }
 
 /// So many rules. All sets have those for personal data and for member names,
@@ -17,8 +23,7 @@ pub(crate) fn builtin() -> Ruleset {
 pub(crate) fn of(number: usize) -> Ruleset {
     let builtin = builtin();
     if number > builtin.rules.len() {
-        let text = further(number - builtin.rules.len());
-        return Ruleset::from_texts(&[("further.toml".to_owned(), text)]).unwrap();
+        return with(&further(number - builtin.rules.len()));
     }
     let mut order: Vec<usize> = (0..builtin.rules.len()).collect();
     // Multiplied by a large odd number, neighbours of one vendor go apart.
@@ -32,8 +37,7 @@ pub(crate) fn of(number: usize) -> Ruleset {
 
 /// The built-in rules, of which each looks into base64.
 pub(crate) fn looking_into_base64() -> Ruleset {
-    let text = "[[override]]\nid = \"*\"\nbase64 = true\n";
-    Ruleset::from_texts(&[("all.toml".to_owned(), text.to_owned())]).unwrap()
+    with("[[override]]\nid = \"*\"\nbase64 = true\n")
 }
 
 /// Names that are words of the bench's own documents, among the others: not

@@ -56,33 +56,27 @@ struct Holder {
 impl Roots {
     /// The roots of `keys`, whose ids are their indices.
     pub(super) fn of(keys: &[Key]) -> Self {
-        let folded = shared_but_for_case(keys);
-        let all: BTreeSet<Key> = keys.iter().filter(|key| !folded.contains(&lower(&key.0))).cloned().collect();
-        let all: BTreeSet<Key> = all.into_iter().chain(folded.into_iter().map(|bytes| (bytes, true))).collect();
-        let is_root = |key: &&Key| inner(key, &all).is_none();
-        let keys_of_roots: Vec<Key> = all.iter().filter(is_root).cloned().collect();
-        let ids: BTreeMap<&Key, usize> = keys_of_roots.iter().enumerate().map(|(id, key)| (key, id)).collect();
-        let roots: BTreeSet<Key> = keys_of_roots.iter().cloned().collect();
-        let mut held: Vec<Held> = keys_of_roots.iter().map(|_| Held::default()).collect();
+        let shared = shared_but_for_case(keys);
+        let unshared = |key: &Key| if shared.contains(&lower(&key.0)) { caseless(&key.0) } else { key.clone() };
+        let all: BTreeSet<Key> = keys.iter().map(unshared).collect();
+        let is_root = |key: &&Key| inner(key, |part| all.contains(part).then_some(())).is_none();
+        let roots: Vec<Key> = all.iter().filter(is_root).cloned().collect();
+        let ids: BTreeMap<&Key, usize> = roots.iter().enumerate().map(|(id, key)| (key, id)).collect();
+        let mut held: Vec<Held> = roots.iter().map(|_| Held::default()).collect();
         for (id, key) in keys.iter().enumerate() {
-            let cased = (lower(&key.0), true);
-            let (root, lead) = match (ids.get(key), ids.get(&cased)) {
-                (Some(&root), _) => {
-                    held[root].same = Some(id);
-                    continue;
-                }
-                (None, Some(&root)) => (root, 0),
-                (None, None) => match inner(key, &roots) {
-                    Some((root, lead)) => (ids[&root], lead),
-                    // Cannot be: what is no root holds one.
-                    None => continue,
-                },
+            if let Some(&root) = ids.get(key) {
+                held[root].same = Some(id);
+                continue;
+            }
+            let of_any_case = ids.get(&caseless(&key.0)).map(|&root| (root, 0));
+            let Some((root, lead)) = of_any_case.or_else(|| inner(key, |part| ids.get(part).copied())) else {
+                // Cannot be: what is no root holds one.
+                continue;
             };
-            let length = keys_of_roots[root].0.len();
-            held[root].add(Holder { id, lead, key: key.clone() }, length);
+            held[root].add(Holder { id, lead, key: key.clone() }, roots[root].0.len());
         }
         held.iter_mut().for_each(Held::sort);
-        Self { keys: keys_of_roots, held }
+        Self { keys: roots, held }
     }
 
     /// What the database looks for.
@@ -157,6 +151,10 @@ fn lower(bytes: &[u8]) -> Vec<u8> {
     bytes.to_ascii_lowercase()
 }
 
+fn caseless(bytes: &[u8]) -> Key {
+    (lower(bytes), true)
+}
+
 /// What several keys are in lower case.
 fn shared_but_for_case(keys: &[Key]) -> BTreeSet<Vec<u8>> {
     let mut number = BTreeMap::<Vec<u8>, usize>::new();
@@ -166,17 +164,16 @@ fn shared_but_for_case(keys: &[Key]) -> BTreeSet<Vec<u8>> {
     number.into_iter().filter(|&(_, number)| number > 1).map(|(bytes, _)| bytes).collect()
 }
 
-/// The longest of `roots` that `key` holds and that is found wherever `key`
-/// stands, and how many bytes of `key` stand before it.
-fn inner(key: &Key, roots: &BTreeSet<Key>) -> Option<(Key, usize)> {
-    let (bytes, caseless) = key;
+/// What `find` knows of the longest literal that `key` holds and that is found
+/// wherever `key` stands, and how many bytes of `key` stand before it.
+fn inner<T>(key: &Key, find: impl Fn(&Key) -> Option<T>) -> Option<(T, usize)> {
+    let (bytes, caseless_key) = key;
     let length = bytes.len();
     for size in (SHORTEST..length).rev() {
         for start in 0..=length - size {
             let part = &bytes[start..start + size];
-            let with_case = (!caseless).then(|| (part.to_vec(), false));
-            let found = with_case.into_iter().chain([(lower(part), true)]).find(|part| roots.contains(part));
-            if let Some(found) = found {
+            let with_case = (!caseless_key).then(|| (part.to_vec(), false)).and_then(|part| find(&part));
+            if let Some(found) = with_case.or_else(|| find(&caseless(part))) {
                 return Some((found, start));
             }
         }

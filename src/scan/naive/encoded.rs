@@ -9,7 +9,7 @@ use super::super::path::PathId;
 use super::super::resolve::Match;
 use super::super::unit::Meaning;
 use super::document::Document;
-use super::{Reading, Search, read};
+use super::{Origin, Search, read};
 use crate::span::Span;
 use regex_automata::meta::Regex;
 use std::ops::Range;
@@ -46,7 +46,7 @@ impl Search<'_> {
                     let Some((run, text)) = self.text_of(haystack.clone(), units, alphabet) else { continue };
                     let around = Around { search: self, start: run.start };
                     let run = Span::new(run.start as u64, run.end as u64);
-                    let ((findings, _), _) = read(engine, base64::format_of(&text), &text, Reading::Encoded(&around));
+                    let ((findings, _), _) = read(engine, base64::format_of(&text), &text, Origin::Encoded(&around));
                     if !findings.is_empty() && opened.iter().all(|one| one.run != run) {
                         opened.push(Opened { run, findings });
                     }

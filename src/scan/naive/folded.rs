@@ -8,7 +8,7 @@ use super::super::finding::Finding;
 use super::super::path::PathId;
 use super::super::unit::{Unit, unit};
 use super::document::{Document, Text};
-use super::{Format, Search, read};
+use super::{Format, Origin, Search, read};
 use crate::rule::{Detector, Matcher};
 use std::ops::{Range, RangeInclusive};
 
@@ -217,8 +217,7 @@ impl Search<'_> {
             return;
         }
         let around = Around { search: self, spans: &reading.text.spans };
-        let ((findings, log), _) =
-            read(self.engine, self.document.format, &reading.text.bytes, super::Reading::Again(&around));
+        let ((findings, log), _) = read(self.engine, self.document.format, &reading.text.bytes, Origin::Again(&around));
         let text = &reading.text.bytes;
         for finding in findings.into_iter().filter(|one| again::is_whole(self.engine, text, one)) {
             let (range, begins) = begun(&finding, &log);

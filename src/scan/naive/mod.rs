@@ -49,13 +49,13 @@ pub fn findings(engine: &Engine, format: Format, document: &[u8]) -> Vec<Finding
 
 /// As [`findings`], with what is found in texts in base64.
 pub fn all(engine: &Engine, format: Format, document: &[u8]) -> (Vec<Finding>, Vec<Opened>) {
-    let ((findings, _), opened) = read(engine, format, document, Reading::Body);
+    let ((findings, _), opened) = read(engine, format, document, Origin::Body);
     (findings, opened)
 }
 
 /// What is read, and what is around it.
 #[derive(Clone, Copy)]
-enum Reading<'a> {
+enum Origin<'a> {
     Body,
     /// A text that is read a second time.
     Again(&'a dyn Outer),
@@ -63,21 +63,21 @@ enum Reading<'a> {
     Encoded(&'a dyn Outer),
 }
 
-fn read(engine: &Engine, format: Format, document: &[u8], reading: Reading<'_>) -> (Log, Vec<Opened>) {
+fn read(engine: &Engine, format: Format, document: &[u8], origin: Origin<'_>) -> (Log, Vec<Opened>) {
     let plain = engine.naive.get_or_init(|| Plain::of(engine.ruleset()));
     let document = Document::read(format, document);
     let (candidates, folded, regions) = (Vec::new(), Vec::new(), Vec::new());
-    let outer = match reading {
-        Reading::Body => None,
-        Reading::Again(outer) | Reading::Encoded(outer) => Some(outer),
+    let outer = match origin {
+        Origin::Body => None,
+        Origin::Again(outer) | Origin::Encoded(outer) => Some(outer),
     };
     let mut search = Search { engine, plain, document: &document, outer, candidates, folded, regions };
     search.find_candidates();
-    if !matches!(reading, Reading::Again(_)) {
+    if !matches!(origin, Origin::Again(_)) {
         search.find_folded();
     }
     search.find_regions();
-    let opened = if matches!(reading, Reading::Body) { search.find_encoded() } else { Vec::new() };
+    let opened = if matches!(origin, Origin::Body) { search.find_encoded() } else { Vec::new() };
     (search.resolve(&opened), opened)
 }
 

@@ -4,6 +4,7 @@
 //! Sans-IO like the layers below. [`Pipeline`] is the whole way of one body:
 //! decode the coding, look at the first bytes, redact, encode again.
 
+mod body;
 mod coding;
 #[cfg(test)]
 pub(crate) mod fault;
@@ -12,8 +13,10 @@ mod locate;
 mod media;
 mod pipeline;
 mod sniff;
+mod text;
 mod utf8;
 
+pub use body::BodyFormat;
 pub use coding::{Coding, UnsupportedCoding};
 pub use gzip::{GzipDecoder, GzipEncoder, GzipError, GzipLimits};
 pub use locate::{Located, Locator};

@@ -1,23 +1,19 @@
-//! The whole way of one body, sans-IO: coding -> first bytes -> redactor ->
+//! The whole way of one body, sans-IO: coding -> format ->
 //! coding.
 //!
 //! ```text
-//! wire --push--> [gunzip] --> first bytes: wide? JSON? --> Redactor --> [gzip] --> out
+//! wire --push--> [gunzip] --> BodyStage: by format --> [gzip] --> out
 //! ```
 //!
 //! Invariant: nothing reaches `out` that the redactor has not released.
 
+use super::body::{BodyFormat, BodyStage};
 use super::gzip::{GzipDecoder, GzipEncoder, GzipError, GzipLimits};
-use super::media::{ContentType, Media};
-use super::utf8::Utf8Check;
-use super::{Coding, SLICE, sniff};
-use crate::redact::{Format, Plan, RedactError, Redactor, Report};
-use bytes::{Bytes, BytesMut};
+use super::media::ContentType;
+use super::{Coding, SLICE};
+use crate::redact::{Plan, RedactError, Report};
+use bytes::Bytes;
 use std::sync::Arc;
-
-/// The first bytes are judged by so many at most: white space is skipped for
-/// this long in search of what a body begins with.
-const MAX_PREFIX: usize = 1024;
 
 /// Why a body cannot be forwarded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,7 +45,7 @@ pub enum Delivery {
 /// One body on its way through.
 pub struct Pipeline {
     decoder: Option<GzipDecoder>,
-    text: TextStage,
+    body: BodyStage,
     encoder: Option<GzipEncoder>,
     /// Released by the redactor, not encoded yet; empty between calls.
     released: Vec<Bytes>,
@@ -67,16 +63,10 @@ impl Pipeline {
         limits: GzipLimits,
         delivery: Delivery,
     ) -> Result<Self, ContentError> {
-        if content.media == Media::Unsupported {
-            return Err(ContentError::Media);
-        }
-        if !content.utf8 {
-            return Err(ContentError::Charset);
-        }
         let gzip = coding == Coding::Gzip;
         Ok(Self {
             decoder: gzip.then(|| GzipDecoder::new(limits)),
-            text: TextStage::new(plan, content.media),
+            body: BodyStage::new(plan, content)?,
             encoder: (gzip && delivery == Delivery::Streaming).then(GzipEncoder::default),
             released: Vec::new(),
         })
@@ -87,18 +77,18 @@ impl Pipeline {
     /// # Errors
     /// After an error nothing more may leave.
     pub fn push(&mut self, wire: Bytes, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
-        let (text, released) = (&mut self.text, &mut self.released);
+        let (body, released) = (&mut self.body, &mut self.released);
         let encoder = &mut self.encoder;
         let Some(decoder) = &mut self.decoder else {
             let mut wire = wire;
             while !wire.is_empty() {
-                text.push(wire.split_to(wire.len().min(SLICE)), released)?;
+                body.push(wire.split_to(wire.len().min(SLICE)), released)?;
             }
             return encode(encoder, released, out);
         };
         // Piece by piece, so that no more than one is there decoded.
         decoder.push(&wire, |piece| {
-            text.push(piece, released)?;
+            body.push(piece, released)?;
             encode(encoder, released, out)
         })
     }
@@ -111,7 +101,7 @@ impl Pipeline {
         if let Some(decoder) = &self.decoder {
             decoder.finish()?;
         }
-        self.text.finish(&mut self.released)?;
+        self.body.finish(&mut self.released)?;
         encode(&mut self.encoder, &mut self.released, out)?;
         if let Some(encoder) = &mut self.encoder {
             encoder.finish(out)?;
@@ -122,20 +112,19 @@ impl Pipeline {
     /// Whether the first bytes have been judged: from then on only the coding,
     /// the policy and the engine can refuse.
     pub fn decided(&self) -> bool {
-        self.text.redactor.is_some()
+        self.body.format().is_some()
     }
 
     /// The format that the body turned out to have, once [`decided`].
     ///
     /// [`decided`]: Pipeline::decided
-    pub fn format(&self) -> Option<Format> {
-        self.text.redactor.as_ref().map(|(format, _)| *format)
+    pub fn format(&self) -> Option<BodyFormat> {
+        self.body.format()
     }
 
     /// The redactor's counters so far.
     pub fn report(&self) -> Report {
-        let redactor = self.text.redactor.as_ref();
-        redactor.map_or_else(Report::default, |(_, redactor)| redactor.report().clone())
+        self.body.report()
     }
 
     /// Whether the coding carries bytes beside the body, which were not looked
@@ -146,13 +135,12 @@ impl Pipeline {
 
     /// Bytes held back now.
     pub fn held(&self) -> usize {
-        let redactor = self.text.redactor.as_ref();
-        self.text.head.len() + redactor.map_or(0, |(_, redactor)| redactor.held())
+        self.body.held()
     }
 
     /// Bytes after decoding so far: taken in, and released.
     pub fn decoded(&self) -> (u64, u64) {
-        (self.text.taken, self.text.released)
+        self.body.sizes()
     }
 }
 
@@ -170,132 +158,6 @@ fn encode(
         encoder.push(&piece, out)?;
     }
     Ok(())
-}
-
-/// The decoded part of the way: judges the first bytes, then redacts.
-struct TextStage {
-    plan: Arc<Plan>,
-    media: Media,
-    /// The first bytes, until they suffice to start the redactor.
-    head: BytesMut,
-    redactor: Option<(Format, Redactor)>,
-    /// `None` for what begins as JSON under a JSON type: a parser of JSON would
-    /// not look for another encoding there.
-    utf8: Option<Utf8Check>,
-    taken: u64,
-    released: u64,
-}
-
-impl TextStage {
-    fn new(plan: &Arc<Plan>, media: Media) -> Self {
-        Self { plan: Arc::clone(plan), media, head: BytesMut::new(), redactor: None, utf8: None, taken: 0, released: 0 }
-    }
-
-    fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
-        self.taken += chunk.len() as u64;
-        if self.redactor.is_some() {
-            return self.redact(chunk, out);
-        }
-        // The usual case: the first chunk has all that is needed.
-        if self.head.is_empty() && self.suffices(&chunk) {
-            self.start(&chunk)?;
-            return self.redact(chunk, out);
-        }
-        self.head.extend_from_slice(&chunk);
-        if self.suffices(&self.head) {
-            return self.start_from_head(out);
-        }
-        Ok(())
-    }
-
-    fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
-        if self.redactor.is_none() {
-            self.start_from_head(out)?;
-        }
-        if let Some(utf8) = &self.utf8 {
-            utf8.finish().map_err(|_| self.not_text())?;
-        }
-        let from = out.len();
-        if let Some((_, redactor)) = &mut self.redactor {
-            redactor.finish(out)?;
-        }
-        self.count_released(&out[from..]);
-        Ok(())
-    }
-
-    fn suffices(&self, head: &[u8]) -> bool {
-        head.len() >= MAX_PREFIX || (head.len() >= sniff::PREFIX && sniff::begins_json(head).is_some())
-    }
-
-    fn start_from_head(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
-        let head = std::mem::take(&mut self.head).freeze();
-        self.start(&head)?;
-        if head.is_empty() {
-            return Ok(());
-        }
-        self.redact(head, out)
-    }
-
-    fn start(&mut self, head: &[u8]) -> Result<(), ContentError> {
-        // However the body is cut into chunks, the same bytes are judged.
-        let head = &head[..head.len().min(MAX_PREFIX)];
-        if sniff::is_compressed(head) {
-            return Err(ContentError::Media);
-        }
-        if sniff::is_wide(head) {
-            // Two bytes of a mark alone may begin anything.
-            let is_text = head[..head.len().min(sniff::PREFIX)].contains(&0);
-            return Err(if is_text { ContentError::Charset } else { self.not_text() });
-        }
-        // Where nothing tells, all of the head is white space, or a bracket and
-        // white space: too little to be text.
-        let begins_json = sniff::begins_json(head).unwrap_or(true);
-        let format = match self.media {
-            Media::Json => Format::Json,
-            Media::Ndjson => Format::Ndjson,
-            Media::Text | Media::Unknown if begins_json && sniff::has_bracket(head) => Format::Json,
-            Media::Text | Media::Unknown => Format::Text,
-            Media::Unsupported => return Err(ContentError::Media),
-        };
-        let is_text = matches!(self.media, Media::Text | Media::Unknown) || !begins_json;
-        self.utf8 = is_text.then(Utf8Check::default);
-        self.redactor = Some((format, Redactor::new(&self.plan, format)));
-        Ok(())
-    }
-
-    fn redact(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
-        self.check_text(&chunk)?;
-        #[cfg(test)]
-        super::fault::strike(&chunk)?;
-        let from = out.len();
-        if let Some((_, redactor)) = &mut self.redactor {
-            redactor.push(chunk, out)?;
-        }
-        self.count_released(&out[from..]);
-        Ok(())
-    }
-
-    /// Compressed bytes and wide encodings whose first bytes do not give them
-    /// away are not UTF-8, or hold a NUL.
-    fn check_text(&mut self, chunk: &[u8]) -> Result<(), ContentError> {
-        let Some(utf8) = &mut self.utf8 else { return Ok(()) };
-        if utf8.push(chunk).is_err() {
-            return Err(self.not_text());
-        }
-        if memchr::memchr(0, chunk).is_some() {
-            return Err(ContentError::Charset);
-        }
-        Ok(())
-    }
-
-    /// Without a type that says so, what is not UTF-8 need not be text at all.
-    fn not_text(&self) -> ContentError {
-        if self.media == Media::Unknown { ContentError::Media } else { ContentError::Charset }
-    }
-
-    fn count_released(&mut self, pieces: &[Bytes]) {
-        self.released += pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
-    }
 }
 
 #[cfg(test)]
@@ -318,7 +180,7 @@ mod tests {
         coding: Coding,
         delivery: Delivery,
         chunks: &[&[u8]],
-    ) -> Result<(Format, Vec<u8>), ContentError> {
+    ) -> Result<(BodyFormat, Vec<u8>), ContentError> {
         let content = ContentType::parse(kind.map(str::as_bytes));
         let mut pipeline = Pipeline::new(&plan(), &content, coding, LIMITS, delivery)?;
         let mut out = Vec::new();
@@ -329,7 +191,7 @@ mod tests {
         Ok((pipeline.format().unwrap(), out.concat()))
     }
 
-    fn whole(kind: Option<&str>, body: &[u8]) -> Result<Format, ContentError> {
+    fn whole(kind: Option<&str>, body: &[u8]) -> Result<BodyFormat, ContentError> {
         let identity = Coding::Identity;
         run(kind, identity, Delivery::Whole, &[body]).map(|(format, _)| format)
     }
@@ -337,11 +199,11 @@ mod tests {
     #[test]
     fn json_is_seen_under_a_text_type_and_without_a_type() {
         for kind in [None, Some("text/plain"), Some("text/html"), Some("application/x-new")] {
-            assert_eq!(whole(kind, b" \n{\"a\":1}"), Ok(Format::Json), "{kind:?}");
+            assert_eq!(whole(kind, b" \n{\"a\":1}"), Ok(BodyFormat::Json), "{kind:?}");
         }
-        assert_eq!(whole(Some("text/plain"), b"hello"), Ok(Format::Text));
-        assert_eq!(whole(None, b"hello"), Ok(Format::Text));
-        assert_eq!(whole(Some("application/json"), b"\"x\""), Ok(Format::Json));
+        assert_eq!(whole(Some("text/plain"), b"hello"), Ok(BodyFormat::Text));
+        assert_eq!(whole(None, b"hello"), Ok(BodyFormat::Text));
+        assert_eq!(whole(Some("application/json"), b"\"x\""), Ok(BodyFormat::Json));
     }
 
     #[test]
@@ -356,8 +218,8 @@ mod tests {
     fn an_unknown_type_streams_as_text_up_to_the_first_byte_that_is_not_utf8() {
         let stream =
             |chunks: &[&[u8]]| run(None, Coding::Identity, Delivery::Streaming, chunks).map(|(format, _)| format);
-        assert_eq!(stream(&[b"hello"]), Ok(Format::Text));
-        assert_eq!(stream(&[b"[1, 2]"]), Ok(Format::Json));
+        assert_eq!(stream(&[b"hello"]), Ok(BodyFormat::Text));
+        assert_eq!(stream(&[b"[1, 2]"]), Ok(BodyFormat::Json));
         assert_eq!(stream(&[b"hello hello ", b"\xff"]), Err(ContentError::Media));
         assert_eq!(stream(&[b"hello hello \xc3"]), Err(ContentError::Media));
     }
@@ -369,12 +231,12 @@ mod tests {
                 for kind in [Some("text/plain"), None] {
                     let parts = [&body[..at], &body[at..]];
                     let format = run(kind, Coding::Identity, Delivery::Whole, &parts).map(|(format, _)| format);
-                    assert_eq!(format, Ok(Format::Text), "at {at}");
+                    assert_eq!(format, Ok(BodyFormat::Text), "at {at}");
                 }
             }
         }
         for body in [&b"[ ]     "[..], b"{ \"a\": 1}", b"[\n-1, 2]", b"[[1]]  ", b"[null] "] {
-            assert_eq!(whole(Some("text/plain"), body), Ok(Format::Json));
+            assert_eq!(whole(Some("text/plain"), body), Ok(BodyFormat::Json));
         }
     }
 

@@ -8,8 +8,9 @@
 use super::admission::Permit;
 use super::respond::{Failure, Kind};
 use super::route::Route;
+use crate::content::BodyFormat;
 use crate::metrics::Metrics;
-use crate::redact::{Format, Plan, Report};
+use crate::redact::{Plan, Report};
 use hyper::body::Incoming;
 use hyper::{Method, StatusCode};
 use std::any::Any;
@@ -56,7 +57,7 @@ impl fmt::Display for RequestId {
 /// Where something was scanned: the `format` label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
-    Body(Format),
+    Body(BodyFormat),
     Header,
     Query,
     Path,
@@ -65,9 +66,7 @@ pub(super) enum Place {
 impl Place {
     const fn label(self) -> &'static str {
         match self {
-            Self::Body(Format::Json) => "json",
-            Self::Body(Format::Ndjson) => "ndjson",
-            Self::Body(Format::Text) => "text",
+            Self::Body(format) => format.name(),
             Self::Header => "header",
             Self::Query => "query",
             Self::Path => "path",

@@ -1,0 +1,143 @@
+//! Text and JSON: the first bytes are judged, then all is redacted.
+
+use super::body::BodyFormat;
+use super::media::Media;
+use super::utf8::Utf8Check;
+use super::{ContentError, sniff};
+use crate::redact::{Format, Plan, Redactor, Report};
+use bytes::{Bytes, BytesMut};
+use std::sync::Arc;
+
+/// The first bytes are judged by so many at most: white space is skipped for
+/// this long in search of what a body begins with.
+const MAX_PREFIX: usize = 1024;
+
+/// Judges the first bytes of a text, then redacts it.
+pub(super) struct TextStage {
+    plan: Arc<Plan>,
+    media: Media,
+    /// The first bytes, until they suffice to start the redactor.
+    head: BytesMut,
+    redactor: Option<(Format, Redactor)>,
+    /// `None` for what begins as JSON under a JSON type: a parser of JSON would
+    /// not look for another encoding there.
+    utf8: Option<Utf8Check>,
+}
+
+impl TextStage {
+    pub(super) fn new(plan: &Arc<Plan>, media: Media) -> Self {
+        Self { plan: Arc::clone(plan), media, head: BytesMut::new(), redactor: None, utf8: None }
+    }
+
+    pub(super) fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
+        if self.redactor.is_some() {
+            return self.redact(chunk, out);
+        }
+        // The usual case: the first chunk has all that is needed.
+        if self.head.is_empty() && self.suffices(&chunk) {
+            self.start(&chunk)?;
+            return self.redact(chunk, out);
+        }
+        self.head.extend_from_slice(&chunk);
+        if self.suffices(&self.head) {
+            return self.start_from_head(out);
+        }
+        Ok(())
+    }
+
+    pub(super) fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
+        if self.redactor.is_none() {
+            self.start_from_head(out)?;
+        }
+        if let Some(utf8) = &self.utf8 {
+            utf8.finish().map_err(|_| self.not_text())?;
+        }
+        if let Some((_, redactor)) = &mut self.redactor {
+            redactor.finish(out)?;
+        }
+        Ok(())
+    }
+
+    /// What the text turned out to be, once its first bytes were judged.
+    pub(super) fn format(&self) -> Option<BodyFormat> {
+        self.redactor.as_ref().map(|(format, _)| BodyFormat::from(*format))
+    }
+
+    /// The redactor's counters so far.
+    pub(super) fn report(&self) -> Report {
+        self.redactor.as_ref().map_or_else(Report::default, |(_, redactor)| redactor.report().clone())
+    }
+
+    /// Bytes held back now.
+    pub(super) fn held(&self) -> usize {
+        self.head.len() + self.redactor.as_ref().map_or(0, |(_, redactor)| redactor.held())
+    }
+
+    fn suffices(&self, head: &[u8]) -> bool {
+        head.len() >= MAX_PREFIX || (head.len() >= sniff::PREFIX && sniff::begins_json(head).is_some())
+    }
+
+    fn start_from_head(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
+        let head = std::mem::take(&mut self.head).freeze();
+        self.start(&head)?;
+        if head.is_empty() {
+            return Ok(());
+        }
+        self.redact(head, out)
+    }
+
+    fn start(&mut self, head: &[u8]) -> Result<(), ContentError> {
+        // However the body is cut into chunks, the same bytes are judged.
+        let head = &head[..head.len().min(MAX_PREFIX)];
+        if sniff::is_compressed(head) {
+            return Err(ContentError::Media);
+        }
+        if sniff::is_wide(head) {
+            // Two bytes of a mark alone may begin anything.
+            let is_text = head[..head.len().min(sniff::PREFIX)].contains(&0);
+            return Err(if is_text { ContentError::Charset } else { self.not_text() });
+        }
+        // Where nothing tells, all of the head is white space, or a bracket and
+        // white space: too little to be text.
+        let begins_json = sniff::begins_json(head).unwrap_or(true);
+        let format = match self.media {
+            Media::Json => Format::Json,
+            Media::Ndjson => Format::Ndjson,
+            Media::Text | Media::Unknown if begins_json && sniff::has_bracket(head) => Format::Json,
+            Media::Text | Media::Unknown => Format::Text,
+            _ => return Err(ContentError::Media),
+        };
+        let is_text = matches!(self.media, Media::Text | Media::Unknown) || !begins_json;
+        self.utf8 = is_text.then(Utf8Check::default);
+        self.redactor = Some((format, Redactor::new(&self.plan, format)));
+        Ok(())
+    }
+
+    fn redact(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
+        self.check_text(&chunk)?;
+        #[cfg(test)]
+        super::fault::strike(&chunk)?;
+        if let Some((_, redactor)) = &mut self.redactor {
+            redactor.push(chunk, out)?;
+        }
+        Ok(())
+    }
+
+    /// Compressed bytes and wide encodings whose first bytes do not give them
+    /// away are not UTF-8, or hold a NUL.
+    fn check_text(&mut self, chunk: &[u8]) -> Result<(), ContentError> {
+        let Some(utf8) = &mut self.utf8 else { return Ok(()) };
+        if utf8.push(chunk).is_err() {
+            return Err(self.not_text());
+        }
+        if memchr::memchr(0, chunk).is_some() {
+            return Err(ContentError::Charset);
+        }
+        Ok(())
+    }
+
+    /// Without a type that says so, what is not UTF-8 need not be text at all.
+    fn not_text(&self) -> ContentError {
+        if self.media == Media::Unknown { ContentError::Media } else { ContentError::Charset }
+    }
+}

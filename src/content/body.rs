@@ -1,10 +1,11 @@
 //! A body without its coding: which format it has, and what takes that apart.
 
-use super::ContentError;
+use super::form::FormStage;
 use super::media::{ContentType, Media};
 use super::text::TextStage;
+use super::{ContentError, sniff};
 use crate::redact::{Format, Plan, Report};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
 
 /// What a body turned out to be.
@@ -16,6 +17,8 @@ pub enum BodyFormat {
     Ndjson,
     /// Plain text.
     Text,
+    /// `application/x-www-form-urlencoded`.
+    Form,
 }
 
 impl BodyFormat {
@@ -25,6 +28,7 @@ impl BodyFormat {
             Self::Json => "json",
             Self::Ndjson => "ndjson",
             Self::Text => "text",
+            Self::Form => "form",
         }
     }
 }
@@ -41,36 +45,46 @@ impl From<Format> for BodyFormat {
 
 /// A body on its way through what its format asks for.
 pub(super) struct BodyStage {
+    plan: Arc<Plan>,
     stage: Stage,
+    /// The most that is held of what has to be held whole.
+    limit: usize,
     taken: u64,
     released: u64,
 }
 
 /// One variant per way to take a body apart.
 enum Stage {
+    /// Said to be a form, as much is that some client did not say what it is.
+    /// Holds the first bytes.
+    MaybeForm(BytesMut),
     Text(TextStage),
+    Form(Box<FormStage>),
 }
 
 impl BodyStage {
+    /// A stage that holds parts of up to `limit` bytes, where a format asks for
+    /// parts to be held whole.
+    ///
     /// # Errors
     /// When the declared type or charset alone decides.
-    pub(super) fn new(plan: &Arc<Plan>, content: &ContentType) -> Result<Self, ContentError> {
-        if content.media == Media::Unsupported {
-            return Err(ContentError::Media);
-        }
+    pub(super) fn new(plan: &Arc<Plan>, content: &ContentType, limit: usize) -> Result<Self, ContentError> {
         if !content.utf8 {
             return Err(ContentError::Charset);
         }
-        Ok(Self { stage: Stage::Text(TextStage::new(plan, content.media)), taken: 0, released: 0 })
+        let stage = match content.media {
+            Media::Unsupported => return Err(ContentError::Media),
+            Media::Form => Stage::MaybeForm(BytesMut::new()),
+            media => Stage::Text(TextStage::new(plan, media)),
+        };
+        Ok(Self { plan: Arc::clone(plan), stage, limit, taken: 0, released: 0 })
     }
 
     /// Takes the next bytes; appends to `out` what may leave.
     pub(super) fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
         self.taken += chunk.len() as u64;
         let from = out.len();
-        match &mut self.stage {
-            Stage::Text(text) => text.push(chunk, out)?,
-        }
+        self.pass(chunk, out)?;
         self.count_released(&out[from..]);
         Ok(())
     }
@@ -78,31 +92,66 @@ impl BodyStage {
     /// The body has ended: everything held leaves.
     pub(super) fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
         let from = out.len();
+        if let Stage::MaybeForm(_) = self.stage {
+            self.decide(out)?;
+        }
         match &mut self.stage {
+            Stage::MaybeForm(_) => {}
             Stage::Text(text) => text.finish(out)?,
+            Stage::Form(form) => form.finish(out)?,
         }
         self.count_released(&out[from..]);
         Ok(())
     }
 
+    fn pass(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
+        match &mut self.stage {
+            Stage::MaybeForm(head) => {
+                head.extend_from_slice(&chunk);
+                if sniff::suffices(head) { self.decide(out) } else { Ok(()) }
+            }
+            Stage::Text(text) => text.push(chunk, out),
+            Stage::Form(form) => form.push(chunk, out),
+        }
+    }
+
+    /// `curl --data` calls a form what is JSON, and so do some SDKs.
+    fn decide(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
+        let Stage::MaybeForm(head) = &mut self.stage else { return Ok(()) };
+        let head = head.split().freeze();
+        let is_json = sniff::has_bracket(&head) && sniff::begins_json(&head) == Some(true);
+        self.stage = if is_json {
+            Stage::Text(TextStage::new(&self.plan, Media::Text))
+        } else {
+            Stage::Form(Box::new(FormStage::new(&self.plan, self.limit)))
+        };
+        self.pass(head, out)
+    }
+
     /// The format, once the first bytes have been judged.
     pub(super) fn format(&self) -> Option<BodyFormat> {
         match &self.stage {
+            Stage::MaybeForm(_) => None,
             Stage::Text(text) => text.format(),
+            Stage::Form(_) => Some(BodyFormat::Form),
         }
     }
 
     /// All counters so far.
     pub(super) fn report(&self) -> Report {
         match &self.stage {
+            Stage::MaybeForm(_) => Report::default(),
             Stage::Text(text) => text.report(),
+            Stage::Form(form) => form.report(),
         }
     }
 
     /// Bytes held back now.
     pub(super) fn held(&self) -> usize {
         match &self.stage {
+            Stage::MaybeForm(head) => head.len(),
             Stage::Text(text) => text.held(),
+            Stage::Form(form) => form.held(),
         }
     }
 

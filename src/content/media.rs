@@ -20,6 +20,8 @@ pub enum Media {
     Ndjson,
     /// Text, which may turn out to be JSON.
     Text,
+    /// Pairs of names and values, percent-encoded.
+    Form,
     /// Missing or not known: judged by its first bytes and by being UTF-8.
     Unknown,
     /// Known, and known not to be understood yet.
@@ -57,8 +59,8 @@ impl Media {
             "application/json" | "application/x-json" | "text/json" | "text/x-json" | "application/json-seq" => {
                 Self::Json
             }
-            "application/x-www-form-urlencoded"
-            | "application/x-protobuf"
+            "application/x-www-form-urlencoded" => Self::Form,
+            "application/x-protobuf"
             | "application/protobuf"
             | "application/vnd.google.protobuf"
             | "application/msgpack"
@@ -104,7 +106,6 @@ mod tests {
             "application/grpc+proto",
             "application/x-sentry-envelope",
             "text/event-stream",
-            "application/x-www-form-urlencoded",
         ] {
             assert_eq!(media(value), Media::Unsupported, "{value}");
         }

@@ -8,11 +8,14 @@ mod body;
 mod coding;
 #[cfg(test)]
 pub(crate) mod fault;
+mod form;
 mod gzip;
 mod locate;
 mod media;
 mod pipeline;
+mod projection;
 mod sniff;
+mod spelling;
 mod text;
 mod utf8;
 

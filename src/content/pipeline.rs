@@ -27,6 +27,9 @@ pub enum ContentError {
     /// Neither a known media type nor UTF-8 text.
     #[error("the media type is not supported")]
     Media,
+    /// What the format wants held whole is larger than the limit.
+    #[error("a part of the body is larger than the limit")]
+    Large,
     /// The redactor refused it.
     #[error("the body cannot be redacted")]
     Redact(#[from] RedactError),
@@ -52,7 +55,8 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// A pipeline for one body, with the plan that is current now.
+    /// A pipeline for one body, with the plan that is current now. What a format
+    /// asks to be held whole may have `part` bytes.
     ///
     /// # Errors
     /// When the declared type or charset alone decides.
@@ -62,11 +66,12 @@ impl Pipeline {
         coding: Coding,
         limits: GzipLimits,
         delivery: Delivery,
+        part: u64,
     ) -> Result<Self, ContentError> {
         let gzip = coding == Coding::Gzip;
         Ok(Self {
             decoder: gzip.then(|| GzipDecoder::new(limits)),
-            body: BodyStage::new(plan, content)?,
+            body: BodyStage::new(plan, content, usize::try_from(part).unwrap_or(usize::MAX))?,
             encoder: (gzip && delivery == Delivery::Streaming).then(GzipEncoder::default),
             released: Vec::new(),
         })
@@ -182,7 +187,7 @@ mod tests {
         chunks: &[&[u8]],
     ) -> Result<(BodyFormat, Vec<u8>), ContentError> {
         let content = ContentType::parse(kind.map(str::as_bytes));
-        let mut pipeline = Pipeline::new(&plan(), &content, coding, LIMITS, delivery)?;
+        let mut pipeline = Pipeline::new(&plan(), &content, coding, LIMITS, delivery, 1 << 16)?;
         let mut out = Vec::new();
         for chunk in chunks {
             pipeline.push(Bytes::copy_from_slice(chunk), &mut out)?;

@@ -4,8 +4,17 @@
 /// text.
 pub(super) const PREFIX: usize = 6;
 
+/// The first bytes are judged by so many at most: white space is skipped for
+/// this long in search of what a body begins with.
+pub(super) const MAX_PREFIX: usize = 1024;
+
 /// Bytes that tell UTF-16 and UTF-32 from UTF-8.
 const WIDE: usize = 4;
+
+/// Whether `head` is enough to judge a body by.
+pub(super) fn suffices(head: &[u8]) -> bool {
+    head.len() >= MAX_PREFIX || (head.len() >= PREFIX && begins_json(head).is_some())
+}
 
 /// Whether the text is UTF-16 or UTF-32: by its byte order mark, or by a NUL
 /// among the first four bytes, which every such text in ASCII has and no JSON

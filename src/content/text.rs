@@ -8,10 +8,6 @@ use crate::redact::{Format, Plan, Redactor, Report};
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
 
-/// The first bytes are judged by so many at most: white space is skipped for
-/// this long in search of what a body begins with.
-const MAX_PREFIX: usize = 1024;
-
 /// Judges the first bytes of a text, then redacts it.
 pub(super) struct TextStage {
     plan: Arc<Plan>,
@@ -34,12 +30,12 @@ impl TextStage {
             return self.redact(chunk, out);
         }
         // The usual case: the first chunk has all that is needed.
-        if self.head.is_empty() && self.suffices(&chunk) {
+        if self.head.is_empty() && sniff::suffices(&chunk) {
             self.start(&chunk)?;
             return self.redact(chunk, out);
         }
         self.head.extend_from_slice(&chunk);
-        if self.suffices(&self.head) {
+        if sniff::suffices(&self.head) {
             return self.start_from_head(out);
         }
         Ok(())
@@ -73,10 +69,6 @@ impl TextStage {
         self.head.len() + self.redactor.as_ref().map_or(0, |(_, redactor)| redactor.held())
     }
 
-    fn suffices(&self, head: &[u8]) -> bool {
-        head.len() >= MAX_PREFIX || (head.len() >= sniff::PREFIX && sniff::begins_json(head).is_some())
-    }
-
     fn start_from_head(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
         let head = std::mem::take(&mut self.head).freeze();
         self.start(&head)?;
@@ -88,7 +80,7 @@ impl TextStage {
 
     fn start(&mut self, head: &[u8]) -> Result<(), ContentError> {
         // However the body is cut into chunks, the same bytes are judged.
-        let head = &head[..head.len().min(MAX_PREFIX)];
+        let head = &head[..head.len().min(sniff::MAX_PREFIX)];
         if sniff::is_compressed(head) {
             return Err(ContentError::Media);
         }

@@ -68,6 +68,9 @@ pub enum Failure {
     /// More bytes than allowed after decoding, or too many per encoded byte.
     #[error("the decoded body is larger than the limit")]
     DecodedTooLarge,
+    /// More bytes than allowed in a part that has to be held whole.
+    #[error("a part of the body is larger than the limit")]
+    PartTooLarge,
     /// The policy blocks an entity.
     #[error("the policy of this route blocks {entity} (rule {rule})")]
     Blocked {
@@ -170,6 +173,7 @@ impl Failure {
             Self::BodyTimeout => (S::REQUEST_TIMEOUT, "body_timeout", Failed),
             Self::BodyTooLarge => (S::PAYLOAD_TOO_LARGE, "body_too_large", Refused),
             Self::DecodedTooLarge => (S::PAYLOAD_TOO_LARGE, "decoded_body_too_large", Refused),
+            Self::PartTooLarge => (S::PAYLOAD_TOO_LARGE, "part_too_large", Refused),
             Self::Blocked { .. } => (S::UNPROCESSABLE_ENTITY, "blocked", Refused),
             Self::Signed => (S::UNPROCESSABLE_ENTITY, "signed_body", Refused),
             Self::Draining => (S::SERVICE_UNAVAILABLE, "draining", Refused),
@@ -195,6 +199,7 @@ impl From<ContentError> for Failure {
             ContentError::Coding(_) => Self::CorruptCoding,
             ContentError::Charset => Self::Charset,
             ContentError::Media => Self::Media,
+            ContentError::Large => Self::PartTooLarge,
             ContentError::Redact(error) => error.into(),
         }
     }

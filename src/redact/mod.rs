@@ -18,7 +18,7 @@ pub use mask::{MASKS, Mask};
 pub use outputs::{Refusal, judge_policy};
 pub use policy::{Action, Policy, Treatment, UnknownAction};
 pub use pseudonym::{HashKey, Pseudonym};
-pub use redactor::{Applied, Redactor};
+pub use redactor::{Applied, Edit, Redactor};
 pub use template::Template;
 
 use crate::rule::Rule;
@@ -60,6 +60,23 @@ impl Report {
     /// The number of findings that changed the body.
     pub fn changed(&self) -> u64 {
         self.findings.iter().filter(|tally| tally.action != Action::Report).map(|tally| tally.count).sum()
+    }
+
+    /// Adds what was found elsewhere in the same body.
+    pub fn add(&mut self, other: &Self) {
+        self.scanned += other.scanned;
+        for tally in &other.findings {
+            match self.findings.iter_mut().find(|known| known.rule == tally.rule && known.action == tally.action) {
+                Some(known) => known.count += tally.count,
+                None => self.findings.push(*tally),
+            }
+        }
+        for &(rule, count) in &other.rejections {
+            match self.rejections.iter_mut().find(|(known, _)| *known == rule) {
+                Some((_, known)) => *known += count,
+                None => self.rejections.push((rule, count)),
+            }
+        }
     }
 }
 

@@ -37,6 +37,18 @@ pub struct Applied {
     pub base64: bool,
 }
 
+/// A stretch of the body that was written anew. What stands in its place is all
+/// of the output from `at` on up to where the bytes behind `span` begin, which
+/// are the next ones to pass unchanged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Edit {
+    /// In bytes of the body as it came in. A long finding is several, which
+    /// touch each other.
+    pub span: Span,
+    /// In bytes of the body as it goes out.
+    pub at: u64,
+}
+
 /// Redacts one body.
 pub struct Redactor<M = Unmetered> {
     plan: Arc<Plan>,
@@ -55,6 +67,12 @@ pub struct Redactor<M = Unmetered> {
     writing: Option<Replacement>,
     /// `None` unless asked for: see [`Redactor::record`].
     applied: Option<Vec<Applied>>,
+    /// `None` unless asked for: see [`Redactor::keep_edits`].
+    edits: Option<Vec<Edit>>,
+    /// Bytes of output so far.
+    emitted: u64,
+    /// How many pieces of the caller's output are counted in `emitted`.
+    counted: usize,
     /// Whether the last of `applied` is a long finding that may go on.
     open: bool,
     report: Report,
@@ -85,6 +103,9 @@ impl<M: Meter> Redactor<M> {
             findings: Vec::new(),
             writing: None,
             applied: None,
+            edits: None,
+            emitted: 0,
+            counted: 0,
             open: false,
             report: Report::default(),
         }
@@ -104,6 +125,16 @@ impl<M: Meter> Redactor<M> {
     /// From now on keeps each finding for [`Redactor::take_applied`].
     pub fn record(&mut self) {
         self.applied = Some(Vec::new());
+    }
+
+    /// From now on keeps what was written where, for [`Redactor::take_edits`].
+    pub fn keep_edits(&mut self) {
+        self.edits = Some(Vec::new());
+    }
+
+    /// What was written anew since the last call, in order.
+    pub fn take_edits(&mut self) -> Vec<Edit> {
+        self.edits.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// From now on keeps what became of each candidate, for
@@ -190,6 +221,7 @@ impl<M: Meter> Redactor<M> {
     pub fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<(), RedactError> {
         self.scan_buffer(true, out)?;
         self.close(out);
+        self.emit(out);
         self.open = false;
         Ok(())
     }
@@ -205,6 +237,11 @@ impl<M: Meter> Redactor<M> {
     /// released or redacted.
     pub fn settled(&self) -> u64 {
         self.released
+    }
+
+    /// In bytes of the body as it goes out: all that was released or written.
+    pub fn emitted(&self) -> u64 {
+        self.emitted
     }
 
     /// The counters so far.
@@ -258,6 +295,7 @@ impl<M: Meter> Redactor<M> {
     /// Releases what of `data`, which begins at `base`, is settled, with the
     /// findings acted on.
     fn release(&mut self, data: &Bytes, base: u64, settled: u64, out: &mut Vec<Bytes>) -> Result<(), RedactError> {
+        self.counted = out.len();
         let findings = std::mem::take(&mut self.findings);
         for finding in &findings {
             if finding.wrap == Wrap::Base64 {
@@ -277,6 +315,7 @@ impl<M: Meter> Redactor<M> {
         self.findings.clear();
         self.scanner.forget_opened(settled);
         self.pass(data, base, settled, out);
+        self.emit(out);
         Ok(())
     }
 
@@ -302,6 +341,7 @@ impl<M: Meter> Redactor<M> {
             }
             self.pass(data, base, finding.span.start, out);
             self.close(out);
+            self.note_edit(finding.span, out);
             let raw = relative(finding.span.start, base)..relative(finding.span.end, base);
             out.push(self.plan.encoded(data.get(raw).unwrap_or_default(), &inner));
             self.released = self.released.max(finding.span.end);
@@ -322,6 +362,9 @@ impl<M: Meter> Redactor<M> {
     fn act(&mut self, finding: &Finding, data: &Bytes, base: u64, out: &mut Vec<Bytes>) {
         if finding.part != Part::More {
             self.close(out);
+        }
+        self.note_edit(finding.span, out);
+        if finding.part != Part::More {
             self.writing = self.plan.begin(finding, out);
         }
         if let Some(writing) = &mut self.writing {
@@ -337,6 +380,21 @@ impl<M: Meter> Redactor<M> {
     fn close(&mut self, out: &mut Vec<Bytes>) {
         if let Some(writing) = self.writing.take() {
             writing.finish(out);
+        }
+    }
+
+    /// Counts what was written; returns how much it is by now.
+    fn emit(&mut self, out: &[Bytes]) -> u64 {
+        let new = out.get(self.counted..).unwrap_or_default();
+        self.emitted += new.iter().map(|piece| piece.len() as u64).sum::<u64>();
+        self.counted = out.len();
+        self.emitted
+    }
+
+    fn note_edit(&mut self, span: Span, out: &[Bytes]) {
+        if self.edits.is_some() {
+            let at = self.emit(out);
+            self.edits.get_or_insert_default().push(Edit { span, at });
         }
     }
 

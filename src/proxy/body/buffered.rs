@@ -53,7 +53,8 @@ struct Scanned {
 /// Runs the whole body through a pipeline without re-encoding it: most bodies
 /// need no change, and for those the encoder would be most of the work.
 async fn scan(job: &Job<'_>, wire: &[Bytes], reservation: &mut Reservation) -> Result<Scanned, Failure> {
-    let mut pipeline = Pipeline::new(job.plan, job.content, job.coding, job.gzip_limits(), Delivery::Whole)?;
+    let mut pipeline =
+        Pipeline::new(job.plan, job.content, job.coding, job.gzip_limits(), Delivery::Whole, job.limits.buffer)?;
     let mut output = Output {
         pieces: Vec::new(),
         kept: true,
@@ -77,7 +78,7 @@ async fn scan(job: &Job<'_>, wire: &[Bytes], reservation: &mut Reservation) -> R
 /// too large to keep.
 async fn redact_again(job: &Job<'_>, wire: &[Bytes]) -> Result<Vec<Bytes>, Failure> {
     let (limits, delivery) = (job.gzip_limits(), Delivery::Streaming);
-    let mut pipeline = Pipeline::new(job.plan, job.content, job.coding, limits, delivery)?;
+    let mut pipeline = Pipeline::new(job.plan, job.content, job.coding, limits, delivery, job.limits.buffer)?;
     let mut encoded = Vec::new();
     drive(job, wire, &mut pipeline, |pieces| {
         encoded.append(pieces);

@@ -77,7 +77,7 @@ pub(super) async fn start(
     }
     reservation.grow(SLICE as u64)?;
     let (limits, delivery) = (job.gzip_limits(), Delivery::Streaming);
-    let pipeline = Pipeline::new(job.plan, job.content, job.coding, limits, delivery)?;
+    let pipeline = Pipeline::new(job.plan, job.content, job.coding, limits, delivery, job.limits.buffer)?;
     let mut streaming = StreamingBody::new(job, Some(pipeline), reservation);
     streaming.allow(head.len())?;
     streaming.unpushed = head;

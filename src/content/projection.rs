@@ -1,0 +1,368 @@
+//! The texts of a framed format, laid out as JSON for the redactor.
+//!
+//! A form, a protobuf message or an envelope holds names and texts between
+//! bytes of its own. What they say is written as JSON, so that member names,
+//! nested JSON and escapes mean what they mean everywhere else; only the
+//! redactor sees that JSON. What it changes is carried back into the format's
+//! own spelling, and all else leaves byte for byte as it came:
+//!
+//! ```text
+//! raw     to  =  bob%40example.com    & ...      frame: passes unseen
+//! JSON  {"to":"bob@example.com"}\n    { ...      syntax: has no raw bytes
+//! ```
+//!
+//! Invariant: the items in the queue cover the JSON from `pos` to what was fed,
+//! in order. How the two correspond is recomputed from the raw bytes, so nothing
+//! is kept per byte.
+
+use super::ContentError;
+use super::spelling::{Spelling, Unescape, escape, escaped_length};
+use crate::redact::{Edit, Format, Plan, Redactor, Report};
+use bytes::{Buf, Bytes};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// JSON gathered before the redactor gets it.
+const BATCH: usize = 16 * 1024;
+
+/// What comes back, in the order in which it went in.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Piece {
+    /// Bytes of the format's own.
+    Frame(Bytes),
+    /// Part of the text with this number.
+    Text {
+        /// As given to [`Projection::text`].
+        field: usize,
+        /// In the format's spelling.
+        bytes: Bytes,
+        /// Whether it stands in the place of something else.
+        changed: bool,
+    },
+}
+
+impl Piece {
+    /// Its bytes.
+    pub(super) fn into_bytes(self) -> Bytes {
+        match self {
+            Self::Frame(bytes) | Self::Text { bytes, .. } => bytes,
+        }
+    }
+}
+
+/// One redactor and the texts that it is looking at.
+pub(super) struct Projection {
+    redactor: Redactor,
+    items: VecDeque<Item>,
+    /// JSON that the redactor does not have yet.
+    batch: Vec<u8>,
+    /// In bytes of JSON: everything before has left.
+    pos: u64,
+    /// In bytes of JSON: everything before is accounted for in `output`. Behind
+    /// `pos` only where an edit ends within an escape.
+    passed: u64,
+    output: Output,
+    /// The text in which the last edit stands, for what is written there.
+    target: Option<(usize, Spelling)>,
+    unescape: Unescape,
+    same_length: bool,
+}
+
+enum Item {
+    Frame(Bytes),
+    Syntax(u64),
+    Text(Text),
+}
+
+struct Text {
+    field: usize,
+    raw: Bytes,
+    spelling: Spelling,
+    /// Its length in JSON.
+    length: u64,
+}
+
+impl Projection {
+    /// A projection for one body. With `same_length` what is found is
+    /// overwritten byte by byte, so that lengths written before it stay true,
+    /// whatever the policy would write instead.
+    pub(super) fn new(plan: &Arc<Plan>, same_length: bool) -> Self {
+        let mut redactor = Redactor::new(plan, Format::Ndjson);
+        redactor.keep_edits();
+        Self {
+            redactor,
+            items: VecDeque::new(),
+            batch: Vec::new(),
+            pos: 0,
+            passed: 0,
+            output: Output::default(),
+            target: None,
+            unescape: Unescape::default(),
+            same_length,
+        }
+    }
+
+    /// Bytes that pass as they are, behind all that was given before.
+    pub(super) fn frame(&mut self, raw: Bytes) {
+        self.items.push_back(Item::Frame(raw));
+    }
+
+    /// JSON around the texts.
+    pub(super) fn syntax(&mut self, json: &[u8]) {
+        self.batch.extend_from_slice(json);
+        let more = json.len() as u64;
+        match self.items.back_mut() {
+            Some(Item::Syntax(length)) => *length += more,
+            _ => self.items.push_back(Item::Syntax(more)),
+        }
+    }
+
+    /// Part of the text number `field`, cut between units of its spelling (see
+    /// [`Spelling::whole`]).
+    pub(super) fn text(&mut self, field: usize, raw: Bytes, spelling: Spelling) {
+        let from = self.batch.len();
+        let mut rest = &raw[..];
+        while !rest.is_empty() {
+            let (taken, byte) = spelling.unit(rest);
+            escape(byte, &mut self.batch);
+            rest = &rest[taken..];
+        }
+        let length = (self.batch.len() - from) as u64;
+        self.items.push_back(Item::Text(Text { field, raw, spelling, length }));
+    }
+
+    /// Hands to `sink` what is settled, if enough has come to look at.
+    ///
+    /// # Errors
+    /// As [`Redactor::push`].
+    pub(super) fn advance(&mut self, sink: &mut impl FnMut(Piece)) -> Result<(), ContentError> {
+        if self.batch.len() < BATCH {
+            return Ok(());
+        }
+        self.redactor.push(std::mem::take(&mut self.batch).into(), &mut self.output.pieces)?;
+        self.settle(sink);
+        Ok(())
+    }
+
+    /// All texts have come: the rest leaves.
+    ///
+    /// # Errors
+    /// As [`Redactor::finish`].
+    pub(super) fn finish(&mut self, sink: &mut impl FnMut(Piece)) -> Result<(), ContentError> {
+        self.redactor.push(std::mem::take(&mut self.batch).into(), &mut self.output.pieces)?;
+        self.redactor.finish(&mut self.output.pieces)?;
+        self.settle(sink);
+        self.end_edit(sink);
+        while let Some(item) = self.items.pop_front() {
+            if let Some(piece) = item.into_piece() {
+                sink(piece);
+            }
+        }
+        Ok(())
+    }
+
+    /// The redactor's counters so far.
+    pub(super) fn report(&self) -> &Report {
+        self.redactor.report()
+    }
+
+    /// Raw bytes held back now.
+    pub(super) fn held(&self) -> usize {
+        self.items.iter().map(Item::held).sum()
+    }
+
+    fn settle(&mut self, sink: &mut impl FnMut(Piece)) {
+        for Edit { span, at } in self.redactor.take_edits() {
+            self.account(span.start, at, sink);
+            self.cut(span.end, sink);
+            self.passed = self.passed.max(span.end);
+        }
+        self.account(self.redactor.settled(), self.redactor.emitted(), sink);
+    }
+
+    /// All up to `json` is known, and up to `written` of what was written: first
+    /// the rest of the last edit's replacement, then what passes.
+    fn account(&mut self, json: u64, written: u64, sink: &mut impl FnMut(Piece)) {
+        let passing = json.saturating_sub(self.passed);
+        let replaced = written.saturating_sub(self.output.taken).saturating_sub(passing);
+        for piece in self.output.take(replaced) {
+            self.replace(&piece, sink);
+        }
+        if passing > 0 {
+            self.end_edit(sink);
+            self.output.skip(passing);
+            self.pass(json, sink);
+            self.passed = json;
+        }
+    }
+
+    /// Hands out raw bytes up to the place `until` of the JSON, or to the unit
+    /// before it.
+    fn pass(&mut self, until: u64, sink: &mut impl FnMut(Piece)) {
+        while self.pos < until {
+            let Some(item) = self.items.pop_front() else { return };
+            let (before, rest) = item.split(until - self.pos, Rounding::Down);
+            self.pos += before.as_ref().map_or(0, Item::length);
+            let stuck = before.is_none();
+            if let Some(rest) = rest {
+                self.items.push_front(rest);
+            }
+            if let Some(piece) = before.and_then(Item::into_piece) {
+                sink(piece);
+            }
+            if stuck {
+                return;
+            }
+        }
+    }
+
+    /// Drops raw bytes up to the place `until` of the JSON, or to the end of the
+    /// unit around it: something else stands in their place.
+    fn cut(&mut self, until: u64, sink: &mut impl FnMut(Piece)) {
+        while self.pos < until {
+            let Some(item) = self.items.pop_front() else { return };
+            let (cut, rest) = item.split(until - self.pos, Rounding::Up);
+            if let Some(rest) = rest {
+                self.items.push_front(rest);
+            }
+            self.pos += cut.as_ref().map_or(0, Item::length);
+            match cut {
+                Some(Item::Text(text)) => {
+                    let target = (text.field, text.spelling);
+                    if self.target.is_none() || self.same_length {
+                        self.target = Some(target);
+                    }
+                    if self.same_length {
+                        let bytes = vec![b'*'; text.raw.len()].into();
+                        sink(Piece::Text { field: text.field, bytes, changed: true });
+                    }
+                }
+                Some(Item::Frame(raw)) => sink(Piece::Frame(raw)),
+                Some(Item::Syntax(_)) | None => {}
+            }
+        }
+    }
+
+    fn replace(&mut self, written: &[u8], sink: &mut impl FnMut(Piece)) {
+        let text = self.unescape.push(written);
+        self.write(&text, sink);
+    }
+
+    fn end_edit(&mut self, sink: &mut impl FnMut(Piece)) {
+        let text = self.unescape.finish();
+        self.write(&text, sink);
+        self.target = None;
+    }
+
+    fn write(&mut self, text: &[u8], sink: &mut impl FnMut(Piece)) {
+        if let Some((field, spelling)) = self.target
+            && !self.same_length
+        {
+            // Even of no bytes: something was removed.
+            sink(Piece::Text { field, bytes: spelling.write(text).into(), changed: true });
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Rounding {
+    Down,
+    Up,
+}
+
+impl Item {
+    fn length(&self) -> u64 {
+        match self {
+            Self::Frame(_) => 0,
+            Self::Syntax(length) => *length,
+            Self::Text(text) => text.length,
+        }
+    }
+
+    fn held(&self) -> usize {
+        match self {
+            Self::Frame(raw) => raw.len(),
+            Self::Syntax(_) => 0,
+            Self::Text(text) => text.raw.len(),
+        }
+    }
+
+    fn into_piece(self) -> Option<Piece> {
+        match self {
+            Self::Frame(raw) => Some(Piece::Frame(raw)),
+            Self::Text(Text { field, raw, .. }) => Some(Piece::Text { field, bytes: raw, changed: false }),
+            Self::Syntax(_) => None,
+        }
+    }
+
+    /// The first `length` bytes of JSON, which are not none, and the rest.
+    fn split(self, length: u64, rounding: Rounding) -> (Option<Self>, Option<Self>) {
+        match self {
+            item if item.length() <= length => (Some(item), None),
+            Self::Syntax(all) => (Some(Self::Syntax(length)), Some(Self::Syntax(all - length))),
+            Self::Text(text) => text.split(length, rounding),
+            item @ Self::Frame(_) => (Some(item), None),
+        }
+    }
+}
+
+impl Text {
+    fn split(mut self, length: u64, rounding: Rounding) -> (Option<Item>, Option<Item>) {
+        let (mut raw, mut json) = (0, 0);
+        if self.raw.len() as u64 == self.length && self.spelling == Spelling::Plain {
+            // No byte has an escape.
+            (raw, json) = (usize::try_from(length).unwrap_or(usize::MAX).min(self.raw.len()), length);
+        }
+        while json < length && raw < self.raw.len() {
+            let (taken, byte) = self.spelling.unit(&self.raw[raw..]);
+            let more = escaped_length(byte);
+            if json + more > length && matches!(rounding, Rounding::Down) {
+                break;
+            }
+            (raw, json) = (raw + taken, json + more);
+        }
+        let before = Self { field: self.field, raw: self.raw.split_to(raw), spelling: self.spelling, length: json };
+        self.length = self.length.saturating_sub(json);
+        let some = |text: Self| (!text.raw.is_empty()).then_some(Item::Text(text));
+        (some(before), some(self))
+    }
+}
+
+/// What the redactor wrote, read behind it.
+#[derive(Default)]
+struct Output {
+    pieces: Vec<Bytes>,
+    /// Bytes read or skipped so far.
+    taken: u64,
+}
+
+impl Output {
+    /// The next `length` bytes.
+    fn take(&mut self, length: u64) -> Vec<Bytes> {
+        let mut taken = Vec::new();
+        self.read(length, |piece| taken.push(piece));
+        taken
+    }
+
+    fn skip(&mut self, length: u64) {
+        self.read(length, drop);
+    }
+
+    fn read(&mut self, length: u64, mut sink: impl FnMut(Bytes)) {
+        let (mut left, mut done) = (length, 0);
+        for piece in &mut self.pieces {
+            if left == 0 {
+                break;
+            }
+            let part = usize::try_from(left).unwrap_or(usize::MAX).min(piece.len());
+            sink(piece.split_to(part));
+            left -= part as u64;
+            if piece.has_remaining() {
+                break;
+            }
+            done += 1;
+        }
+        self.pieces.drain(..done);
+        self.taken += length - left;
+    }
+}

@@ -2,6 +2,7 @@
 
 use super::form::FormStage;
 use super::media::{ContentType, Media};
+use super::protobuf::ProtobufStage;
 use super::text::TextStage;
 use super::{ContentError, sniff};
 use crate::redact::{Format, Plan, Report};
@@ -19,6 +20,8 @@ pub enum BodyFormat {
     Text,
     /// `application/x-www-form-urlencoded`.
     Form,
+    /// Protocol Buffers: OTLP, mostly.
+    Protobuf,
 }
 
 impl BodyFormat {
@@ -29,6 +32,7 @@ impl BodyFormat {
             Self::Ndjson => "ndjson",
             Self::Text => "text",
             Self::Form => "form",
+            Self::Protobuf => "protobuf",
         }
     }
 }
@@ -58,8 +62,9 @@ enum Stage {
     /// Said to be a form, as much is that some client did not say what it is.
     /// Holds the first bytes.
     MaybeForm(BytesMut),
-    Text(TextStage),
+    Text(Box<TextStage>),
     Form(Box<FormStage>),
+    Protobuf(Box<ProtobufStage>),
 }
 
 impl BodyStage {
@@ -75,7 +80,8 @@ impl BodyStage {
         let stage = match content.media {
             Media::Unsupported => return Err(ContentError::Media),
             Media::Form => Stage::MaybeForm(BytesMut::new()),
-            media => Stage::Text(TextStage::new(plan, media)),
+            Media::Protobuf(message) => Stage::Protobuf(Box::new(ProtobufStage::new(plan, message, limit))),
+            media => Stage::Text(Box::new(TextStage::new(plan, media))),
         };
         Ok(Self { plan: Arc::clone(plan), stage, limit, taken: 0, released: 0 })
     }
@@ -99,6 +105,7 @@ impl BodyStage {
             Stage::MaybeForm(_) => {}
             Stage::Text(text) => text.finish(out)?,
             Stage::Form(form) => form.finish(out)?,
+            Stage::Protobuf(message) => message.finish(out)?,
         }
         self.count_released(&out[from..]);
         Ok(())
@@ -112,6 +119,7 @@ impl BodyStage {
             }
             Stage::Text(text) => text.push(chunk, out),
             Stage::Form(form) => form.push(chunk, out),
+            Stage::Protobuf(message) => message.push(chunk, out),
         }
     }
 
@@ -121,7 +129,7 @@ impl BodyStage {
         let head = head.split().freeze();
         let is_json = sniff::has_bracket(&head) && sniff::begins_json(&head) == Some(true);
         self.stage = if is_json {
-            Stage::Text(TextStage::new(&self.plan, Media::Text))
+            Stage::Text(Box::new(TextStage::new(&self.plan, Media::Text)))
         } else {
             Stage::Form(Box::new(FormStage::new(&self.plan, self.limit)))
         };
@@ -134,6 +142,7 @@ impl BodyStage {
             Stage::MaybeForm(_) => None,
             Stage::Text(text) => text.format(),
             Stage::Form(_) => Some(BodyFormat::Form),
+            Stage::Protobuf(_) => Some(BodyFormat::Protobuf),
         }
     }
 
@@ -143,6 +152,7 @@ impl BodyStage {
             Stage::MaybeForm(_) => Report::default(),
             Stage::Text(text) => text.report(),
             Stage::Form(form) => form.report(),
+            Stage::Protobuf(message) => message.report(),
         }
     }
 
@@ -152,6 +162,7 @@ impl BodyStage {
             Stage::MaybeForm(head) => head.len(),
             Stage::Text(text) => text.held(),
             Stage::Form(form) => form.held(),
+            Stage::Protobuf(message) => message.held(),
         }
     }
 

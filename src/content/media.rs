@@ -1,5 +1,7 @@
 //! The `Content-Type` header: which format a body has, as far as it says.
 
+use super::protobuf::Message;
+
 /// A parsed `Content-Type`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContentType {
@@ -22,6 +24,8 @@ pub enum Media {
     Text,
     /// Pairs of names and values, percent-encoded.
     Form,
+    /// Protocol Buffers.
+    Protobuf(Message),
     /// Missing or not known: judged by its first bytes and by being UTF-8.
     Unknown,
     /// Known, and known not to be understood yet.
@@ -44,6 +48,15 @@ impl ContentType {
         let media = Media::of(&essence);
         Self { essence, media, utf8 }
     }
+
+    /// The same for what is sent to `path`, which tells what a message is.
+    #[must_use]
+    pub fn sent_to(mut self, path: &str) -> Self {
+        if let Media::Protobuf(message) = &mut self.media {
+            *message = Message::of_path(path);
+        }
+        self
+    }
 }
 
 impl Media {
@@ -62,8 +75,9 @@ impl Media {
             "application/x-www-form-urlencoded" => Self::Form,
             "application/x-protobuf"
             | "application/protobuf"
-            | "application/vnd.google.protobuf"
-            | "application/msgpack"
+            | "application/x-google-protobuf"
+            | "application/vnd.google.protobuf" => Self::Protobuf(Message::Unknown),
+            "application/msgpack"
             | "application/x-msgpack"
             | "application/vnd.msgpack"
             | "application/cbor"
@@ -102,7 +116,6 @@ mod tests {
     fn formats_with_lengths_are_not_taken_for_text() {
         for value in [
             "multipart/form-data; boundary=x",
-            "application/x-protobuf",
             "application/grpc+proto",
             "application/x-sentry-envelope",
             "text/event-stream",

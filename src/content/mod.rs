@@ -14,9 +14,11 @@ mod locate;
 mod media;
 mod pipeline;
 mod projection;
+mod protobuf;
 mod sniff;
 mod spelling;
 mod text;
+mod tree;
 mod utf8;
 
 pub use body::BodyFormat;
@@ -25,6 +27,7 @@ pub use gzip::{GzipDecoder, GzipEncoder, GzipError, GzipLimits};
 pub use locate::{Located, Locator};
 pub use media::{ContentType, Media};
 pub use pipeline::{ContentError, Delivery, Pipeline};
+pub use protobuf::Message;
 pub use utf8::{NotUtf8, Utf8Check};
 
 /// The most that is decoded, redacted or encoded in one step: small enough to

@@ -27,6 +27,9 @@ pub enum ContentError {
     /// Neither a known media type nor UTF-8 text.
     #[error("the media type is not supported")]
     Media,
+    /// The body is not framed as its format says.
+    #[error("the framing of the body is broken")]
+    Framing,
     /// What the format wants held whole is larger than the limit.
     #[error("a part of the body is larger than the limit")]
     Large,

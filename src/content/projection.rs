@@ -72,6 +72,16 @@ enum Item {
     Frame(Bytes),
     Syntax(u64),
     Text(Text),
+    Number(Number),
+}
+
+/// What changes as a whole or not at all.
+struct Number {
+    field: usize,
+    raw: Bytes,
+    instead: Bytes,
+    /// Its length in JSON.
+    length: u64,
 }
 
 struct Text {
@@ -129,6 +139,12 @@ impl Projection {
         }
         let length = (self.batch.len() - from) as u64;
         self.items.push_back(Item::Text(Text { field, raw, spelling, length }));
+    }
+
+    /// A number in `digits`, whose bytes are `raw`, or `instead` if it is found.
+    pub(super) fn number(&mut self, field: usize, raw: Bytes, digits: &str, instead: Bytes) {
+        self.batch.extend_from_slice(digits.as_bytes());
+        self.items.push_back(Item::Number(Number { field, raw, instead, length: digits.len() as u64 }));
     }
 
     /// Hands to `sink` what is settled, if enough has come to look at.
@@ -228,14 +244,16 @@ impl Projection {
             self.pos += cut.as_ref().map_or(0, Item::length);
             match cut {
                 Some(Item::Text(text)) => {
-                    let target = (text.field, text.spelling);
-                    if self.target.is_none() || self.same_length {
-                        self.target = Some(target);
-                    }
-                    if self.same_length {
+                    let spelling = if self.same_length { Spelling::Fixed } else { text.spelling };
+                    self.target.get_or_insert((text.field, spelling));
+                    if spelling == Spelling::Fixed {
                         let bytes = vec![b'*'; text.raw.len()].into();
                         sink(Piece::Text { field: text.field, bytes, changed: true });
                     }
+                }
+                Some(Item::Number(Number { field, instead, .. })) => {
+                    self.target.get_or_insert((field, Spelling::Fixed));
+                    sink(Piece::Text { field, bytes: instead, changed: true });
                 }
                 Some(Item::Frame(raw)) => sink(Piece::Frame(raw)),
                 Some(Item::Syntax(_)) | None => {}
@@ -255,9 +273,7 @@ impl Projection {
     }
 
     fn write(&mut self, text: &[u8], sink: &mut impl FnMut(Piece)) {
-        if let Some((field, spelling)) = self.target
-            && !self.same_length
-        {
+        if let Some((field, spelling)) = self.target.filter(|(_, spelling)| *spelling != Spelling::Fixed) {
             // Even of no bytes: something was removed.
             sink(Piece::Text { field, bytes: spelling.write(text).into(), changed: true });
         }
@@ -276,6 +292,7 @@ impl Item {
             Self::Frame(_) => 0,
             Self::Syntax(length) => *length,
             Self::Text(text) => text.length,
+            Self::Number(number) => number.length,
         }
     }
 
@@ -284,13 +301,16 @@ impl Item {
             Self::Frame(raw) => raw.len(),
             Self::Syntax(_) => 0,
             Self::Text(text) => text.raw.len(),
+            Self::Number(number) => number.raw.len(),
         }
     }
 
     fn into_piece(self) -> Option<Piece> {
         match self {
             Self::Frame(raw) => Some(Piece::Frame(raw)),
-            Self::Text(Text { field, raw, .. }) => Some(Piece::Text { field, bytes: raw, changed: false }),
+            Self::Text(Text { field, raw, .. }) | Self::Number(Number { field, raw, .. }) => {
+                Some(Piece::Text { field, bytes: raw, changed: false })
+            }
             Self::Syntax(_) => None,
         }
     }
@@ -301,7 +321,8 @@ impl Item {
             item if item.length() <= length => (Some(item), None),
             Self::Syntax(all) => (Some(Self::Syntax(length)), Some(Self::Syntax(all - length))),
             Self::Text(text) => text.split(length, rounding),
-            item @ Self::Frame(_) => (Some(item), None),
+            Self::Number(_) if matches!(rounding, Rounding::Down) => (None, Some(self)),
+            item @ (Self::Frame(_) | Self::Number(_)) => (Some(item), None),
         }
     }
 }
@@ -309,7 +330,8 @@ impl Item {
 impl Text {
     fn split(mut self, length: u64, rounding: Rounding) -> (Option<Item>, Option<Item>) {
         let (mut raw, mut json) = (0, 0);
-        if self.raw.len() as u64 == self.length && self.spelling == Spelling::Plain {
+        let is_form = matches!(self.spelling, Spelling::Form | Spelling::FormPlus);
+        if self.raw.len() as u64 == self.length && !is_form {
             // No byte has an escape.
             (raw, json) = (usize::try_from(length).unwrap_or(usize::MAX).min(self.raw.len()), length);
         }

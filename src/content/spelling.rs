@@ -6,6 +6,11 @@
 pub(super) enum Spelling {
     /// Every byte stands for itself.
     Plain,
+    /// The same, and whatever changes, its length does not: what is found is
+    /// overwritten.
+    Fixed,
+    /// The digits of a number, which become a text if they are found.
+    Number,
     /// As in `application/x-www-form-urlencoded` (WHATWG URL, section 5).
     Form,
     /// The same of a client that did not encode its plus.
@@ -39,8 +44,11 @@ impl Spelling {
 
     /// Spells `text`.
     pub(super) fn write(self, text: &[u8]) -> Vec<u8> {
-        if self == Self::Plain {
-            return text.to_vec();
+        match self {
+            Self::Plain | Self::Fixed => return text.to_vec(),
+            // What stands in the place of a number has its own quotes in JSON.
+            Self::Number => return text.iter().copied().filter(|&byte| byte != b'"').collect(),
+            Self::Form | Self::FormPlus => {}
         }
         let mut spelled = Vec::with_capacity(text.len() + 16);
         for &byte in text {

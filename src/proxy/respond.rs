@@ -68,6 +68,9 @@ pub enum Failure {
     /// More bytes than allowed after decoding, or too many per encoded byte.
     #[error("the decoded body is larger than the limit")]
     DecodedTooLarge,
+    /// Lengths or boundaries within the body are wrong.
+    #[error("the framing of the body is broken")]
+    CorruptFraming,
     /// More bytes than allowed in a part that has to be held whole.
     #[error("a part of the body is larger than the limit")]
     PartTooLarge,
@@ -173,6 +176,7 @@ impl Failure {
             Self::BodyTimeout => (S::REQUEST_TIMEOUT, "body_timeout", Failed),
             Self::BodyTooLarge => (S::PAYLOAD_TOO_LARGE, "body_too_large", Refused),
             Self::DecodedTooLarge => (S::PAYLOAD_TOO_LARGE, "decoded_body_too_large", Refused),
+            Self::CorruptFraming => (S::BAD_REQUEST, "corrupt_framing", Refused),
             Self::PartTooLarge => (S::PAYLOAD_TOO_LARGE, "part_too_large", Refused),
             Self::Blocked { .. } => (S::UNPROCESSABLE_ENTITY, "blocked", Refused),
             Self::Signed => (S::UNPROCESSABLE_ENTITY, "signed_body", Refused),
@@ -199,6 +203,7 @@ impl From<ContentError> for Failure {
             ContentError::Coding(_) => Self::CorruptCoding,
             ContentError::Charset => Self::Charset,
             ContentError::Media => Self::Media,
+            ContentError::Framing => Self::CorruptFraming,
             ContentError::Large => Self::PartTooLarge,
             ContentError::Redact(error) => error.into(),
         }

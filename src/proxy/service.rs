@@ -237,7 +237,7 @@ fn content_type(parts: &Parts) -> ContentType {
         // fits all, and the name fits none.
         return ContentType::parse(Some(b"multipart/ambiguous"));
     }
-    ContentType::parse(first.map(hyper::header::HeaderValue::as_bytes))
+    ContentType::parse(first.map(hyper::header::HeaderValue::as_bytes)).sent_to(parts.uri.path())
 }
 
 fn content_coding(parts: &Parts) -> Result<Coding, Failure> {

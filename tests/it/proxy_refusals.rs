@@ -43,8 +43,8 @@ async fn media_types_that_are_not_understood() {
     let code = "unsupported_media_type";
     expect(&[
         (&kind("multipart/form-data; boundary=x"), CANARY, 415, code),
-        (&kind("application/x-www-form-urlencoded"), CANARY, 415, code),
-        (&kind("application/x-protobuf"), CANARY, 415, code),
+        (&kind("application/x-www-form-urlencoded"), b"canary=canary@example.com \xff", 415, "unsupported_charset"),
+        (&kind("application/x-protobuf"), CANARY, 400, "corrupt_framing"),
         (&kind("application/grpc"), CANARY, 415, code),
         (&kind("application/msgpack"), CANARY, 415, code),
         (&kind("application/x-sentry-envelope"), CANARY, 415, code),

@@ -355,10 +355,8 @@ impl<M: Meter> Scanner<M> {
         let rules = data.engine.detectors.iter().filter(|(which, _)| *which == detector).map(|&(_, rule)| rule);
         self.meter.ask(rules.clone());
         let bounds = self.bounds(work, data, anchor);
-        let Some(found) = around::confirm(detector, data.raw, (bounds.from, bounds.to), anchor, &mut work.decoded)
-        else {
-            return;
-        };
+        let place = (bounds.from, bounds.to);
+        let Some(found) = around::confirm(detector, data.raw, place, anchor, &mut work.decoded) else { return };
         for rule in rules {
             let text = match &found.text {
                 Some(range) => &work.decoded.text()[range.clone()],
@@ -387,12 +385,13 @@ impl<M: Meter> Scanner<M> {
     ) {
         self.meter.turn(Work::Rule(usage.rule));
         if usage.offset == (0, 0) {
-            self.try_start(work, data, usage.rule, literal, bounds, out);
-            return;
+            return self.try_start(work, data, usage.rule, literal, bounds, out);
         }
         let Some(pattern) = &data.engine.patterns[usage.rule] else { return };
         let mut starts = std::mem::take(&mut work.starts);
         place::starts_before(data.raw, bounds.from, literal, usage, pattern, &mut work.window, &mut starts);
+        // What begins within a region is part of it, wherever the literal stands.
+        starts.retain(|&start| self.absolute(start) >= self.resume);
         for &start in &starts {
             self.try_start(work, data, usage.rule, start, bounds, out);
         }

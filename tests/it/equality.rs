@@ -130,3 +130,14 @@ fn smallest(format: Format, document: Vec<u8>, compare: Compare) -> String {
     }
     format!("{format:?} {told}\nbytes {}", document.escape_ascii())
 }
+
+#[test]
+fn what_begins_within_a_private_key_is_part_of_it() {
+    for value in ["11xe", "a1\u{301}e9fj2k"] {
+        let document = format!("-----BEGIN PRIVATE KEY----------END PRIVATE KEY-----password {value}");
+        for format in [Format::Json, Format::Ndjson, Format::Text] {
+            let document = document.as_bytes();
+            assert_eq!(difference(format, document, &[every(document.len())]), None);
+        }
+    }
+}

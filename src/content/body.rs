@@ -2,6 +2,7 @@
 
 use super::form::FormStage;
 use super::media::{ContentType, Media};
+use super::msgpack::MsgpackStage;
 use super::protobuf::ProtobufStage;
 use super::text::TextStage;
 use super::{ContentError, sniff};
@@ -22,6 +23,8 @@ pub enum BodyFormat {
     Form,
     /// Protocol Buffers: OTLP, mostly.
     Protobuf,
+    /// MessagePack.
+    Msgpack,
 }
 
 impl BodyFormat {
@@ -33,6 +36,7 @@ impl BodyFormat {
             Self::Text => "text",
             Self::Form => "form",
             Self::Protobuf => "protobuf",
+            Self::Msgpack => "msgpack",
         }
     }
 }
@@ -65,6 +69,7 @@ enum Stage {
     Text(Box<TextStage>),
     Form(Box<FormStage>),
     Protobuf(Box<ProtobufStage>),
+    Msgpack(Box<MsgpackStage>),
 }
 
 impl BodyStage {
@@ -81,6 +86,7 @@ impl BodyStage {
             Media::Unsupported => return Err(ContentError::Media),
             Media::Form => Stage::MaybeForm(BytesMut::new()),
             Media::Protobuf(message) => Stage::Protobuf(Box::new(ProtobufStage::new(plan, message, limit))),
+            Media::Msgpack => Stage::Msgpack(Box::new(MsgpackStage::new(plan, limit))),
             media => Stage::Text(Box::new(TextStage::new(plan, media))),
         };
         Ok(Self { plan: Arc::clone(plan), stage, limit, taken: 0, released: 0 })
@@ -106,6 +112,7 @@ impl BodyStage {
             Stage::Text(text) => text.finish(out)?,
             Stage::Form(form) => form.finish(out)?,
             Stage::Protobuf(message) => message.finish(out)?,
+            Stage::Msgpack(values) => values.finish(out)?,
         }
         self.count_released(&out[from..]);
         Ok(())
@@ -120,6 +127,7 @@ impl BodyStage {
             Stage::Text(text) => text.push(chunk, out),
             Stage::Form(form) => form.push(chunk, out),
             Stage::Protobuf(message) => message.push(chunk, out),
+            Stage::Msgpack(values) => values.push(chunk, out),
         }
     }
 
@@ -143,6 +151,7 @@ impl BodyStage {
             Stage::Text(text) => text.format(),
             Stage::Form(_) => Some(BodyFormat::Form),
             Stage::Protobuf(_) => Some(BodyFormat::Protobuf),
+            Stage::Msgpack(_) => Some(BodyFormat::Msgpack),
         }
     }
 
@@ -153,6 +162,7 @@ impl BodyStage {
             Stage::Text(text) => text.report(),
             Stage::Form(form) => form.report(),
             Stage::Protobuf(message) => message.report(),
+            Stage::Msgpack(values) => values.report(),
         }
     }
 
@@ -163,6 +173,7 @@ impl BodyStage {
             Stage::Text(text) => text.held(),
             Stage::Form(form) => form.held(),
             Stage::Protobuf(message) => message.held(),
+            Stage::Msgpack(values) => values.held(),
         }
     }
 

@@ -26,6 +26,8 @@ pub enum Media {
     Form,
     /// Protocol Buffers.
     Protobuf(Message),
+    /// MessagePack.
+    Msgpack,
     /// Missing or not known: judged by its first bytes and by being UTF-8.
     Unknown,
     /// Known, and known not to be understood yet.
@@ -77,12 +79,8 @@ impl Media {
             | "application/protobuf"
             | "application/x-google-protobuf"
             | "application/vnd.google.protobuf" => Self::Protobuf(Message::Unknown),
-            "application/msgpack"
-            | "application/x-msgpack"
-            | "application/vnd.msgpack"
-            | "application/cbor"
-            | "application/x-sentry-envelope"
-            | "text/event-stream" => Self::Unsupported,
+            "application/msgpack" | "application/x-msgpack" | "application/vnd.msgpack" => Self::Msgpack,
+            "application/cbor" | "application/x-sentry-envelope" | "text/event-stream" => Self::Unsupported,
             _ if essence.starts_with("multipart/") || essence.starts_with("application/grpc") => Self::Unsupported,
             _ if essence.ends_with("+json") || essence.starts_with("application/x-amz-json-") => Self::Json,
             _ if essence.starts_with("text/") => Self::Text,

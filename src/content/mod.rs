@@ -12,6 +12,7 @@ mod form;
 mod gzip;
 mod locate;
 mod media;
+mod msgpack;
 mod pipeline;
 mod projection;
 mod protobuf;

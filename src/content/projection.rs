@@ -79,7 +79,7 @@ enum Item {
 struct Number {
     field: usize,
     raw: Bytes,
-    instead: Bytes,
+    instead: Option<Bytes>,
     /// Its length in JSON.
     length: u64,
 }
@@ -141,8 +141,9 @@ impl Projection {
         self.items.push_back(Item::Text(Text { field, raw, spelling, length }));
     }
 
-    /// A number in `digits`, whose bytes are `raw`, or `instead` if it is found.
-    pub(super) fn number(&mut self, field: usize, raw: Bytes, digits: &str, instead: Bytes) {
+    /// A number in `digits`, whose bytes are `raw`. If it is found, `instead`
+    /// stands in its place, or else the text that the policy writes.
+    pub(super) fn number(&mut self, field: usize, raw: Bytes, digits: &str, instead: Option<Bytes>) {
         self.batch.extend_from_slice(digits.as_bytes());
         self.items.push_back(Item::Number(Number { field, raw, instead, length: digits.len() as u64 }));
     }
@@ -252,8 +253,11 @@ impl Projection {
                     }
                 }
                 Some(Item::Number(Number { field, instead, .. })) => {
-                    self.target.get_or_insert((field, Spelling::Fixed));
-                    sink(Piece::Text { field, bytes: instead, changed: true });
+                    let spelling = if instead.is_some() { Spelling::Fixed } else { Spelling::Number };
+                    self.target.get_or_insert((field, spelling));
+                    if let Some(bytes) = instead {
+                        sink(Piece::Text { field, bytes, changed: true });
+                    }
                 }
                 Some(Item::Frame(raw)) => sink(Piece::Frame(raw)),
                 Some(Item::Syntax(_)) | None => {}

@@ -354,7 +354,7 @@ impl StreamedMessage {
         };
         let mut instead = raw[..raw.len() - zero.len()].to_vec();
         instead.extend_from_slice(&zero);
-        self.projection.number(0, raw, &digits, instead.into());
+        self.projection.number(0, raw, &digits, Some(instead.into()));
         Ok(())
     }
 }

@@ -1,51 +1,40 @@
-//! How an input is compressed. Gzip and zstd are decoded, and encoded again
-//! where there is output; other compressions are named and refused, since a
-//! scan of compressed bytes finds nothing in them.
+//! How an input is compressed: by what is told, its name, or its first bytes.
+//! Compressions that are not understood are named and refused, since a scan of
+//! compressed bytes finds nothing in them.
 
-use super::zstd::{ZstdDecoder, ZstdEncoder};
-use super::{InputError, zstd};
-use crate::content::{GzipDecoder, GzipEncoder, GzipLimits};
-use bytes::Bytes;
+use crate::content::Coding;
+use std::path::Path;
 
 /// Bytes that tell a coding.
 pub(super) const MARK: usize = 4;
 
-/// The first bytes of every gzip member (RFC 1952, section 2.3.1).
-const GZIP: &[u8] = &[0x1f, 0x8b];
-
 /// Compressions that are not understood, by their first bytes: xz (its file
-/// format, section 2.1.1.1), bzip2 with its block size, zip (APPNOTE.TXT,
-/// section 4.3.7), and zlib as far as its two bytes (RFC 1950, section 2.2)
-/// are not text.
-const FOREIGN: [(&[u8], &str); 6] = [
-    (b"\xfd7zX", "xz"),
-    (b"PK\x03\x04", "zip"),
-    (b"x\x01", "zlib"),
-    (b"x\x9c", "zlib"),
-    (b"x\xda", "zlib"),
-    (b"BZh", "bzip2"),
-];
+/// format, section 2.1.1.1), bzip2 with its block size, and zip (APPNOTE.TXT,
+/// section 4.3.7).
+const FOREIGN: [(&[u8], &str); 3] = [(b"\xfd7zX", "xz"), (b"PK\x03\x04", "zip"), (b"BZh", "bzip2")];
 
-/// A file of one's own may grow as much as it likes: it streams.
-const NO_LIMITS: GzipLimits = GzipLimits { max_decoded: u64::MAX, max_ratio: u64::MAX };
-
-/// A compression that is understood, or none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Coding {
-    Plain,
-    Gzip,
-    Zstd,
+/// The coding of an input whose name is `path`, by its first [`MARK`] bytes
+/// where its name does not tell: br has no mark.
+pub(super) fn recognise(path: &Path, head: &[u8]) -> Coding {
+    match path.extension() {
+        Some(extension) if extension == "br" => Coding::Brotli,
+        _ => Coding::from_mark(head),
+    }
 }
 
-impl Coding {
-    /// What the first [`MARK`] bytes say.
-    pub(super) fn of(head: &[u8]) -> Self {
-        match head {
-            _ if head.starts_with(GZIP) => Self::Gzip,
-            _ if zstd::is_frame(head) => Self::Zstd,
-            _ => Self::Plain,
-        }
+/// The name of a file without what only tells its coding.
+pub(super) fn inner_name(path: &Path) -> &Path {
+    const EXTENSIONS: [&str; 4] = ["gz", "zst", "zz", "br"];
+    match (path.extension(), path.file_stem()) {
+        (Some(extension), Some(stem)) if EXTENSIONS.iter().any(|known| extension == *known) => Path::new(stem),
+        _ => path,
     }
+}
+
+/// The coding of this name.
+pub(super) fn parse(name: &str) -> Result<Coding, String> {
+    let unknown = || "supported: identity, gzip, deflate, zstd, br".to_owned();
+    Coding::from_name(name.as_bytes()).ok_or_else(unknown)
 }
 
 /// The name of a compression that is not understood, by the first [`MARK`] bytes.
@@ -56,99 +45,22 @@ pub(super) fn foreign(head: &[u8]) -> Option<&'static str> {
     found.map(|(_, name)| *name).filter(|name| *name != "bzip2" || is_block_size(head.get(3)))
 }
 
-/// From an input's bytes to its text.
-pub(super) enum Decoder {
-    Plain,
-    Gzip(Box<GzipDecoder>),
-    Zstd(ZstdDecoder),
-}
-
-impl Decoder {
-    pub(super) fn new(coding: Coding) -> Result<Self, InputError> {
-        Ok(match coding {
-            Coding::Plain => Self::Plain,
-            Coding::Gzip => Self::Gzip(Box::new(GzipDecoder::new(NO_LIMITS))),
-            Coding::Zstd => Self::Zstd(ZstdDecoder::new()?),
-        })
-    }
-
-    /// Hands the text of `bytes` to `sink`, in small pieces if it grows.
-    pub(super) fn push(
-        &mut self,
-        bytes: Bytes,
-        mut sink: impl FnMut(Bytes) -> Result<(), InputError>,
-    ) -> Result<(), InputError> {
-        match self {
-            Self::Plain => sink(bytes),
-            Self::Gzip(decoder) => decoder.push(&bytes, sink),
-            Self::Zstd(decoder) => decoder.push(&bytes, sink),
-        }
-    }
-
-    /// The input has ended: may it end here?
-    pub(super) fn finish(&self) -> Result<(), InputError> {
-        match self {
-            Self::Plain => Ok(()),
-            Self::Gzip(decoder) => Ok(decoder.finish()?),
-            Self::Zstd(decoder) => decoder.finish(),
-        }
-    }
-}
-
-/// From redacted text back to bytes as they came.
-pub(super) enum Encoder {
-    Plain,
-    Gzip(Box<GzipEncoder>),
-    Zstd(ZstdEncoder),
-}
-
-impl Encoder {
-    pub(super) fn new(coding: Coding) -> Result<Self, InputError> {
-        Ok(match coding {
-            Coding::Plain => Self::Plain,
-            Coding::Gzip => Self::Gzip(Box::default()),
-            Coding::Zstd => Self::Zstd(ZstdEncoder::new()?),
-        })
-    }
-
-    /// Encodes `text`; appends to `out` what is ready.
-    pub(super) fn push(&mut self, text: Bytes, out: &mut Vec<Bytes>) -> Result<(), InputError> {
-        match self {
-            Self::Plain => out.push(text),
-            Self::Gzip(encoder) => encoder.push(&text, out)?,
-            Self::Zstd(encoder) => encoder.push(&text, out)?,
-        }
-        Ok(())
-    }
-
-    /// Appends what still has to come.
-    pub(super) fn finish(self, out: &mut Vec<Bytes>) -> Result<(), InputError> {
-        match self {
-            Self::Plain => Ok(()),
-            Self::Gzip(mut encoder) => Ok(encoder.finish(out)?),
-            Self::Zstd(encoder) => encoder.finish(out),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn codings_are_known_by_their_first_bytes() {
-        assert_eq!(Coding::of(b"\x1f\x8b\x08\0"), Coding::Gzip);
-        assert_eq!(Coding::of(b"\x28\xb5\x2f\xfd"), Coding::Zstd);
-        assert_eq!(Coding::of(b"\x50\x2a\x4d\x18"), Coding::Zstd);
-        assert_eq!(Coding::of(b"{\"a\""), Coding::Plain);
-        assert_eq!(Coding::of(b""), Coding::Plain);
+    fn a_coding_is_known_by_its_mark_and_br_by_its_name() {
+        assert_eq!(recognise(Path::new("a.json"), b"\x1f\x8b\x08\0"), Coding::Gzip);
+        assert_eq!(recognise(Path::new("a.json.br"), b"\x0b\x02\x80{"), Coding::Brotli);
+        assert_eq!(recognise(Path::new("-"), b"{\"a\""), Coding::Identity);
+        assert_eq!(inner_name(Path::new("b/a.json.br")), Path::new("a.json"));
+        assert_eq!(inner_name(Path::new("b/a.json")), Path::new("b/a.json"));
     }
 
     #[test]
     fn foreign_compressions_are_named() {
-        for (head, name) in
-            [(&b"\xfd7zXZ\0"[..], "xz"), (b"BZh91AY", "bzip2"), (b"PK\x03\x04\x14", "zip"), (b"x\x9c\xab", "zlib")]
-        {
+        for (head, name) in [(&b"\xfd7zXZ\0"[..], "xz"), (b"BZh91AY", "bzip2"), (b"PK\x03\x04\x14", "zip")] {
             assert_eq!(foreign(head), Some(name));
         }
         for text in [&b"BZhang said"[..], b"PK is here", b"x^2 + 1", b"BZh", b""] {

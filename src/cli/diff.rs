@@ -1,11 +1,10 @@
 //! `expurgate diff`: what another rule set finds, and what it no longer does.
 
-use super::coding::Coding;
 use super::exit::unwritable;
 use super::input::{InputArgs, InputError, Setup, Sink};
 use super::preview::preview;
 use super::{CliError, Exit};
-use crate::content::{Located, Locator};
+use crate::content::{Located, Locator, WireFormat};
 use crate::redact::{Format, Plan, Policy, Redactor};
 use crate::scan::meaning;
 use crate::span::Span;
@@ -334,7 +333,7 @@ fn told(key: &Key, count: u64) -> String {
 }
 
 impl Sink for Comparison {
-    fn begin(&mut self, name: &str, format: Format, _: Coding) -> Result<(), InputError> {
+    fn begin(&mut self, name: &str, format: Format, _: Option<WireFormat>) -> Result<(), InputError> {
         name.clone_into(&mut self.source);
         self.window = Window::default();
         self.old.begin(format);

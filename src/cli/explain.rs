@@ -1,11 +1,10 @@
 //! `expurgate explain`: why something is found, or why not.
 
-use super::coding::Coding;
 use super::exit::unwritable;
 use super::input::{InputArgs, InputError, Sink};
 use super::preview::preview;
 use super::{CliError, Exit, near};
-use crate::content::{Located, Locator};
+use crate::content::{Located, Locator, WireFormat};
 use crate::redact::{Applied, Format, Plan, Policy, Redactor};
 use crate::rule::{Matcher, Rule};
 use crate::scan::{Encoding, Lexer, Traced, Verdict, meaning};
@@ -347,7 +346,7 @@ fn place(at: u64) -> usize {
 }
 
 impl<W: Write> Sink for Explainer<W> {
-    fn begin(&mut self, name: &str, format: Format, _: Coding) -> Result<(), InputError> {
+    fn begin(&mut self, name: &str, format: Format, _: Option<WireFormat>) -> Result<(), InputError> {
         name.clone_into(&mut self.source);
         self.format = format;
         Ok(())

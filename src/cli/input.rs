@@ -1,13 +1,13 @@
-//! Files or standard input, piece by piece: gzip and zstd are decoded, the
+//! Files or standard input, piece by piece: what is compressed is decoded, the
 //! format found, and whatever wants the text is fed. What `redact` and `scan`
 //! share.
 
 use super::CliError;
-use super::coding::{self, Coding, Decoder};
+use super::coding;
 use super::progress::Progress;
 use super::setup::{self, RuleArgs};
 use crate::config::Offline;
-use crate::content::{GzipError, NotUtf8, Utf8Check};
+use crate::content::{Coding, CodingError, CodingLimits, Decoder, Level, NotUtf8, Utf8Check, WireFormat};
 use crate::redact::{Format, Plan, Policy, RedactError};
 use crate::scan::Engine;
 use bytes::{Bytes, BytesMut};
@@ -18,19 +18,25 @@ use std::sync::Arc;
 
 /// Bytes read at a time.
 const READ: usize = 64 * 1024;
+/// A file of one's own may grow as much as it likes: it streams.
+const NO_LIMITS: CodingLimits = CodingLimits { max_decoded: u64::MAX, max_ratio: u64::MAX };
 /// White space before the first byte that tells the format.
 const LONGEST_LEAD: usize = 4096;
 
 /// Which inputs, in which format, by which rules.
 #[derive(Debug, clap::Args)]
 pub(super) struct InputArgs {
-    /// Files to read; none or - for standard input. Gzip and zstd are
-    /// recognised
+    /// Files to read; none or - for standard input. Gzip, zlib and zstd are
+    /// recognised, and br by its name
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
     /// auto, json, ndjson or text; with auto, what is not UTF-8 is refused
     #[arg(long, value_name = "FORMAT", default_value = "auto", value_parser = parse_format)]
     format: Choice,
+    /// How the input is compressed, unless that is to be recognised: gzip,
+    /// deflate, zstd, br or identity
+    #[arg(long, value_name = "CODING", value_parser = coding::parse)]
+    coding: Option<Coding>,
     #[command(flatten)]
     pub(super) rules: RuleArgs,
     /// Whose policy to follow, when the configuration has several routes
@@ -62,8 +68,8 @@ fn parse_format(name: &str) -> Result<Choice, String> {
 
 /// Takes the text of one input.
 pub(super) trait Sink {
-    /// The input of this name begins.
-    fn begin(&mut self, name: &str, format: Format, coding: Coding) -> Result<(), InputError>;
+    /// The input of this name begins, which is encoded in this form, if at all.
+    fn begin(&mut self, name: &str, format: Format, form: Option<WireFormat>) -> Result<(), InputError>;
     /// More text.
     fn push(&mut self, text: Bytes) -> Result<(), InputError>;
     /// The input has ended.
@@ -75,13 +81,7 @@ pub(super) trait Sink {
 pub enum InputError {
     /// Broken compression.
     #[error(transparent)]
-    Gzip(#[from] GzipError),
-    /// Broken compression, or a window above the limit.
-    #[error("the zstd data cannot be decoded")]
-    Zstd(#[source] std::io::Error),
-    /// Compression that ends in the middle.
-    #[error("the zstd data end too early")]
-    ZstdTruncated,
+    Coding(#[from] CodingError),
     /// Nothing would be found in compressed bytes.
     #[error("this is {0}, which is not understood: decompress it first")]
     Foreign(&'static str),
@@ -108,6 +108,8 @@ pub(super) struct Setup {
     pub(super) engine: Arc<Engine>,
     /// What to do with findings.
     pub(super) policy: Policy,
+    /// How what came compressed is compressed again.
+    pub(super) level: Level,
 }
 
 impl Setup {
@@ -128,14 +130,14 @@ impl InputArgs {
         let offline = self.rules.load()?;
         let engine = setup::engine(&setup::offline_ruleset(&offline)?)?;
         offline.check_actions(&engine)?;
-        Ok(Setup { engine, policy: self.policy(&offline)? })
+        Ok(Setup { engine, policy: self.policy(&offline)?, level: offline.compression() })
     }
 
     /// With these rules, and all else as given.
     pub(super) fn setup_with(&self, rules: &RuleArgs) -> Result<Setup, CliError> {
         let offline = rules.load()?;
         let engine = setup::engine(&setup::offline_ruleset(&offline)?)?;
-        Ok(Setup { engine, policy: self.policy(&offline)? })
+        Ok(Setup { engine, policy: self.policy(&offline)?, level: offline.compression() })
     }
 
     /// Feeds every input to `sink`, one after the other.
@@ -146,7 +148,7 @@ impl InputArgs {
         for path in files {
             let name = path.display().to_string();
             let reader = open(path).map_err(|source| CliError::Io { what: format!("cannot read {name}"), source })?;
-            let mut feed = Feed::new(self.format, path, &name, sink);
+            let mut feed = Feed::new(self, path, &name, sink);
             let fed = feed.run(reader, &mut progress);
             progress.clear();
             fed?;
@@ -176,20 +178,22 @@ fn open(path: &Path) -> std::io::Result<Box<dyn Read>> {
 /// The way of one input to its sink.
 struct Feed<'a, S> {
     choice: Choice,
+    /// What is told of it.
+    coding: Option<Coding>,
     path: &'a Path,
     name: &'a str,
     /// The first bytes of the text, until they tell the format.
     head: BytesMut,
     begun: bool,
-    coding: Coding,
+    form: Option<WireFormat>,
     utf8: Utf8Check,
     sink: &'a mut S,
 }
 
 impl<'a, S: Sink> Feed<'a, S> {
-    fn new(choice: Choice, path: &'a Path, name: &'a str, sink: &'a mut S) -> Self {
-        let (head, coding, utf8) = (BytesMut::new(), Coding::Plain, Utf8Check::default());
-        Self { choice, path, name, head, begun: false, coding, utf8, sink }
+    fn new(args: &InputArgs, path: &'a Path, name: &'a str, sink: &'a mut S) -> Self {
+        let (head, utf8) = (BytesMut::new(), Utf8Check::default());
+        Self { choice: args.format, coding: args.coding, path, name, head, begun: false, form: None, utf8, sink }
     }
 
     fn run(&mut self, mut reader: Box<dyn Read>, progress: &mut Progress) -> Result<(), CliError> {
@@ -208,16 +212,26 @@ impl<'a, S: Sink> Feed<'a, S> {
                 Some(decoder) => decoder,
                 none => none.insert(self.recognise(&wire).map_err(failed)?),
             };
-            known.push(wire.split().freeze(), |text| self.text(text)).map_err(failed)?;
+            self.decode(known, wire.split().freeze()).map_err(failed)?;
             if read == 0 {
-                return known.finish().and_then(|()| self.end()).map_err(failed);
+                return self.end(known.as_ref()).map_err(failed);
             }
         }
     }
 
-    fn recognise(&mut self, wire: &[u8]) -> Result<Decoder, InputError> {
-        self.coding = Coding::of(wire);
-        Decoder::new(self.coding)
+    fn recognise(&self, wire: &[u8]) -> Result<Option<Decoder>, InputError> {
+        let coding = self.coding.unwrap_or_else(|| coding::recognise(self.path, wire));
+        Ok(Decoder::new(coding, NO_LIMITS)?)
+    }
+
+    fn decode(&mut self, decoder: &mut Option<Decoder>, wire: Bytes) -> Result<(), InputError> {
+        let Some(decoder) = decoder else { return self.text(wire) };
+        decoder.push(wire);
+        while let Some(text) = decoder.next_piece()? {
+            self.form = Some(decoder.wire_format());
+            self.text(text)?;
+        }
+        Ok(())
     }
 
     fn text(&mut self, text: Bytes) -> Result<(), InputError> {
@@ -238,7 +252,7 @@ impl<'a, S: Sink> Feed<'a, S> {
             Choice::Auto => self.guess()?,
         };
         self.begun = true;
-        self.sink.begin(self.name, format, self.coding)?;
+        self.sink.begin(self.name, format, self.form)?;
         let head = self.head.split().freeze();
         self.pass(head)
     }
@@ -258,7 +272,9 @@ impl<'a, S: Sink> Feed<'a, S> {
         self.sink.push(text)
     }
 
-    fn end(&mut self) -> Result<(), InputError> {
+    fn end(&mut self, decoder: Option<&Decoder>) -> Result<(), InputError> {
+        decoder.map_or(Ok(()), Decoder::finish)?;
+        self.form = decoder.map(Decoder::wire_format);
         if !self.begun {
             self.begin()?;
         }
@@ -292,9 +308,7 @@ fn is_wide(head: &[u8]) -> bool {
 }
 
 fn by_name(path: &Path) -> Option<Format> {
-    let inner =
-        if path.extension()? == "gz" || path.extension()? == "zst" { Path::new(path.file_stem()?) } else { path };
-    match inner.extension()?.to_str()? {
+    match coding::inner_name(path).extension()?.to_str()? {
         "json" => Some(Format::Json),
         "ndjson" | "jsonl" => Some(Format::Ndjson),
         _ => None,

@@ -23,7 +23,6 @@ mod scan;
 mod schema;
 mod setup;
 mod table;
-mod zstd;
 
 pub use exit::{CliError, Exit};
 pub use input::InputError;

@@ -1,8 +1,8 @@
 //! `expurgate redact`: files or standard input to standard output.
 
-use super::coding::{Coding, Encoder};
 use super::input::{InputArgs, InputError, Sink};
 use super::{CliError, Exit};
+use crate::content::{Encoder, Level, WireFormat};
 use crate::redact::{Format, Plan, Redactor};
 use bytes::Bytes;
 use std::io::Write;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// Redact files or standard input to standard output.
 ///
 /// The same engine as the proxy's, streaming in constant memory. What came
-/// compressed with gzip or zstd goes out compressed with the same.
+/// compressed with gzip, deflate, zstd or br goes out compressed with the same.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
@@ -24,7 +24,8 @@ pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
     let mut output = Output {
         plan: setup.plan(),
         redactor: None,
-        encoder: Encoder::Plain,
+        level: setup.level,
+        encoder: None,
         ready: Vec::new(),
         out: std::io::stdout(),
     };
@@ -36,7 +37,8 @@ pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
 struct Output<W> {
     plan: Arc<Plan>,
     redactor: Option<Redactor>,
-    encoder: Encoder,
+    level: Level,
+    encoder: Option<Encoder>,
     /// Redacted text.
     ready: Vec<Bytes>,
     out: W,
@@ -44,18 +46,23 @@ struct Output<W> {
 
 impl<W: Write> Output<W> {
     fn write(&mut self) -> Result<(), InputError> {
+        let Some(encoder) = &mut self.encoder else {
+            write_all(&mut self.out, &self.ready)?;
+            self.ready.clear();
+            return Ok(());
+        };
         let mut encoded = Vec::new();
         for piece in self.ready.drain(..) {
-            self.encoder.push(piece, &mut encoded)?;
+            encoder.push(&piece, &mut encoded)?;
         }
         write_all(&mut self.out, &encoded)
     }
 }
 
 impl<W: Write> Sink for Output<W> {
-    fn begin(&mut self, _: &str, format: Format, coding: Coding) -> Result<(), InputError> {
+    fn begin(&mut self, _: &str, format: Format, form: Option<WireFormat>) -> Result<(), InputError> {
         self.redactor = Some(Redactor::new(&self.plan, format));
-        self.encoder = Encoder::new(coding)?;
+        self.encoder = form.map(|form| Encoder::new(form, self.level, None)).transpose()?;
         Ok(())
     }
 
@@ -71,9 +78,11 @@ impl<W: Write> Sink for Output<W> {
             redactor.finish(&mut self.ready)?;
         }
         self.write()?;
-        let mut encoded = Vec::new();
-        std::mem::replace(&mut self.encoder, Encoder::Plain).finish(&mut encoded)?;
-        write_all(&mut self.out, &encoded)?;
+        if let Some(encoder) = self.encoder.take() {
+            let mut encoded = Vec::new();
+            encoder.finish(&mut encoded)?;
+            write_all(&mut self.out, &encoded)?;
+        }
         Ok(self.out.flush()?)
     }
 }

@@ -1,11 +1,10 @@
 //! `expurgate scan`: what would be redacted, and where; never the values.
 
-use super::coding::Coding;
 use super::exit::unwritable;
 use super::input::{InputArgs, InputError, Sink};
 use super::table::{Table, stdout_width};
 use super::{CliError, Exit, sarif};
-use crate::content::{Located, Locator};
+use crate::content::{Located, Locator, WireFormat};
 use crate::redact::{Format, Plan, Policy, Redactor};
 use bytes::Bytes;
 use serde::Serialize;
@@ -168,7 +167,7 @@ impl<W: Write> Listing<W> {
 }
 
 impl<W: Write> Sink for Listing<W> {
-    fn begin(&mut self, name: &str, format: Format, _: Coding) -> Result<(), InputError> {
+    fn begin(&mut self, name: &str, format: Format, _: Option<WireFormat>) -> Result<(), InputError> {
         name.clone_into(&mut self.source);
         self.lines = Lines::default();
         let mut redactor = Redactor::new(&self.plan, format);
@@ -309,7 +308,7 @@ mod tests {
             out: Vec::new(),
             entities: BTreeMap::new(),
         };
-        listing.begin("-", format, Coding::Plain).unwrap();
+        listing.begin("-", format, None).unwrap();
         listing.push(Bytes::copy_from_slice(text.as_bytes())).unwrap();
         listing.finish().unwrap();
         let mut out = std::mem::take(&mut listing.out);

@@ -24,6 +24,7 @@ pub(super) fn build(merged: Merged, reader: KeyReader) -> Result<Config, ConfigE
         routes,
         limits: build_limits(&file.limits),
         timeouts: build_timeouts(&file.timeouts),
+        compression: file.compression.level.unwrap_or_default(),
         builtin_rules: file.rules.builtin.unwrap_or(true),
         rules: file.rules.paths,
         profile: file.rules.profile.unwrap_or_default(),

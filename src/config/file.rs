@@ -2,6 +2,7 @@
 
 use super::action::ActionSpec;
 use super::types::{LogFormat, LogLevel, Period, Size, Upstream};
+use crate::content::Level;
 use crate::rule::Profile;
 use serde::{Deserialize, Deserializer, de};
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ pub(super) struct File {
     pub(super) route: Vec<Route>,
     pub(super) limits: Limits,
     pub(super) timeouts: Timeouts,
+    pub(super) compression: Compression,
     pub(super) rules: Rules,
     pub(super) hash: Hash,
     pub(super) log: Log,
@@ -91,6 +93,13 @@ pub(super) struct Timeouts {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+pub(super) struct Compression {
+    #[serde(deserialize_with = "level")]
+    pub(super) level: Option<Level>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub(super) struct Rules {
     pub(super) builtin: Option<bool>,
     pub(super) paths: Vec<PathBuf>,
@@ -132,6 +141,13 @@ fn profile<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Profile>
     let known: Vec<&str> = Profile::ALL.iter().map(|profile| profile.name()).collect();
     let unknown = || de::Error::custom(format!("unknown profile \"{name}\"; use one of {}", known.join(", ")));
     Profile::from_name(&name).map(Some).ok_or_else(unknown)
+}
+
+fn level<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Level>, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    let known = Level::ALL.into_iter().find(|level| level.name() == name);
+    let unknown = || de::Error::custom(format!("\"{name}\" is not a level; use fast, default or best"));
+    known.map(Some).ok_or_else(unknown)
 }
 
 fn socket_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {

@@ -22,6 +22,7 @@ pub use offline::Offline;
 pub use schema::schema;
 pub use types::{LogFormat, LogLevel, Period, Scheme, Size, Upstream};
 
+use crate::content::Level;
 use crate::redact::{Policy, Refusal, judge_policy};
 use crate::rule::{Profile, Ruleset};
 use crate::scan::Engine;
@@ -45,6 +46,8 @@ pub struct Config {
     pub limits: Limits,
     /// One for every stage.
     pub timeouts: Timeouts,
+    /// At which compressed bodies that changed are compressed again.
+    pub compression: Level,
     /// Whether the built-in packs are used.
     pub builtin_rules: bool,
     /// Rule files or directories, on top of the built-in packs if those are

@@ -5,6 +5,7 @@ use super::file;
 use super::layers::{Sources, merge};
 use super::types::{Scheme, Upstream};
 use super::{Config, ConfigError, Policy, Ruleset};
+use crate::content::Level;
 use crate::rule::Profile;
 use crate::scan::Engine;
 use std::path::PathBuf;
@@ -61,6 +62,11 @@ impl Offline {
     /// Which of the rules are enabled.
     pub fn profile(&self) -> Profile {
         self.config.profile
+    }
+
+    /// As in [`Config`].
+    pub fn compression(&self) -> Level {
+        self.config.compression
     }
 
     /// The policies by the names of their routes; at least one.

@@ -68,7 +68,7 @@ fn value(kind: Kind) -> Value {
         Kind::List => json!({"type": "array", "items": {"type": "string"}}),
         Kind::Table => json!({"type": "object", "additionalProperties": {"type": "string"}}),
         Kind::Action => json!({"$ref": "#/$defs/action"}),
-        Kind::Text | Kind::Profile | Kind::LogLevel | Kind::LogFormat => json!({"type": "string"}),
+        Kind::Text | Kind::Profile | Kind::Level | Kind::LogLevel | Kind::LogFormat => json!({"type": "string"}),
     }
 }
 

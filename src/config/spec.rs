@@ -2,6 +2,7 @@
 //! the JSON Schema of `expurgate schema config` is written from it.
 
 use super::types::{LogFormat, LogLevel};
+use crate::content::Level;
 use crate::rule::Profile;
 
 /// What may be written as a value.
@@ -25,6 +26,7 @@ pub(super) enum Kind {
     /// In variables separated by commas.
     List,
     Profile,
+    Level,
     LogLevel,
     LogFormat,
     /// Paths by name; in variables with `=` between, separated by commas.
@@ -53,6 +55,7 @@ pub(super) const KEYS: &[(&str, &str, Kind, &str)] = &[
     ("limits", "max_requests", Kind::Integer(1), "requests at a time"),
     ("limits", "max_connections", Kind::Integer(1), "client connections at a time"),
     ("limits", "max_buffered", Kind::Size, "bytes of buffered bodies at a time"),
+    ("compression", "level", Kind::Level, "how much time is spent to compress again what changed"),
     ("timeouts", "head", Kind::Period, "from the first byte of a request to the end of its head"),
     ("timeouts", "keep_alive", Kind::Period, "between two requests on a client's connection"),
     ("timeouts", "body_idle", Kind::Period, "between two pieces of a request's body"),
@@ -92,6 +95,7 @@ pub(super) const POLICY_KEYS: &[(&str, &str)] = &[
 pub(super) fn names(kind: Kind) -> Option<Vec<&'static str>> {
     match kind {
         Kind::Profile => Some(Profile::ALL.iter().map(|profile| profile.name()).collect()),
+        Kind::Level => Some(Level::ALL.map(Level::name).to_vec()),
         Kind::LogLevel => Some(LogLevel::NAMES.to_vec()),
         Kind::LogFormat => Some(LogFormat::NAMES.to_vec()),
         _ => None,

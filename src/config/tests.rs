@@ -57,6 +57,8 @@ max_ratio = 5
 max_requests = 6
 max_connections = 7
 max_buffered = "8KiB"
+[compression]
+level = "best"
 [timeouts]
 head = "1s"
 keep_alive = "2s"
@@ -106,6 +108,7 @@ fn every_key_of_the_file_is_read() {
     assert_eq!(config.timeouts.request, Some(Duration::from_secs(4)));
     assert_eq!(config.timeouts.drain, Duration::from_secs(10));
     assert_eq!(config.log.format, LogFormat::Json);
+    assert_eq!(config.compression, Level::Best);
     let route = &config.routes[0];
     assert_eq!(route.host.as_deref(), Some("example.com"));
     assert_eq!(action(route, "email.address"), Action::Block);
@@ -147,7 +150,7 @@ fn every_key_of_the_file_has_a_variable() {
 
 #[test]
 fn the_test_file_has_every_key_that_the_parser_knows() {
-    let probes = ["", "listener", "rules", "hash", "log", "limits", "timeouts"];
+    let probes = ["", "listener", "rules", "hash", "log", "limits", "compression", "timeouts"];
     for section in probes {
         let text = if section.is_empty() { "nonsense = 1".to_owned() } else { format!("[{section}]\nnonsense = 1") };
         let error = from_file(&text).unwrap_err();
@@ -187,6 +190,19 @@ fn the_reference_names_every_key_and_every_variable() {
         let key = line.split(" =").next().unwrap();
         assert!(block.contains(key) || key == "[route.tls]" && block.contains("tls.ca"), "{key}");
     }
+}
+
+#[test]
+fn a_level_of_compression_is_one_of_three() {
+    let level = |level| from_environment(&[("EXPURGATE_UPSTREAM", "http://a"), ("EXPURGATE_COMPRESSION_LEVEL", level)]);
+    for known in Level::ALL {
+        assert_eq!(level(known.name()).unwrap().compression, known);
+    }
+    for wrong in ["6", "Fast", "slow"] {
+        let error = level(wrong).unwrap_err();
+        assert!(error.contains("use fast, default or best"), "{error}");
+    }
+    assert_eq!(from_environment(&[("EXPURGATE_UPSTREAM", "http://a")]).unwrap().compression, Level::Fast);
 }
 
 #[test]

@@ -9,7 +9,6 @@ mod coding;
 #[cfg(test)]
 pub(crate) mod fault;
 mod form;
-mod gzip;
 mod locate;
 mod media;
 mod msgpack;
@@ -23,8 +22,7 @@ mod tree;
 mod utf8;
 
 pub use body::BodyFormat;
-pub use coding::{Coding, UnsupportedCoding};
-pub use gzip::{GzipDecoder, GzipEncoder, GzipError, GzipLimits};
+pub use coding::{Coding, CodingError, CodingLimits, Decoder, Encoder, Level, UnsupportedCoding, WireFormat};
 pub use locate::{Located, Locator};
 pub use media::{ContentType, Media};
 pub use pipeline::{ContentError, Delivery, Pipeline};

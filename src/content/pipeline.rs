@@ -2,15 +2,15 @@
 //! coding.
 //!
 //! ```text
-//! wire --push--> [gunzip] --> BodyStage: by format --> [gzip] --> out
+//! wire --push--> [Decoder] --> BodyStage: by format --> [Encoder] --> out
 //! ```
 //!
 //! Invariant: nothing reaches `out` that the redactor has not released.
 
+use super::SLICE;
 use super::body::{BodyFormat, BodyStage};
-use super::gzip::{GzipDecoder, GzipEncoder, GzipError, GzipLimits};
+use super::coding::{Coding, CodingError, CodingLimits, Decoder, Encoder, Level, WireFormat};
 use super::media::ContentType;
-use super::{Coding, SLICE};
 use crate::redact::{Plan, RedactError, Report};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use std::sync::Arc;
 pub enum ContentError {
     /// The coding is broken or too large.
     #[error("the content coding cannot be undone")]
-    Coding(#[from] GzipError),
+    Coding(#[from] CodingError),
     /// Text that is not UTF-8, or that holds a NUL, as UTF-16 and UTF-32 do.
     #[error("the text is not UTF-8")]
     Charset,
@@ -45,14 +45,17 @@ pub enum Delivery {
     /// is not encoded.
     Whole,
     /// Bytes leave as they are released, in the coding of the input.
-    Streaming,
+    Streaming(Level),
 }
 
 /// One body on its way through.
 pub struct Pipeline {
-    decoder: Option<GzipDecoder>,
+    decoder: Option<Decoder>,
     body: BodyStage,
-    encoder: Option<GzipEncoder>,
+    /// How what leaves is encoded; `None` where it is not.
+    level: Option<Level>,
+    /// Made when something leaves: by then it is known how the input is written.
+    encoder: Option<Encoder>,
     /// Released by the redactor, not encoded yet; empty between calls.
     released: Vec<Bytes>,
 }
@@ -67,38 +70,57 @@ impl Pipeline {
         plan: &Arc<Plan>,
         content: &ContentType,
         coding: Coding,
-        limits: GzipLimits,
+        limits: CodingLimits,
         delivery: Delivery,
         part: u64,
     ) -> Result<Self, ContentError> {
-        let gzip = coding == Coding::Gzip;
+        let mut decoder = Decoder::new(coding, limits)?;
+        if let (Some(decoder), Delivery::Streaming(_)) = (&mut decoder, delivery) {
+            // It is encoded anew in any case.
+            decoder.skip_annotations();
+        }
         Ok(Self {
-            decoder: gzip.then(|| GzipDecoder::new(limits)),
+            decoder,
             body: BodyStage::new(plan, content, usize::try_from(part).unwrap_or(usize::MAX))?,
-            encoder: (gzip && delivery == Delivery::Streaming).then(GzipEncoder::default),
+            level: match delivery {
+                Delivery::Whole => None,
+                Delivery::Streaming(level) => Some(level),
+            },
+            encoder: None,
             released: Vec::new(),
         })
     }
 
     /// Takes the next bytes from the wire and appends to `out` what may leave.
+    /// Of encoded bytes, which may grow to any size, no more than some [`SLICE`]
+    /// of decoded ones is done at once: while it [`is_pending`], pushing nothing
+    /// goes on.
     ///
     /// # Errors
     /// After an error nothing more may leave.
+    ///
+    /// [`is_pending`]: Pipeline::is_pending
     pub fn push(&mut self, wire: Bytes, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
-        let (body, released) = (&mut self.body, &mut self.released);
-        let encoder = &mut self.encoder;
-        let Some(decoder) = &mut self.decoder else {
+        if self.decoder.is_none() {
             let mut wire = wire;
             while !wire.is_empty() {
-                body.push(wire.split_to(wire.len().min(SLICE)), released)?;
+                self.body.push(wire.split_to(wire.len().min(SLICE)), &mut self.released)?;
             }
-            return encode(encoder, released, out);
-        };
-        // Piece by piece, so that no more than one is there decoded.
-        decoder.push(&wire, |piece| {
-            body.push(piece, released)?;
-            encode(encoder, released, out)
-        })
+            out.append(&mut self.released);
+            return Ok(());
+        }
+        if !wire.is_empty() {
+            self.catch_up(out)?;
+        }
+        if let Some(decoder) = self.decoder.as_mut().filter(|_| !wire.is_empty()) {
+            decoder.push(wire);
+        }
+        self.advance(out)
+    }
+
+    /// Whether bytes that were pushed wait to be decoded.
+    pub fn is_pending(&self) -> bool {
+        self.decoder.as_ref().is_some_and(Decoder::is_pending)
     }
 
     /// The body has ended: everything held leaves.
@@ -106,15 +128,59 @@ impl Pipeline {
     /// # Errors
     /// As [`Pipeline::push`].
     pub fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
+        self.catch_up(out)?;
         if let Some(decoder) = &self.decoder {
             decoder.finish()?;
         }
         self.body.finish(&mut self.released)?;
-        encode(&mut self.encoder, &mut self.released, out)?;
-        if let Some(encoder) = &mut self.encoder {
-            encoder.finish(out)?;
+        self.encode(out)?;
+        if self.level.is_some() && self.decoder.is_some() {
+            self.encoder()?.finish(out)?;
         }
         Ok(())
+    }
+
+    /// Decodes all that was pushed.
+    fn catch_up(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
+        while self.is_pending() {
+            self.advance(out)?;
+        }
+        Ok(())
+    }
+
+    /// Decodes, redacts and encodes about a [`SLICE`], piece by piece, so that no
+    /// more than one is there decoded.
+    fn advance(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
+        let mut done = 0;
+        while done < SLICE {
+            let Some(piece) = self.decoder.as_mut().map_or(Ok(None), Decoder::next_piece)? else { break };
+            done += piece.len();
+            self.body.push(piece, &mut self.released)?;
+            self.encode(out)?;
+        }
+        Ok(())
+    }
+
+    /// Moves what is released to `out`, encoded where it has to be.
+    fn encode(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
+        if self.level.is_none() || self.decoder.is_none() {
+            out.append(&mut self.released);
+        }
+        if self.released.is_empty() {
+            return Ok(());
+        }
+        let mut encoder = self.encoder()?;
+        for piece in self.released.drain(..) {
+            encoder.push(&piece, out)?;
+        }
+        self.encoder = Some(encoder);
+        Ok(())
+    }
+
+    /// Takes the encoder, a new one if there is none yet.
+    fn encoder(&mut self) -> Result<Encoder, ContentError> {
+        let (form, level) = (self.wire_format().unwrap_or(WireFormat::Gzip), self.level.unwrap_or_default());
+        Ok(self.encoder.take().map_or_else(|| Encoder::new(form, level, None), Ok)?)
     }
 
     /// Whether the first bytes have been judged: from then on only the coding,
@@ -138,7 +204,18 @@ impl Pipeline {
     /// Whether the coding carries bytes beside the body, which were not looked
     /// at: then the body must not be forwarded as it came.
     pub fn annotated(&self) -> bool {
-        self.decoder.as_ref().is_some_and(GzipDecoder::annotated)
+        self.decoder.as_ref().is_some_and(Decoder::is_annotated)
+    }
+
+    /// How the input is encoded, once something of it is decoded; `None` where
+    /// it is not.
+    pub fn wire_format(&self) -> Option<WireFormat> {
+        self.decoder.as_ref().map(Decoder::wire_format)
+    }
+
+    /// Memory that the coding takes: what it looks back at, and the encoder.
+    pub fn memory(&self) -> u64 {
+        self.decoder.as_ref().map_or(0, Decoder::memory) + self.encoder.as_ref().map_or(0, Encoder::memory)
     }
 
     /// Bytes held back now.
@@ -152,22 +229,6 @@ impl Pipeline {
     }
 }
 
-/// Moves what is released to `out`, encoded where it has to be.
-fn encode(
-    encoder: &mut Option<GzipEncoder>,
-    released: &mut Vec<Bytes>,
-    out: &mut Vec<Bytes>,
-) -> Result<(), ContentError> {
-    let Some(encoder) = encoder else {
-        out.append(released);
-        return Ok(());
-    };
-    for piece in released.drain(..) {
-        encoder.push(&piece, out)?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,7 +236,7 @@ mod tests {
     use crate::rule::{Rule, Ruleset};
     use crate::scan::Engine;
 
-    const LIMITS: GzipLimits = GzipLimits { max_decoded: 1 << 20, max_ratio: 100 };
+    const LIMITS: CodingLimits = CodingLimits { max_decoded: 1 << 20, max_ratio: 100 };
 
     fn plan() -> Arc<Plan> {
         let ruleset = Ruleset { rules: Vec::<Rule>::new(), hash: String::new() };
@@ -224,8 +285,9 @@ mod tests {
 
     #[test]
     fn an_unknown_type_streams_as_text_up_to_the_first_byte_that_is_not_utf8() {
-        let stream =
-            |chunks: &[&[u8]]| run(None, Coding::Identity, Delivery::Streaming, chunks).map(|(format, _)| format);
+        let stream = |chunks: &[&[u8]]| {
+            run(None, Coding::Identity, Delivery::Streaming(Level::Fast), chunks).map(|(format, _)| format)
+        };
         assert_eq!(stream(&[b"hello"]), Ok(BodyFormat::Text));
         assert_eq!(stream(&[b"[1, 2]"]), Ok(BodyFormat::Json));
         assert_eq!(stream(&[b"hello hello ", b"\xff"]), Err(ContentError::Media));
@@ -293,32 +355,90 @@ mod tests {
     fn bodies_shorter_than_the_prefix_pass() {
         for body in [&b""[..], b"1", b"{}", b"   "] {
             let json = Some("application/json");
-            let (_, out) = run(json, Coding::Identity, Delivery::Streaming, &[body]).unwrap();
+            let (_, out) = run(json, Coding::Identity, Delivery::Streaming(Level::Fast), &[body]).unwrap();
             assert_eq!(out, body);
         }
     }
 
-    #[test]
-    fn gzip_streams_as_gzip_and_is_delivered_whole_as_text() {
-        let text = br#"{"a":"hello hello"}"#.repeat(3000);
-        let (mut encoder, mut wire) = (GzipEncoder::default(), Vec::new());
-        encoder.push(&text, &mut wire).unwrap();
+    fn encode(form: WireFormat, text: &[u8]) -> Vec<u8> {
+        let (mut encoder, mut wire) = (Encoder::new(form, Level::Fast, None).unwrap(), Vec::new());
+        encoder.push(text, &mut wire).unwrap();
         encoder.finish(&mut wire).unwrap();
-        let wire = wire.concat();
-        let chunks: Vec<&[u8]> = wire.chunks(100).collect();
-        let json = Some("application/json");
-        let (_, plain) = run(json, Coding::Gzip, Delivery::Whole, &chunks).unwrap();
-        assert_eq!(plain, text);
-        let (_, again) = run(json, Coding::Gzip, Delivery::Streaming, &chunks).unwrap();
-        let mut decoded = Vec::new();
-        let mut decoder = GzipDecoder::new(LIMITS);
-        let keep = |piece: Bytes| -> Result<(), GzipError> {
-            decoded.extend_from_slice(&piece);
-            Ok(())
-        };
-        decoder.push(&again, keep).unwrap();
+        wire.concat()
+    }
+
+    fn decode(coding: Coding, wire: Vec<u8>) -> (WireFormat, Vec<u8>) {
+        let (mut decoder, mut text) = (Decoder::new(coding, LIMITS).unwrap().unwrap(), Vec::new());
+        decoder.push(wire.into());
+        while let Some(piece) = decoder.next_piece().unwrap() {
+            text.extend_from_slice(&piece);
+        }
         decoder.finish().unwrap();
-        assert_eq!(decoded, text);
+        (decoder.wire_format(), text)
+    }
+
+    const FORMS: [(Coding, WireFormat); 5] = [
+        (Coding::Gzip, WireFormat::Gzip),
+        (Coding::Deflate, WireFormat::Zlib),
+        (Coding::Deflate, WireFormat::Raw),
+        (Coding::Zstd, WireFormat::Zstd),
+        (Coding::Brotli, WireFormat::Brotli),
+    ];
+
+    #[test]
+    fn what_is_encoded_streams_as_it_came_and_is_delivered_whole_as_text() {
+        for (coding, form) in FORMS {
+            for text in [br#"{"a":"hello hello"}"#.repeat(3000), Vec::new()] {
+                let wire = encode(form, &text);
+                let chunks: Vec<&[u8]> = wire.chunks(100).collect();
+                let json = Some("application/json");
+                let (_, plain) = run(json, coding, Delivery::Whole, &chunks).unwrap();
+                assert_eq!(plain, text, "{form:?}");
+                let (_, again) = run(json, coding, Delivery::Streaming(Level::Fast), &chunks).unwrap();
+                assert_eq!(decode(coding, again), (form, text), "{form:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_push_lets_out_about_a_slice_however_much_it_stands_for() {
+        let limits = CodingLimits { max_decoded: u64::MAX, max_ratio: u64::MAX };
+        let content = ContentType::parse(Some(b"application/json"));
+        for (coding, form) in FORMS {
+            let wire = encode(form, &vec![b' '; 40 * SLICE]);
+            let mut pipeline = Pipeline::new(&plan(), &content, coding, limits, Delivery::Whole, 1 << 16).unwrap();
+            let (mut out, mut pushes) = (Vec::new(), 0);
+            pipeline.push(wire.into(), &mut out).unwrap();
+            let mut before = 0;
+            while pipeline.is_pending() {
+                let (taken, _) = pipeline.decoded();
+                assert!(taken - before < 2 * SLICE as u64, "{form:?}");
+                before = taken;
+                pipeline.push(Bytes::new(), &mut out).unwrap();
+                pushes += 1;
+            }
+            pipeline.finish(&mut out).unwrap();
+            assert!(pushes >= 30, "{form:?}: {pushes}");
+            assert_eq!(pipeline.decoded().0, 40 * SLICE as u64);
+        }
+    }
+
+    #[test]
+    fn what_is_still_to_be_decoded_is_before_what_is_pushed_next() {
+        for (coding, form) in FORMS {
+            let text = [b"[\"".to_vec(), vec![b'x'; 20 * SLICE], b"\"]".to_vec()].concat();
+            let wire = encode(form, &text);
+            let (first, second) = wire.split_at(wire.len() - 3);
+            let limits = CodingLimits { max_decoded: u64::MAX, max_ratio: u64::MAX };
+            let content = ContentType::parse(Some(b"application/json"));
+            let mut pipeline = Pipeline::new(&plan(), &content, coding, limits, Delivery::Whole, 1 << 16).unwrap();
+            let mut out = Vec::new();
+            for part in [first, second] {
+                pipeline.push(Bytes::copy_from_slice(part), &mut out).unwrap();
+            }
+            pipeline.finish(&mut out).unwrap();
+            assert!(out.concat() == text, "{form:?}");
+        }
     }
 
     #[test]

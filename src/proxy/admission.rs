@@ -68,6 +68,14 @@ impl Reservation {
         Ok(())
     }
 
+    /// Makes it at least so many bytes.
+    pub(super) fn grow_to(&mut self, bytes: u64) -> Result<(), Failure> {
+        match bytes.saturating_sub(self.bytes) {
+            0 => Ok(()),
+            missing => self.grow(missing),
+        }
+    }
+
     /// Gives back what is reserved beyond `bytes`.
     pub(super) fn shrink_to(&mut self, bytes: u64) {
         let back = self.bytes.saturating_sub(bytes);
@@ -112,7 +120,8 @@ mod tests {
         one.grow(6).unwrap();
         let mut other = budget.open();
         assert_eq!(other.grow(5), Err(Failure::BufferedTooMuch));
-        other.grow(4).unwrap();
+        other.grow_to(4).unwrap();
+        other.grow_to(3).unwrap();
         assert_eq!(budget.metrics.buffered_bytes.get(), 10);
         one.shrink_to(2);
         one.shrink_to(5);

@@ -18,6 +18,11 @@ static DIGESTS: [HeaderName; 4] = [
     HeaderName::from_static("repr-digest"),
 ];
 
+/// What LangSmith's clients tell of a body that they compress: what it had been
+/// in their own count, and what it is on the wire.
+const PRE_COMPRESSED_SIZE: HeaderName = HeaderName::from_static("x-pre-compressed-size");
+const POST_COMPRESSED_SIZE: HeaderName = HeaderName::from_static("x-post-compressed-size");
+
 /// Signatures and checksums over the body, beside AWS Signature Version 4:
 /// webhooks', HTTP message signatures (RFC 9421), object stores'. A body that
 /// was changed fails them; unlike a digest, none can be left out or made anew.
@@ -119,7 +124,13 @@ pub(super) fn rewrite(headers: &mut HeaderMap, host: HeaderValue, length: Option
         None => {}
     }
     if change != Change::Unchanged {
-        remove_all(headers, |name| DIGESTS.contains(name));
+        let told = headers.contains_key(POST_COMPRESSED_SIZE);
+        remove_all(headers, |name| {
+            DIGESTS.contains(name) || [PRE_COMPRESSED_SIZE, POST_COMPRESSED_SIZE].contains(name)
+        });
+        if let Some(length) = length.filter(|_| told) {
+            headers.insert(POST_COMPRESSED_SIZE, HeaderValue::from(length));
+        }
     }
 }
 
@@ -327,6 +338,22 @@ mod tests {
         assert_eq!(left(Change::Unchanged), 4);
         assert_eq!(left(Change::Changed), 2);
         assert_eq!(left(Change::Streaming), 2);
+    }
+
+    #[test]
+    fn sizes_told_beside_the_body_are_true_or_gone() {
+        let sizes = [("x-pre-compressed-size", "900"), ("x-post-compressed-size", "200")];
+        let told = |sizes: &[(&str, &str)], length, change| {
+            let mut headers = parts("/", sizes).headers;
+            rewrite(&mut headers, HeaderValue::from_static("up"), length, change);
+            let told = |name| headers.get(name).map(|size: &HeaderValue| size.to_str().unwrap().to_owned());
+            (told(PRE_COMPRESSED_SIZE), told(POST_COMPRESSED_SIZE))
+        };
+        let text = |text: &str| Some(text.to_owned());
+        assert_eq!(told(&sizes, Some(200), Change::Unchanged), (text("900"), text("200")));
+        assert_eq!(told(&sizes, Some(210), Change::Changed), (None, text("210")));
+        assert_eq!(told(&sizes, None, Change::Streaming), (None, None));
+        assert_eq!(told(&[], Some(210), Change::Changed), (None, None));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use super::exchange::Exchange;
 use super::idle::IdleTimer;
 use super::upstream::Driver;
-use crate::content::{ContentError, GzipError};
+use crate::content::{CodingError, ContentError};
 use crate::redact::RedactError;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -45,7 +45,7 @@ pub enum Failure {
     #[error("no route is configured for this host and path")]
     NoRoute,
     /// An unknown coding, or more than one.
-    #[error("the content coding is not supported; send identity or gzip")]
+    #[error("the content coding is not supported; send gzip, deflate, zstd or br, or none")]
     Coding,
     /// An unknown media type.
     #[error("the media type is not supported; send JSON, NDJSON or UTF-8 text")]
@@ -74,6 +74,9 @@ pub enum Failure {
     /// More bytes than allowed in a part that has to be held whole.
     #[error("a part of the body is larger than the limit")]
     PartTooLarge,
+    /// A compressed body that refers back farther than its coding allows.
+    #[error("the content coding of the body needs a window above the limit; send zstd with at most 8 MiB")]
+    Window,
     /// The policy blocks an entity.
     #[error("the policy of this route blocks {entity} (rule {rule})")]
     Blocked {
@@ -178,6 +181,7 @@ impl Failure {
             Self::DecodedTooLarge => (S::PAYLOAD_TOO_LARGE, "decoded_body_too_large", Refused),
             Self::CorruptFraming => (S::BAD_REQUEST, "corrupt_framing", Refused),
             Self::PartTooLarge => (S::PAYLOAD_TOO_LARGE, "part_too_large", Refused),
+            Self::Window => (S::PAYLOAD_TOO_LARGE, "window_too_large", Refused),
             Self::Blocked { .. } => (S::UNPROCESSABLE_ENTITY, "blocked", Refused),
             Self::Signed => (S::UNPROCESSABLE_ENTITY, "signed_body", Refused),
             Self::Draining => (S::SERVICE_UNAVAILABLE, "draining", Refused),
@@ -199,8 +203,10 @@ impl Failure {
 impl From<ContentError> for Failure {
     fn from(error: ContentError) -> Self {
         match error {
-            ContentError::Coding(GzipError::TooLarge) => Self::DecodedTooLarge,
-            ContentError::Coding(_) => Self::CorruptCoding,
+            ContentError::Coding(CodingError::TooLarge) => Self::DecodedTooLarge,
+            ContentError::Coding(CodingError::Window) => Self::Window,
+            ContentError::Coding(CodingError::Corrupt | CodingError::Truncated) => Self::CorruptCoding,
+            ContentError::Coding(CodingError::Library) => Self::Engine,
             ContentError::Charset => Self::Charset,
             ContentError::Media => Self::Media,
             ContentError::Framing => Self::CorruptFraming,
@@ -456,8 +462,8 @@ mod tests {
     #[test]
     fn the_errors_of_lower_layers_keep_their_meaning() {
         let status = |error: ContentError| Failure::from(error).status().as_u16();
-        assert_eq!(status(ContentError::Coding(GzipError::TooLarge)), 413);
-        assert_eq!(status(ContentError::Coding(GzipError::Truncated)), 400);
+        assert_eq!(status(ContentError::Coding(CodingError::TooLarge)), 413);
+        assert_eq!(status(ContentError::Coding(CodingError::Truncated)), 400);
         assert_eq!(status(ContentError::Charset), 415);
         assert_eq!(status(ContentError::Media), 415);
         assert_eq!(status(ContentError::Redact(RedactError::Engine)), 503);

@@ -10,7 +10,7 @@ use super::route::{Route, Routes};
 use super::upstream::{Driver, UpstreamError};
 use super::{fields, headers, query};
 use crate::config::{Config, Limits, Timeouts};
-use crate::content::{Coding, ContentType};
+use crate::content::{Coding, ContentType, Level};
 use crate::metrics::Metrics;
 use crate::redact::Plan;
 use crate::scan::Engine;
@@ -43,6 +43,7 @@ pub struct Proxy {
     routes: Routes,
     limits: Limits,
     timeouts: Timeouts,
+    compression: Level,
     admission: Arc<Admission>,
     budget: Arc<Budget>,
     ids: RequestIds,
@@ -60,6 +61,7 @@ impl Proxy {
             routes: Routes::new(config, engine, &metrics)?,
             limits: config.limits.clone(),
             timeouts: config.timeouts.clone(),
+            compression: config.compression,
             admission: Admission::new(config.limits.requests),
             budget: Budget::new(config.limits.buffered, Arc::clone(&metrics)),
             ids: RequestIds::new(),
@@ -190,6 +192,7 @@ impl Proxy {
                 true => Coding::Identity,
                 false => content_coding(parts)?,
             },
+            level: self.compression,
             limits: &self.limits,
             timeouts: &self.timeouts,
             deadline: self.deadline(exchange),

@@ -9,11 +9,13 @@
 mod cli;
 mod cli_rules;
 mod cli_setup;
+mod codings;
 mod docs;
 mod equality;
 mod proxy_admin;
 mod proxy_bodies;
 mod proxy_client;
+mod proxy_codings;
 mod proxy_drain;
 mod proxy_early;
 mod proxy_failures;

@@ -1,7 +1,8 @@
 //! What happens to a request in which something is found.
 
+use crate::codings::{gunzip, gzip};
 use crate::proxy_client::{chunk, head, request};
-use crate::proxy_gzip::{GZIP, gunzip, gzip, large_json};
+use crate::proxy_gzip::{GZIP, large_json};
 use crate::proxy_rig::{JSON, Rig};
 use crate::proxy_sink::Answer;
 

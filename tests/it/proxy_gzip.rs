@@ -1,26 +1,11 @@
 //! Compressed bodies.
 
+use crate::codings::{gunzip, gzip};
 use crate::proxy_client::{chunk, head, request};
 use crate::proxy_rig::{JSON, Rig};
 use crate::proxy_sink::Answer;
-use flate2::Compression;
-use flate2::read::MultiGzDecoder;
-use flate2::write::GzEncoder;
-use std::io::{Read, Write};
 
 pub(crate) const GZIP: (&str, &str) = ("content-encoding", "gzip");
-
-pub(crate) fn gzip(data: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    encoder.write_all(data).unwrap();
-    encoder.finish().unwrap()
-}
-
-pub(crate) fn gunzip(data: &[u8]) -> Vec<u8> {
-    let mut decoded = Vec::new();
-    MultiGzDecoder::new(data).read_to_end(&mut decoded).unwrap();
-    decoded
-}
 
 /// JSON that stays above the buffer limit when it is compressed.
 pub(crate) fn large_json() -> Vec<u8> {

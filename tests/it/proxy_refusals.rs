@@ -27,9 +27,9 @@ async fn expect(cases: &[Case<'_>]) {
 async fn content_codings_that_are_not_understood() {
     let encoding = |value| [JSON, ("content-encoding", value)];
     expect(&[
-        (&encoding("br"), CANARY, 415, "unsupported_content_encoding"),
-        (&encoding("zstd"), CANARY, 415, "unsupported_content_encoding"),
-        (&encoding("deflate"), CANARY, 415, "unsupported_content_encoding"),
+        (&encoding("compress"), CANARY, 415, "unsupported_content_encoding"),
+        (&encoding("dcz"), CANARY, 415, "unsupported_content_encoding"),
+        (&encoding("br, zstd"), CANARY, 415, "unsupported_content_encoding"),
         (&encoding("gzip, gzip"), CANARY, 415, "unsupported_content_encoding"),
         (&encoding("aws-chunked"), CANARY, 415, "unsupported_content_encoding"),
     ])
@@ -81,7 +81,7 @@ async fn charsets_other_than_utf8() {
 async fn refusals_are_counted_by_reason() {
     let rig = Rig::start().await;
     for _ in 0..2 {
-        rig.post(&[JSON, ("content-encoding", "br")], CANARY).await;
+        rig.post(&[JSON, ("content-encoding", "compress")], CANARY).await;
     }
     let reason = "reason=\"unsupported_content_encoding\",route=\"default\"";
     let line = format!("refused_requests_total{{{reason}}}");
@@ -150,7 +150,7 @@ async fn a_chunked_body_over_the_limit_is_broken_off() {
 async fn a_client_that_sends_all_before_it_reads_sees_the_refusal() {
     let rig = Rig::start().await;
     let body = vec![b'x'; 20 * 1024 * 1024];
-    let bytes = request("POST", "/", &[JSON, ("content-encoding", "br")], &body);
+    let bytes = request("POST", "/", &[JSON, ("content-encoding", "compress")], &body);
     let mut client = rig.client().await;
     client.send(&bytes).await;
     let reply = client.reply().await;
@@ -192,7 +192,7 @@ async fn a_client_that_sends_all_before_it_reads_sees_the_refusal_of_a_streaming
 async fn a_client_that_waits_for_100_continue_is_not_asked_for_a_refused_body() {
     let rig = Rig::start().await;
     let mut client = rig.client().await;
-    let headers = [JSON, ("expect", "100-continue"), ("content-encoding", "br"), ("content-length", "1000000")];
+    let headers = [JSON, ("expect", "100-continue"), ("content-encoding", "compress"), ("content-length", "1000000")];
     client.send(&head("POST", "/", &headers)).await;
     let reply = client.reply().await;
     assert_eq!(reply.status, 415);

@@ -1,10 +1,10 @@
 //! `expurgate rules profile`: what each rule costs on some files.
 
 use super::list::Style;
-use crate::cli::coding::Coding;
 use crate::cli::input::{InputArgs, InputError, Sink};
 use crate::cli::table::{Table, stdout_width};
 use crate::cli::{CliError, Exit};
+use crate::content::WireFormat;
 use crate::redact::{Format, Plan, Policy, Redactor, Report};
 use crate::rule::Rule;
 use crate::scan::meter::{Cost, Costs, Work};
@@ -189,7 +189,7 @@ fn ratio(part: u64, whole: u64) -> f64 {
 }
 
 impl<C: FnMut() -> u64> Sink for Profiling<C> {
-    fn begin(&mut self, _: &str, format: Format, _: Coding) -> Result<(), InputError> {
+    fn begin(&mut self, _: &str, format: Format, _: Option<WireFormat>) -> Result<(), InputError> {
         self.body = self.costs.take().map(|costs| Redactor::metered(&self.plan, format, costs));
         Ok(())
     }
@@ -293,7 +293,7 @@ mod tests {
         };
         let mut profiling = Profiling::new(&plan, clock, 0);
         for text in texts {
-            profiling.begin("-", Format::Json, Coding::Plain).unwrap();
+            profiling.begin("-", Format::Json, None).unwrap();
             profiling.push(Bytes::copy_from_slice(text.as_bytes())).unwrap();
             profiling.finish().unwrap();
         }

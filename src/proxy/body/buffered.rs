@@ -2,7 +2,7 @@
 
 use super::slices::{Slices, join_small};
 use super::{Change, Job, Prepared, RedactedBody, Repr, Whole};
-use crate::content::{Coding, ContentError, Delivery, GzipEncoder, GzipError, Pipeline};
+use crate::content::{Coding, CodingError, ContentError, Delivery, Encoder, Pipeline, WireFormat};
 use crate::proxy::admission::Reservation;
 use crate::proxy::exchange::{Place, Sizes};
 use crate::proxy::respond::Failure;
@@ -24,9 +24,16 @@ pub(super) async fn redact(job: &Job<'_>, wire: Vec<Bytes>, mut reservation: Res
     };
     let mut pieces = match (job.coding, change, scanned.kept.take()) {
         (Coding::Identity, _, Some(output)) => output,
-        (Coding::Gzip, Change::Unchanged, _) => wire,
-        (Coding::Gzip, _, Some(output)) => encode(&output)?,
-        (_, _, None) => redact_again(job, &wire).await?,
+        (_, Change::Unchanged, _) => wire,
+        (_, _, Some(output)) => {
+            let mut encoding = Encoding::new(job, &scanned)?;
+            for piece in &output {
+                encoding.add(piece)?;
+                tokio::task::consume_budget().await;
+            }
+            encoding.finish()?
+        }
+        (_, _, None) => redact_again(job, &wire, Encoding::new(job, &scanned)?).await?,
     };
     let frame = Slices::take(&mut pieces).holding(reservation).of(job.exchange);
     Ok(Prepared {
@@ -48,19 +55,21 @@ struct Scanned {
     kept: Option<Vec<Bytes>>,
     /// Length of the decoded output.
     released: u64,
+    /// How it was encoded.
+    form: Option<WireFormat>,
 }
 
 /// Runs the whole body through a pipeline without re-encoding it: most bodies
 /// need no change, and for those the encoder would be most of the work.
 async fn scan(job: &Job<'_>, wire: &[Bytes], reservation: &mut Reservation) -> Result<Scanned, Failure> {
     let mut pipeline =
-        Pipeline::new(job.plan, job.content, job.coding, job.gzip_limits(), Delivery::Whole, job.limits.buffer)?;
+        Pipeline::new(job.plan, job.content, job.coding, job.coding_limits(), Delivery::Whole, job.limits.buffer)?;
     let mut output = Output {
         pieces: Vec::new(),
         kept: true,
         length: 0,
         limit: KEPT.max(job.limits.buffer),
-        gzip: job.coding == Coding::Gzip,
+        decoded: job.coding != Coding::Identity,
     };
     let result = drive(job, wire, &mut pipeline, |pieces| output.add(pieces, reservation)).await;
     let report = pipeline.report();
@@ -69,23 +78,23 @@ async fn scan(job: &Job<'_>, wire: &[Bytes], reservation: &mut Reservation) -> R
     }
     job.exchange.add_sizes(Sizes { received_decoded: pipeline.decoded().0, ..Sizes::default() });
     result?;
-    // What a gzip header may carry was not scanned: it is written anew.
+    // What stands beside the body was not scanned: the coding is written anew.
     let changed = report.changed() > 0 || pipeline.annotated();
-    Ok(Scanned { changed, kept: output.kept.then_some(output.pieces), released: output.length })
+    Ok(Scanned {
+        changed,
+        kept: output.kept.then_some(output.pieces),
+        released: output.length,
+        form: pipeline.wire_format(),
+    })
 }
 
 /// The second pass over a compressed body that changed and whose output was
 /// too large to keep.
-async fn redact_again(job: &Job<'_>, wire: &[Bytes]) -> Result<Vec<Bytes>, Failure> {
-    let (limits, delivery) = (job.gzip_limits(), Delivery::Streaming);
-    let mut pipeline = Pipeline::new(job.plan, job.content, job.coding, limits, delivery, job.limits.buffer)?;
-    let mut encoded = Vec::new();
-    drive(job, wire, &mut pipeline, |pieces| {
-        encoded.append(pieces);
-        Ok(())
-    })
-    .await?;
-    Ok(encoded)
+async fn redact_again(job: &Job<'_>, wire: &[Bytes], mut encoding: Encoding) -> Result<Vec<Bytes>, Failure> {
+    let mut pipeline =
+        Pipeline::new(job.plan, job.content, job.coding, job.coding_limits(), Delivery::Whole, job.limits.buffer)?;
+    drive(job, wire, &mut pipeline, |pieces| pieces.drain(..).try_for_each(|piece| encoding.add(&piece))).await?;
+    encoding.finish()
 }
 
 /// Pushes all of `wire` through, giving way to other tasks in between.
@@ -96,13 +105,16 @@ async fn drive(
     mut sink: impl FnMut(&mut Vec<Bytes>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let mut out = Vec::new();
+    let mut memory = job.budget.open();
     for piece in wire {
         let mut piece = piece.clone();
-        while !piece.is_empty() {
+        while !piece.is_empty() || pipeline.is_pending() {
+            let next = if pipeline.is_pending() { 0 } else { piece.len().min(job.step()) };
             let started = Instant::now();
-            let pushed = pipeline.push(piece.split_to(piece.len().min(job.step())), &mut out);
+            let pushed = pipeline.push(piece.split_to(next), &mut out);
             job.exchange.add_redaction(started.elapsed());
             pushed?;
+            memory.grow_to(pipeline.memory())?;
             sink(&mut out)?;
             tokio::task::consume_budget().await;
         }
@@ -122,14 +134,14 @@ struct Output {
     length: u64,
     limit: u64,
     /// Whether all output takes memory beyond what the body's own bytes take.
-    gzip: bool,
+    decoded: bool,
 }
 
 impl Output {
     fn add(&mut self, pieces: &mut Vec<Bytes>, reserved: &mut Reservation) -> Result<(), Failure> {
         let more: u64 = pieces.iter().map(|piece| piece.len() as u64).sum();
         self.length += more;
-        if !self.kept || (self.gzip && self.length > self.limit) {
+        if !self.kept || (self.decoded && self.length > self.limit) {
             self.kept = false;
             self.pieces.clear();
             pieces.clear();
@@ -138,18 +150,40 @@ impl Output {
         // The pieces are slices of the body's own bytes, as far as they are not
         // copies; decoded ones never are.
         let beside = join_small(pieces);
-        reserved.grow(if self.gzip { beside.max(more) } else { beside })?;
+        reserved.grow(if self.decoded { beside.max(more) } else { beside })?;
         self.pieces.append(pieces);
         Ok(())
     }
 }
 
-fn encode(pieces: &[Bytes]) -> Result<Vec<Bytes>, Failure> {
-    let failed = |error: GzipError| Failure::from(ContentError::Coding(error));
-    let (mut encoder, mut out) = (GzipEncoder::default(), Vec::new());
-    for piece in pieces {
-        encoder.push(piece, &mut out).map_err(failed)?;
+/// Redacted output on its way to be encoded as the body was.
+struct Encoding {
+    encoder: Encoder,
+    encoded: Vec<Bytes>,
+    /// For the encoder.
+    _memory: Reservation,
+}
+
+impl Encoding {
+    fn new(job: &Job<'_>, scanned: &Scanned) -> Result<Self, Failure> {
+        // Only what is not encoded has no form, and is not encoded again.
+        let form = scanned.form.ok_or(Failure::Engine)?;
+        let encoder = Encoder::new(form, job.level, Some(scanned.released)).map_err(failed)?;
+        let mut memory = job.budget.open();
+        memory.grow(encoder.memory())?;
+        Ok(Self { encoder, encoded: Vec::new(), _memory: memory })
     }
-    encoder.finish(&mut out).map_err(failed)?;
-    Ok(out)
+
+    fn add(&mut self, piece: &[u8]) -> Result<(), Failure> {
+        self.encoder.push(piece, &mut self.encoded).map_err(failed)
+    }
+
+    fn finish(mut self) -> Result<Vec<Bytes>, Failure> {
+        self.encoder.finish(&mut self.encoded).map_err(failed)?;
+        Ok(self.encoded)
+    }
+}
+
+fn failed(error: CodingError) -> Failure {
+    Failure::from(ContentError::Coding(error))
 }

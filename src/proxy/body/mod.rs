@@ -19,7 +19,7 @@ use super::exchange::{Exchange, Sizes};
 use super::idle::Timer;
 use super::respond::Failure;
 use crate::config::{Limits, Timeouts};
-use crate::content::{Coding, ContentType, GzipLimits, SLICE};
+use crate::content::{Coding, CodingLimits, ContentType, Level, SLICE};
 use crate::redact::Plan;
 use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
@@ -77,6 +77,8 @@ pub(super) struct Job<'a> {
     pub(super) plan: &'a Arc<Plan>,
     pub(super) content: &'a ContentType,
     pub(super) coding: Coding,
+    /// At which what changed is encoded again.
+    pub(super) level: Level,
     pub(super) limits: &'a Limits,
     pub(super) timeouts: &'a Timeouts,
     /// When the exchange has to be over.
@@ -174,8 +176,8 @@ impl Whole {
     }
 }
 
-/// Encoded bytes decoded per step: what one step costs and lets out stays
-/// bounded even for a bomb.
+/// Encoded bytes pushed per step. What they let out is bounded by the pipeline,
+/// what they cost without letting anything out by this.
 const ENCODED_SLICE: usize = 4 * 1024;
 
 impl Job<'_> {
@@ -183,12 +185,12 @@ impl Job<'_> {
     fn step(&self) -> usize {
         match self.coding {
             Coding::Identity => SLICE,
-            Coding::Gzip => ENCODED_SLICE,
+            _ => ENCODED_SLICE,
         }
     }
 
-    fn gzip_limits(&self) -> GzipLimits {
-        GzipLimits { max_decoded: self.limits.decoded, max_ratio: self.limits.ratio }
+    fn coding_limits(&self) -> CodingLimits {
+        CodingLimits { max_decoded: self.limits.decoded, max_ratio: self.limits.ratio }
     }
 }
 

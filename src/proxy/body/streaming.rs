@@ -61,6 +61,8 @@ pub(super) struct StreamingBody {
     sent: u64,
     /// For the bytes read before the upstream is called, and for a slice.
     reservation: Reservation,
+    /// For what the coding looks back at.
+    memory: Reservation,
 }
 
 /// Begins to stream, with what was read so far. Reads on until the first bytes
@@ -76,13 +78,13 @@ pub(super) async fn start(
         return Err(Failure::Signed);
     }
     reservation.grow(SLICE as u64)?;
-    let (limits, delivery) = (job.gzip_limits(), Delivery::Streaming);
+    let (limits, delivery) = (job.coding_limits(), Delivery::Streaming(job.level));
     let pipeline = Pipeline::new(job.plan, job.content, job.coding, limits, delivery, job.limits.buffer)?;
     let mut streaming = StreamingBody::new(job, Some(pipeline), reservation);
     streaming.allow(head.len())?;
     streaming.unpushed = head;
     while !streaming.is_decided() {
-        if !streaming.unpushed.is_empty() {
+        if streaming.has_to_push() {
             streaming.push_step()?;
             continue;
         }
@@ -137,6 +139,7 @@ impl StreamingBody {
             held: 0,
             sent: 0,
             reservation,
+            memory: job.budget.open(),
         }
     }
 
@@ -165,7 +168,7 @@ impl StreamingBody {
                 self.sending.done();
                 return Poll::Ready(None);
             }
-            if self.unpushed.is_empty() {
+            if !self.has_to_push() {
                 // What was read before the upstream was called has left.
                 self.reservation.shrink_to(SLICE as u64);
             }
@@ -206,7 +209,7 @@ impl StreamingBody {
 
     /// Takes the next bytes from the client, or its end, through the pipeline.
     fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        if self.unpushed.is_empty() {
+        if !self.has_to_push() {
             match ready!(self.poll_gather(cx))? {
                 Some(data) => self.unpushed = data,
                 None => return Poll::Ready(self.finish()),
@@ -274,8 +277,19 @@ impl StreamingBody {
         Ok(())
     }
 
+    /// Whether there is something to go on with, without the client.
+    fn has_to_push(&self) -> bool {
+        !self.unpushed.is_empty() || self.is_pending()
+    }
+
+    /// Whether the pipeline has not yet done with what was pushed.
+    fn is_pending(&self) -> bool {
+        self.pipeline.as_ref().is_some_and(Pipeline::is_pending)
+    }
+
     fn push_step(&mut self) -> Result<(), Failure> {
-        let data = self.unpushed.split_to(self.unpushed.len().min(self.step));
+        let next = if self.is_pending() { 0 } else { self.unpushed.len().min(self.step) };
+        let data = self.unpushed.split_to(next);
         let Some(pipeline) = &mut self.pipeline else {
             self.released.push(data);
             return Ok(());
@@ -307,6 +321,7 @@ impl StreamingBody {
         if self.signed && pipeline.report().changed() > 0 {
             return Err(Failure::Signed);
         }
+        self.memory.grow_to(pipeline.memory())?;
         let held = i64::try_from(pipeline.held()).unwrap_or(i64::MAX);
         self.exchange.add_held(held - self.held);
         self.held = held;

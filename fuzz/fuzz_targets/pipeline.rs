@@ -11,7 +11,7 @@
 mod input;
 
 use bytes::Bytes;
-use expurgate::content::{Coding, ContentError, ContentType, Delivery, GzipLimits, Media, Pipeline};
+use expurgate::content::{BodyFormat, Coding, CodingLimits, ContentError, ContentType, Delivery, Level, Media, Pipeline};
 use expurgate::redact::{Plan, Policy, RedactError, Redactor, Treatment};
 use expurgate::rule::Ruleset;
 use expurgate::scan::{Engine, Format};
@@ -36,7 +36,10 @@ const TYPES: [Option<&str>; 10] = [
     Some("image/png"),
 ];
 
-const LIMITS: GzipLimits = GzipLimits { max_decoded: 256 << 10, max_ratio: 100 };
+const LIMITS: CodingLimits = CodingLimits { max_decoded: 256 << 10, max_ratio: 100 };
+
+/// What a format may hold of a part.
+const PART: u64 = 64 << 10;
 
 /// One that replaces all, one that blocks and removes, and the latter without
 /// what it blocks.
@@ -70,7 +73,7 @@ fuzz_target!(init: {
         lenient: &PLANS[usize::from(how >> 4 & 1) * 2],
         content: &content,
         coding,
-        delivery: if how & 8 == 0 { Delivery::Streaming } else { Delivery::Whole },
+        delivery: if how & 8 == 0 { Delivery::Streaming(Level::Fast) } else { Delivery::Whole },
     };
     let whole = body.check(&[&wire]);
     let cut = body.check(&chunks(&wire, &cuts(places, wire.len())));
@@ -92,7 +95,7 @@ impl Body<'_> {
     /// The redacted body, decoded; `None` when it is refused. Which of several
     /// reasons to refuse it is met first may depend on the chunks.
     fn check(&self, chunks: &[&[u8]]) -> Option<Vec<u8>> {
-        let pipeline = Pipeline::new(self.plan, self.content, self.coding, LIMITS, self.delivery);
+        let pipeline = Pipeline::new(self.plan, self.content, self.coding, LIMITS, self.delivery, PART);
         let mut pipeline = match pipeline {
             Ok(pipeline) => pipeline,
             Err(error) => {
@@ -105,13 +108,19 @@ impl Body<'_> {
         let pushed = chunks.iter().try_for_each(|chunk| pipeline.push(Bytes::copy_from_slice(chunk), &mut out));
         let result = pushed.and_then(|()| pipeline.finish(&mut out));
         let wire = out.concat();
-        let encoded = self.coding == Coding::Gzip && self.delivery == Delivery::Streaming;
+        let encoded = self.coding == Coding::Gzip && self.delivery != Delivery::Whole;
         let (left, ended) = if encoded { gunzip(&wire) } else { (wire, true) };
         let (text, _) = match self.coding {
             Coding::Identity => (chunks.concat(), true),
-            Coding::Gzip => gunzip(&chunks.concat()),
+            _ => gunzip(&chunks.concat()),
         };
-        let Some(format) = pipeline.format() else {
+        let format = pipeline.format().map(|format| match format {
+            BodyFormat::Json => Format::Json,
+            BodyFormat::Ndjson => Format::Ndjson,
+            BodyFormat::Text => Format::Text,
+            other => panic!("no type says that it is {}", other.name()),
+        });
+        let Some(format) = format else {
             assert!(left.is_empty(), "something left before the format was known");
             return result.is_ok().then_some(left);
         };

@@ -79,7 +79,7 @@ fn all(mut reader: impl Read) -> Vec<u8> {
 }
 
 /// What br has in four hundred bytes, and zstd in sixteen KiB.
-const BOMB: u64 = 512 << 20;
+const BOMB: usize = 512 << 20;
 
 /// One byte, over and over: 512 MiB where that is little, and else a sixteenth
 /// of it, since deflate repeats 258 bytes at most.
@@ -87,7 +87,7 @@ pub(crate) fn bomb(codec: &Codec, byte: u8) -> Vec<u8> {
     match codec.name {
         "zstd" => zstd_bomb(byte),
         "br" => brotli_bomb(byte),
-        _ => (codec.encode)(&vec![byte; BOMB as usize / 16]),
+        _ => (codec.encode)(&vec![byte; BOMB / 16]),
     }
 }
 
@@ -95,12 +95,12 @@ pub(crate) fn bomb(codec: &Codec, byte: u8) -> Vec<u8> {
 /// block may be.
 fn zstd_bomb(byte: u8) -> Vec<u8> {
     const BLOCK: u32 = 128 << 10;
+    const BLOCKS: usize = BOMB / BLOCK as usize;
     let header = |last: u32| (last | 1 << 1 | BLOCK << 3).to_le_bytes();
     let block = |last: u32| [&header(last)[..3], &[byte]].concat();
     // No size, no checksum; a window of 128 KiB.
     let mut wire = vec![0x28, 0xb5, 0x2f, 0xfd, 0, 7 << 3];
-    let blocks = BOMB / u64::from(BLOCK);
-    (1..blocks).for_each(|_| wire.extend(block(0)));
+    (1..BLOCKS).for_each(|_| wire.extend(block(0)));
     wire.extend(block(1));
     wire
 }
@@ -110,7 +110,7 @@ fn zstd_bomb(byte: u8) -> Vec<u8> {
 fn brotli_bomb(byte: u8) -> Vec<u8> {
     let params = brotli::enc::BrotliEncoderParams { quality: 3, lgwin: 24, ..Default::default() };
     let mut wire = Vec::new();
-    brotli::BrotliCompress(&mut std::io::repeat(byte).take(BOMB), &mut wire, &params).unwrap();
+    brotli::BrotliCompress(&mut std::io::repeat(byte).take(BOMB as u64), &mut wire, &params).unwrap();
     wire
 }
 

@@ -59,6 +59,8 @@ pub(super) struct BodyStage {
     limit: usize,
     taken: u64,
     released: u64,
+    /// Whether all of it has come.
+    ended: bool,
 }
 
 /// One variant per way to take a body apart.
@@ -89,7 +91,7 @@ impl BodyStage {
             Media::Msgpack => Stage::Msgpack(Box::new(MsgpackStage::new(plan, limit))),
             media => Stage::Text(Box::new(TextStage::new(plan, media))),
         };
-        Ok(Self { plan: Arc::clone(plan), stage, limit, taken: 0, released: 0 })
+        Ok(Self { plan: Arc::clone(plan), stage, limit, taken: 0, released: 0, ended: false })
     }
 
     /// Takes the next bytes; appends to `out` what may leave.
@@ -104,6 +106,7 @@ impl BodyStage {
     /// The body has ended: everything held leaves.
     pub(super) fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
         let from = out.len();
+        self.ended = true;
         if let Stage::MaybeForm(_) = self.stage {
             self.decide(out)?;
         }
@@ -135,8 +138,10 @@ impl BodyStage {
     fn decide(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
         let Stage::MaybeForm(head) = &mut self.stage else { return Ok(()) };
         let head = head.split().freeze();
-        let is_json = sniff::has_bracket(&head) && sniff::begins_json(&head) == Some(true);
-        self.stage = if is_json {
+        // White space alone does not tell.
+        let is_form =
+            sniff::begins_json(&head).map_or(head.is_empty(), |is_json| !is_json || !sniff::has_bracket(&head));
+        self.stage = if !is_form {
             Stage::Text(Box::new(TextStage::new(&self.plan, Media::Text)))
         } else {
             Stage::Form(Box::new(FormStage::new(&self.plan, self.limit)))
@@ -150,8 +155,8 @@ impl BodyStage {
             Stage::MaybeForm(_) => None,
             Stage::Text(text) => text.format(),
             Stage::Form(_) => Some(BodyFormat::Form),
-            Stage::Protobuf(_) => Some(BodyFormat::Protobuf),
-            Stage::Msgpack(_) => Some(BodyFormat::Msgpack),
+            Stage::Protobuf(message) => (self.ended || message.begun()).then_some(BodyFormat::Protobuf),
+            Stage::Msgpack(values) => (self.ended || values.begun()).then_some(BodyFormat::Msgpack),
         }
     }
 

@@ -10,8 +10,13 @@ use crate::scan::Encoding;
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
 
-/// So many bytes of a value tell whether it may be JSON in base64.
-const LEAD: usize = 12;
+/// So many bytes of a value tell whether it may be JSON in base64, and whether
+/// its plus is that of a phone number.
+const LEAD: usize = 24;
+/// Shorter values in base64 hold nothing.
+const SHORTEST_ENCODED: usize = 12;
+/// Digits of a phone number in international form (E.164).
+const PHONE: std::ops::RangeInclusive<usize> = 8..=15;
 
 /// Takes a form apart as it streams by.
 pub(super) struct FormStage {
@@ -22,7 +27,11 @@ pub(super) struct FormStage {
     held: BytesMut,
     /// The most that a value in base64 may have.
     limit: usize,
+    /// So much of what is held was seen to be base64.
+    checked: usize,
     field: usize,
+    /// Objects around the value: `a[b][c]=` has three.
+    depth: usize,
     /// Of values in base64.
     encoded: Report,
     utf8: Utf8Check,
@@ -49,7 +58,9 @@ impl FormStage {
             place: Place::Between,
             held: BytesMut::new(),
             limit,
+            checked: 0,
             field: 0,
+            depth: 0,
             encoded: Report::default(),
             utf8: Utf8Check::default(),
         }
@@ -61,11 +72,15 @@ impl FormStage {
             return Err(ContentError::Charset);
         }
         while !chunk.is_empty() {
-            let end = memchr::memchr2(b'&', b'=', &chunk);
+            let end = match self.place {
+                Place::Between | Place::Name => memchr::memchr2(b'&', b'=', &chunk),
+                // A value may hold any further `=`.
+                Place::Begin | Place::Value | Place::Encoded => memchr::memchr(b'&', &chunk),
+            };
             let piece = chunk.split_to(end.unwrap_or(chunk.len()));
             self.text(&piece, end.is_some())?;
             if end.is_some() {
-                self.mark(chunk.split_to(1))?;
+                self.mark(chunk.split_to(1));
             }
             self.projection.advance(&mut |piece| out.push(piece.into_bytes()))?;
         }
@@ -95,109 +110,186 @@ impl FormStage {
     /// Part of a name or a value, and whether it ends with it.
     fn text(&mut self, piece: &[u8], ends: bool) -> Result<(), ContentError> {
         self.held.extend_from_slice(piece);
-        if self.place == Place::Begin && (ends || self.held.len() >= LEAD) {
-            self.place = if may_be_encoded(&self.held) { Place::Encoded } else { Place::Value };
-            // Clients forget to encode the plus of a phone number.
-            if let [b'+', b'0'..=b'9', ..] = self.held[..] {
-                let plus = self.held.split_to(1).freeze();
-                self.projection.text(self.field, plus, Spelling::FormPlus);
-            }
-        }
         match self.place {
-            Place::Begin => Ok(()),
-            Place::Encoded if ends => self.redact_encoded(),
-            Place::Encoded if self.held.len() > self.limit => Err(ContentError::Large),
-            Place::Encoded => Ok(()),
-            Place::Between | Place::Name | Place::Value => {
-                self.release(ends);
-                Ok(())
-            }
+            Place::Between | Place::Name => self.name(ends),
+            Place::Begin if ends || self.held.len() >= LEAD => return self.begin(ends),
+            Place::Begin => {}
+            Place::Value => self.release(ends),
+            Place::Encoded => return self.encoded(ends),
+        }
+        Ok(())
+    }
+
+    /// The first bytes of a value tell how it is read.
+    fn begin(&mut self, ends: bool) -> Result<(), ContentError> {
+        if may_be_encoded(&self.held) {
+            self.place = Place::Encoded;
+            self.checked = 0;
+            return self.encoded(ends);
+        }
+        self.place = Place::Value;
+        let digits = self.held.iter().skip(1).take_while(|byte| byte.is_ascii_digit()).count();
+        // Clients forget to encode the plus of a phone number.
+        if self.held.first() == Some(&b'+') && PHONE.contains(&digits) {
+            let plus = self.held.split_to(1).freeze();
+            self.projection.text(self.field, plus, Spelling::FormPlus);
+        }
+        self.release(ends);
+        Ok(())
+    }
+
+    /// Hands on what is held of a value, but for an escape that is not whole.
+    fn release(&mut self, ends: bool) {
+        let whole = if ends { self.held.len() } else { Spelling::Form.whole(&self.held) };
+        if whole > 0 {
+            let text = self.held.split_to(whole).freeze();
+            self.projection.text(self.field, text, Spelling::Form);
         }
     }
 
-    /// Hands on what is held, but for an escape that is not whole.
-    fn release(&mut self, ends: bool) {
+    /// Hands on what is held of a name. `user[password]` is the member `password`
+    /// of `user`, as Rails, PHP and others read it; `password[]` is a list.
+    fn name(&mut self, ends: bool) {
         let whole = if ends { self.held.len() } else { Spelling::Form.whole(&self.held) };
-        if whole == 0 {
-            return;
-        }
-        if self.place == Place::Between {
+        let mut name = self.held.split_to(whole).freeze();
+        if !name.is_empty() && self.place == Place::Between {
             self.projection.syntax(b"{\"");
             self.place = Place::Name;
         }
-        let text = self.held.split_to(whole).freeze();
-        self.projection.text(self.field, text, Spelling::Form);
+        while !name.is_empty() {
+            let Some((at, length, is_open)) = bracket(&name) else {
+                self.projection.text(self.field, name, Spelling::Form);
+                return;
+            };
+            let before = name.split_to(at);
+            if !before.is_empty() {
+                self.projection.text(self.field, before, Spelling::Form);
+            }
+            self.projection.frame(name.split_to(length));
+            self.field += 1;
+            let is_list = bracket(&name).is_some_and(|(at, _, is_open)| at == 0 && !is_open);
+            if is_open && !is_list {
+                self.projection.syntax(b"\":{\"");
+                self.depth += 1;
+            }
+        }
     }
 
-    /// A whole value which may be JSON in base64, as PostHog and Mixpanel send.
-    fn redact_encoded(&mut self) -> Result<(), ContentError> {
-        let Some((json, encoding)) = decoded(&self.held) else {
-            self.release(true);
-            return Ok(());
-        };
+    /// More of what may be JSON in base64, as PostHog and Mixpanel send.
+    fn encoded(&mut self, ends: bool) -> Result<(), ContentError> {
+        // However the form is cut, the same bytes decide.
+        let near = &self.held[..self.held.len().min(self.limit)];
+        let whole = if ends && near.len() == self.held.len() { near.len() } else { Spelling::Form.whole(near) };
+        let is_encoded = is_base64(&near[self.checked..whole]);
+        self.checked = whole;
+        if is_encoded && self.held.len() <= self.limit {
+            if !ends {
+                return Ok(());
+            }
+            if let Some((json, encoding)) = decoded(&self.held) {
+                self.redact_encoded(json, &encoding)?;
+            }
+        } else if is_encoded && decoded(&self.held[..whole]).is_some() {
+            return Err(ContentError::Large);
+        }
+        self.place = Place::Value;
+        // Its name, or what it looks like as it stands, may tell of it too.
+        self.release(ends);
+        Ok(())
+    }
+
+    /// Puts in the place of what is held the same with `json`, which it means,
+    /// redacted.
+    fn redact_encoded(&mut self, json: Vec<u8>, encoding: &Encoding) -> Result<(), ContentError> {
         let (mut redactor, mut out) = (Redactor::new(&self.plan, Format::Json), Vec::new());
         let redacted = redactor.push(json.into(), &mut out).and_then(|()| redactor.finish(&mut out));
         self.encoded.add(redactor.report());
         redacted?;
-        let raw = self.held.split().freeze();
-        let changed = redactor.report().changed() > 0;
-        self.projection.frame(if changed { encoding.write(&out.concat()).into() } else { raw });
+        if redactor.report().changed() > 0 {
+            let raw = String::from_utf8_lossy(&encoding.write(&out.concat())).into_owned();
+            // A plus by itself would be read as a space.
+            let raw = if self.held.contains(&b'+') { raw } else { raw.replace('+', "%2B") };
+            self.held = BytesMut::from(raw.as_bytes());
+        }
         Ok(())
     }
 
     /// A `&` or a `=`, behind all of what stands before it.
-    fn mark(&mut self, mark: Bytes) -> Result<(), ContentError> {
-        match (self.place, mark[0]) {
-            (Place::Between, b'=') => self.projection.syntax(b"{\"\":\""),
-            (Place::Name, b'=') => self.projection.syntax(b"\":\""),
-            // Only the first one ends a name: this one is part of the value.
-            (_, b'=') => return self.text(&mark, false),
-            _ => {
-                self.end_pair();
-                self.projection.frame(mark);
-                return Ok(());
-            }
+    fn mark(&mut self, mark: Bytes) {
+        if mark[0] == b'&' {
+            self.end_pair();
+            return self.projection.frame(mark);
         }
+        self.projection.syntax(if self.place == Place::Between { b"{\"\":\"" } else { b"\":\"" });
         self.projection.frame(mark);
         self.field += 1;
         self.place = Place::Begin;
-        Ok(())
     }
 
     fn end_pair(&mut self) {
         match self.place {
             Place::Between => return,
-            Place::Name => self.projection.syntax(b"\":\"\"}\n"),
-            Place::Begin | Place::Value | Place::Encoded => self.projection.syntax(b"\"}\n"),
+            Place::Name => self.projection.syntax(b"\":\"\"}"),
+            Place::Begin | Place::Value | Place::Encoded => self.projection.syntax(b"\"}"),
         }
+        for _ in 0..std::mem::take(&mut self.depth) {
+            self.projection.syntax(b"}");
+        }
+        self.projection.syntax(b"\n");
         self.field += 1;
         self.place = Place::Between;
     }
 }
 
+/// The first bracket of a name: where it stands, how long it is, and whether it
+/// opens.
+fn bracket(name: &[u8]) -> Option<(usize, usize, bool)> {
+    let mut at = 0;
+    while at < name.len() {
+        let (length, byte) = Spelling::Form.unit(&name[at..]);
+        if matches!(byte, b'[' | b']') {
+            return Some((at, length, byte == b'['));
+        }
+        at += length;
+    }
+    None
+}
+
 /// Whether base64 of JSON begins so: `eyJ`, `W3s` and the like, which are `{"`
 /// and `[{`.
 fn may_be_encoded(lead: &[u8]) -> bool {
-    lead.get(..4).is_some_and(|lead| {
-        let (text, _) = Encoding::read(lead);
-        lead.iter().all(u8::is_ascii_alphanumeric) && matches!(text[..], [b'{' | b'[', ..]) && text.is_ascii()
-    })
+    lead.len() >= SHORTEST_ENCODED
+        && lead.get(..4).is_some_and(|lead| {
+            let (text, _) = Encoding::read(lead);
+            lead.iter().all(u8::is_ascii_alphanumeric) && matches!(text[..], [b'{' | b'[', ..]) && text.is_ascii()
+        })
 }
 
-/// The JSON that `raw` is in base64, if it is.
-fn decoded(raw: &[u8]) -> Option<(Vec<u8>, Encoding)> {
+/// Whether `raw` holds nothing but base64, of either alphabet.
+fn is_base64(raw: &[u8]) -> bool {
     let mut rest = raw;
     while !rest.is_empty() {
         let (taken, byte) = Spelling::Form.unit(rest);
         // A plus that was not encoded reads as a space.
         if !byte.is_ascii_alphanumeric() && !b"+/-_= ".contains(&byte) {
-            return None;
+            return false;
         }
         rest = &rest[taken..];
     }
+    true
+}
+
+/// The JSON that `raw` is in base64, if it is.
+fn decoded(raw: &[u8]) -> Option<(Vec<u8>, Encoding)> {
+    if !is_base64(raw) {
+        return None;
+    }
     let (text, encoding) = Encoding::read(raw);
-    let is_json = sniff::begins_json(&text).unwrap_or(true) && std::str::from_utf8(&text).is_ok();
-    is_json.then_some((text, encoding))
+    let is_text = match std::str::from_utf8(&text) {
+        Ok(_) => true,
+        Err(error) => error.error_len().is_none(),
+    };
+    (sniff::begins_json(&text).unwrap_or(true) && is_text).then_some((text, encoding))
 }
 
 #[cfg(test)]
@@ -238,6 +330,15 @@ mod tests {
             ("bob%40example.com=1&=jane@example.com", "%5BEMAIL_ADDRESS%5D=1&=%5BEMAIL_ADDRESS%5D"),
             ("call=%2B14155552671&n=+14155552671", "call=%5BPHONE_NUMBER%5D&n=%5BPHONE_NUMBER%5D"),
             ("t=hello%0Abob%40example.com%0A", "t=hello%0A%5BEMAIL_ADDRESS%5D%0A"),
+            (
+                "user[password]=hunter2&a[b][]=bob@example.com",
+                "user[password]=%5BPASSWORD%5D&a[b][]=%5BEMAIL_ADDRESS%5D",
+            ),
+            (
+                "user%5Bpassword%5D=hunter2&password[]=x1y2z3&]=[",
+                "user%5Bpassword%5D=%5BPASSWORD%5D&password[]=%5BPASSWORD%5D&]=[",
+            ),
+            ("card=+4111111111111111&n=+12", "card=+%5BCREDIT_CARD%5D&n=+12"),
             ("a=100%&b=%zz&c=x=y=z&d=%", "a=100%&b=%zz&c=x=y=z&d=%"),
             ("", ""),
             ("&&=&", "&&=&"),
@@ -253,22 +354,38 @@ mod tests {
         assert_eq!(redacted(form), expected);
     }
 
+    /// `text` in base64 with padding, by the alphabet of RFC 4648, section 4.
+    fn base64(text: &[u8]) -> String {
+        const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        let group = |group: &[u8]| -> String {
+            let bits = (0..3).fold(0, |bits, at| bits << 8 | usize::from(group.get(at).copied().unwrap_or(0)));
+            let letter = |at: usize| char::from(ALPHABET[bits >> (18 - 6 * at) & 63]);
+            (0..4).map(|at| if at <= group.len() { letter(at) } else { '=' }).collect()
+        };
+        text.chunks(3).map(group).collect()
+    }
+
     #[test]
     fn json_in_base64_is_written_as_it_was() {
-        use crate::scan::Encoding;
-        let json = br#"{"distinct_id":"bob@example.com","n":12}"#;
-        // That of `{}`, to be written the same way: with its padding, escaped or not.
-        for (like, pad) in [("e30=", "="), ("e30%3D", "%3D"), ("e30", "")] {
-            let (_, encoding) = Encoding::read(like.as_bytes());
-            let raw = String::from_utf8(encoding.write(json)).unwrap();
-            let (out, changed) = run([format!("data={raw}&ip=1").as_bytes()]).unwrap();
-            let value = out.strip_prefix("data=").unwrap().strip_suffix("&ip=1").unwrap();
-            assert_eq!(Encoding::read(value.as_bytes()).0, br#"{"distinct_id":"[EMAIL_ADDRESS]","n":12}"#);
-            assert_eq!(changed, 1);
-            assert!(!value.contains('=') || pad == "=", "{value}");
-            let clean = format!("data={like}&ip=1");
-            assert_eq!(run([clean.as_bytes()]).unwrap(), (clean, 0));
+        for name in ["bob", "jane", "janet", "johnny"] {
+            // The letters behind it need the last two of the alphabet.
+            let json = |mail: &str| format!("{{\"id\":\"{mail}\",\"hi1\":\"<b>ab?>\"}}");
+            let (before, after) = (json(&format!("{name}@example.com")), json("[EMAIL_ADDRESS]"));
+            let (before, after) = (base64(before.as_bytes()), base64(after.as_bytes()));
+            let escaped = |text: &str| text.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
+            let (out, changed) = run([format!("data={}&ip=1", escaped(&before)).as_bytes()]).unwrap();
+            assert_eq!((out, changed), (format!("data={}&ip=1", escaped(&after)), 1));
+            // As some clients send it.
+            let (out, _) = run([format!("data={before}&ip=1").as_bytes()]).unwrap();
+            assert_eq!(out.replace("%2B", "+"), format!("data={after}&ip=1"));
         }
+        let clean = "data=eyJhIjoiYiIsImMiOjF9&b=e30=&c=W3siYSI6MX1d";
+        assert_eq!(run([clean.as_bytes()]).unwrap(), (clean.to_owned(), 0));
+    }
+
+    #[test]
+    fn the_name_of_a_value_in_base64_counts() {
+        assert_eq!(redacted("access_token=eyJ1c2VyIjoxMjN9eyJ1c2VyIjoxMjN9"), "access_token=%5BACCESS_TOKEN%5D");
     }
 
     #[test]
@@ -281,8 +398,14 @@ mod tests {
 
     #[test]
     fn base64_beyond_the_limit_is_refused_and_text_is_not() {
-        let long = "eyJh".repeat(LIMIT / 4 + 1);
-        assert_eq!(run([format!("data={long}").as_bytes()]), Err(ContentError::Large));
+        let long = format!("data={}", base64(format!("[\"{}\"]", "a".repeat(LIMIT)).as_bytes()));
+        for form in [long.clone(), format!("{long}&b=1")] {
+            for size in [1 << 20, 100, long.len()] {
+                assert_eq!(run(form.as_bytes().chunks(size)), Err(ContentError::Large), "{size}");
+            }
+        }
+        let words = format!("c=extra+words{}&d=1", "+and+more".repeat(LIMIT));
+        assert_eq!(run(words.as_bytes().chunks(100)).unwrap().0, words);
         let text = format!("data={}", "hello+".repeat(LIMIT));
         assert_eq!(run(text.as_bytes().chunks(1000)).unwrap().0, text);
     }
@@ -311,7 +434,7 @@ mod tests {
         /// A form says what its JSON says, and is redacted as that is.
         #[test]
         fn a_form_is_redacted_as_the_json_of_its_pairs(
-            pairs in prop::collection::vec((text(), text()), 1..6),
+            pairs in prop::collection::vec((name(), text()), 1..6),
             cut in 1usize..20,
         ) {
             let json: String = pairs.iter().map(|(name, value)| serde_json::json!({ name: value }).to_string() + "\n").collect();
@@ -340,6 +463,10 @@ mod tests {
             }
             prop_assert_eq!(&run([whole.0.as_bytes()]).unwrap().0, &whole.0);
         }
+    }
+
+    fn name() -> impl Strategy<Value = String> {
+        prop_oneof![Just("password".to_owned()), Just("to bob@example.com".to_owned()), "[a-z&=% é_]{0,9}"]
     }
 
     fn text() -> impl Strategy<Value = String> {

@@ -18,12 +18,14 @@
 use super::ContentError;
 use super::spelling::{Spelling, Unescape, escape, escaped_length};
 use crate::redact::{Edit, Format, Plan, Redactor, Report};
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// JSON gathered before the redactor gets it.
+/// What gathers, JSON or raw bytes, before the redactor looks at it.
 const BATCH: usize = 16 * 1024;
+/// What an item costs beside its bytes.
+const ITEM: usize = size_of::<Item>();
 
 /// What comes back, in the order in which it went in.
 #[derive(Debug, PartialEq, Eq)]
@@ -56,6 +58,8 @@ pub(super) struct Projection {
     items: VecDeque<Item>,
     /// JSON that the redactor does not have yet.
     batch: Vec<u8>,
+    /// Memory of the items that came since the redactor was asked last.
+    gathered: usize,
     /// In bytes of JSON: everything before has left.
     pos: u64,
     /// In bytes of JSON: everything before is accounted for in `output`. Behind
@@ -99,10 +103,13 @@ impl Projection {
     pub(super) fn new(plan: &Arc<Plan>, same_length: bool) -> Self {
         let mut redactor = Redactor::new(plan, Format::Ndjson);
         redactor.keep_edits();
+        // What is small here may be large in raw bytes.
+        redactor.scan_every(1);
         Self {
             redactor,
             items: VecDeque::new(),
             batch: Vec::new(),
+            gathered: 0,
             pos: 0,
             passed: 0,
             output: Output::default(),
@@ -114,6 +121,7 @@ impl Projection {
 
     /// Bytes that pass as they are, behind all that was given before.
     pub(super) fn frame(&mut self, raw: Bytes) {
+        self.gathered += ITEM + raw.len();
         self.items.push_back(Item::Frame(raw));
     }
 
@@ -138,6 +146,7 @@ impl Projection {
             rest = &rest[taken..];
         }
         let length = (self.batch.len() - from) as u64;
+        self.gathered += ITEM + raw.len();
         self.items.push_back(Item::Text(Text { field, raw, spelling, length }));
     }
 
@@ -145,6 +154,7 @@ impl Projection {
     /// stands in its place, or else the text that the policy writes.
     pub(super) fn number(&mut self, field: usize, raw: Bytes, digits: &str, instead: Option<Bytes>) {
         self.batch.extend_from_slice(digits.as_bytes());
+        self.gathered += ITEM;
         self.items.push_back(Item::Number(Number { field, raw, instead, length: digits.len() as u64 }));
     }
 
@@ -153,9 +163,10 @@ impl Projection {
     /// # Errors
     /// As [`Redactor::push`].
     pub(super) fn advance(&mut self, sink: &mut impl FnMut(Piece)) -> Result<(), ContentError> {
-        if self.batch.len() < BATCH {
+        if self.batch.len().max(self.gathered) < BATCH {
             return Ok(());
         }
+        self.gathered = 0;
         self.redactor.push(std::mem::take(&mut self.batch).into(), &mut self.output.pieces)?;
         self.settle(sink);
         Ok(())
@@ -183,6 +194,12 @@ impl Projection {
         self.redactor.report()
     }
 
+    /// What waits to leave, by the piece.
+    #[cfg(test)]
+    pub(super) fn items(&self) -> usize {
+        self.items.len()
+    }
+
     /// Raw bytes held back now.
     pub(super) fn held(&self) -> usize {
         self.items.iter().map(Item::held).sum()
@@ -195,6 +212,12 @@ impl Projection {
             self.passed = self.passed.max(span.end);
         }
         self.account(self.redactor.settled(), self.redactor.emitted(), sink);
+        self.output.compact();
+        // Whatever was found before them has an end: a text has JSON behind it.
+        while matches!(self.items.front(), Some(Item::Frame(_))) {
+            let piece = self.items.pop_front().and_then(Item::into_piece);
+            piece.into_iter().for_each(&mut *sink);
+        }
     }
 
     /// All up to `json` is known, and up to `written` of what was written: first
@@ -358,6 +381,8 @@ impl Text {
 #[derive(Default)]
 struct Output {
     pieces: Vec<Bytes>,
+    /// How many of `pieces` were read.
+    done: usize,
     /// Bytes read or skipped so far.
     taken: u64,
 }
@@ -375,20 +400,21 @@ impl Output {
     }
 
     fn read(&mut self, length: u64, mut sink: impl FnMut(Bytes)) {
-        let (mut left, mut done) = (length, 0);
-        for piece in &mut self.pieces {
-            if left == 0 {
-                break;
-            }
+        let mut left = length;
+        while left > 0
+            && let Some(piece) = self.pieces.get_mut(self.done)
+        {
             let part = usize::try_from(left).unwrap_or(usize::MAX).min(piece.len());
             sink(piece.split_to(part));
             left -= part as u64;
-            if piece.has_remaining() {
-                break;
-            }
-            done += 1;
+            self.done += usize::from(piece.is_empty());
         }
-        self.pieces.drain(..done);
         self.taken += length - left;
+    }
+
+    /// Forgets what was read: once for many reads, since all the rest moves.
+    fn compact(&mut self) {
+        self.pieces.drain(..self.done);
+        self.done = 0;
     }
 }

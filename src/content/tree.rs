@@ -40,6 +40,11 @@ impl<H: Header> Tree<H> {
         self.parts.len() - 1
     }
 
+    /// How many parts there are.
+    pub(super) fn len(&self) -> usize {
+        self.parts.len()
+    }
+
     /// The body with what the redactor changed: `raw` itself if that is nothing.
     ///
     /// # Errors

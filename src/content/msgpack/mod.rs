@@ -22,6 +22,8 @@ use std::sync::Arc;
 const MAX_DEPTH: usize = 128;
 /// MessagePack in the bytes of MessagePack.
 const MAX_NESTED: u32 = 4;
+/// Shorter ones hold nothing.
+const SHORTEST_NESTED: usize = 4;
 /// Longest head.
 const LONGEST_HEAD: usize = 9;
 
@@ -40,6 +42,8 @@ pub(super) struct MsgpackStage {
     writer: Writer,
     /// Of what is nested.
     inner: Report,
+    /// Outermost values so far.
+    values: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -79,6 +83,7 @@ impl MsgpackStage {
             fields: 0,
             writer: Writer::default(),
             inner: Report::default(),
+            values: 0,
         }
     }
 
@@ -108,6 +113,11 @@ impl MsgpackStage {
         let mut report = self.projection.report().clone();
         report.add(&self.inner);
         report
+    }
+
+    /// Whether the first bytes are what they are said to be.
+    pub(super) fn begun(&self) -> bool {
+        self.values > 0
     }
 
     /// Bytes held back now.
@@ -144,7 +154,13 @@ impl MsgpackStage {
         {
             return Ok(false);
         }
+        // Any text in ASCII is a row of small numbers: only what has a structure is
+        // believed to be what it says.
+        if self.frames.is_empty() && !matches!(head.kind, Kind::Array(_) | Kind::Map(_)) {
+            return Err(ContentError::Framing);
+        }
         self.fields += 1;
+        self.values += u64::from(self.frames.is_empty());
         let is_name = self.begin_value();
         let raw = self.held.split_to(head.bytes).freeze();
         match head.kind {
@@ -158,9 +174,7 @@ impl MsgpackStage {
             Kind::Ext(length) => self.fixed(raw, length),
             Kind::Unsigned(number) => self.number(raw, is_name, &number.to_string()),
             Kind::Signed(number) => self.number(raw, is_name, &number.to_string()),
-            Kind::Float(number) if number.fract() == 0.0 && number.abs() < 1e17 => {
-                self.number(raw, is_name, &format!("{number:.0}"));
-            }
+            Kind::Float(number) if number.is_finite() => self.number(raw, is_name, &number.to_string()),
             Kind::Float(_) | Kind::Simple => {
                 self.projection.frame(raw);
                 self.projection.syntax(if is_name { b"\"\"" } else { b"null" });
@@ -246,17 +260,17 @@ impl MsgpackStage {
             return Ok(());
         };
         let body = &self.held[..length];
-        if self.nested < MAX_NESTED && matches!(body, [0x80..=0x9f | 0xdc..=0xdf, ..]) {
+        let may_nest = self.nested < MAX_NESTED && length >= SHORTEST_NESTED;
+        if may_nest && matches!(body, [0x80..=0x9f | 0xdc..=0xdf, ..]) {
             let body = Bytes::copy_from_slice(body);
             if let Some((redacted, report)) = self.nested(body)? {
                 let bytes = redacted.concat();
                 self.held.advance(length);
                 let head = if report.changed() > 0 { head::of_bin(bytes.len()).into() } else { raw };
-                self.projection.frame(head);
-                self.projection.frame(bytes.into());
-                self.projection.syntax(b"\"\"");
                 self.inner.add(&report);
-                self.end_value();
+                // As a text too: its name may say what it is.
+                self.fixed(head, 0);
+                self.projection.text(self.fields, bytes.into(), Spelling::Fixed);
                 return Ok(());
             }
         }
@@ -272,7 +286,8 @@ impl MsgpackStage {
     fn nested(&self, body: Bytes) -> Result<Option<(Vec<Bytes>, Report)>, ContentError> {
         let (mut stage, mut out) = (Box::new(Self::at(&self.plan, self.limit, self.nested + 1)), Vec::new());
         match stage.push(body, &mut out).and_then(|()| stage.finish(&mut out)) {
-            Ok(()) => Ok(Some((out, stage.report()))),
+            Ok(()) if stage.values == 1 => Ok(Some((out, stage.report()))),
+            Ok(()) => Ok(None),
             Err(ContentError::Framing) => Ok(None),
             Err(error) => Err(error),
         }

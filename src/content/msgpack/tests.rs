@@ -121,7 +121,7 @@ fn what_is_clean_comes_back_as_it_was_spelled() {
     let raw = b"\xdd\0\0\0\x03\xdb\0\0\0\x02ab\xd9\0\xce\0\0\0\x01";
     assert_eq!(run(WHOLE, [&raw[..]]), Ok((raw.to_vec(), 0)));
     // Several values, and none.
-    for raw in [&b"\x01\xa1a\xc0"[..], b"", b"\x90", b"\x80", b"\x91\x90"] {
+    for raw in [&b"\x91\x01\x91\xa1a\x80"[..], b"", b"\x90", b"\x80", b"\x91\x90"] {
         assert_eq!(run(WHOLE, [raw]), Ok((raw.to_vec(), 0)));
     }
 }
@@ -133,10 +133,43 @@ fn names_that_are_no_texts_are_left() {
 }
 
 #[test]
+fn bytes_that_only_begin_like_messagepack_are_looked_at_as_they_are() {
+    let raw = |mail: &str| {
+        array(&[bin(format!("\u{90}\u{90}{mail}").as_bytes()), bin(&[&[0x90][..], mail.as_bytes()].concat())])
+    };
+    let (out, changed) = run(WHOLE, [&raw(MAIL)[..]]).unwrap();
+    assert_eq!(changed, 2);
+    assert!(!String::from_utf8_lossy(&out).contains(MAIL));
+    let named = |inner: Vec<u8>| array(&[map(&[("password", bin(&inner))])]);
+    let (out, _) = run(WHOLE, [&named(array(&[text("hunter2!")]))[..]]).unwrap();
+    assert_eq!(out, named(b"**********".to_vec()));
+}
+
+#[test]
+fn memory_is_a_constant_however_small_the_values() {
+    let tiny = [&[0xdd, 0, 3, 0, 0][..], &[0x01; 3 << 16]].concat();
+    let nested = [&[0xdc, 0, 200][..], &bin(&array(&[text(&"all is well ".repeat(3000))])).repeat(200)].concat();
+    for raw in [tiny, nested] {
+        let (mut stage, mut out, mut most, mut items) = (MsgpackStage::new(&PLAN, 1 << 16), Vec::new(), 0, 0);
+        for chunk in raw.chunks(1 << 12) {
+            stage.push(Bytes::copy_from_slice(chunk), &mut out).unwrap();
+            (most, items) = (most.max(stage.held()), items.max(stage.projection.items()));
+        }
+        stage.finish(&mut out).unwrap();
+        assert!(out.concat() == raw);
+        assert!(most < 200 << 10 && items < 20_000, "{most} {items}");
+    }
+}
+
+#[test]
 fn broken_values_are_refused_wherever_they_are_cut() {
     let raw = spans(&planted());
     for at in 1..raw.len() {
         assert_eq!(run(WHOLE, [&raw[..at]]), Err(ContentError::Framing), "{at}");
+    }
+    // Text is a row of small numbers.
+    for text in [&b"{\"email\":\"bob@example.com\"}"[..], b"\x90bob@example.com", b"\xa3abc", b"\xc0"] {
+        assert_eq!(run(WHOLE, [text]), Err(ContentError::Framing), "{text:?}");
     }
     let deep = [vec![0x91; 200], vec![1]].concat();
     for raw in [&b"\xc1"[..], b"\x81\x90\x01", b"\xdf\xff\xff\xff\xff", &deep] {
@@ -153,6 +186,7 @@ proptest! {
         prop_assert_eq!(&run(limit, raw.chunks(cut)), &expected);
         if let Ok((once, changed)) = expected {
             prop_assert!(changed > 0 || once == raw);
+            prop_assert_eq!(&run(limit, [&once[..]]).unwrap().0, &once);
         }
     }
 }

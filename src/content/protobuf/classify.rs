@@ -1,7 +1,7 @@
 //! What a field with a length holds, by its bytes: the wire format itself does
 //! not tell texts from messages.
 
-use super::wire::{Field, Fields, Value};
+use super::wire::{Field, Fields, Value, varint};
 use std::ops::Range;
 
 /// What the bytes look like.
@@ -11,8 +11,8 @@ pub(super) enum Looks {
     Message,
     /// Text, and no message.
     Text,
-    /// Either, or neither: whatever changes, its length must not.
-    Either,
+    /// Neither: whatever changes, its length must not.
+    Neither,
 }
 
 /// A text that could be a message by chance has no field as long as this.
@@ -24,23 +24,24 @@ pub(super) fn looks(raw: &[u8], range: &Range<usize>) -> Looks {
     let is_text = std::str::from_utf8(bytes).is_ok_and(is_printable);
     match (is_text, longest_field(raw, range)) {
         (true, None | Some(0..LONG)) => Looks::Text,
-        (false, Some(_)) => Looks::Message,
-        (true, Some(_)) | (false, None) => Looks::Either,
+        // A text is hardly ever a message by chance.
+        (_, Some(_)) => Looks::Message,
+        (false, None) => Looks::Neither,
     }
 }
 
 /// Judges the first bytes of something longer.
-pub(super) fn begins(bytes: &[u8]) -> Looks {
+pub(super) fn begins(bytes: &[u8], length: u64) -> Looks {
     let valid = match std::str::from_utf8(bytes) {
         Ok(text) => Some(text),
         Err(error) if error.error_len().is_none() => std::str::from_utf8(&bytes[..error.valid_up_to()]).ok(),
         Err(_) => None,
     };
     if valid.is_some_and(is_printable) {
-        return Looks::Either;
+        return Looks::Neither;
     }
-    let mut fields = Fields::cut(bytes);
-    if fields.all(|field| field.is_ok()) { Looks::Message } else { Looks::Either }
+    let mut fields = Fields::cut(bytes, length);
+    if fields.all(|field| field.is_ok()) { Looks::Message } else { Looks::Neither }
 }
 
 fn is_printable(text: &str) -> bool {
@@ -61,16 +62,23 @@ fn longest_field(raw: &[u8], range: &Range<usize>) -> Option<usize> {
 
 /// Whether this is an entry of a map: a name, which is text, and a value.
 pub(super) fn is_entry(raw: &[u8], range: &Range<usize>) -> bool {
-    let mut fields = Fields::new(raw, range);
-    let (name, value, end) = (fields.next(), fields.next(), fields.next());
-    match (name, value, end) {
-        (Some(Ok(name)), Some(Ok(value)), None) => {
-            let is_text =
-                |field: &Field| matches!(&field.value, Value::Bytes { body, .. } if looks(raw, body) == Looks::Text);
-            (name.number, value.number) == (1, 2) && is_text(&name) && matches!(value.value, Value::Bytes { .. })
-        }
-        _ => false,
+    let bytes = raw.get(range.clone()).unwrap_or_default();
+    begins_entry(bytes, bytes.len() as u64)
+}
+
+/// The same of an entry of `length` bytes, of which these are the first ones.
+pub(super) fn begins_entry(bytes: &[u8], length: u64) -> bool {
+    let mut fields = Fields::new(bytes, &(0..bytes.len()));
+    let Some(Ok(Field { number: 1, value: Value::Bytes { body, .. }, .. })) = fields.next() else { return false };
+    if looks(bytes, &body) != Looks::Text {
+        return false;
     }
+    // All that follows is one field with a length.
+    let rest = bytes.get(body.end..).unwrap_or_default();
+    let Some((tag, of_tag)) = varint(rest) else { return false };
+    let Some((of_value, of_length)) = varint(&rest[of_tag..]) else { return false };
+    let before = (body.end + of_tag + of_length) as u64;
+    tag == (2 << 3 | 2) && before.checked_add(of_value) == Some(length)
 }
 
 #[cfg(test)]
@@ -88,13 +96,13 @@ mod tests {
         assert_eq!(looks_like(b""), Looks::Text);
         assert_eq!(looks_like(b"\x0a\x05hello"), Looks::Message);
         assert_eq!(looks_like(b"\x08\x01"), Looks::Message);
-        assert_eq!(looks_like(b"\x89PNG\x0d\x0a\x1a\x0a"), Looks::Either);
+        assert_eq!(looks_like(b"\x89PNG\x0d\x0a\x1a\x0a"), Looks::Neither);
     }
 
     #[test]
-    fn a_message_of_printable_bytes_is_not_taken_for_text_alone() {
+    fn a_message_of_printable_bytes_is_not_taken_for_text() {
         let text = "x".repeat(32);
-        assert_eq!(looks_like(format!("\n {text}").as_bytes()), Looks::Either);
-        assert_eq!(looks_like(format!("z {text}").as_bytes()), Looks::Either);
+        assert_eq!(looks_like(format!("\n {text}").as_bytes()), Looks::Message);
+        assert_eq!(looks_like(format!("z {text}").as_bytes()), Looks::Message);
     }
 }

@@ -81,8 +81,7 @@ impl ProtobufStage {
         self.held.extend_from_slice(&chunk);
         if self.held.len() > self.limit {
             let head = self.held.split().freeze();
-            let streamed = StreamedMessage::new(&self.plan, self.message.schema());
-            return self.streamed.insert(Box::new(streamed)).push(head, out);
+            self.stream(head, out)?;
         }
         Ok(())
     }
@@ -93,8 +92,24 @@ impl ProtobufStage {
             return streamed.finish(out);
         }
         let raw = self.held.split().freeze();
-        self.report = tree::redact(&self.plan, self.message.schema(), raw, out)?;
-        Ok(())
+        if let Some(report) = tree::redact(&self.plan, self.message.schema(), &raw, out)? {
+            self.report = report;
+            return Ok(());
+        }
+        self.stream(raw, out)?.finish(out)
+    }
+
+    /// From now on the message streams, with what was held of it first.
+    fn stream(&mut self, head: Bytes, out: &mut Vec<Bytes>) -> Result<&mut StreamedMessage, ContentError> {
+        let streamed = StreamedMessage::new(&self.plan, self.message.schema());
+        let streamed = self.streamed.insert(Box::new(streamed));
+        streamed.push(head, out)?;
+        Ok(streamed)
+    }
+
+    /// Whether the first bytes are what they are said to be, as far as is known.
+    pub(super) fn begun(&self) -> bool {
+        self.streamed.is_some()
     }
 
     pub(super) fn report(&self) -> Report {

@@ -12,7 +12,9 @@ pub(super) enum Kind {
     AnyValue,
     /// Text.
     Text,
-    /// An id or packed numbers: never touched.
+    /// An id of a trace or a span: never touched, if it is as long as one.
+    Id,
+    /// Packed numbers: never touched.
     Opaque,
     /// Nobody knows: told by the bytes themselves.
     Unknown,
@@ -23,6 +25,17 @@ pub(super) enum Kind {
 #[derive(Debug)]
 pub(super) struct Schema {
     fields: &'static [(u32, Kind)],
+}
+
+impl Kind {
+    /// The same for a field of `length` bytes: an id has 16 or 8, or is missing.
+    pub(super) const fn of_length(self, length: u64) -> Self {
+        match (self, length) {
+            (Self::Id, 0 | 8 | 16) => Self::Opaque,
+            (Self::Id, _) => Self::Unknown,
+            _ => self,
+        }
+    }
 }
 
 impl Schema {
@@ -56,10 +69,10 @@ static SCOPE_SPANS: Schema =
     Schema { fields: &[(1, Kind::Message(&SCOPE)), (2, Kind::Message(&SPAN)), (3, Kind::Text)] };
 static SPAN: Schema = Schema {
     fields: &[
-        (1, Kind::Opaque),
-        (2, Kind::Opaque),
+        (1, Kind::Id),
+        (2, Kind::Id),
         (3, Kind::Text),
-        (4, Kind::Opaque),
+        (4, Kind::Id),
         (5, Kind::Text),
         (9, Kind::KeyValue),
         (11, Kind::Message(&EVENT)),
@@ -68,7 +81,7 @@ static SPAN: Schema = Schema {
     ],
 };
 static EVENT: Schema = Schema { fields: &[(2, Kind::Text), (3, Kind::KeyValue)] };
-static LINK: Schema = Schema { fields: &[(1, Kind::Opaque), (2, Kind::Opaque), (3, Kind::Text), (4, Kind::KeyValue)] };
+static LINK: Schema = Schema { fields: &[(1, Kind::Id), (2, Kind::Id), (3, Kind::Text), (4, Kind::KeyValue)] };
 static STATUS: Schema = Schema { fields: &[(2, Kind::Text)] };
 
 static SCOPE_LOGS: Schema =
@@ -78,8 +91,8 @@ static LOG_RECORD: Schema = Schema {
         (3, Kind::Text),
         (5, Kind::AnyValue),
         (6, Kind::KeyValue),
-        (9, Kind::Opaque),
-        (10, Kind::Opaque),
+        (9, Kind::Id),
+        (10, Kind::Id),
         (12, Kind::Text),
     ],
 };
@@ -117,4 +130,4 @@ static EXPONENTIAL_HISTOGRAM_POINT: Schema = Schema {
 static BUCKETS: Schema = Schema { fields: &[(2, Kind::Opaque)] };
 static SUMMARY_POINT: Schema = Schema { fields: &[(6, Kind::Message(&QUANTILE)), (7, Kind::KeyValue)] };
 static QUANTILE: Schema = Schema { fields: &[] };
-static EXEMPLAR: Schema = Schema { fields: &[(4, Kind::Opaque), (5, Kind::Opaque), (7, Kind::KeyValue)] };
+static EXEMPLAR: Schema = Schema { fields: &[(4, Kind::Id), (5, Kind::Id), (7, Kind::KeyValue)] };

@@ -6,7 +6,7 @@
 
 use super::classify::{self, Looks};
 use super::schema::{ANY, Kind, Schema};
-use super::tree::{MAX_DEPTH, STRING_VALUE, whole};
+use super::tree::{MAX_DEPTH, STRING_VALUE};
 use super::wire::varint;
 use crate::content::ContentError;
 use crate::content::projection::Projection;
@@ -190,7 +190,7 @@ impl StreamedMessage {
         if left.is_some_and(|left| body > left - head.bytes as u64) {
             return Err(ContentError::Framing);
         }
-        let kind = self.kind(&head);
+        let kind = self.kind(&head).of_length(body);
         let peek = usize::try_from(body).unwrap_or(usize::MAX).min(PEEK);
         let wants = if matches!(kind, Kind::Unknown) && head.wire == 2 { peek } else { body_of_number(&head, body) };
         if known < head.bytes + wants {
@@ -280,7 +280,7 @@ impl StreamedMessage {
         let is_member =
             matches!(self.frames.last(), Some(Frame { context: Context::List { is_object: true, .. }, .. }));
         match (kind, number) {
-            (Kind::Opaque, _) => self.state = State::Opaque { left: body },
+            (Kind::Opaque | Kind::Id, _) => self.state = State::Opaque { left: body },
             (Kind::Text, _) => self.begin_text(body, after),
             (Kind::Message(schema), _) => self.open(Context::Message(schema), body)?,
             (Kind::KeyValue, _) => {
@@ -296,9 +296,8 @@ impl StreamedMessage {
                 if is_member {
                     self.projection.syntax(b"\"\":");
                 }
-                let is_whole = peek.len() as u64 == body;
                 match looks(peek, body) {
-                    Looks::Message if is_whole && classify::is_entry(peek, &(0..peek.len())) => {
+                    Looks::Message if classify::begins_entry(peek, body) => {
                         self.open_pair(Kind::Unknown, false, body)?;
                     }
                     Looks::Message if self.frames.len() < MAX_DEPTH as usize => {
@@ -341,7 +340,8 @@ impl StreamedMessage {
             (true, 3, 0) => (Some(head.value.cast_signed().to_string()), zero(head.of_value)),
             (true, 4, 1) => {
                 let bits = rest.first_chunk().copied().map(u64::from_le_bytes).unwrap_or_default();
-                (whole(f64::from_bits(bits)), vec![0; 8])
+                let number = Some(f64::from_bits(bits)).filter(|number| number.is_finite());
+                (number.map(|number| number.to_string()), vec![0; 8])
             }
             _ => (None, Vec::new()),
         };
@@ -379,7 +379,7 @@ fn head(bytes: &[u8]) -> Result<Option<Head>, ContentError> {
     let Some((tag, length)) = varint(bytes) else { return too_long(bytes) };
     let number = u32::try_from(tag >> 3).ok().filter(|number| (1..1 << 29).contains(number));
     let (number, wire) = (number.ok_or(ContentError::Framing)?, tag & 7);
-    if wire > 5 {
+    if matches!(wire, 3 | 4 | 6 | 7) {
         return Err(ContentError::Framing);
     }
     if !matches!(wire, 0 | 2) {
@@ -396,5 +396,5 @@ fn looks(peek: &[u8], length: u64) -> Looks {
     if peek.len() as u64 == length {
         return classify::looks(peek, &(0..peek.len()));
     }
-    classify::begins(peek)
+    classify::begins(peek, length)
 }

@@ -78,6 +78,7 @@ struct Planted<'a> {
     card: Vec<u8>,
 }
 
+const MAIL: &str = "bob@example.com";
 /// As long as the address.
 const STARS: &str = "***************";
 const SECRETS: [&str; 3] = ["bob@example.com", "hunter2 and more", "aZ3kQ9vT6xR1mB8n"];
@@ -273,6 +274,82 @@ fn broken_lengths_are_refused_wherever_the_message_is_cut() {
 }
 
 #[test]
+fn a_message_of_printable_bytes_keeps_what_stands_before_its_texts() {
+    for text in ["4111111111111111", MAIL] {
+        for length in [48, 57, 65, 90, 95, 100, 122] {
+            let raw = |text: &str, rest: usize| bytes(3, bytes(1, format!("{text} {}", "x".repeat(rest))));
+            let rest = length - text.len() - 1;
+            let label = if text == MAIL { "[EMAIL_ADDRESS]" } else { "[CREDIT_CARD]" };
+            same(&whole(Message::Unknown, &raw(text, rest)), &raw(label, rest));
+            same(&streamed(Message::Unknown, &raw(text, rest)), &raw(&STARS.repeat(2)[..text.len()], rest));
+        }
+    }
+}
+
+#[test]
+fn the_last_of_several_names_counts() {
+    let raw = |value: &str| {
+        message(1, &[message(1, &[message(1, &[bytes(1, "x"), bytes(1, "password"), bytes(2, bytes(1, value))])])])
+    };
+    same(&whole(Message::Traces, &raw("hunter2!")), &raw("[PASSWORD]"));
+    assert_eq!(run(Message::Traces, 0, [&raw("hunter2!")[..]]), Err(ContentError::Framing));
+}
+
+#[test]
+fn a_number_with_a_fraction_has_a_name_too() {
+    let raw = |value: Vec<u8>| message(1, &[message(1, &[pair(1, "password", value)])]);
+    let number = raw(fixed64(4, 1234.5f64.to_bits()));
+    same(&whole(Message::Traces, &number), &raw(bytes(1, "[PASSWORD]")));
+    same(&streamed(Message::Traces, &number), &raw(fixed64(4, 0)));
+}
+
+#[test]
+fn an_id_is_one_by_its_length_only() {
+    let raw = |text: &str| message(1, &[message(2, &[message(2, &[bytes(1, text)])])]);
+    same(&whole(Message::Traces, &raw("to bob@example.com")), &raw("to [EMAIL_ADDRESS]"));
+}
+
+#[test]
+fn groups_are_refused() {
+    for limit in [0, WHOLE] {
+        assert_eq!(
+            run(Message::Traces, limit, [&b"\xa3\x06\x0a\x0fbob@example.com\xa4\x06"[..]]),
+            Err(ContentError::Framing)
+        );
+    }
+}
+
+#[test]
+fn the_entry_of_a_long_map_has_a_name_however_long_its_value() {
+    let raw = |value: &str| message(1, &[bytes(1, "password"), bytes(2, value)]);
+    let long = "hunter2 ".repeat(1000);
+    same(&whole(Message::Unknown, &raw(&long)), &raw("[PASSWORD]"));
+    same(&streamed(Message::Unknown, &raw(&long)), &raw(&"*".repeat(long.len())));
+}
+
+#[test]
+fn bytes_that_are_no_message_pass_however_long() {
+    let raw = bytes(3, [&b"\x12\xff\xff\x7f"[..], &[0xff; 5000]].concat());
+    for limit in [0, WHOLE] {
+        assert_eq!(run(Message::Unknown, limit, [&raw[..]]), Ok((raw.clone(), 0)));
+    }
+}
+
+#[test]
+fn what_has_very_many_fields_streams() {
+    let raw = |mail: &str| [bytes(2, "").repeat(60_000), bytes(3, mail)].concat();
+    same(&whole(Message::Unknown, &raw(MAIL)), &raw(STARS));
+}
+
+#[test]
+fn many_findings_take_no_longer_each() {
+    let text = "a@b.co ".repeat(37_000);
+    let raw = message(1, &[message(2, &[message(2, &[bytes(5, bytes(1, &text))])])]);
+    let (out, changed) = run(Message::Logs, WHOLE, [&raw[..]]).unwrap();
+    assert_eq!((changed, out.len() > raw.len()), (37_000, true));
+}
+
+#[test]
 fn depth_is_bounded() {
     let mut value = bytes(1, "bob@example.com");
     for _ in 0..200 {
@@ -306,6 +383,18 @@ fn memory_is_a_constant_however_long_the_message() {
     assert_eq!(out.concat().len(), raw.len());
     assert!(out.concat().ends_with(STARS.as_bytes()));
     assert!(most <= (1 << 16) + (1 << 14) + 8192, "{most}");
+    // Nothing but numbers, and an id of any length.
+    let id = message(1, &[message(2, &[message(2, &[bytes(4, vec![0xff; 1 << 20])])])]);
+    for raw in [varint(1, 1).repeat(1 << 17), id] {
+        let (mut stage, mut out, mut most) = (StreamedMessage::new(&PLAN, &schema::TRACES), Vec::new(), 0);
+        for chunk in raw.chunks(1 << 14) {
+            stage.push(Bytes::copy_from_slice(chunk), &mut out).unwrap();
+            most = most.max(stage.held());
+        }
+        stage.finish(&mut out).unwrap();
+        assert!(out.concat() == raw);
+        assert!(most < 64 << 10, "{most}");
+    }
 }
 
 proptest! {
@@ -318,6 +407,7 @@ proptest! {
         if let Ok((once, changed)) = expected {
             prop_assert!(changed > 0 || once == raw);
             prop_assert!(limit > 0 || once.len() == raw.len());
+            prop_assert_eq!(&run(Message::Logs, limit, [&once[..]]).unwrap().0, &once);
         }
     }
 }

@@ -17,19 +17,26 @@ pub(super) const MAX_DEPTH: u32 = 100;
 /// The field of `AnyValue` that holds a text.
 pub(super) const STRING_VALUE: u32 = 1;
 
-/// Redacts the message `raw` and appends it to `out`.
+/// Fields of a message that is held whole. Each costs some 400 bytes while it is
+/// looked at, and a message of a quarter of a megabyte may have as many thousand.
+const MAX_FIELDS: usize = 1 << 15;
+
+/// Redacts the message `raw` and appends it to `out`; `None` if it has too many
+/// fields for that.
 pub(super) fn redact(
     plan: &Arc<Plan>,
     schema: &'static Schema,
-    raw: Bytes,
+    raw: &Bytes,
     out: &mut Vec<Bytes>,
-) -> Result<Report, ContentError> {
-    let mut walk = Walk { raw: &raw, tree: Tree::new(), projection: Projection::new(plan, false), tasks: Vec::new() };
-    walk.run(schema)?;
+) -> Result<Option<Report>, ContentError> {
+    let mut walk = Walk { raw, tree: Tree::new(), projection: Projection::new(plan, false), tasks: Vec::new() };
+    if !walk.run(schema)? {
+        return Ok(None);
+    }
     let Walk { tree, projection, .. } = walk;
     let (mut redacted, projection) = tree.redact(raw.clone(), projection)?;
     out.append(&mut redacted);
-    Ok(projection.report().clone())
+    Ok(Some(projection.report().clone()))
 }
 
 /// What is still to be done, the next one last. An own stack: a message nests as
@@ -85,7 +92,8 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn run(&mut self, schema: &'static Schema) -> Result<(), ContentError> {
+    /// Whether it came to an end.
+    fn run(&mut self, schema: &'static Schema) -> Result<bool, ContentError> {
         let inside = Inside { parent: None, depth: 0 };
         self.tasks.push(Task::Message { range: 0..self.raw.len(), schema, inside });
         while let Some(task) = self.tasks.pop() {
@@ -100,8 +108,12 @@ impl Walk<'_> {
                 Task::Number { digits, range, parent } => self.number(digits, range, parent),
             }
             self.tasks.extend(next.into_iter().rev());
+            // A field has four tasks at most.
+            if self.tree.len() + self.tasks.len() / 4 > MAX_FIELDS {
+                return Ok(false);
+            }
         }
-        Ok(())
+        Ok(true)
     }
 
     fn fields(&self, range: &Range<usize>) -> Result<Vec<Field>, ContentError> {
@@ -116,7 +128,7 @@ impl Walk<'_> {
         inside: Inside,
         next: &mut Vec<Task>,
     ) -> Result<(), ContentError> {
-        for field in Fields::new(self.raw, range) {
+        for field in Fields::new(self.raw, range).take(4 * MAX_FIELDS) {
             let Field { number, value, .. } = field.map_err(|_| ContentError::Framing)?;
             if let Value::Bytes { head, body } = value {
                 self.field(schema.kind(number), head, body, inside, next)?;
@@ -135,8 +147,8 @@ impl Walk<'_> {
         inside: Inside,
         next: &mut Vec<Task>,
     ) -> Result<(), ContentError> {
-        match kind {
-            Kind::Opaque => {}
+        match kind.of_length(body.len() as u64) {
+            Kind::Opaque | Kind::Id => {}
             Kind::Text => push_text(head, body, inside.parent, next),
             Kind::Message(schema) => {
                 let inside = self.open(head, &body, inside)?;
@@ -177,7 +189,7 @@ impl Walk<'_> {
             }
             Looks::Text => push_text(head, body, inside.parent, next),
             // A text of the same length, whatever else it may be.
-            Looks::Message | Looks::Either => {
+            Looks::Message | Looks::Neither => {
                 next.push(Task::Syntax(b"\""));
                 next.push(Task::Text { head: body.start..body.start, body, parent: inside.parent });
                 next.push(Task::Syntax(b"\""));
@@ -204,11 +216,16 @@ impl Walk<'_> {
                 _ => None,
             })
         };
-        next.push(Task::Syntax(b"\""));
-        for (head, body) in bytes(&[1], true) {
-            next.push(Task::Text { head, body, parent: inside.parent });
+        let names: Vec<_> = bytes(&[1], true).collect();
+        let last = names.len().saturating_sub(1);
+        if names.is_empty() {
+            next.push(Task::Syntax(b"\"\":"));
         }
-        next.push(Task::Syntax(b"\":"));
+        for (index, (head, body)) in names.into_iter().enumerate() {
+            push_text(head, body, inside.parent, next);
+            // The last one counts.
+            next.push(Task::Syntax(if index < last { b":0," } else { b":" }));
+        }
         let values: Vec<_> = bytes(&[2], true).collect();
         self.values(values, value, inside, next)?;
         for (head, body) in bytes(&[1, 2], false) {
@@ -278,10 +295,10 @@ impl Walk<'_> {
                 let digits = value.cast_signed().to_string();
                 next.push(Task::Number { digits, range: start..range.end, parent: inside.parent });
             }
-            (4, Value::Fixed64(bits, range)) => match whole(f64::from_bits(bits)) {
-                Some(digits) => next.push(Task::Number { digits, range: start..range.end, parent: inside.parent }),
-                None => next.push(Task::Syntax(b"0")),
-            },
+            (4, Value::Fixed64(bits, range)) if f64::from_bits(bits).is_finite() => {
+                let digits = f64::from_bits(bits).to_string();
+                next.push(Task::Number { digits, range: start..range.end, parent: inside.parent });
+            }
             _ => next.push(Task::Syntax(b"null")),
         }
         Ok(())
@@ -350,10 +367,4 @@ fn push_text(head: Range<usize>, body: Range<usize>, parent: Option<usize>, next
     next.push(Task::Syntax(b"\""));
     next.push(Task::Text { head, body, parent });
     next.push(Task::Syntax(b"\""));
-}
-
-/// A number without a fraction that a double holds exactly, in digits.
-pub(super) fn whole(number: f64) -> Option<String> {
-    const EXACT: f64 = 9_007_199_254_740_992.0;
-    (number.fract() == 0.0 && number.abs() <= EXACT).then(|| format!("{number:.0}"))
 }

@@ -23,17 +23,14 @@ pub(super) enum Value {
         head: Range<usize>,
         body: Range<usize>,
     },
-    /// The beginning or the end of a group, a form given up long ago.
-    Group,
 }
 
 impl Value {
     /// Where the field ends.
-    fn end(&self, start: usize) -> usize {
+    fn end(&self) -> usize {
         match self {
             Self::Varint(_, range) | Self::Fixed64(_, range) | Self::Fixed32(range) => range.end,
             Self::Bytes { body, .. } => body.end,
-            Self::Group => start,
         }
     }
 }
@@ -65,7 +62,8 @@ pub(super) struct Fields<'a> {
     raw: &'a [u8],
     at: usize,
     end: usize,
-    is_cut: bool,
+    /// Bytes of the message behind `raw`, if it is cut.
+    behind: Option<u64>,
 }
 
 /// What follows is no field.
@@ -74,20 +72,20 @@ pub(super) struct Malformed;
 
 impl<'a> Fields<'a> {
     pub(super) fn new(raw: &'a [u8], range: &Range<usize>) -> Self {
-        Self { raw, at: range.start, end: range.end.min(raw.len()), is_cut: false }
+        Self { raw, at: range.start, end: range.end.min(raw.len()), behind: None }
     }
 
-    /// The fields at the beginning of a message that goes on behind `raw`: the
-    /// last one may be cut off.
-    pub(super) fn cut(raw: &'a [u8]) -> Self {
-        Self { raw, at: 0, end: raw.len(), is_cut: true }
+    /// The fields at the beginning of a message of `length` bytes, of which `raw`
+    /// are the first: the last one may be cut off.
+    pub(super) fn cut(raw: &'a [u8], length: u64) -> Self {
+        Self { raw, at: 0, end: raw.len(), behind: Some(length.saturating_sub(raw.len() as u64)) }
     }
 
     fn varint(&mut self) -> Result<u64, Malformed> {
         let rest = &self.raw[self.at.min(self.end)..self.end];
         let Some((value, length)) = varint(rest) else {
             // Whatever it is, the rest may complete it.
-            self.at = if self.is_cut && rest.len() < 10 { self.end } else { self.at };
+            self.at = if self.behind.is_some() && rest.len() < 10 { self.end } else { self.at };
             return Err(Malformed);
         };
         self.at += length;
@@ -96,7 +94,7 @@ impl<'a> Fields<'a> {
 
     fn take(&mut self, length: u64) -> Result<Range<usize>, Malformed> {
         let left = self.end - self.at;
-        if self.is_cut && length > left as u64 {
+        if length > left as u64 && self.behind.is_some_and(|behind| length <= left as u64 + behind) {
             self.at = self.end;
             return Ok(self.end..self.end);
         }
@@ -124,10 +122,10 @@ impl<'a> Fields<'a> {
                 Value::Bytes { head, body: self.take(length)? }
             }
             5 => Value::Fixed32(self.take(4)?),
-            3 | 4 => Value::Group,
+            // Groups, 3 and 4, are refused: they were given up long ago.
             _ => return Err(Malformed),
         };
-        debug_assert!(value.end(self.at) == self.at);
+        debug_assert!(value.end() == self.at);
         Ok(Field { number, start, value })
     }
 }
@@ -142,7 +140,7 @@ impl Iterator for Fields<'_> {
         let field = self.field();
         if field.is_err() {
             // The last one that is cut within its head is none.
-            let is_cut = self.is_cut && self.at == self.end;
+            let is_cut = self.behind.is_some() && self.at == self.end;
             self.at = self.end;
             return if is_cut { None } else { Some(field) };
         }

@@ -6,15 +6,22 @@
     /tmp/phone-metadata/bin/python scripts/phone-metadata.py > src/validator/phone_table.rs
 
 One row per country calling code: which numbers of digits a national number
-may have, over all regions that share the code. Nothing else of the metadata
-is needed: a possible length is enough, assigned range or not.
+may have, over all regions that share the code. A possible length is enough,
+assigned range or not. And the numbers of digits that are dialled within many
+regions, of numbers with a leading zero and of others: what these begin with
+tells nothing, since at most lengths some region has every beginning.
 """
+
+import collections
+from re import _parser
 
 import phonenumbers
 from phonenumbers import phonemetadata
 
 VERSION = "9.0.43"
 NON_GEOGRAPHIC = "001"
+# Of 245 regions; what fewer have are special services and a few plans without a fixed length.
+MANY = 12
 
 HEADER = f"""\
 //! Possible lengths of national numbers by country calling code.
@@ -43,6 +50,68 @@ def mask(code, regions):
     return sum(1 << n for n in lengths), sorted(lengths)
 
 
+def language(nodes):
+    """(first digit, number of digits) of all numbers that a parsed pattern takes."""
+    numbers = {("", 0)}
+    for node in nodes:
+        numbers = joined(numbers, one(*node))
+    return numbers
+
+
+def joined(left, right):
+    return {(a or b, n + m) for a, n in left for b, m in right if n + m < 18}
+
+
+def one(kind, of):
+    kind = str(kind)
+    if kind == "LITERAL":
+        return {(chr(of), 1)}
+    if kind == "IN":
+        digits = set()
+        for what, which in of:
+            ranges = {"LITERAL": lambda at: {at}, "RANGE": lambda ends: range(ends[0], ends[1] + 1),
+                      "CATEGORY": lambda _: range(48, 58)}
+            digits.update((chr(code), 1) for code in ranges[str(what)](which))
+        return digits
+    if kind == "MAX_REPEAT":
+        least, most, nodes = of
+        numbers, power = set(), {("", 0)}
+        for count in range(int(most) + 1):
+            numbers |= power if count >= least else set()
+            power = joined(power, language(nodes))
+        return numbers
+    if kind == "SUBPATTERN":
+        return language(of[3])
+    assert kind == "BRANCH", kind
+    return set().union(*map(language, of[1]))
+
+
+def dialled(region):
+    """(whether it begins with a zero, number of digits) of what is dialled there."""
+    known = metadata(None, region)
+    prefix = known.national_prefix or ""
+    found = set()
+    for kind in (known.fixed_line, known.mobile, known.toll_free, known.premium_rate, known.shared_cost, known.voip,
+                 known.uan, known.personal_number):
+        if not kind or not kind.national_number_pattern:
+            continue
+        lengths = kind.possible_length or known.general_desc.possible_length
+        for first, length in language(_parser.parse(kind.national_number_pattern)):
+            if length in lengths:
+                found.add((first == "0", length))
+                if prefix:
+                    found.add((prefix[0] == "0", length + len(prefix)))
+    return found
+
+
+def show_dialled():
+    regions = collections.Counter(row for region in phonenumbers.SUPPORTED_REGIONS for row in dialled(region))
+    for name, zero, what in (("DIALLED_WITH_ZERO", True, "with a leading zero"), ("DIALLED", False, "without")):
+        lengths = sorted(length for (is_zero, length), count in regions.items() if is_zero == zero and count >= MANY)
+        print(f"\n/// Digits of numbers as dialled within at least {MANY} regions, {what}: {', '.join(map(str, lengths))}.")
+        print(f"pub(super) const {name}: u32 = 0x{sum(1 << n for n in lengths):05x};")
+
+
 def main():
     assert phonenumbers.__version__ == VERSION, phonenumbers.__version__
     print(HEADER)
@@ -51,6 +120,7 @@ def main():
         shown = ", ".join(map(str, lengths))
         print(f"    ({code}, 0x{bits:05x}), // {regions[0]}: {shown}")
     print("];")
+    show_dialled()
 
 
 if __name__ == "__main__":

@@ -44,6 +44,7 @@ PERSONAL = [
 # stand beside the value, and the entity as which it counts as found.
 IDS = "2_pii_text/presidio_recognizer_tests"
 NAMED = [
+    ("US_SSN", "SSN", "US_SSN"),
     ("US_ITIN", "ITIN", "US_ITIN"), ("US_PASSPORT", "passport number", "PASSPORT_NUMBER"),
     ("US_DRIVER_LICENSE", "driver's license", "DRIVER_LICENSE"), ("US_BANK_NUMBER", "bank account", "US_BANK_NUMBER"),
     ("ABA_ROUTING_NUMBER", "routing number", "US_ROUTING_NUMBER"), ("US_NPI", "NPI", "US_NPI"),
@@ -71,6 +72,22 @@ NAMED = [
     ("ZA_ID_NUMBER", "ID number", "ZA_ID_NUMBER"), ("CRYPTO", "wallet", "CRYPTO_WALLET"),
     ("IP_ADDRESS", "IP", "IP_ADDRESS"), ("MAC_ADDRESS", "MAC", "MAC_ADDRESS"),
 ]
+# Sentences in which a number stands as it is dialled within its country: beside
+# words that mean nothing else, and beside those that need more than bare digits;
+# and names of members under which it may.
+SENTENCES = [
+    "phone: {}", "My phone number is {}, thanks.", "fax {} or e-mail", "WhatsApp {}", "Tel. {}, Mo-Fr",
+    "Meine Handynummer: {}", "Mon téléphone est le {}.", "Su teléfono: {}", "meu celular é {}", "il mio cellulare è {}",
+    "telefoon {}", "telefon: {}", "cep telefonu {}", "Телефон: {}", "Τηλέφωνο {}", "טלפון: {}", "هاتف: {}", "मोबाइल {}",
+    "电话：{}", "携帯番号は {} です", "전화번호: {}", "โทร {}", "số điện thoại {}", "nomor hp {}", "tlf. {}", "puhelin {}",
+]
+WEAK_SENTENCES = [
+    "Please call {} after five.", "Llámame al {} mañana.", "bel me op {}", "Proszę dzwonić: {}", "Мой номер {}",
+    "mobile {}", "appelez le {}", "请联系 {}",
+]
+PHONE_NAMES = ["phone", "phone_number", "mobileNumber", "tel", "fax", "contact_number", "home_phone", "whatsapp"]
+PHONES = "3_phones/phonenumbers_examples"
+NATIONAL = {"NATIONAL": "in national form", "NATIONAL_DIGITS": "in national form, bare digits"}
 # Look-alikes that nothing tells from the real thing without context.
 AMBIGUOUS = {"int9", "int10", "int11", "unix_s", "part_no_2_3_4"}
 # Spans marked as suspect may be off by this many bytes at either end.
@@ -79,6 +96,7 @@ SLACK = 2
 SELF_IDENTIFYING, BY_KEYWORD = 0.95, 0.80
 LEAST = {"email": 0.99, "credit_card": 0.99, "iban": 0.99, "us_ssn": 0.99,
          "3_phones/phonenumbers_examples": 0.98}
+NATIONAL_LEAST = 0.95
 FALSE_PER_MB = 0.5
 # Bytes of each kind of text that is made up here.
 MADE = 1_000_000
@@ -102,9 +120,14 @@ def read(name):
 
 def scan(records, rules, profile="default"):
     """The findings of each record, as (start, end, entity, rule)."""
+    return scan_json([{"text": record["text"]} for record in records], rules, profile)
+
+
+def scan_json(documents, rules, profile="default"):
+    """The findings of each document, by their places in its string."""
     with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".ndjson") as file:
-        for record in records:
-            file.write(json.dumps({"text": record["text"]}) + "\n")
+        for document in documents:
+            file.write(json.dumps(document) + "\n")
         file.flush()
         command = [binary(), "scan", "--profile", profile, "--format", "ndjson", "--output", "jsonl"]
         for path in rules:
@@ -112,7 +135,7 @@ def scan(records, rules, profile="default"):
         done = subprocess.run([*command, file.name], capture_output=True, text=True, encoding="utf-8")
     if done.returncode != 0:
         sys.exit(f"accuracy: scan failed: {done.stderr.strip()}")
-    found = [[] for _ in records]
+    found = [[] for _ in documents]
     for line in done.stdout.splitlines():
         finding = json.loads(line)
         found[finding["record"] - 1].append((finding["start"], finding["end"], finding["entity"], finding["rule"]))
@@ -236,6 +259,32 @@ def personal(options):
         sums[target] = [sums[target][0] + hits, sums[target][1] + of]
     table.show()
     return [(f"{target}, recall", sums[target][0] / sums[target][1], least) for target, least in LEAST.items()]
+
+
+def national(options):
+    """Numbers of all regions as they are dialled there, in sentences and under names."""
+    table = Table("national phone numbers", "beside a word", "recall", "under a name", "recall")
+    sums = [0, 0, 0]
+    for form, what in NATIONAL.items():
+        records = [record for record in read(PHONES) if record["format"] == form]
+        counts = [0, 0]
+        sentences = SENTENCES + (WEAK_SENTENCES if form == "NATIONAL" else [])
+        texts = [sentences[at % len(sentences)].format(record["text"]) for at, record in enumerate(records)]
+        documents = [{PHONE_NAMES[at % len(PHONE_NAMES)]: record["text"]} for at, record in enumerate(records)]
+        for index, (written, in_json) in enumerate(((texts, [{"text": text} for text in texts]), (None, documents))):
+            for at, (record, findings) in enumerate(zip(records, scan_json(in_json, options.rules))):
+                text = written[at] if written else record["text"]
+                start = len(text[:text.index(record["text"])].encode())
+                span = {"start": start, "end": start + len(record["text"].encode())}
+                hit = covered(span, [finding for finding in findings if finding[2] == "PHONE_NUMBER"])
+                counts[index] += hit
+                if options.misses and not hit:
+                    print(f"  missed: {record['region']} {in_json[at]}")
+        table.add(what, *(cell for count in counts for cell in (f"{count}/{len(records)}", share(count, len(records)))))
+        sums = [sums[0] + counts[0], sums[1] + counts[1], sums[2] + len(records)]
+    table.show()
+    return [("national phone numbers beside a word, recall", sums[0] / sums[2], NATIONAL_LEAST),
+            ("national phone numbers under a name, recall", sums[1] / sums[2], NATIONAL_LEAST)]
 
 
 def numeric_json(rng):
@@ -377,7 +426,7 @@ def main():
         return 0
     print(f"binary: {binary()}\n")
     before = reached_before()
-    targets = credentials(options) + personal(options)
+    targets = credentials(options) + personal(options) + national(options)
     ids(options)
     missed = report(targets + clean(options))
     lost = [name for name in missed if name in before]

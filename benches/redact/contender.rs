@@ -67,6 +67,7 @@ const fn expression(detector: Detector) -> &'static str {
     match detector {
         Detector::Email => r"\b[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,8}\b",
         Detector::PhoneInternational => r"\+[1-9][0-9 ().-]{7,20}[0-9]\b",
+        Detector::PhoneNational => r"\b0[0-9]{1,4}[-. /][0-9]{2,8}(?:[-. ][0-9]{2,4}){0,4}\b",
         Detector::PhoneNanp => r"\(?\b[2-9][0-9]{2}\)?[-. ][2-9][0-9]{2}[-. ][0-9]{4}\b",
         Detector::Card => r"\b[3-6](?:[0-9][ -]?){11,18}\b",
         Detector::Iban => r"\b[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){2,7}\b",

@@ -33,6 +33,7 @@ const fn look_alike(detector: Detector) -> Option<&'static str> {
         Detector::Email => Some(r"(?-u)[A-Za-z0-9._+-]{1,64}@[A-Za-z0-9.-]{1,64}\.[A-Za-z]{2,}"),
         Detector::PhoneInternational => Some(r"(?-u)\+[1-9](?:[ ().-]{0,2}[0-9]){7,14}\b"),
         Detector::PhoneNanp => Some(r"(?-u)\b[0-9]{3}[ .-][0-9]{3}[ .-][0-9]{4}\b"),
+        Detector::PhoneNational => None,
         Detector::Card => Some(r"(?-u)\b[3-6][0-9]{3}(?:[ -]?[0-9]{4}){2}[ -]?[0-9]{3,4}\b"),
         Detector::Iban => Some(r"(?-u)\b[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,4})?\b"),
         Detector::UsSsn => Some(r"(?-u)\b[0-9]{3}-[0-9]{2}-[0-9]{4}\b"),

@@ -232,6 +232,8 @@ pub enum Detector {
     PhoneInternational,
     /// Phone numbers of the North American Numbering Plan with punctuation.
     PhoneNanp,
+    /// Phone numbers without a country code, beside a word for phone.
+    PhoneNational,
     /// Payment card numbers.
     Card,
     /// International bank account numbers.
@@ -252,6 +254,7 @@ impl Detector {
         Self::Email,
         Self::PhoneInternational,
         Self::PhoneNanp,
+        Self::PhoneNational,
         Self::Card,
         Self::Iban,
         Self::UsSsn,
@@ -266,6 +269,7 @@ impl Detector {
             Self::Email => "email",
             Self::PhoneInternational => "phone-international",
             Self::PhoneNanp => "phone-nanp",
+            Self::PhoneNational => "phone-national",
             Self::Card => "card",
             Self::Iban => "iban",
             Self::UsSsn => "us-ssn",

@@ -15,6 +15,16 @@ pub(super) struct Confirmed {
     pub(super) text: Option<Range<usize>>,
 }
 
+impl Confirmed {
+    /// What the value means.
+    pub(super) fn text<'a>(&self, raw: &'a [u8], decoded: &'a Decoded) -> &'a [u8] {
+        match &self.text {
+            Some(range) => &decoded.text()[range.clone()],
+            None => &raw[self.raw.clone()],
+        }
+    }
+}
+
 /// A unit takes this many raw bytes at most, in text nested three deep.
 pub(super) const LONGEST_UNIT: usize = 12;
 
@@ -230,6 +240,7 @@ const fn is_domain_byte(byte: u8) -> bool {
 fn walks(detector: Detector) -> (&'static [bool; 256], &'static [bool; 256]) {
     match detector {
         Detector::Email => (&BEFORE_AT, &BEHIND_AT),
+        Detector::PhoneNational => (&ANY_BYTES, &NUMBER_BYTES),
         Detector::IpAddress | Detector::MacAddress => (&ADDRESS_BYTES, &ADDRESS_BYTES),
         _ => (&NUMBER_BYTES, &NUMBER_BYTES),
     }
@@ -238,6 +249,13 @@ fn walks(detector: Detector) -> (&'static [bool; 256], &'static [bool; 256]) {
 static BEHIND_AT: [bool; 256] = table(b"!#$&'*+-./:=?^_`{|}~");
 /// What a local part may hold, and the user and password of a URL.
 static BEFORE_AT: [bool; 256] = table(b"!#$&'*+-./:=?^_`{|}~@\x7f");
+/// Where words matter too.
+static ANY_BYTES: [bool; 256] = {
+    let mut table = [true; 256];
+    table[b'\\' as usize] = false;
+    table[b'%' as usize] = false;
+    table
+};
 static ADDRESS_BYTES: [bool; 256] = table(b"-.:_");
 static NUMBER_BYTES: [bool; 256] = table(b" -.()+/_");
 

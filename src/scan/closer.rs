@@ -1,8 +1,9 @@
 //! A closer look at the bytes around a shape: what rules it out before it is a
 //! candidate.
 
+use super::detector::national;
 use super::fold;
-use super::shape::{ESCAPE, FOLD, Kinds, NANP, PLUS, RUN, TOKEN, TOKEN_RUN, is_word_byte};
+use super::shape::{ESCAPE, FOLD, Kinds, NANP, NATIONAL, PLUS, RUN, TOKEN, TOKEN_RUN, is_word_byte};
 use super::unit::{LONGEST_RUN, Meaning, run_before, unit};
 
 /// Drops the kinds that a closer look at the bytes rules out.
@@ -14,6 +15,7 @@ pub(super) fn judge(data: &[u8], at: usize, kinds: Kinds) -> Kinds {
     let kinds = if kinds & (ESCAPE | FOLD) != 0 { judge_fold(data, at, kinds) } else { kinds };
     let kinds = if kinds & ESCAPE != 0 { judge_escape(data, at, kinds) } else { kinds };
     let kinds = if kinds & NANP != 0 { judge_nanp(data, at, kinds) } else { kinds };
+    let kinds = if kinds & NATIONAL != 0 { judge_national(data, at, kinds) } else { kinds };
     let kinds = if kinds & TOKEN != 0 { judge_token(data, at, kinds) } else { kinds };
     let kinds = if kinds & PLUS != 0 { judge_plus(data, at, kinds) } else { kinds };
     if kinds & RUN != 0 { judge_run(data, at, kinds) } else { kinds }
@@ -44,6 +46,22 @@ fn judge_nanp(data: &[u8], at: usize, kinds: Kinds) -> Kinds {
     if matches!(before, Some(b' ' | b'-' | b'.' | b'/' | b')')) { kinds } else { kinds & !NANP }
 }
 
+/// Drops [`NATIONAL`] where most often digits stand that are no phone number: dates,
+/// decimals, long ids.
+fn judge_national(data: &[u8], at: usize, kinds: Kinds) -> Kinds {
+    let start = (at + 1).saturating_sub(national::WINDOW);
+    // Escapes may hide what stands before, and that more digits follow.
+    let escapes = |range: std::ops::Range<usize>| memchr::memchr2(b'\\', b'%', &data[range]).is_some();
+    let before = || escapes(start.saturating_sub(national::WINDOW)..start);
+    let behind = || escapes(at..data.len().min(at + national::WINDOW));
+    let other = (national::is_date(data, start) && !behind())
+        || (national::goes_on(data, start) && !before())
+        || (national::is_glued(data, start) && !behind())
+        || (national::is_part(data, start) && !before())
+        || !national::is_window(data, start);
+    if other { kinds & !NATIONAL } else { kinds }
+}
+
 /// Drops [`RUN`] within an escape: `\u0041`.
 fn judge_run(data: &[u8], at: usize, kinds: Kinds) -> Kinds {
     let escape = at.checked_sub(5).is_some_and(|sign| data[sign..].starts_with(b"\\u"));
@@ -62,14 +80,14 @@ fn judge_fold(data: &[u8], at: usize, kinds: Kinds) -> Kinds {
 }
 
 /// Drops [`ESCAPE`] unless the sign at `at` (`%`, or the letter behind a
-/// backslash) really escapes ASCII, or its hex digits run into a zero, and so
-/// hide that a run of digits begins with `00`.
+/// backslash) really escapes ASCII, or its hex digits run into more of them, and so
+/// hide where a run of digits begins.
 fn judge_escape(data: &[u8], at: usize, kinds: Kinds) -> Kinds {
     let start = if data[at] == b'%' { at } else { at.wrapping_sub(1) };
     let hides = start < data.len() && {
         let unit = unit(data, start);
         let ascii = matches!(unit.meaning, Meaning::Byte(_) | Meaning::Quote(_));
-        unit.escaped && (ascii || data[at] == b'U' || data.get(start + unit.len) == Some(&b'0'))
+        unit.escaped && (ascii || data[at] == b'U' || data.get(start + unit.len).is_some_and(u8::is_ascii_digit))
     };
     if hides { kinds } else { kinds & !ESCAPE }
 }

@@ -17,6 +17,7 @@ use crate::hyperscan::{Database, Hits, HyperscanError, Literal, Outcome, Scratch
 use crate::rule::{Detector, Matcher, Rule, Ruleset};
 use crate::simd::BLOCK;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// A rule set compiled for scanning. Immutable and shared between threads.
@@ -278,6 +279,16 @@ impl Engine {
             true => Some(start),
             false => sightings.stand_before((&self.vocabulary, keywords), proximity, data, start, now),
         }
+    }
+
+    /// Whether a keyword at `at` counts for a match that stands in `string`, behind
+    /// its start. For national phone numbers not one of another string: key rules
+    /// know the names of members, and what other members hold says nothing.
+    pub(super) fn counts(&self, rule: usize, at: usize, string: Range<usize>) -> bool {
+        let matcher = self.ruleset.rules.get(rule).map(|rule| &rule.matcher);
+        !matches!(matcher, Some(Matcher::Detector(Detector::PhoneNational)))
+            || self.keywords[rule].is_empty()
+            || string.contains(&at)
     }
 
     /// The key rules that a member's name belongs to: those that change what they

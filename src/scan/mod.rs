@@ -101,6 +101,7 @@ fn detector_kinds(detector: Detector) -> Kinds {
         Detector::Email => shape::AT,
         Detector::PhoneInternational => shape::PLUS | shape::RUN,
         Detector::PhoneNanp => shape::NANP,
+        Detector::PhoneNational => shape::NATIONAL,
         Detector::Card => shape::CARD,
         Detector::Iban => shape::IBAN,
         Detector::UsSsn => shape::SSN,

@@ -76,8 +76,7 @@ impl Vocabulary {
         for (word, &number) in &self.numbers {
             list[number].clone_from(word);
         }
-        let mut builder = AhoCorasick::builder();
-        let automaton = builder.ascii_case_insensitive(true).kind(Some(AhoCorasickKind::DFA)).build(&list).ok()?;
+        let automaton = automaton(&list)?;
         let longest = list.iter().map(Vec::len).max().unwrap_or(0);
         Some(Words { automaton, list, longest })
     }
@@ -128,8 +127,8 @@ const LONGEST: usize = 16 << 10;
 impl Sightings {
     /// Where the nearest of `wanted` begins that stands before `place` of `data`,
     /// which `context` precedes, as a word of its own, with `proximity` raw bytes
-    /// in between at most; `place` where the context had to be asked. The data of
-    /// one `scan` is the same in all calls.
+    /// in between at most; `place` where it stands in the context. The data of one
+    /// `scan` is the same in all calls.
     pub(super) fn stand_before(
         &mut self,
         (vocabulary, wanted): (&Vocabulary, &Keywords),
@@ -143,6 +142,9 @@ impl Sightings {
         let reach = vocabulary.reach;
         let missing = reach.saturating_sub(place).min(context.bytes.len());
         if missing == 0 {
+            if !wanted.may_stand(words, &data[..place], proximity) {
+                return None;
+            }
             let from = place.saturating_sub(reach);
             let goes_on = self.scan == scan && self.range.start <= from && place <= self.range.end + GAP;
             if !goes_on || self.range.len() > LONGEST {
@@ -157,7 +159,8 @@ impl Sightings {
         let mut across = Self::default();
         across.begin(scan, if context.is_start { 0 } else { sync(&raw, 0, place) });
         across.look(words, &raw, place, format);
-        across.nearest(words, wanted, proximity, place).map(|_| asked)
+        let found = across.nearest(words, wanted, proximity, place)?;
+        Some(found.checked_sub(missing).unwrap_or(asked))
     }
 
     fn nearest(&self, words: &Words, wanted: &Keywords, proximity: usize, place: usize) -> Option<usize> {
@@ -223,6 +226,8 @@ pub(super) struct Keywords {
     numbers: Vec<usize>,
     /// Bytes of the longest.
     longest: usize,
+    /// Finds any of them; `None` where it is too large.
+    any: OnceLock<Option<AhoCorasick>>,
 }
 
 impl Keywords {
@@ -231,7 +236,8 @@ impl Keywords {
         let word = |keyword: &String| vocabulary.number(keyword.to_ascii_lowercase().as_bytes());
         let mut numbers: Vec<usize> = keywords.iter().map(word).collect();
         numbers.sort_unstable();
-        let keywords = Self { numbers, longest: keywords.iter().map(String::len).max().unwrap_or(0) };
+        let longest = keywords.iter().map(String::len).max().unwrap_or(0);
+        let keywords = Self { numbers, longest, any: OnceLock::new() };
         if !keywords.is_empty() {
             vocabulary.reach = vocabulary.reach.max(keywords.reach(proximity));
         }
@@ -242,10 +248,31 @@ impl Keywords {
         self.numbers.is_empty()
     }
 
+    /// Whether one can stand in the raw bytes `before` a match, by a quick look: most
+    /// matches have none.
+    fn may_stand(&self, words: &Words, before: &[u8], proximity: usize) -> bool {
+        let last = |number: usize| &before[before.len().saturating_sub(number)..];
+        let any = self.any.get_or_init(|| automaton(self.numbers.iter().map(|&number| &words.list[number])));
+        any.as_ref().is_none_or(|any| any.is_match(last(proximity + self.longest)))
+            || hides_letters(last(proximity + self.longest * LONGEST_LETTER))
+    }
+
     /// How many raw bytes before a match matter.
     fn reach(&self, proximity: usize) -> usize {
         proximity + self.longest * LONGEST_LETTER + SYNC
     }
+}
+
+/// What finds `words`, whatever their case.
+fn automaton<'a>(words: impl IntoIterator<Item = &'a Vec<u8>>) -> Option<AhoCorasick> {
+    let mut builder = AhoCorasick::builder();
+    builder.ascii_case_insensitive(true).kind(Some(AhoCorasickKind::DFA)).build(words).ok()
+}
+
+/// Whether letters may be written with escapes in `raw`: `\u0063all`, `%63all`.
+fn hides_letters(raw: &[u8]) -> bool {
+    memchr::memchr2_iter(b'\\', b'%', raw)
+        .any(|at| raw[at] == b'%' || raw.get(at + 1).is_none_or(|next| matches!(next, b'u' | b'U' | b'x' | b'X')))
 }
 
 /// Whether the word at `range` is not a part of a longer one, except of a name

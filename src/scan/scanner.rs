@@ -358,12 +358,10 @@ impl<M: Meter> Scanner<M> {
         let place = (bounds.from, bounds.to);
         let Some(found) = around::confirm(detector, data.raw, place, anchor, &mut work.decoded) else { return };
         for rule in rules {
-            let text = match &found.text {
-                Some(range) => &work.decoded.text()[range.clone()],
-                None => &data.raw[found.raw.clone()],
-            };
+            let text = found.text(data.raw, &work.decoded);
             let (range, begins) = (found.raw.clone(), found.raw.start);
-            let Some(keyword) = self.keyword(&mut work.sightings, data, rule, (begins, work.scan)) else {
+            let keyword = self.keyword(&mut work.sightings, data, rule, (begins, work.scan));
+            let Some(keyword) = keyword.filter(|&at| data.engine.counts(rule, at, bounds.from..begins)) else {
                 self.checks.keep(rule, self.origin, range, begins, Verdict::Keyword);
                 continue;
             };

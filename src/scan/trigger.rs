@@ -8,10 +8,11 @@ use super::Format;
 use super::address;
 use super::around::LONGEST_UNIT;
 use super::base64::{self, Alphabet};
+use super::detector::national::WINDOW;
 use super::engine::Engine;
 use super::finding::ScanError;
 use super::shape::{
-    self, CARD, Candidate, ESCAPE, FOLD, IBAN, IP, MAC, NANP, PLUS, RUN, SSN, Shapes, TOKEN, TOKEN_RUN,
+    self, CARD, Candidate, ESCAPE, FOLD, IBAN, IP, MAC, NANP, NATIONAL, PLUS, RUN, SSN, Shapes, TOKEN, TOKEN_RUN,
 };
 use super::unit::{LONGEST_RUN, run_before, unit};
 use super::window::{Window, unit_before};
@@ -151,6 +152,7 @@ fn detector(kind: shape::Kinds) -> (Detector, usize) {
         PLUS => (Detector::PhoneInternational, 1),
         RUN => (Detector::PhoneInternational, 3),
         NANP => (Detector::PhoneNanp, 0),
+        NATIONAL => (Detector::PhoneNational, WINDOW - 1),
         SSN => (Detector::UsSsn, 0),
         CARD => (Detector::Card, 0),
         IBAN => (Detector::Iban, 3),

@@ -93,6 +93,10 @@ validators! {
     PhoneInternational = "phone-international": phone::international,
     /// Phone numbers of the North American Numbering Plan.
     PhoneNanp = "phone-nanp": phone::nanp,
+    /// Phone numbers, with a country code or as dialled within any country.
+    Phone = "phone": phone::accepts,
+    /// Phone numbers as dialled within a country, in groups or with a leading zero.
+    PhoneWritten = "phone-written": phone::written,
     /// The checksum in GitHub's tokens.
     GithubChecksum = "github-checksum": github::accepts,
     /// JSON web tokens, by their header.

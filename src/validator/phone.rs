@@ -1,12 +1,13 @@
-//! Phone numbers: with a country code (ITU-T E.164), or of the North American
-//! Numbering Plan (`NXX-NXX-XXXX`, <https://www.nanpa.com/numbering>).
+//! Phone numbers: with a country code (ITU-T E.164), of the North American
+//! Numbering Plan (`NXX-NXX-XXXX`, <https://www.nanpa.com/numbering>), or as they
+//! are dialled within any country.
 //!
 //! A known country code and a length possible there is enough, assigned range
 //! or not: what a user writes after a `+` is a phone number to them. Lengths
 //! come from libphonenumber (`phone_table.rs`). The letters of the shape
 //! (digits, punctuation, extensions) are shared with the scan layer's detector.
 
-use super::phone_table::LENGTHS;
+use super::phone_table::{DIALLED, DIALLED_WITH_ZERO, LENGTHS};
 
 /// Most digits of a number, country code included (E.164, 6.2.1).
 pub const MAX_DIGITS: usize = 15;
@@ -67,6 +68,114 @@ impl Digits {
     }
 }
 
+/// A number as it is dialled within a country: its groups of digits and what
+/// separates them.
+///
+/// Of which country it is cannot be told: at each length from 5 to 12 every
+/// beginning belongs to some of them. So it is judged by its length, which
+/// libphonenumber's metadata has (`phone_table.rs`), and by how its digits are
+/// grouped, which must not be the way of decimals, versions, hosts and years.
+#[derive(Clone, Copy, Default)]
+pub struct National {
+    digits: Digits,
+    /// Digits of each group.
+    sizes: [u8; MAX_GROUPS],
+    groups: usize,
+    /// Gaps that are a space, a point, a slash, and nothing else.
+    spaces: usize,
+    points: usize,
+    slashes: usize,
+}
+
+/// Most groups of digits of a national number.
+const MAX_GROUPS: usize = 8;
+/// Most digits of a group that has others beside it.
+const LONGEST_GROUP: u8 = 9;
+
+impl National {
+    /// Adds a group of digits; false where there are too many.
+    pub fn push(&mut self, group: &[u8]) -> bool {
+        group.iter().for_each(|digit| self.digits.push(digit.wrapping_sub(b'0')));
+        let Some(slot) = self.sizes.get_mut(self.groups) else { return false };
+        *slot = u8::try_from(group.len()).unwrap_or(u8::MAX);
+        self.groups += 1;
+        self.digits.count <= MAX_DIGITS
+    }
+
+    /// Adds what stands before the next group.
+    pub fn separate(&mut self, gap: &[u8]) {
+        self.spaces += usize::from(gap == b" ");
+        self.points += usize::from(gap == b".");
+        self.slashes += usize::from(gap == b"/");
+    }
+
+    /// Whether some country has numbers of that length, and the digits are not
+    /// grouped as those of other things are.
+    pub fn is_possible(&self) -> bool {
+        let lengths = if self.begins_with_zero() { DIALLED_WITH_ZERO } else { DIALLED };
+        let digits = self.digits.as_slice();
+        lengths >> digits.len() & 1 == 1
+            && !digits.starts_with(&[0, 0])
+            && !digits.iter().all(|digit| Some(digit) == digits.first())
+            && (self.groups == 1 || self.is_grouped())
+    }
+
+    /// Whether more than its length speaks for a phone number: groups, or the zero
+    /// that is dialled before the area.
+    pub fn is_written(&self) -> bool {
+        self.groups > 1 || (self.begins_with_zero() && self.digits.count >= 9)
+    }
+
+    fn begins_with_zero(&self) -> bool {
+        self.digits.as_slice().first() == Some(&0)
+    }
+
+    /// Whether the groups are not those of a decimal, a version or a host.
+    fn is_grouped(&self) -> bool {
+        let sizes = self.sizes.get(..self.groups).unwrap_or_default();
+        let [_, rest @ ..] = sizes else { return false };
+        // One digit alone: before the others, and once among them (`0800 1 234 567`).
+        let singles = rest.iter().filter(|&&size| size < 2).count();
+        let single = singles > 1 || rest.last().is_some_and(|&size| size < 2);
+        let pointed = self.points + 1 == self.groups;
+        let decimal = pointed && (sizes.contains(&1) || (rest.len() == 1 && !self.begins_with_zero()));
+        let host = pointed && self.groups == 4 && sizes.iter().all(|&size| size <= 3);
+        let listed = self.slashes > 1 && self.slashes + 1 == self.groups;
+        let long = sizes.iter().any(|&size| size > LONGEST_GROUP);
+        !(single || decimal || host || listed || long)
+    }
+
+    /// Whether the groups may as well be numbers of their own, or the thousands of
+    /// one: `100 200 300`, `1 234 567`, `2024 2025`.
+    pub fn is_list(&self) -> bool {
+        let sizes = self.sizes.get(..self.groups).unwrap_or_default();
+        let [first, rest @ ..] = sizes else { return false };
+        let thousands = self.is_spaced() && *first == 1 && rest.len() > 1 && rest.iter().all(|&size| size == 3);
+        let round = (rest.len() > 1 || (rest.len() == 1 && self.digits.count < 7)) && self.ends().all(|last| last == 0);
+        let years = !rest.is_empty() && sizes.iter().all(|&size| size == 4) && self.are_years();
+        !self.begins_with_zero() && (thousands || round || years || sizes == [3, 3, 3, 3])
+    }
+
+    /// Whether the groups, of which no zero is the first, stand behind spaces alone.
+    pub fn is_spaced(&self) -> bool {
+        self.spaces + 1 == self.groups && self.groups > 1 && !self.begins_with_zero()
+    }
+
+    /// The last digit of each group.
+    fn ends(&self) -> impl Iterator<Item = u8> {
+        let mut end = 0;
+        let sizes = self.sizes.iter().take(self.groups);
+        sizes.filter_map(move |&size| {
+            end += usize::from(size);
+            self.digits.values.get(end - 1).copied()
+        })
+    }
+
+    fn are_years(&self) -> bool {
+        self.digits.as_slice().chunks(4).all(|year| matches!(year, [1, 9, ..] | [2, 0, ..]))
+    }
+}
+
 /// (calling code, mask of its national lengths, national number). No calling
 /// code is the beginning of another, so the first that fits is the longest.
 fn split_country(digits: &[u8]) -> Option<(u16, u32, &[u8])> {
@@ -99,6 +208,42 @@ pub fn international(value: &[u8]) -> bool {
 pub fn nanp(value: &[u8]) -> bool {
     let value = value.strip_prefix(b"+").unwrap_or(value);
     digits_of(value).is_some_and(|digits| digits.is_nanp())
+}
+
+/// Whether `value` is a phone number where a name says that one stands: with a
+/// country code or as it is dialled within a country.
+pub fn accepts(value: &[u8]) -> bool {
+    let value = value.trim_ascii();
+    international(value) || nanp(value) || national_of(value).is_some_and(|number| number.is_possible())
+}
+
+/// Whether `value` is a number as it is dialled within a country, and more than
+/// its length says so: groups of digits, or the zero before the area.
+pub fn written(value: &[u8]) -> bool {
+    national_of(value).is_some_and(|number| number.is_possible() && number.is_written())
+}
+
+/// The number that `value` is; allows an extension after.
+fn national_of(value: &[u8]) -> Option<National> {
+    let mut number = National::default();
+    let mut at = value.iter().take_while(|&&byte| byte == b'(').count();
+    loop {
+        let size = value.get(at..)?.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        if size == 0 || !number.push(&value[at..at + size]) {
+            return None;
+        }
+        at += size;
+        let rest = value.get(at..)?;
+        if matches!(rest, [] | [b')']) || extension_length(value, at) == Some(rest.len()) {
+            return Some(number);
+        }
+        let mut gap = 0;
+        while !rest.get(gap)?.is_ascii_digit() {
+            gap += separator_at(rest, gap)?;
+        }
+        number.separate(&rest[..gap]);
+        at += gap;
+    }
 }
 
 /// The digits of a value that is all digits, punctuation and extension.
@@ -255,6 +400,36 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(extension_length(text.as_bytes(), 0), length, "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_under_a_name_need_no_country_code() {
+        for value in [
+            "0171 3920091",
+            "9876543210",
+            "(030) 1234567",
+            "712345",
+            "+49 30 1234567",
+            " 617-555-0110 ",
+            "030/1234567 ext. 4",
+        ] {
+            assert!(accepts(value.as_bytes()), "{value}");
+        }
+        for value in
+            ["1234", "2024-01-02 10:15", "10.0.0.1", "3.14159", "call us", "12 ms", "1111111", "12345678901234567"]
+        {
+            assert!(!accepts(value.as_bytes()), "{value}");
+        }
+    }
+
+    #[test]
+    fn groups_and_a_leading_zero_speak_for_a_number() {
+        for value in ["0171 3920091", "01713920091", "612 345 678", "06.12.34.56.78"] {
+            assert!(written(value.as_bytes()), "{value}");
+        }
+        for value in ["9876543210", "0123456", "12.345678", "1 2 3 4 5 6"] {
+            assert!(!written(value.as_bytes()), "{value}");
         }
     }
 

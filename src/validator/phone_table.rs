@@ -224,3 +224,9 @@ pub(super) const LENGTHS: &[(u16, u32)] = &[
     (996, 0x00600), // KG: 9, 10
     (998, 0x00200), // UZ: 9
 ];
+
+/// Digits of numbers as dialled within at least 12 regions, with a leading zero: 6, 7, 8, 9, 10, 11, 12, 13.
+pub(super) const DIALLED_WITH_ZERO: u32 = 0x03fc0;
+
+/// Digits of numbers as dialled within at least 12 regions, without: 5, 6, 7, 8, 9, 10, 11, 12.
+pub(super) const DIALLED: u32 = 0x01fe0;

@@ -11,6 +11,7 @@ mod address;
 mod card;
 mod email;
 mod iban;
+pub(super) mod national;
 mod phone;
 pub mod private_key;
 mod ssn;
@@ -31,6 +32,7 @@ pub const fn reach(detector: Detector) -> (usize, usize) {
         Detector::Email => (EMAIL_REACH, EMAIL_REACH),
         Detector::PhoneInternational | Detector::Iban | Detector::PrivateKey => (8, REACH),
         Detector::PhoneNanp => (32, REACH),
+        Detector::PhoneNational => (national::LEFT, REACH),
         Detector::Card => (40, 40),
         Detector::UsSsn => (24, 8),
         Detector::IpAddress | Detector::MacAddress => (12, REACH),
@@ -45,6 +47,7 @@ pub const fn reach(detector: Detector) -> (usize, usize) {
 /// | e-mail | the `@` |
 /// | phone, international | the `+`, or the first `0` of a run of digits that begins with `00` |
 /// | phone, North America | the last digit of the last group |
+/// | phone, national | the first digit of seven digits and separators |
 /// | card | any digit |
 /// | IBAN | the first letter |
 /// | SSN | the last digit |
@@ -56,6 +59,7 @@ pub fn confirm(detector: Detector, text: &[u8], anchor: usize) -> Option<Range<u
         Detector::Email => email::extent(text, anchor),
         Detector::PhoneInternational => phone::international(text, anchor),
         Detector::PhoneNanp => phone::nanp(text, anchor),
+        Detector::PhoneNational => national::extent(text, anchor),
         Detector::Card => card::extent(text, anchor),
         Detector::Iban => iban::extent(text, anchor),
         Detector::UsSsn => ssn::extent(text, anchor),

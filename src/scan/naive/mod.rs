@@ -319,6 +319,9 @@ impl Search<'_> {
     /// if it is a finding.
     fn begin_of(&self, candidate: &Candidate) -> Option<usize> {
         let begins = self.keyword(candidate.rule, candidate.whole_start)?;
+        if !self.engine.counts(candidate.rule, begins, candidate.haystack.start..candidate.whole_start) {
+            return None;
+        }
         self.is_valid(candidate.rule, Some(&candidate.text), candidate.secret.clone()).then_some(begins)
     }
 
@@ -448,7 +451,7 @@ fn is_anchor(detector: Detector, text: &[u8], at: usize) -> bool {
         Detector::PhoneInternational => {
             text[at] == b'+' || (text[at..].starts_with(b"00") && !in_run() && digits() >= 4)
         }
-        Detector::PhoneNanp | Detector::UsSsn | Detector::Card => text[at].is_ascii_digit(),
+        Detector::PhoneNanp | Detector::PhoneNational | Detector::UsSsn | Detector::Card => text[at].is_ascii_digit(),
         Detector::Iban => text[at].is_ascii_uppercase(),
         Detector::PrivateKey => false,
         Detector::IpAddress | Detector::MacAddress => matches!(text[at], b'.' | b':' | b'-'),

@@ -3,6 +3,7 @@
 use super::form::FormStage;
 use super::media::{ContentType, Media};
 use super::msgpack::MsgpackStage;
+use super::multipart::MultipartStage;
 use super::protobuf::ProtobufStage;
 use super::text::TextStage;
 use super::{ContentError, sniff};
@@ -25,6 +26,8 @@ pub enum BodyFormat {
     Protobuf,
     /// MessagePack.
     Msgpack,
+    /// Parts between boundaries.
+    Multipart,
 }
 
 impl BodyFormat {
@@ -37,6 +40,7 @@ impl BodyFormat {
             Self::Form => "form",
             Self::Protobuf => "protobuf",
             Self::Msgpack => "msgpack",
+            Self::Multipart => "multipart",
         }
     }
 }
@@ -51,12 +55,40 @@ impl From<Format> for BodyFormat {
     }
 }
 
+/// What a route says about the parts of a body.
+#[derive(Clone, Debug)]
+pub struct PartRules {
+    /// The most bytes of what has to be held whole.
+    pub limit: u64,
+    /// Media types that pass unscanned, in lower case.
+    pub pass: Arc<[String]>,
+}
+
+impl PartRules {
+    pub(super) fn limit(&self) -> usize {
+        usize::try_from(self.limit).unwrap_or(usize::MAX)
+    }
+
+    /// Whether a part of this type passes unscanned.
+    pub(super) fn pass(&self, content: &ContentType) -> bool {
+        self.pass.contains(&content.essence)
+    }
+}
+
+/// Where a body stands within others.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Place {
+    /// In so many.
+    pub(super) depth: u8,
+    /// Its length has left already, so that it must not change.
+    pub(super) same_length: bool,
+}
+
 /// A body on its way through what its format asks for.
 pub(super) struct BodyStage {
     plan: Arc<Plan>,
     stage: Stage,
-    /// The most that is held of what has to be held whole.
-    limit: usize,
+    rules: PartRules,
     taken: u64,
     released: u64,
     /// Whether all of it has come.
@@ -72,26 +104,37 @@ enum Stage {
     Form(Box<FormStage>),
     Protobuf(Box<ProtobufStage>),
     Msgpack(Box<MsgpackStage>),
+    Multipart(Box<MultipartStage>),
 }
 
 impl BodyStage {
-    /// A stage that holds parts of up to `limit` bytes, where a format asks for
-    /// parts to be held whole.
+    /// A stage for a whole body, or for one within others.
     ///
     /// # Errors
     /// When the declared type or charset alone decides.
-    pub(super) fn new(plan: &Arc<Plan>, content: &ContentType, limit: usize) -> Result<Self, ContentError> {
+    pub(super) fn new(
+        plan: &Arc<Plan>,
+        content: &ContentType,
+        rules: &PartRules,
+        place: Place,
+    ) -> Result<Self, ContentError> {
         if !content.utf8 {
             return Err(ContentError::Charset);
         }
+        let text_plan = if place.same_length { plan.of_same_length() } else { plan };
+        // What is framed by lengths keeps them all beyond its limit.
+        let limit = if place.same_length { 0 } else { rules.limit() };
         let stage = match content.media {
             Media::Unsupported => return Err(ContentError::Media),
+            // What these hold is not written byte for byte.
+            Media::Form | Media::Multipart if place.same_length => return Err(ContentError::Large),
             Media::Form => Stage::MaybeForm(BytesMut::new()),
             Media::Protobuf(message) => Stage::Protobuf(Box::new(ProtobufStage::new(plan, message, limit))),
             Media::Msgpack => Stage::Msgpack(Box::new(MsgpackStage::new(plan, limit))),
-            media => Stage::Text(Box::new(TextStage::new(plan, media))),
+            Media::Multipart => Stage::Multipart(Box::new(MultipartStage::new(plan, content, rules, place.depth)?)),
+            media => Stage::Text(Box::new(TextStage::new(text_plan, media))),
         };
-        Ok(Self { plan: Arc::clone(plan), stage, limit, taken: 0, released: 0, ended: false })
+        Ok(Self { plan: Arc::clone(plan), stage, rules: rules.clone(), taken: 0, released: 0, ended: false })
     }
 
     /// Takes the next bytes; appends to `out` what may leave.
@@ -116,6 +159,7 @@ impl BodyStage {
             Stage::Form(form) => form.finish(out)?,
             Stage::Protobuf(message) => message.finish(out)?,
             Stage::Msgpack(values) => values.finish(out)?,
+            Stage::Multipart(multipart) => multipart.finish(out)?,
         }
         self.count_released(&out[from..]);
         Ok(())
@@ -131,6 +175,7 @@ impl BodyStage {
             Stage::Form(form) => form.push(chunk, out),
             Stage::Protobuf(message) => message.push(chunk, out),
             Stage::Msgpack(values) => values.push(chunk, out),
+            Stage::Multipart(multipart) => multipart.push(chunk, out),
         }
     }
 
@@ -144,7 +189,7 @@ impl BodyStage {
         self.stage = if !is_form {
             Stage::Text(Box::new(TextStage::new(&self.plan, Media::Text)))
         } else {
-            Stage::Form(Box::new(FormStage::new(&self.plan, self.limit)))
+            Stage::Form(Box::new(FormStage::new(&self.plan, self.rules.limit())))
         };
         self.pass(head, out)
     }
@@ -157,6 +202,7 @@ impl BodyStage {
             Stage::Form(_) => Some(BodyFormat::Form),
             Stage::Protobuf(message) => (self.ended || message.begun()).then_some(BodyFormat::Protobuf),
             Stage::Msgpack(values) => (self.ended || values.begun()).then_some(BodyFormat::Msgpack),
+            Stage::Multipart(multipart) => multipart.begun().then_some(BodyFormat::Multipart),
         }
     }
 
@@ -168,6 +214,7 @@ impl BodyStage {
             Stage::Form(form) => form.report(),
             Stage::Protobuf(message) => message.report(),
             Stage::Msgpack(values) => values.report(),
+            Stage::Multipart(multipart) => multipart.report(),
         }
     }
 
@@ -179,7 +226,13 @@ impl BodyStage {
             Stage::Form(form) => form.held(),
             Stage::Protobuf(message) => message.held(),
             Stage::Msgpack(values) => values.held(),
+            Stage::Multipart(multipart) => multipart.held(),
         }
+    }
+
+    /// Whether a part passed unscanned.
+    pub(super) fn passed(&self) -> bool {
+        matches!(&self.stage, Stage::Multipart(multipart) if multipart.passed())
     }
 
     /// Bytes so far: taken in, and released.

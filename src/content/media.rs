@@ -1,5 +1,6 @@
 //! The `Content-Type` header: which format a body has, as far as it says.
 
+use super::parameter::{self, Parameter};
 use super::protobuf::Message;
 
 /// A parsed `Content-Type`.
@@ -11,6 +12,9 @@ pub struct ContentType {
     pub media: Media,
     /// Whether the declared charset, if any, is UTF-8 or its subset US-ASCII.
     pub utf8: bool,
+    /// What parts are told apart by, letter case and all; `None` when it is not
+    /// declared, or twice and differently.
+    pub boundary: Option<Vec<u8>>,
 }
 
 /// What a media type means to the redactor.
@@ -28,6 +32,8 @@ pub enum Media {
     Protobuf(Message),
     /// MessagePack.
     Msgpack,
+    /// Parts with headers of their own, between lines of a boundary.
+    Multipart,
     /// Missing or not known: judged by its first bytes and by being UTF-8.
     Unknown,
     /// Known, and known not to be understood yet.
@@ -37,18 +43,25 @@ pub enum Media {
 impl ContentType {
     /// The meaning of the header's value; `None` when there is no header.
     pub fn parse(value: Option<&[u8]>) -> Self {
-        let value = String::from_utf8_lossy(value.unwrap_or_default()).to_ascii_lowercase();
-        let mut parts = value.split(';');
-        let essence = parts.next().unwrap_or_default().trim().to_owned();
-        let utf8 = parts
-            .filter_map(|parameter| parameter.split_once('='))
-            .filter(|(name, _)| name.trim() == "charset")
-            .all(|(_, charset)| {
-                let charset = charset.trim().trim_matches('"');
-                matches!(charset, "utf-8" | "utf8" | "us-ascii" | "ascii")
-            });
+        let value = value.unwrap_or_default();
+        let (essence, parameters) = parameter::split(value);
+        let essence = String::from_utf8_lossy(&value[essence]).to_ascii_lowercase();
+        let named = |name| parameters.iter().filter(move |parameter: &&Parameter| parameter.is(value, name));
+        let utf8 = named("charset").filter_map(|charset| charset.text(value)).all(|charset| {
+            let charset = charset.to_ascii_lowercase();
+            matches!(&charset[..], b"utf-8" | b"utf8" | b"us-ascii" | b"ascii")
+        });
+        let mut boundaries = named("boundary").filter_map(|boundary| boundary.text(value));
+        let first = boundaries.next();
+        let boundary = first.filter(|first| boundaries.all(|other| other == *first));
         let media = Media::of(&essence);
-        Self { essence, media, utf8 }
+        Self { essence, media, utf8, boundary }
+    }
+
+    /// That of a body with several types: which one the upstream would believe
+    /// is anybody's guess, and no format fits all.
+    pub fn ambiguous() -> Self {
+        Self { essence: String::new(), media: Media::Unsupported, utf8: true, boundary: None }
     }
 
     /// The same for what is sent to `path`, which tells what a message is.
@@ -81,7 +94,8 @@ impl Media {
             | "application/vnd.google.protobuf" => Self::Protobuf(Message::Unknown),
             "application/msgpack" | "application/x-msgpack" | "application/vnd.msgpack" => Self::Msgpack,
             "application/cbor" | "application/x-sentry-envelope" | "text/event-stream" => Self::Unsupported,
-            _ if essence.starts_with("multipart/") || essence.starts_with("application/grpc") => Self::Unsupported,
+            _ if essence.starts_with("multipart/") => Self::Multipart,
+            _ if essence.starts_with("application/grpc") => Self::Unsupported,
             _ if essence.ends_with("+json") || essence.starts_with("application/x-amz-json-") => Self::Json,
             _ if essence.starts_with("text/") => Self::Text,
             _ => Self::Unknown,
@@ -112,14 +126,24 @@ mod tests {
 
     #[test]
     fn formats_with_lengths_are_not_taken_for_text() {
-        for value in [
-            "multipart/form-data; boundary=x",
-            "application/grpc+proto",
-            "application/x-sentry-envelope",
-            "text/event-stream",
-        ] {
+        for value in ["application/grpc+proto", "application/x-sentry-envelope", "text/event-stream"] {
             assert_eq!(media(value), Media::Unsupported, "{value}");
         }
+    }
+
+    #[test]
+    fn a_boundary_keeps_its_letters() {
+        let boundary = |value: &str| {
+            let content = ContentType::parse(Some(value.as_bytes()));
+            assert_eq!(content.media, Media::Multipart);
+            content.boundary.map(|boundary| String::from_utf8(boundary).unwrap())
+        };
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(boundary("multipart/form-data; boundary=----WebKitX7aB"), some("----WebKitX7aB"));
+        assert_eq!(boundary("Multipart/Mixed; charset=utf-8; Boundary=\"a b:\\\"c\""), some("a b:\"c"));
+        assert_eq!(boundary("multipart/form-data; boundary=a; boundary=a"), some("a"));
+        assert_eq!(boundary("multipart/form-data; boundary=a; boundary=b"), None);
+        assert_eq!(boundary("multipart/form-data"), None);
     }
 
     #[test]

@@ -12,6 +12,8 @@ mod form;
 mod locate;
 mod media;
 mod msgpack;
+mod multipart;
+mod parameter;
 mod pipeline;
 mod projection;
 mod protobuf;
@@ -21,7 +23,7 @@ mod text;
 mod tree;
 mod utf8;
 
-pub use body::BodyFormat;
+pub use body::{BodyFormat, PartRules};
 pub use coding::{Coding, CodingError, CodingLimits, Decoder, Encoder, Level, UnsupportedCoding, WireFormat};
 pub use locate::{Located, Locator};
 pub use media::{ContentType, Media};

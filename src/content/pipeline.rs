@@ -8,7 +8,7 @@
 //! Invariant: nothing reaches `out` that the redactor has not released.
 
 use super::SLICE;
-use super::body::{BodyFormat, BodyStage};
+use super::body::{BodyFormat, BodyStage, PartRules, Place};
 use super::coding::{Coding, CodingError, CodingLimits, Decoder, Encoder, Level, WireFormat};
 use super::media::ContentType;
 use crate::redact::{Plan, RedactError, Report};
@@ -30,6 +30,9 @@ pub enum ContentError {
     /// The body is not framed as its format says.
     #[error("the framing of the body is broken")]
     Framing,
+    /// A part has a coding of its own.
+    #[error("the coding of a part of the body is not supported")]
+    PartCoding,
     /// What the format wants held whole is larger than the limit.
     #[error("a part of the body is larger than the limit")]
     Large,
@@ -61,8 +64,7 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// A pipeline for one body, with the plan that is current now. What a format
-    /// asks to be held whole may have `part` bytes.
+    /// A pipeline for one body, with the plan that is current now.
     ///
     /// # Errors
     /// When the declared type or charset alone decides.
@@ -72,7 +74,7 @@ impl Pipeline {
         coding: Coding,
         limits: CodingLimits,
         delivery: Delivery,
-        part: u64,
+        parts: &PartRules,
     ) -> Result<Self, ContentError> {
         let mut decoder = Decoder::new(coding, limits)?;
         if let (Some(decoder), Delivery::Streaming(_)) = (&mut decoder, delivery) {
@@ -81,7 +83,7 @@ impl Pipeline {
         }
         Ok(Self {
             decoder,
-            body: BodyStage::new(plan, content, usize::try_from(part).unwrap_or(usize::MAX))?,
+            body: BodyStage::new(plan, content, parts, Place::default())?,
             level: match delivery {
                 Delivery::Whole => None,
                 Delivery::Streaming(level) => Some(level),
@@ -201,6 +203,11 @@ impl Pipeline {
         self.body.report()
     }
 
+    /// Whether a part of the body passed unscanned, as its type may.
+    pub fn passed(&self) -> bool {
+        self.body.passed()
+    }
+
     /// Whether the coding carries bytes beside the body, which were not looked
     /// at: then the body must not be forwarded as it came.
     pub fn annotated(&self) -> bool {
@@ -238,6 +245,10 @@ mod tests {
 
     const LIMITS: CodingLimits = CodingLimits { max_decoded: 1 << 20, max_ratio: 100 };
 
+    fn parts() -> PartRules {
+        PartRules { limit: 1 << 16, pass: Arc::default() }
+    }
+
     fn plan() -> Arc<Plan> {
         let ruleset = Ruleset { rules: Vec::<Rule>::new(), hash: String::new() };
         let engine = Engine::compile(Arc::new(ruleset)).unwrap();
@@ -251,7 +262,7 @@ mod tests {
         chunks: &[&[u8]],
     ) -> Result<(BodyFormat, Vec<u8>), ContentError> {
         let content = ContentType::parse(kind.map(str::as_bytes));
-        let mut pipeline = Pipeline::new(&plan(), &content, coding, LIMITS, delivery, 1 << 16)?;
+        let mut pipeline = Pipeline::new(&plan(), &content, coding, LIMITS, delivery, &parts())?;
         let mut out = Vec::new();
         for chunk in chunks {
             pipeline.push(Bytes::copy_from_slice(chunk), &mut out)?;
@@ -406,7 +417,7 @@ mod tests {
         let content = ContentType::parse(Some(b"application/json"));
         for (coding, form) in FORMS {
             let wire = encode(form, &vec![b' '; 40 * SLICE]);
-            let mut pipeline = Pipeline::new(&plan(), &content, coding, limits, Delivery::Whole, 1 << 16).unwrap();
+            let mut pipeline = Pipeline::new(&plan(), &content, coding, limits, Delivery::Whole, &parts()).unwrap();
             let (mut out, mut pushes) = (Vec::new(), 0);
             pipeline.push(wire.into(), &mut out).unwrap();
             let mut before = 0;
@@ -431,7 +442,7 @@ mod tests {
             let (first, second) = wire.split_at(wire.len() - 3);
             let limits = CodingLimits { max_decoded: u64::MAX, max_ratio: u64::MAX };
             let content = ContentType::parse(Some(b"application/json"));
-            let mut pipeline = Pipeline::new(&plan(), &content, coding, limits, Delivery::Whole, 1 << 16).unwrap();
+            let mut pipeline = Pipeline::new(&plan(), &content, coding, limits, Delivery::Whole, &parts()).unwrap();
             let mut out = Vec::new();
             for part in [first, second] {
                 pipeline.push(Bytes::copy_from_slice(part), &mut out).unwrap();
@@ -443,6 +454,6 @@ mod tests {
 
     #[test]
     fn formats_not_understood_are_refused_before_the_first_byte() {
-        assert_eq!(whole(Some("multipart/form-data; boundary=a"), b""), Err(ContentError::Media));
+        assert_eq!(whole(Some("application/x-protobuf"), b""), Err(ContentError::Media));
     }
 }

@@ -357,8 +357,8 @@ impl Item {
 impl Text {
     fn split(mut self, length: u64, rounding: Rounding) -> (Option<Item>, Option<Item>) {
         let (mut raw, mut json) = (0, 0);
-        let is_form = matches!(self.spelling, Spelling::Form | Spelling::FormPlus);
-        if self.raw.len() as u64 == self.length && !is_form {
+        let is_plain = matches!(self.spelling, Spelling::Plain | Spelling::Fixed | Spelling::Number);
+        if self.raw.len() as u64 == self.length && is_plain {
             // No byte has an escape.
             (raw, json) = (usize::try_from(length).unwrap_or(usize::MAX).min(self.raw.len()), length);
         }

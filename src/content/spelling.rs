@@ -15,6 +15,10 @@ pub(super) enum Spelling {
     Form,
     /// The same of a client that did not encode its plus.
     FormPlus,
+    /// Between the quotes of a header's parameter (RFC 9110, section 5.6.4).
+    Quoted,
+    /// A parameter whose name ends with `*` (RFC 8187, section 3.2).
+    Extended,
 }
 
 impl Spelling {
@@ -24,7 +28,8 @@ impl Spelling {
     pub(super) fn unit(self, raw: &[u8]) -> (usize, u8) {
         match (self, raw) {
             (Self::Form, [b'+', ..]) => (1, b' '),
-            (Self::Form | Self::FormPlus, [b'%', high, low, ..]) => match (hex(*high), hex(*low)) {
+            (Self::Quoted, [b'\\', byte, ..]) => (2, *byte),
+            (Self::Form | Self::FormPlus | Self::Extended, [b'%', high, low, ..]) => match (hex(*high), hex(*low)) {
                 (Some(high), Some(low)) => (3, high << 4 | low),
                 _ => (1, b'%'),
             },
@@ -48,13 +53,15 @@ impl Spelling {
             Self::Plain | Self::Fixed => return text.to_vec(),
             // What stands in the place of a number has its own quotes in JSON.
             Self::Number => return text.iter().copied().filter(|&byte| byte != b'"').collect(),
-            Self::Form | Self::FormPlus => {}
+            Self::Form | Self::FormPlus | Self::Quoted | Self::Extended => {}
         }
         let mut spelled = Vec::with_capacity(text.len() + 16);
         for &byte in text {
-            match byte {
-                b' ' => spelled.push(b'+'),
-                b'*' | b'-' | b'.' | b'_' => spelled.push(byte),
+            match (self, byte) {
+                (Self::Quoted, b'"' | b'\\') => spelled.extend_from_slice(&[b'\\', byte]),
+                (Self::Quoted, _) => spelled.push(byte),
+                (Self::Form | Self::FormPlus, b' ') => spelled.push(b'+'),
+                (Self::Form | Self::FormPlus, b'*') | (_, b'-' | b'.' | b'_') => spelled.push(byte),
                 _ if byte.is_ascii_alphanumeric() => spelled.push(byte),
                 _ => spelled.extend_from_slice(&[b'%', digit(byte >> 4), digit(byte & 15)]),
             }
@@ -205,7 +212,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_spelled_is_read_as_it_was(text: Vec<u8>) {
-            for spelling in [Spelling::Plain, Spelling::Form] {
+            for spelling in [Spelling::Plain, Spelling::Form, Spelling::Quoted, Spelling::Extended] {
                 prop_assert_eq!(&decoded(spelling, &spelling.write(&text)), &text);
             }
         }

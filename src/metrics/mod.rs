@@ -106,7 +106,7 @@ impl Metrics {
             ),
             passthrough_requests: table.counters(
                 "passthrough_requests_total",
-                "Requests whose body passed unscanned because the route says so.",
+                "Requests whose body, or a part of it, passed unscanned because the route says so.",
                 &["route", "reason"],
             ),
             refused_requests: table.counters(

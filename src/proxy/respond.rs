@@ -210,6 +210,7 @@ impl From<ContentError> for Failure {
             ContentError::Charset => Self::Charset,
             ContentError::Media => Self::Media,
             ContentError::Framing => Self::CorruptFraming,
+            ContentError::PartCoding => Self::Coding,
             ContentError::Large => Self::PartTooLarge,
             ContentError::Redact(error) => error.into(),
         }
@@ -466,6 +467,7 @@ mod tests {
         assert_eq!(status(ContentError::Coding(CodingError::Truncated)), 400);
         assert_eq!(status(ContentError::Charset), 415);
         assert_eq!(status(ContentError::Media), 415);
+        assert_eq!(status(ContentError::Framing), 400);
         assert_eq!(status(ContentError::Redact(RedactError::Engine)), 503);
         let blocked = RedactError::Blocked { entity: "IBAN_CODE".to_owned(), rule: "iban".to_owned() };
         assert_eq!(status(ContentError::Redact(blocked)), 422);

@@ -17,7 +17,7 @@ pub(super) struct Route {
     pub(super) name: String,
     path: String,
     pub(super) host: Option<String>,
-    pub(super) pass: Vec<String>,
+    pub(super) pass: Arc<[String]>,
     pub(super) headers: Vec<HeaderName>,
     pub(super) query: bool,
     pub(super) query_allow: Vec<String>,
@@ -61,7 +61,7 @@ impl Route {
             name: config.name.clone(),
             path: config.path.clone(),
             host: config.host.clone(),
-            pass: config.pass.clone(),
+            pass: config.pass.clone().into(),
             // The configuration holds valid names only.
             headers: config.headers.iter().filter_map(|name| name.parse().ok()).collect(),
             query: config.query,

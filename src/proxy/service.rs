@@ -199,7 +199,7 @@ impl Proxy {
             budget: &self.budget,
             exchange,
             signed,
-            pass,
+            pass: &route.pass,
         };
         body::prepare(&job, incoming, timer).await
     }
@@ -236,9 +236,7 @@ fn content_type(parts: &Parts) -> ContentType {
     let mut values = parts.headers.get_all(CONTENT_TYPE).iter();
     let (first, second) = (values.next(), values.next());
     if second.is_some() {
-        // Which one the upstream would believe is anybody's guess; no format
-        // fits all, and the name fits none.
-        return ContentType::parse(Some(b"multipart/ambiguous"));
+        return ContentType::ambiguous();
     }
     ContentType::parse(first.map(hyper::header::HeaderValue::as_bytes)).sent_to(parts.uri.path())
 }

@@ -26,7 +26,8 @@ pub use crate::scan::Format;
 use crate::scan::{Encoding, Engine, Finding, Written};
 use bytes::Bytes;
 use replacement::{Replacement, Writing};
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
 
 /// Why a body cannot be redacted. The request must be refused.
 #[derive(Debug, thiserror::Error, PartialEq, Eq, Clone)]
@@ -101,21 +102,43 @@ pub struct Plan {
     quiet: Arc<[bool]>,
     /// What is written beside the usual labels, if anything.
     written: Option<Arc<Written>>,
+    /// See [`Plan::of_same_length`]; made when it is asked for.
+    same_length: OnceLock<Arc<Plan>>,
 }
 
 impl Plan {
     /// Looks up the action of every rule once.
     pub fn new(engine: Arc<Engine>, policy: &Policy) -> Self {
-        let treatment = |rule: &Rule| if rule.shadow { Treatment::Report } else { policy.treatment(rule).clone() };
+        Self::by(engine, |rule| policy.treatment(rule).clone())
+    }
+
+    fn by(engine: Arc<Engine>, treatment: impl Fn(&Rule) -> Treatment) -> Self {
         let rules = &engine.ruleset().rules;
         let mut written = Written::default();
         for rule in rules.iter().filter(|rule| rule.enabled && !rule.shadow) {
-            policy.treatment(rule).tell(rule, &mut written);
+            treatment(rule).tell(rule, &mut written);
         }
+        let treatment = |rule: &Rule| if rule.shadow { Treatment::Report } else { treatment(rule) };
         let writings: Vec<Writing> = rules.iter().map(|rule| Writing::new(treatment(rule), rule)).collect();
         let quiet = writings.iter().map(|writing| writing.action() == Action::Report).collect();
         let written = (!written.is_empty()).then(|| Arc::new(written));
-        Self { engine, writings, quiet, written }
+        Self { engine, writings, quiet, written, same_length: OnceLock::new() }
+    }
+
+    /// The same with a mask of the same length wherever something else would be
+    /// written, for what has a length in front of it that has left already.
+    pub fn of_same_length(&self) -> &Arc<Self> {
+        self.same_length.get_or_init(|| {
+            let rules = &self.engine.ruleset().rules;
+            let known: HashMap<&str, &Treatment> =
+                rules.iter().zip(&self.writings).map(|(rule, writing)| (&*rule.id, writing.treatment())).collect();
+            let treatment = |rule: &Rule| match known.get(&*rule.id) {
+                Some(kept @ (Treatment::Block | Treatment::Report)) => (*kept).clone(),
+                Some(Treatment::Mask(mask)) => Treatment::Mask(mask.of_same_length()),
+                _ => Treatment::Mask(Mask::default().of_same_length()),
+            };
+            Arc::new(Self::by(Arc::clone(&self.engine), treatment))
+        })
     }
 
     /// The engine.

@@ -28,6 +28,10 @@ impl Writing {
         self.treatment.action()
     }
 
+    pub(super) fn treatment(&self) -> &Treatment {
+        &self.treatment
+    }
+
     /// Begins to write what stands in the place of `finding`.
     pub(super) fn begin(&self, finding: &Finding, out: &mut Vec<Bytes>) -> Replacement {
         let wrap = finding.wrap;

@@ -23,6 +23,7 @@ mod proxy_findings;
 mod proxy_gzip;
 mod proxy_headers;
 mod proxy_limits;
+mod proxy_parts;
 mod proxy_pool;
 mod proxy_refusals;
 mod proxy_reload;

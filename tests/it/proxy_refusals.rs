@@ -42,7 +42,6 @@ async fn media_types_that_are_not_understood() {
     let twice = [JSON, ("content-type", "text/plain")];
     let code = "unsupported_media_type";
     expect(&[
-        (&kind("multipart/form-data; boundary=x"), CANARY, 415, code),
         (&kind("application/x-www-form-urlencoded"), b"canary=canary@example.com \xff", 415, "unsupported_charset"),
         (&kind("application/x-protobuf"), CANARY, 400, "corrupt_framing"),
         (&kind("application/grpc"), CANARY, 415, code),
@@ -73,6 +72,21 @@ async fn charsets_other_than_utf8() {
         (&[("content-type", "text/plain")], b"caf\xe9 canary@example.com", 415, code),
         // Deflate, without its header.
         (&[JSON], b"\xab\x56\x4a\x54\xb2\x52", 415, code),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn broken_multipart_is_refused_before_the_upstream_is_called() {
+    let (form, png) = ([("content-type", "multipart/form-data; boundary=x")], [("content-type", "multipart/mixed")]);
+    let code = "corrupt_framing";
+    expect(&[
+        (&form, CANARY, 400, code),
+        (&png, CANARY, 400, code),
+        (&form, b"--x\r\n\r\ncanary@example.com\r\n--x\r\n", 400, code),
+        (&form, b"--xcanary@example.com\r\n\r\n--x--", 400, code),
+        (&form, b"--x\r\nContent-Encoding: br\r\n\r\ncanary\r\n--x--", 415, "unsupported_content_encoding"),
+        (&form, b"--x\r\nContent-Type: image/png\r\n\r\n\xff\r\n--x--", 415, "unsupported_media_type"),
     ])
     .await;
 }

@@ -63,7 +63,7 @@ struct Scanned {
 /// need no change, and for those the encoder would be most of the work.
 async fn scan(job: &Job<'_>, wire: &[Bytes], reservation: &mut Reservation) -> Result<Scanned, Failure> {
     let mut pipeline =
-        Pipeline::new(job.plan, job.content, job.coding, job.coding_limits(), Delivery::Whole, job.limits.buffer)?;
+        Pipeline::new(job.plan, job.content, job.coding, job.coding_limits(), Delivery::Whole, &job.parts())?;
     let mut output = Output {
         pieces: Vec::new(),
         kept: true,
@@ -75,6 +75,9 @@ async fn scan(job: &Job<'_>, wire: &[Bytes], reservation: &mut Reservation) -> R
     let report = pipeline.report();
     if let Some(format) = pipeline.format() {
         job.exchange.record(Place::Body(format), &report, job.plan);
+    }
+    if pipeline.passed() {
+        job.exchange.pass_unscanned("part");
     }
     job.exchange.add_sizes(Sizes { received_decoded: pipeline.decoded().0, ..Sizes::default() });
     result?;
@@ -92,7 +95,7 @@ async fn scan(job: &Job<'_>, wire: &[Bytes], reservation: &mut Reservation) -> R
 /// too large to keep.
 async fn redact_again(job: &Job<'_>, wire: &[Bytes], mut encoding: Encoding) -> Result<Vec<Bytes>, Failure> {
     let mut pipeline =
-        Pipeline::new(job.plan, job.content, job.coding, job.coding_limits(), Delivery::Whole, job.limits.buffer)?;
+        Pipeline::new(job.plan, job.content, job.coding, job.coding_limits(), Delivery::Whole, &job.parts())?;
     drive(job, wire, &mut pipeline, |pieces| pieces.drain(..).try_for_each(|piece| encoding.add(&piece))).await?;
     encoding.finish()
 }

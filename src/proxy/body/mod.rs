@@ -19,7 +19,7 @@ use super::exchange::{Exchange, Sizes};
 use super::idle::Timer;
 use super::respond::Failure;
 use crate::config::{Limits, Timeouts};
-use crate::content::{Coding, CodingLimits, ContentType, Level, SLICE};
+use crate::content::{Coding, CodingLimits, ContentType, Level, PartRules, SLICE};
 use crate::redact::Plan;
 use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
@@ -87,8 +87,8 @@ pub(super) struct Job<'a> {
     pub(super) exchange: &'a Arc<Exchange>,
     /// Whether a change would break a signature.
     pub(super) signed: bool,
-    /// Whether the route passes this media type unscanned.
-    pub(super) pass: bool,
+    /// Media types that the route passes unscanned.
+    pub(super) pass: &'a Arc<[String]>,
 }
 
 /// Makes a client's body fit to be sent. On failure what is left of
@@ -105,7 +105,7 @@ pub(super) async fn prepare(
     if declared.is_some_and(|bytes| bytes > job.limits.body) {
         return Err(Failure::BodyTooLarge);
     }
-    if job.pass {
+    if job.passes() {
         job.exchange.pass_unscanned("media_type");
         return Ok(streaming::unscanned(job, incoming, declared));
     }
@@ -187,6 +187,14 @@ impl Job<'_> {
             Coding::Identity => SLICE,
             _ => ENCODED_SLICE,
         }
+    }
+
+    fn passes(&self) -> bool {
+        self.pass.contains(&self.content.essence)
+    }
+
+    fn parts(&self) -> PartRules {
+        PartRules { limit: self.limits.buffer, pass: Arc::clone(self.pass) }
     }
 
     fn coding_limits(&self) -> CodingLimits {

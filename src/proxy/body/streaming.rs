@@ -79,7 +79,7 @@ pub(super) async fn start(
     }
     reservation.grow(SLICE as u64)?;
     let (limits, delivery) = (job.coding_limits(), Delivery::Streaming(job.level));
-    let pipeline = Pipeline::new(job.plan, job.content, job.coding, limits, delivery, job.limits.buffer)?;
+    let pipeline = Pipeline::new(job.plan, job.content, job.coding, limits, delivery, &job.parts())?;
     let mut streaming = StreamingBody::new(job, Some(pipeline), reservation);
     streaming.allow(head.len())?;
     streaming.unpushed = head;
@@ -360,6 +360,9 @@ impl Drop for StreamingBody {
             if let Some(format) = pipeline.format() {
                 let place = Place::Body(format);
                 self.exchange.record(place, &pipeline.report(), &self.plan);
+            }
+            if pipeline.passed() {
+                self.exchange.pass_unscanned("part");
             }
         }
         self.exchange.add_sizes(sizes);

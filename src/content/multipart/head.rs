@@ -1,0 +1,381 @@
+//! The head of a part: what it says about the part's body, and itself redacted.
+//!
+//! Header values, and each parameter of `Content-Disposition` and
+//! `Content-Type`, are texts under their names, as in JSON:
+//!
+//! ```text
+//! Content-Disposition: form-data; name="to"; filename="bob@example.com.txt"
+//! {"Content-Disposition":"form-data"} {"name":"to"} {"filename":"bob@example.com.txt"}
+//! ```
+
+use crate::content::ContentError;
+use crate::content::media::{ContentType, Media};
+use crate::content::parameter::{self, Parameter, trim};
+use crate::content::projection::{Piece, Projection};
+use crate::content::spelling::Spelling;
+use crate::redact::{Plan, Report};
+use bytes::Bytes;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// What a part's head says.
+pub(super) struct Head {
+    pub(super) content: ContentType,
+    /// The name of a form's field, redacted.
+    pub(super) field: Option<Vec<u8>>,
+    /// Every length that is declared.
+    pub(super) lengths: Vec<u64>,
+    /// Whether the body has a coding of its own.
+    pub(super) coded: bool,
+    /// What was found in the head.
+    pub(super) report: Report,
+    written: Vec<Written>,
+}
+
+/// A piece of the head as it leaves.
+enum Written {
+    Bytes(Bytes),
+    /// A declared length, as it came.
+    Length(Bytes),
+}
+
+impl Head {
+    /// Reads and redacts a whole head, up to and with its blank line.
+    ///
+    /// # Errors
+    /// When it is broken, not UTF-8, says something twice, hides text in a
+    /// coding, or holds what the policy blocks.
+    pub(super) fn read(raw: &Bytes, plan: &Arc<Plan>) -> Result<Self, ContentError> {
+        if std::str::from_utf8(raw).is_err() || memchr::memchr(0, raw).is_some() {
+            return Err(ContentError::Charset);
+        }
+        let mut reader = Reader {
+            raw,
+            projection: Projection::new(plan, false),
+            at: 0,
+            frames: 0,
+            lengths: Vec::new(),
+            tokens: Vec::new(),
+            kind: None,
+            disposition: None,
+            coded: false,
+        };
+        for line in lines(raw)? {
+            reader.line(&line)?;
+        }
+        reader.finish()
+    }
+
+    /// The head with these bytes in place of each declared length, or as it is.
+    pub(super) fn write(&self, length: Option<u64>, out: &mut Vec<Bytes>) {
+        out.extend(self.written.iter().map(|written| match (written, length) {
+            (Written::Length(_), Some(length)) => Bytes::from(length.to_string()),
+            (Written::Bytes(bytes) | Written::Length(bytes), _) => bytes.clone(),
+        }));
+    }
+}
+
+/// A header, in places of the head: folded lines are one.
+struct Line {
+    name: Range<usize>,
+    /// Without the white space around it.
+    value: Range<usize>,
+}
+
+fn lines(raw: &[u8]) -> Result<Vec<Line>, ContentError> {
+    let (mut lines, mut at) = (Vec::<Line>::new(), 0);
+    while let Some(end) = memchr::memchr(b'\n', &raw[at..]).map(|feed| at + feed) {
+        let stop = if raw[at..end].ends_with(b"\r") { end - 1 } else { end };
+        let text = &raw[at..stop];
+        if memchr::memchr(b'\r', text).is_some() {
+            return Err(ContentError::Framing);
+        }
+        match (text.first(), lines.last_mut()) {
+            (None, _) => break,
+            (Some(b' ' | b'\t'), last) => {
+                let last = last.ok_or(ContentError::Framing)?;
+                last.value = trim(raw, last.value.start..stop);
+            }
+            (Some(_), _) => {
+                let colon = memchr::memchr(b':', text).ok_or(ContentError::Framing)?;
+                if colon == 0 || !text[..colon].iter().all(|&byte| is_token(byte)) {
+                    return Err(ContentError::Framing);
+                }
+                lines.push(Line { name: at..at + colon, value: trim(raw, at + colon + 1..stop) });
+            }
+        }
+        at = end + 1;
+    }
+    Ok(lines)
+}
+
+/// As in the names of headers (RFC 9110, section 5.6.2).
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// Lays a head out for the redactor, and notes what it says.
+struct Reader<'a> {
+    raw: &'a Bytes,
+    projection: Projection,
+    /// All before is laid out.
+    at: usize,
+    /// How many frames were laid out.
+    frames: usize,
+    /// Declared lengths, and the frame that each is.
+    lengths: Vec<(usize, u64)>,
+    /// By text: whether it needs quotes once it is changed.
+    tokens: Vec<bool>,
+    kind: Option<ContentType>,
+    disposition: Option<Disposition>,
+    coded: bool,
+}
+
+#[derive(Default)]
+struct Disposition {
+    /// The number of the text, and whether it is quoted.
+    name: Option<(usize, bool)>,
+    is_file: bool,
+}
+
+impl Reader<'_> {
+    fn line(&mut self, line: &Line) -> Result<(), ContentError> {
+        let raw = self.raw;
+        let value = &raw[line.value.clone()];
+        if has_encoded_word(value) {
+            return Err(ContentError::Charset);
+        }
+        match &raw[line.name.clone()].to_ascii_lowercase()[..] {
+            b"content-length" => {
+                let length = number(value).ok_or(ContentError::Framing)?;
+                self.length(line.value.clone(), length);
+                return Ok(());
+            }
+            b"content-type" if self.kind.is_some() => return Err(ContentError::Framing),
+            b"content-type" => {
+                let kind = ContentType::parse(Some(value));
+                let is_multipart = kind.media == Media::Multipart;
+                self.kind = Some(kind);
+                return self.structured(line, |name| Role::of_type(name, is_multipart));
+            }
+            b"content-disposition" if self.disposition.is_some() => return Err(ContentError::Framing),
+            b"content-disposition" => {
+                self.disposition = Some(Disposition::default());
+                return self.structured(line, Role::of_disposition);
+            }
+            b"content-transfer-encoding" => {
+                let is_plain = ["7bit", "8bit", "binary", "identity"];
+                self.coded |= !is_plain.iter().any(|plain| value.eq_ignore_ascii_case(plain.as_bytes()));
+            }
+            b"content-encoding" => self.coded |= !value.eq_ignore_ascii_case(b"identity"),
+            _ => {}
+        }
+        self.member(line.name.clone(), line.value.clone(), Spelling::Plain, false);
+        Ok(())
+    }
+
+    fn structured(&mut self, line: &Line, role: impl Fn(&[u8]) -> Role) -> Result<(), ContentError> {
+        let (from, raw) = (line.value.start, self.raw);
+        let shift = |range: Range<usize>| from + range.start..from + range.end;
+        let (first, parameters) = parameter::split(&raw[line.value.clone()]);
+        self.member(line.name.clone(), shift(first), Spelling::Plain, false);
+        for parameter in parameters {
+            let parameter =
+                Parameter { name: shift(parameter.name), value: parameter.value.map(shift), quoted: parameter.quoted };
+            let name = raw[parameter.name.clone()].to_ascii_lowercase();
+            self.parameter(&parameter, &name, role(&name))?;
+        }
+        self.gap(line.value.end);
+        Ok(())
+    }
+
+    fn parameter(&mut self, parameter: &Parameter, name: &[u8], role: Role) -> Result<(), ContentError> {
+        let raw = self.raw;
+        self.gap(parameter.name.start);
+        let Some(value) = parameter.value.clone() else {
+            self.string(parameter.name.clone());
+            return Ok(());
+        };
+        let text = &raw[value.clone()];
+        match name.iter().position(|&byte| byte == b'*') {
+            // A value in pieces (RFC 2231, section 3).
+            Some(star) if star + 1 < name.len() => return Err(ContentError::Framing),
+            Some(_) => {
+                let prefix = text.iter().rposition(|&byte| byte == b'\'').map_or(0, |quote| quote + 1);
+                let prefix = value.start..value.start + prefix;
+                self.member(parameter.name.clone(), prefix.clone(), Spelling::Plain, false);
+                self.projection.syntax(b"\"");
+                self.text(prefix.end..value.end, Spelling::Extended, false);
+                self.projection.syntax(b"\"\n");
+            }
+            None => match (role, number(text)) {
+                (Role::Boundary, _) => {
+                    self.string(parameter.name.clone());
+                    self.frame(value.end);
+                }
+                (Role::Length, Some(length)) => self.length(value, length),
+                _ => {
+                    // Not a token, nor within quotes: it stays as it is written.
+                    let odd = !parameter.quoted && memchr::memchr2(b'"', b'\\', text).is_some();
+                    let spelling = if odd { Spelling::Plain } else { Spelling::Quoted };
+                    self.member(parameter.name.clone(), value, spelling, !odd && !parameter.quoted);
+                }
+            },
+        }
+        if let Some(disposition) = &mut self.disposition {
+            match role {
+                Role::Name => {
+                    let number = self.tokens.len() - 1;
+                    disposition.name = disposition.name.or(Some((number, parameter.quoted)));
+                }
+                Role::File => disposition.is_file = true,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// What stands between parameters, up to `end`: scanned as well, unless it
+    /// is what belongs there.
+    fn gap(&mut self, end: usize) {
+        let gap = self.at..end.max(self.at);
+        if !self.raw[gap.clone()].iter().all(|byte| b"; \t\r\n=\"".contains(byte)) {
+            self.string(gap);
+        }
+    }
+
+    /// A text without a name.
+    fn string(&mut self, range: Range<usize>) {
+        self.projection.syntax(b"\"");
+        self.text(range, Spelling::Plain, false);
+        self.projection.syntax(b"\"\n");
+    }
+
+    fn member(&mut self, name: Range<usize>, value: Range<usize>, spelling: Spelling, token: bool) {
+        self.projection.syntax(b"{\"");
+        self.text(name, Spelling::Plain, false);
+        self.projection.syntax(b"\":\"");
+        self.text(value, spelling, token);
+        self.projection.syntax(b"\"}\n");
+    }
+
+    fn text(&mut self, range: Range<usize>, spelling: Spelling, token: bool) {
+        self.frame(range.start);
+        self.at = range.end;
+        if !range.is_empty() {
+            self.projection.text(self.tokens.len(), self.raw.slice(range), spelling);
+        }
+        self.tokens.push(token);
+    }
+
+    fn length(&mut self, range: Range<usize>, length: u64) {
+        self.frame(range.start);
+        self.lengths.push((self.frames, length));
+        self.frame(range.end);
+    }
+
+    /// All up to `end` passes as it is.
+    fn frame(&mut self, end: usize) {
+        if end > self.at {
+            self.projection.frame(self.raw.slice(self.at..end));
+            self.frames += 1;
+            self.at = end;
+        }
+    }
+
+    fn finish(mut self) -> Result<Head, ContentError> {
+        self.frame(self.raw.len());
+        let mut pieces = Vec::new();
+        self.projection.finish(&mut |piece| pieces.push(piece))?;
+        let disposition = self.disposition.take().unwrap_or_default();
+        let is_text = self.kind.as_ref().is_none_or(|kind| kind.essence == "text/plain" && kind.utf8);
+        let name = disposition.name.filter(|_| is_text && !disposition.is_file);
+        let report = self.projection.report().clone();
+        Ok(Head {
+            field: name.map(|(number, quoted)| name_of(&pieces, number, quoted)),
+            lengths: self.lengths.iter().map(|(_, length)| *length).collect(),
+            content: self.kind.take().unwrap_or_else(|| ContentType::parse(None)),
+            coded: self.coded,
+            report,
+            written: self.write(pieces),
+        })
+    }
+
+    fn write(&self, pieces: Vec<Piece>) -> Vec<Written> {
+        let is_changed = |number: usize| {
+            pieces.iter().any(|piece| matches!(piece, Piece::Text { field, changed: true, .. } if *field == number))
+        };
+        let quoted: Vec<bool> =
+            (0..self.tokens.len()).map(|number| self.tokens[number] && is_changed(number)).collect();
+        let (mut written, mut open, mut frames) = (Vec::with_capacity(pieces.len()), None, 0);
+        for piece in pieces {
+            let number = match &piece {
+                Piece::Text { field, .. } if quoted[*field] => Some(*field),
+                _ => None,
+            };
+            if number != open {
+                written.push(Written::Bytes(Bytes::from_static(b"\"")));
+                open = number;
+            }
+            let is_frame = matches!(piece, Piece::Frame(_));
+            let is_length = is_frame && self.lengths.iter().any(|(frame, _)| *frame == frames);
+            frames += usize::from(is_frame);
+            let bytes = piece.into_bytes();
+            written.push(if is_length { Written::Length(bytes) } else { Written::Bytes(bytes) });
+        }
+        written
+    }
+}
+
+/// What a parameter is to us.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Name,
+    File,
+    Boundary,
+    Length,
+    Other,
+}
+
+impl Role {
+    fn of_type(name: &[u8], is_multipart: bool) -> Self {
+        match name {
+            b"boundary" if is_multipart => Self::Boundary,
+            b"length" => Self::Length,
+            _ => Self::Other,
+        }
+    }
+
+    fn of_disposition(name: &[u8]) -> Self {
+        match name {
+            b"name" => Self::Name,
+            b"filename" | b"filename*" => Self::File,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// The text with this number, as far as it was not redacted.
+fn name_of(pieces: &[Piece], number: usize, quoted: bool) -> Vec<u8> {
+    let mut name = Vec::new();
+    for piece in pieces {
+        if let Piece::Text { field, bytes, .. } = piece
+            && *field == number
+        {
+            name.extend_from_slice(bytes);
+        }
+    }
+    if quoted { parameter::unquoted(&name) } else { name }
+}
+
+fn number(text: &[u8]) -> Option<u64> {
+    if !text.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// Text in base64 or the like, as mail has it (RFC 2047): `=?utf-8?B?...?=`.
+fn has_encoded_word(value: &[u8]) -> bool {
+    memchr::memmem::find(value, b"=?").is_some_and(|at| memchr::memmem::find(&value[at + 2..], b"?=").is_some())
+}

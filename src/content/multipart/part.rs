@@ -1,0 +1,223 @@
+//! What stands between two boundaries.
+
+use super::head::Head;
+use crate::content::ContentError;
+use crate::content::body::{BodyStage, PartRules, Place};
+use crate::content::media::Media;
+use crate::content::projection::{Piece, Projection};
+use crate::content::spelling::{Spelling, escape};
+use crate::content::text::TextStage;
+use crate::content::utf8::Utf8Check;
+use crate::redact::{Plan, Report};
+use bytes::{Bytes, BytesMut};
+use std::sync::Arc;
+
+/// What all parts of a body have in common.
+#[derive(Clone)]
+pub(super) struct Setting {
+    pub(super) plan: Arc<Plan>,
+    pub(super) rules: PartRules,
+    /// How deep the parts are.
+    pub(super) depth: u8,
+}
+
+/// One part, or what stands before the first or behind the last one.
+pub(super) enum Part {
+    /// By its type, as the route says.
+    Passed,
+    Text(Box<TextStage>),
+    Field(Box<Field>),
+    Body(Box<BodyStage>),
+    /// Has a length in its head, which may have to change: waits for its end.
+    Held(Box<Held>),
+    /// The same, too long to wait for: its length stays.
+    Exact(Box<Exact>),
+}
+
+impl Part {
+    /// What is not a part: text.
+    pub(super) fn text(setting: &Setting) -> Self {
+        Self::Text(Box::new(TextStage::new(&setting.plan, Media::Text)))
+    }
+
+    /// The part behind `head`, which leaves with it.
+    pub(super) fn begin(head: Head, setting: &Setting, out: &mut Vec<Bytes>) -> Result<Self, ContentError> {
+        let part = Self::open(&head, setting, false)?;
+        if head.lengths.is_empty() || matches!(part, Self::Passed) {
+            head.write(None, out);
+            return Ok(part);
+        }
+        Ok(Self::Held(Box::new(Held { head, setting: setting.clone(), raw: BytesMut::new() })))
+    }
+
+    fn open(head: &Head, setting: &Setting, same_length: bool) -> Result<Self, ContentError> {
+        if setting.rules.pass(&head.content) {
+            return Ok(Self::Passed);
+        }
+        if head.coded {
+            return Err(ContentError::PartCoding);
+        }
+        if let Some(name) = &head.field {
+            return Ok(Self::Field(Box::new(Field::new(&setting.plan, name, same_length))));
+        }
+        let place = Place { depth: setting.depth, same_length };
+        let body = BodyStage::new(&setting.plan, &head.content, &setting.rules, place)?;
+        Ok(Self::Body(Box::new(body)))
+    }
+
+    /// Takes the next bytes; appends to `out` what may leave.
+    pub(super) fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
+        match self {
+            Self::Passed => out.push(chunk),
+            Self::Text(text) => text.push(chunk, out)?,
+            Self::Field(field) => field.push(chunk, out)?,
+            Self::Body(body) => body.push(chunk, out)?,
+            Self::Exact(exact) => exact.push(chunk, out)?,
+            Self::Held(held) => {
+                held.raw.extend_from_slice(&chunk);
+                if held.raw.len() > held.setting.rules.limit() {
+                    *self = held.stream(out)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The part has ended.
+    pub(super) fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
+        match self {
+            Self::Passed => Ok(()),
+            Self::Text(text) => text.finish(out),
+            Self::Field(field) => field.finish(out),
+            Self::Body(body) => body.finish(out),
+            Self::Exact(exact) => exact.finish(out),
+            Self::Held(held) => {
+                *self = held.finish(out)?;
+                Ok(())
+            }
+        }
+    }
+
+    /// All counters so far.
+    pub(super) fn report(&self) -> Report {
+        match self {
+            Self::Passed | Self::Held(_) => Report::default(),
+            Self::Text(text) => text.report(),
+            Self::Field(field) => field.projection.report().clone(),
+            Self::Body(body) => body.report(),
+            Self::Exact(exact) => exact.part.report(),
+        }
+    }
+
+    /// Whether it, or a part of it, passed unscanned.
+    pub(super) fn passed(&self) -> bool {
+        match self {
+            Self::Passed => true,
+            Self::Body(body) => body.passed(),
+            _ => false,
+        }
+    }
+
+    /// Bytes held back now.
+    pub(super) fn held(&self) -> usize {
+        match self {
+            Self::Passed => 0,
+            Self::Text(text) => text.held(),
+            Self::Field(field) => field.projection.held(),
+            Self::Body(body) => body.held(),
+            Self::Held(held) => held.raw.len(),
+            Self::Exact(exact) => exact.part.held(),
+        }
+    }
+}
+
+/// A form's field: a text under its name.
+pub(super) struct Field {
+    projection: Projection,
+    utf8: Utf8Check,
+}
+
+impl Field {
+    fn new(plan: &Arc<Plan>, name: &[u8], same_length: bool) -> Self {
+        let mut projection = Projection::new(plan, same_length);
+        let mut begin = b"{\"".to_vec();
+        name.iter().for_each(|&byte| escape(byte, &mut begin));
+        begin.extend_from_slice(b"\":\"");
+        projection.syntax(&begin);
+        Self { projection, utf8: Utf8Check::default() }
+    }
+
+    fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
+        if self.utf8.push(&chunk).is_err() || memchr::memchr(0, &chunk).is_some() {
+            return Err(ContentError::Charset);
+        }
+        self.projection.text(0, chunk, Spelling::Plain);
+        self.projection.advance(&mut |piece| out.push(piece.into_bytes()))
+    }
+
+    fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
+        self.utf8.finish().map_err(|_| ContentError::Charset)?;
+        self.projection.syntax(b"\"}\n");
+        self.projection.finish(&mut |piece: Piece| out.push(piece.into_bytes()))
+    }
+}
+
+/// A part that waits for its end, and its head with it.
+pub(super) struct Held {
+    head: Head,
+    setting: Setting,
+    raw: BytesMut,
+}
+
+impl Held {
+    /// All of it is there.
+    fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<Part, ContentError> {
+        let (mut part, mut body) = (Part::open(&self.head, &self.setting, false)?, Vec::new());
+        part.push(self.raw.split().freeze(), &mut body)?;
+        part.finish(&mut body)?;
+        // Some clients count characters, not bytes: what nothing was found in is
+        // left as it is.
+        let changed = part.report().changed() > 0;
+        let length = body.iter().map(|piece| piece.len() as u64).sum();
+        self.head.write(changed.then_some(length), out);
+        out.append(&mut body);
+        Ok(part)
+    }
+
+    /// It is too long to be held.
+    fn stream(&mut self, out: &mut Vec<Bytes>) -> Result<Part, ContentError> {
+        let part = Part::open(&self.head, &self.setting, true)?;
+        self.head.write(None, out);
+        let mut exact = Exact { part, declared: std::mem::take(&mut self.head.lengths), sent: 0 };
+        exact.push(self.raw.split().freeze(), out)?;
+        Ok(Part::Exact(Box::new(exact)))
+    }
+}
+
+/// A part whose length has left.
+pub(super) struct Exact {
+    part: Part,
+    declared: Vec<u64>,
+    sent: u64,
+}
+
+impl Exact {
+    fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
+        let from = out.len();
+        self.part.push(chunk, out)?;
+        self.count(&out[from..]);
+        Ok(())
+    }
+
+    fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
+        let from = out.len();
+        self.part.finish(out)?;
+        self.count(&out[from..]);
+        let is_true = self.declared.iter().all(|&declared| declared == self.sent);
+        if !is_true && self.part.report().changed() > 0 { Err(ContentError::Framing) } else { Ok(()) }
+    }
+
+    fn count(&mut self, pieces: &[Bytes]) {
+        self.sent += pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
+    }
+}

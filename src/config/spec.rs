@@ -77,7 +77,7 @@ pub(super) const ROUTE_KEYS: &[(&[&str], Kind, &str)] = &[
     (&["host"], Kind::Text, "the request's host, without port"),
     (&["upstream"], Kind::Spelled("^https?://"), "where requests go"),
     (&["protocol"], Kind::Spelled("^auto$"), "what the upstream speaks"),
-    (&["pass"], Kind::List, "media types that pass unscanned"),
+    (&["pass"], Kind::List, "media types that pass unscanned, of bodies and of their parts"),
     (&["headers"], Kind::List, "headers that are redacted"),
     (&["query"], Kind::Boolean, "whether the query string is redacted"),
     (&["query_allow"], Kind::List, "parameters of the query by which the upstream knows its client"),

@@ -1,5 +1,6 @@
 //! A body without its coding: which format it has, and what takes that apart.
 
+use super::envelope::{self, EnvelopeStage};
 use super::form::FormStage;
 use super::media::{ContentType, Media};
 use super::msgpack::MsgpackStage;
@@ -28,6 +29,8 @@ pub enum BodyFormat {
     Msgpack,
     /// Parts between boundaries.
     Multipart,
+    /// A Sentry envelope.
+    Envelope,
 }
 
 impl BodyFormat {
@@ -41,6 +44,7 @@ impl BodyFormat {
             Self::Protobuf => "protobuf",
             Self::Msgpack => "msgpack",
             Self::Multipart => "multipart",
+            Self::Envelope => "envelope",
         }
     }
 }
@@ -100,11 +104,14 @@ enum Stage {
     /// Said to be a form, as much is that some client did not say what it is.
     /// Holds the first bytes.
     MaybeForm(BytesMut),
+    /// Of no type that tells. Holds the first bytes.
+    MaybeEnvelope(BytesMut, Media),
     Text(Box<TextStage>),
     Form(Box<FormStage>),
     Protobuf(Box<ProtobufStage>),
     Msgpack(Box<MsgpackStage>),
     Multipart(Box<MultipartStage>),
+    Envelope(Box<EnvelopeStage>),
 }
 
 impl BodyStage {
@@ -127,11 +134,14 @@ impl BodyStage {
         let stage = match content.media {
             Media::Unsupported => return Err(ContentError::Media),
             // What these hold is not written byte for byte.
-            Media::Form | Media::Multipart if place.same_length => return Err(ContentError::Large),
+            Media::Form | Media::Multipart | Media::Envelope if place.same_length => return Err(ContentError::Large),
             Media::Form => Stage::MaybeForm(BytesMut::new()),
             Media::Protobuf(message) => Stage::Protobuf(Box::new(ProtobufStage::new(plan, message, limit))),
             Media::Msgpack => Stage::Msgpack(Box::new(MsgpackStage::new(plan, limit))),
             Media::Multipart => Stage::Multipart(Box::new(MultipartStage::new(plan, content, rules, place.depth)?)),
+            Media::Envelope => Stage::Envelope(Box::new(EnvelopeStage::new(plan, rules, place.depth))),
+            // Sentry's SDKs for JavaScript do not say what they send.
+            media @ (Media::Unknown | Media::Text) if place.depth == 0 => Stage::MaybeEnvelope(BytesMut::new(), media),
             media => Stage::Text(Box::new(TextStage::new(text_plan, media))),
         };
         Ok(Self { plan: Arc::clone(plan), stage, rules: rules.clone(), taken: 0, released: 0, ended: false })
@@ -150,16 +160,17 @@ impl BodyStage {
     pub(super) fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
         let from = out.len();
         self.ended = true;
-        if let Stage::MaybeForm(_) = self.stage {
+        if let Stage::MaybeForm(_) | Stage::MaybeEnvelope(..) = self.stage {
             self.decide(out)?;
         }
         match &mut self.stage {
-            Stage::MaybeForm(_) => {}
+            Stage::MaybeForm(_) | Stage::MaybeEnvelope(..) => {}
             Stage::Text(text) => text.finish(out)?,
             Stage::Form(form) => form.finish(out)?,
             Stage::Protobuf(message) => message.finish(out)?,
             Stage::Msgpack(values) => values.finish(out)?,
             Stage::Multipart(multipart) => multipart.finish(out)?,
+            Stage::Envelope(envelope) => envelope.finish(out)?,
         }
         self.count_released(&out[from..]);
         Ok(())
@@ -171,68 +182,93 @@ impl BodyStage {
                 head.extend_from_slice(&chunk);
                 if sniff::suffices(head) { self.decide(out) } else { Ok(()) }
             }
+            Stage::MaybeEnvelope(head, _) => {
+                head.extend_from_slice(&chunk);
+                if envelope::begins(head).is_some() { self.decide(out) } else { Ok(()) }
+            }
             Stage::Text(text) => text.push(chunk, out),
             Stage::Form(form) => form.push(chunk, out),
             Stage::Protobuf(message) => message.push(chunk, out),
             Stage::Msgpack(values) => values.push(chunk, out),
             Stage::Multipart(multipart) => multipart.push(chunk, out),
+            Stage::Envelope(envelope) => envelope.push(chunk, out),
         }
     }
 
     /// `curl --data` calls a form what is JSON, and so do some SDKs.
     fn decide(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
-        let Stage::MaybeForm(head) = &mut self.stage else { return Ok(()) };
-        let head = head.split().freeze();
-        // White space alone does not tell.
-        let is_form =
-            sniff::begins_json(&head).map_or(head.is_empty(), |is_json| !is_json || !sniff::has_bracket(&head));
-        self.stage = if !is_form {
-            Stage::Text(Box::new(TextStage::new(&self.plan, Media::Text)))
-        } else {
-            Stage::Form(Box::new(FormStage::new(&self.plan, self.rules.limit())))
+        let (head, stage) = match &mut self.stage {
+            Stage::MaybeForm(head) => {
+                // White space alone does not tell.
+                let is_form = sniff::begins_json(head)
+                    .map_or(head.is_empty(), |is_json| !is_json || !sniff::has_bracket(head));
+                let stage = if !is_form {
+                    Stage::Text(Box::new(TextStage::new(&self.plan, Media::Text)))
+                } else {
+                    Stage::Form(Box::new(FormStage::new(&self.plan, self.rules.limit())))
+                };
+                (head.split(), stage)
+            }
+            Stage::MaybeEnvelope(head, media) => {
+                let stage = if envelope::begins(head) == Some(true) {
+                    Stage::Envelope(Box::new(EnvelopeStage::new(&self.plan, &self.rules, 0)))
+                } else {
+                    Stage::Text(Box::new(TextStage::new(&self.plan, *media)))
+                };
+                (head.split(), stage)
+            }
+            _ => return Ok(()),
         };
-        self.pass(head, out)
+        self.stage = stage;
+        self.pass(head.freeze(), out)
     }
 
     /// The format, once the first bytes have been judged.
     pub(super) fn format(&self) -> Option<BodyFormat> {
         match &self.stage {
-            Stage::MaybeForm(_) => None,
+            Stage::MaybeForm(_) | Stage::MaybeEnvelope(..) => None,
             Stage::Text(text) => text.format(),
             Stage::Form(_) => Some(BodyFormat::Form),
             Stage::Protobuf(message) => (self.ended || message.begun()).then_some(BodyFormat::Protobuf),
             Stage::Msgpack(values) => (self.ended || values.begun()).then_some(BodyFormat::Msgpack),
             Stage::Multipart(multipart) => multipart.begun().then_some(BodyFormat::Multipart),
+            Stage::Envelope(envelope) => envelope.begun().then_some(BodyFormat::Envelope),
         }
     }
 
     /// All counters so far.
     pub(super) fn report(&self) -> Report {
         match &self.stage {
-            Stage::MaybeForm(_) => Report::default(),
+            Stage::MaybeForm(_) | Stage::MaybeEnvelope(..) => Report::default(),
             Stage::Text(text) => text.report(),
             Stage::Form(form) => form.report(),
             Stage::Protobuf(message) => message.report(),
             Stage::Msgpack(values) => values.report(),
             Stage::Multipart(multipart) => multipart.report(),
+            Stage::Envelope(envelope) => envelope.report(),
         }
     }
 
     /// Bytes held back now.
     pub(super) fn held(&self) -> usize {
         match &self.stage {
-            Stage::MaybeForm(head) => head.len(),
+            Stage::MaybeForm(head) | Stage::MaybeEnvelope(head, _) => head.len(),
             Stage::Text(text) => text.held(),
             Stage::Form(form) => form.held(),
             Stage::Protobuf(message) => message.held(),
             Stage::Msgpack(values) => values.held(),
             Stage::Multipart(multipart) => multipart.held(),
+            Stage::Envelope(envelope) => envelope.held(),
         }
     }
 
     /// Whether a part passed unscanned.
     pub(super) fn passed(&self) -> bool {
-        matches!(&self.stage, Stage::Multipart(multipart) if multipart.passed())
+        match &self.stage {
+            Stage::Multipart(multipart) => multipart.passed(),
+            Stage::Envelope(envelope) => envelope.passed(),
+            _ => false,
+        }
     }
 
     /// Bytes so far: taken in, and released.

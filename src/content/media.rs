@@ -34,6 +34,8 @@ pub enum Media {
     Msgpack,
     /// Parts with headers of their own, between lines of a boundary.
     Multipart,
+    /// Items of Sentry's, each behind a header in JSON.
+    Envelope,
     /// Missing or not known: judged by its first bytes and by being UTF-8.
     Unknown,
     /// Known, and known not to be understood yet.
@@ -88,12 +90,13 @@ impl Media {
                 Self::Json
             }
             "application/x-www-form-urlencoded" => Self::Form,
+            "application/x-sentry-envelope" => Self::Envelope,
             "application/x-protobuf"
             | "application/protobuf"
             | "application/x-google-protobuf"
             | "application/vnd.google.protobuf" => Self::Protobuf(Message::Unknown),
             "application/msgpack" | "application/x-msgpack" | "application/vnd.msgpack" => Self::Msgpack,
-            "application/cbor" | "application/x-sentry-envelope" | "text/event-stream" => Self::Unsupported,
+            "application/cbor" | "text/event-stream" => Self::Unsupported,
             _ if essence.starts_with("multipart/") => Self::Multipart,
             _ if essence.starts_with("application/grpc") => Self::Unsupported,
             _ if essence.ends_with("+json") || essence.starts_with("application/x-amz-json-") => Self::Json,
@@ -126,7 +129,7 @@ mod tests {
 
     #[test]
     fn formats_with_lengths_are_not_taken_for_text() {
-        for value in ["application/grpc+proto", "application/x-sentry-envelope", "text/event-stream"] {
+        for value in ["application/grpc+proto", "text/event-stream"] {
             assert_eq!(media(value), Media::Unsupported, "{value}");
         }
     }

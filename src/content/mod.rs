@@ -6,6 +6,7 @@
 
 mod body;
 mod coding;
+mod envelope;
 #[cfg(test)]
 pub(crate) mod fault;
 mod form;
@@ -14,6 +15,7 @@ mod media;
 mod msgpack;
 mod multipart;
 mod parameter;
+mod part;
 mod pipeline;
 mod projection;
 mod protobuf;

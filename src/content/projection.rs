@@ -135,6 +135,13 @@ impl Projection {
         }
     }
 
+    /// What is JSON already.
+    pub(super) fn json(&mut self, raw: Bytes) {
+        self.batch.extend_from_slice(&raw);
+        let length = raw.len() as u64;
+        self.items.push_back(Item::Text(Text { field: 0, raw, spelling: Spelling::Json, length }));
+    }
+
     /// Part of the text number `field`, cut between units of its spelling (see
     /// [`Spelling::whole`]).
     pub(super) fn text(&mut self, field: usize, raw: Bytes, spelling: Spelling) {
@@ -289,6 +296,9 @@ impl Projection {
     }
 
     fn replace(&mut self, written: &[u8], sink: &mut impl FnMut(Piece)) {
+        if let Some((_, Spelling::Json)) = self.target {
+            return self.write(written, sink);
+        }
         let text = self.unescape.push(written);
         self.write(&text, sink);
     }
@@ -357,7 +367,7 @@ impl Item {
 impl Text {
     fn split(mut self, length: u64, rounding: Rounding) -> (Option<Item>, Option<Item>) {
         let (mut raw, mut json) = (0, 0);
-        let is_plain = matches!(self.spelling, Spelling::Plain | Spelling::Fixed | Spelling::Number);
+        let is_plain = matches!(self.spelling, Spelling::Plain | Spelling::Fixed | Spelling::Number | Spelling::Json);
         if self.raw.len() as u64 == self.length && is_plain {
             // No byte has an escape.
             (raw, json) = (usize::try_from(length).unwrap_or(usize::MAX).min(self.raw.len()), length);

@@ -11,6 +11,8 @@ pub(super) enum Spelling {
     Fixed,
     /// The digits of a number, which become a text if they are found.
     Number,
+    /// The text is JSON as it is, quotes and all.
+    Json,
     /// As in `application/x-www-form-urlencoded` (WHATWG URL, section 5).
     Form,
     /// The same of a client that did not encode its plus.
@@ -50,7 +52,7 @@ impl Spelling {
     /// Spells `text`.
     pub(super) fn write(self, text: &[u8]) -> Vec<u8> {
         match self {
-            Self::Plain | Self::Fixed => return text.to_vec(),
+            Self::Plain | Self::Fixed | Self::Json => return text.to_vec(),
             // What stands in the place of a number has its own quotes in JSON.
             Self::Number => return text.iter().copied().filter(|&byte| byte != b'"').collect(),
             Self::Form | Self::FormPlus | Self::Quoted | Self::Extended => {}

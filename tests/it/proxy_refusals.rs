@@ -46,7 +46,6 @@ async fn media_types_that_are_not_understood() {
         (&kind("application/x-protobuf"), CANARY, 400, "corrupt_framing"),
         (&kind("application/grpc"), CANARY, 415, code),
         (&kind("application/msgpack"), b"\x92\xb2canary@example.com", 400, "corrupt_framing"),
-        (&kind("application/x-sentry-envelope"), CANARY, 415, code),
         (&kind("text/event-stream"), CANARY, 415, code),
         (&kind("image/png"), b"\x89PNG\r\n\x1a\n", 415, code),
         (&[], b"canary@example.com \xff", 415, code),
@@ -77,14 +76,18 @@ async fn charsets_other_than_utf8() {
 }
 
 #[tokio::test]
-async fn broken_multipart_is_refused_before_the_upstream_is_called() {
-    let (form, png) = ([("content-type", "multipart/form-data; boundary=x")], [("content-type", "multipart/mixed")]);
+async fn broken_parts_are_refused_before_the_upstream_is_called() {
+    let kind = |value| [("content-type", value)];
+    let form = kind("multipart/form-data; boundary=x");
+    let envelope = kind("application/x-sentry-envelope");
     let code = "corrupt_framing";
     expect(&[
         (&form, CANARY, 400, code),
-        (&png, CANARY, 400, code),
+        (&kind("multipart/mixed"), CANARY, 400, code),
         (&form, b"--x\r\n\r\ncanary@example.com\r\n--x\r\n", 400, code),
         (&form, b"--xcanary@example.com\r\n\r\n--x--", 400, code),
+        (&envelope, b"canary@example.com", 400, code),
+        (&envelope, b"{}\n{\"type\":\"event\",\"length\":99}\n{\"to\":\"canary@example.com\"}\n", 400, code),
         (&form, b"--x\r\nContent-Encoding: br\r\n\r\ncanary\r\n--x--", 415, "unsupported_content_encoding"),
         (&form, b"--x\r\nContent-Type: image/png\r\n\r\n\xff\r\n--x--", 415, "unsupported_media_type"),
     ])

@@ -16,11 +16,12 @@ from pathlib import Path
 
 SHARED = Path(os.environ.get("EXPURGATE_SHARED") or Path(__file__).resolve().parents[3] / "shared")
 FOLDER = SHARED / "captures"
-# The SDKs that send JSON, plain or as gzip.
 SDKS = (
     "openai-py anthropic-py langfuse2-py posthog-py segment-py amplitude-py "
-    "gemini-py mistral-py opik-py curl-cli"
+    "gemini-py mistral-py opik-py curl-cli langsmith-py langsmith-node sentry-py"
 ).split()
+JSON, MULTIPART, ENVELOPE = "application/json", "multipart/form-data", "application/x-sentry-envelope"
+CODINGS = ("", "identity", "gzip")
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,14 @@ class Capture:
         return found[0] if found else ""
 
     @property
-    def is_json(self):
-        return self.header("content-type").split(";")[0].strip().lower() == "application/json"
+    def media(self):
+        return self.header("content-type").split(";")[0].strip().lower()
+
+    @property
+    def is_understood(self):
+        """Whether the proxy redacts it; else it must be refused."""
+        known = self.media in (JSON, MULTIPART, ENVELOPE)
+        return known and self.header("content-encoding").lower() in CODINGS
 
     @property
     def is_clean(self):

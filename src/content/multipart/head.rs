@@ -11,68 +11,38 @@
 use crate::content::ContentError;
 use crate::content::media::{ContentType, Media};
 use crate::content::parameter::{self, Parameter, trim};
+use crate::content::part::{Head, Written};
 use crate::content::projection::{Piece, Projection};
 use crate::content::spelling::Spelling;
-use crate::redact::{Plan, Report};
+use crate::redact::Plan;
 use bytes::Bytes;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// What a part's head says.
-pub(super) struct Head {
-    pub(super) content: ContentType,
-    /// The name of a form's field, redacted.
-    pub(super) field: Option<Vec<u8>>,
-    /// Every length that is declared.
-    pub(super) lengths: Vec<u64>,
-    /// Whether the body has a coding of its own.
-    pub(super) coded: bool,
-    /// What was found in the head.
-    pub(super) report: Report,
-    written: Vec<Written>,
-}
-
-/// A piece of the head as it leaves.
-enum Written {
-    Bytes(Bytes),
-    /// A declared length, as it came.
-    Length(Bytes),
-}
-
-impl Head {
-    /// Reads and redacts a whole head, up to and with its blank line.
-    ///
-    /// # Errors
-    /// When it is broken, not UTF-8, says something twice, hides text in a
-    /// coding, or holds what the policy blocks.
-    pub(super) fn read(raw: &Bytes, plan: &Arc<Plan>) -> Result<Self, ContentError> {
-        if std::str::from_utf8(raw).is_err() || memchr::memchr(0, raw).is_some() {
-            return Err(ContentError::Charset);
-        }
-        let mut reader = Reader {
-            raw,
-            projection: Projection::new(plan, false),
-            at: 0,
-            frames: 0,
-            lengths: Vec::new(),
-            tokens: Vec::new(),
-            kind: None,
-            disposition: None,
-            coded: false,
-        };
-        for line in lines(raw)? {
-            reader.line(&line)?;
-        }
-        reader.finish()
+/// Reads and redacts a whole head, up to and with its blank line.
+///
+/// # Errors
+/// When it is broken, not UTF-8, says something twice, hides text in a coding,
+/// or holds what the policy blocks.
+pub(super) fn read(raw: &Bytes, plan: &Arc<Plan>) -> Result<Head, ContentError> {
+    if std::str::from_utf8(raw).is_err() || memchr::memchr(0, raw).is_some() {
+        return Err(ContentError::Charset);
     }
-
-    /// The head with these bytes in place of each declared length, or as it is.
-    pub(super) fn write(&self, length: Option<u64>, out: &mut Vec<Bytes>) {
-        out.extend(self.written.iter().map(|written| match (written, length) {
-            (Written::Length(_), Some(length)) => Bytes::from(length.to_string()),
-            (Written::Bytes(bytes) | Written::Length(bytes), _) => bytes.clone(),
-        }));
+    let mut reader = Reader {
+        raw,
+        projection: Projection::new(plan, false),
+        at: 0,
+        frames: 0,
+        lengths: Vec::new(),
+        tokens: Vec::new(),
+        kind: None,
+        disposition: None,
+        coded: false,
+    };
+    for line in lines(raw)? {
+        reader.line(&line)?;
     }
+    reader.finish()
 }
 
 /// A header, in places of the head: folded lines are one.

@@ -11,18 +11,16 @@
 //! alone: what any parser may take for a boundary is one.
 
 mod head;
-mod part;
 #[cfg(test)]
 mod tests;
 
 use super::ContentError;
 use super::body::PartRules;
 use super::media::ContentType;
+use super::part::{Part, Setting};
 use crate::redact::{Plan, Report};
 use bytes::{Bytes, BytesMut};
-use head::Head;
 use memchr::memmem::Finder;
-use part::{Part, Setting};
 use std::sync::Arc;
 
 /// Longest head of a part, with its blank line.
@@ -241,7 +239,7 @@ impl MultipartStage {
         let Some(end) = end_of_head(near) else {
             return if near.len() < LONGEST_HEAD { Ok(()) } else { Err(ContentError::Framing) };
         };
-        let head = Head::read(&data.split_to(end), &self.setting.plan)?;
+        let head = head::read(&data.split_to(end), &self.setting.plan)?;
         self.report.add(&head.report);
         self.part = Some(Part::begin(head, &self.setting, out)?);
         self.place = Place::Begin;

@@ -210,7 +210,7 @@ fn binary_parts_pass_by_their_type_only() {
     }
     assert_eq!(run(FORM, [&body("image/gif")[..]]).err(), Some(ContentError::Media));
     assert_eq!(run(FORM, [&body("text/plain; charset=latin1")[..]]).err(), Some(ContentError::Charset));
-    assert_eq!(run(FORM, [&body("application/x-protobuf")[..]]).err(), Some(ContentError::Media));
+    assert_eq!(run(FORM, [&body("application/cbor")[..]]).err(), Some(ContentError::Media));
 }
 
 #[test]

@@ -1,16 +1,46 @@
-//! What stands between two boundaries.
+//! A part of a body, with a head before it that may declare its length.
 
-use super::head::Head;
-use crate::content::ContentError;
-use crate::content::body::{BodyStage, PartRules, Place};
-use crate::content::media::Media;
-use crate::content::projection::{Piece, Projection};
-use crate::content::spelling::{Spelling, escape};
-use crate::content::text::TextStage;
-use crate::content::utf8::Utf8Check;
+use super::ContentError;
+use super::body::{BodyStage, PartRules, Place};
+use super::media::{ContentType, Media};
+use super::projection::{Piece, Projection};
+use super::spelling::{Spelling, escape};
+use super::text::TextStage;
+use super::utf8::Utf8Check;
 use crate::redact::{Plan, Report};
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
+
+/// What a part's head says, and itself redacted.
+pub(super) struct Head {
+    pub(super) content: ContentType,
+    /// The name of a form's field, redacted.
+    pub(super) field: Option<Vec<u8>>,
+    /// Every length that is declared.
+    pub(super) lengths: Vec<u64>,
+    /// Whether the part has a coding of its own.
+    pub(super) coded: bool,
+    /// What was found in the head.
+    pub(super) report: Report,
+    pub(super) written: Vec<Written>,
+}
+
+/// A piece of a head as it leaves.
+pub(super) enum Written {
+    Bytes(Bytes),
+    /// A declared length, as it came.
+    Length(Bytes),
+}
+
+impl Head {
+    /// The head with this number in place of each declared length, or as it is.
+    pub(super) fn write(&self, length: Option<u64>, out: &mut Vec<Bytes>) {
+        out.extend(self.written.iter().map(|written| match (written, length) {
+            (Written::Length(_), Some(length)) => Bytes::from(length.to_string()),
+            (Written::Bytes(bytes) | Written::Length(bytes), _) => bytes.clone(),
+        }));
+    }
+}
 
 /// What all parts of a body have in common.
 #[derive(Clone)]
@@ -21,7 +51,7 @@ pub(super) struct Setting {
     pub(super) depth: u8,
 }
 
-/// One part, or what stands before the first or behind the last one.
+/// One part, or text between parts.
 pub(super) enum Part {
     /// By its type, as the route says.
     Passed,

@@ -11,7 +11,9 @@
 mod input;
 
 use bytes::Bytes;
-use expurgate::content::{BodyFormat, Coding, CodingLimits, ContentError, ContentType, Delivery, Level, Media, Pipeline};
+use expurgate::content::{
+    BodyFormat, Coding, CodingLimits, ContentError, ContentType, Delivery, Level, Media, PartRules, Pipeline,
+};
 use expurgate::redact::{Plan, Policy, RedactError, Redactor, Treatment};
 use expurgate::rule::Ruleset;
 use expurgate::scan::{Engine, Format};
@@ -23,6 +25,7 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::sync::{Arc, LazyLock};
 
+/// What is taken apart has a target of its own, `content`.
 const TYPES: [Option<&str>; 10] = [
     Some("application/json"),
     Some("application/x-ndjson"),
@@ -31,15 +34,12 @@ const TYPES: [Option<&str>; 10] = [
     Some("application/octet-stream"),
     Some("text/html; charset=utf-8"),
     Some("application/vnd.acme+json"),
-    Some("multipart/form-data; boundary=x"),
+    Some("application/cbor"),
     Some("text/plain; charset=utf-16"),
     Some("image/png"),
 ];
 
 const LIMITS: CodingLimits = CodingLimits { max_decoded: 256 << 10, max_ratio: 100 };
-
-/// What a format may hold of a part.
-const PART: u64 = 64 << 10;
 
 /// One that replaces all, one that blocks and removes, and the latter without
 /// what it blocks.
@@ -95,7 +95,8 @@ impl Body<'_> {
     /// The redacted body, decoded; `None` when it is refused. Which of several
     /// reasons to refuse it is met first may depend on the chunks.
     fn check(&self, chunks: &[&[u8]]) -> Option<Vec<u8>> {
-        let pipeline = Pipeline::new(self.plan, self.content, self.coding, LIMITS, self.delivery, PART);
+        let parts = PartRules { limit: 64 << 10, pass: Arc::default() };
+        let pipeline = Pipeline::new(self.plan, self.content, self.coding, LIMITS, self.delivery, &parts);
         let mut pipeline = match pipeline {
             Ok(pipeline) => pipeline,
             Err(error) => {
@@ -114,13 +115,10 @@ impl Body<'_> {
             Coding::Identity => (chunks.concat(), true),
             _ => gunzip(&chunks.concat()),
         };
-        let format = pipeline.format().map(|format| match format {
-            BodyFormat::Json => Format::Json,
-            BodyFormat::Ndjson => Format::Ndjson,
-            BodyFormat::Text => Format::Text,
-            other => panic!("no type says that it is {}", other.name()),
-        });
-        let Some(format) = format else {
+        if pipeline.format() == Some(BodyFormat::Envelope) {
+            return result.is_ok().then_some(left);
+        }
+        let Some(format) = pipeline.format().and_then(format) else {
             assert!(left.is_empty(), "something left before the format was known");
             return result.is_ok().then_some(left);
         };
@@ -134,6 +132,15 @@ impl Body<'_> {
         let redacted = redact(self.lenient, format, &text).expect("nothing is blocked");
         assert!(redacted.starts_with(&left), "more left than was redacted");
         None
+    }
+}
+
+fn format(body: BodyFormat) -> Option<Format> {
+    match body {
+        BodyFormat::Json => Some(Format::Json),
+        BodyFormat::Ndjson => Some(Format::Ndjson),
+        BodyFormat::Text => Some(Format::Text),
+        _ => None,
     }
 }
 

@@ -1,0 +1,78 @@
+//! Bodies that are taken apart: no panic, the same however they are cut, and
+//! nothing but findings changes.
+//!
+//! ```text
+//! media type | plan | number of cuts | cuts, two bytes each | body
+//! ```
+
+#![no_main]
+
+mod input;
+
+use bytes::Bytes;
+use expurgate::content::{Coding, CodingLimits, ContentType, Delivery, Level, PartRules, Pipeline};
+use expurgate::redact::{Mask, Plan, Policy, Treatment};
+use expurgate::rule::Ruleset;
+use expurgate::scan::Engine;
+use input::{Input, chunks, cuts};
+use libfuzzer_sys::fuzz_target;
+use std::sync::{Arc, LazyLock};
+
+const TYPES: [Option<&str>; 10] = [
+    Some("multipart/form-data; boundary=xYz"),
+    Some("multipart/mixed; boundary=\"-\""),
+    Some("application/x-sentry-envelope"),
+    None,
+    Some("text/event-stream"),
+    Some("application/x-www-form-urlencoded"),
+    Some("text/plain"),
+    Some("application/x-protobuf"),
+    Some("application/msgpack"),
+    Some("application/json"),
+];
+
+const LIMITS: CodingLimits = CodingLimits { max_decoded: 1 << 20, max_ratio: 100 };
+/// Small, so that some parts are longer.
+const HELD: u64 = 200;
+
+/// One that writes labels, and one that removes.
+static PLANS: LazyLock<[Arc<Plan>; 3]> = LazyLock::new(|| {
+    let ruleset = Ruleset::builtin().expect("the packs are right");
+    let engine = Arc::new(Engine::compile(Arc::new(ruleset)).expect("the packs are right"));
+    let mask = Mask::default().keeping(2, 2).expect("few are kept");
+    [Treatment::default(), Treatment::Remove, Treatment::Mask(mask)]
+        .map(|treatment| Arc::new(Plan::new(Arc::clone(&engine), &Policy::always(treatment))))
+});
+
+fuzz_target!(init: {
+    // Compiled before anything is measured.
+    LazyLock::force(&PLANS);
+}, |bytes: &[u8]| {
+    let mut input = Input::new(bytes);
+    let content = ContentType::parse(TYPES[usize::from(input.byte()) % TYPES.len()].map(str::as_bytes));
+    let plan = &PLANS[usize::from(input.byte()) % PLANS.len()];
+    let places = usize::from(input.byte() & 15);
+    let places = input.places(places);
+    let body = input.rest();
+    let whole = redacted(plan, &content, &[body]);
+    assert_eq!(whole, redacted(plan, &content, &chunks(body, &cuts(places, body.len()))), "cut or not");
+    assert_eq!(whole, redacted(plan, &content, &body.chunks(1).collect::<Vec<_>>()), "byte by byte or not");
+    if let Some((out, 0)) = whole {
+        assert_eq!(out.escape_ascii().to_string(), body.escape_ascii().to_string(), "nothing was found");
+    }
+});
+
+/// The redacted body and how much was found; `None` when it is refused. Which of
+/// several reasons to refuse it is met first may depend on the chunks.
+fn redacted(plan: &Arc<Plan>, content: &ContentType, chunks: &[&[u8]]) -> Option<(Vec<u8>, u64)> {
+    let parts = PartRules { limit: HELD, pass: [String::from("image/png")].into() };
+    let mut pipeline =
+        Pipeline::new(plan, content, Coding::Identity, LIMITS, Delivery::Streaming(Level::Fast), &parts).ok()?;
+    let mut out = Vec::new();
+    for chunk in chunks {
+        pipeline.push(Bytes::copy_from_slice(chunk), &mut out).ok()?;
+    }
+    pipeline.finish(&mut out).ok()?;
+    assert_eq!(pipeline.held(), 0);
+    Some((out.concat(), pipeline.report().changed()))
+}

@@ -6,6 +6,7 @@ use super::media::{ContentType, Media};
 use super::msgpack::MsgpackStage;
 use super::multipart::MultipartStage;
 use super::protobuf::ProtobufStage;
+use super::sse::SseStage;
 use super::text::TextStage;
 use super::{ContentError, sniff};
 use crate::redact::{Format, Plan, Report};
@@ -31,6 +32,8 @@ pub enum BodyFormat {
     Multipart,
     /// A Sentry envelope.
     Envelope,
+    /// Server-sent events.
+    Sse,
 }
 
 impl BodyFormat {
@@ -45,6 +48,7 @@ impl BodyFormat {
             Self::Msgpack => "msgpack",
             Self::Multipart => "multipart",
             Self::Envelope => "envelope",
+            Self::Sse => "sse",
         }
     }
 }
@@ -112,6 +116,7 @@ enum Stage {
     Msgpack(Box<MsgpackStage>),
     Multipart(Box<MultipartStage>),
     Envelope(Box<EnvelopeStage>),
+    Sse(Box<SseStage>),
 }
 
 impl BodyStage {
@@ -134,11 +139,14 @@ impl BodyStage {
         let stage = match content.media {
             Media::Unsupported => return Err(ContentError::Media),
             // What these hold is not written byte for byte.
-            Media::Form | Media::Multipart | Media::Envelope if place.same_length => return Err(ContentError::Large),
+            Media::Form | Media::Multipart | Media::Envelope | Media::Sse if place.same_length => {
+                return Err(ContentError::Large);
+            }
             Media::Form => Stage::MaybeForm(BytesMut::new()),
             Media::Protobuf(message) => Stage::Protobuf(Box::new(ProtobufStage::new(plan, message, limit))),
             Media::Msgpack => Stage::Msgpack(Box::new(MsgpackStage::new(plan, limit))),
             Media::Multipart => Stage::Multipart(Box::new(MultipartStage::new(plan, content, rules, place.depth)?)),
+            Media::Sse => Stage::Sse(Box::new(SseStage::new(plan))),
             Media::Envelope => Stage::Envelope(Box::new(EnvelopeStage::new(plan, rules, place.depth))),
             // Sentry's SDKs for JavaScript do not say what they send.
             media @ (Media::Unknown | Media::Text) if place.depth == 0 => Stage::MaybeEnvelope(BytesMut::new(), media),
@@ -171,6 +179,7 @@ impl BodyStage {
             Stage::Msgpack(values) => values.finish(out)?,
             Stage::Multipart(multipart) => multipart.finish(out)?,
             Stage::Envelope(envelope) => envelope.finish(out)?,
+            Stage::Sse(events) => events.finish(out)?,
         }
         self.count_released(&out[from..]);
         Ok(())
@@ -192,6 +201,7 @@ impl BodyStage {
             Stage::Msgpack(values) => values.push(chunk, out),
             Stage::Multipart(multipart) => multipart.push(chunk, out),
             Stage::Envelope(envelope) => envelope.push(chunk, out),
+            Stage::Sse(events) => events.push(chunk, out),
         }
     }
 
@@ -233,6 +243,7 @@ impl BodyStage {
             Stage::Msgpack(values) => (self.ended || values.begun()).then_some(BodyFormat::Msgpack),
             Stage::Multipart(multipart) => multipart.begun().then_some(BodyFormat::Multipart),
             Stage::Envelope(envelope) => envelope.begun().then_some(BodyFormat::Envelope),
+            Stage::Sse(_) => Some(BodyFormat::Sse),
         }
     }
 
@@ -246,6 +257,7 @@ impl BodyStage {
             Stage::Msgpack(values) => values.report(),
             Stage::Multipart(multipart) => multipart.report(),
             Stage::Envelope(envelope) => envelope.report(),
+            Stage::Sse(events) => events.report(),
         }
     }
 
@@ -259,6 +271,7 @@ impl BodyStage {
             Stage::Msgpack(values) => values.held(),
             Stage::Multipart(multipart) => multipart.held(),
             Stage::Envelope(envelope) => envelope.held(),
+            Stage::Sse(events) => events.held(),
         }
     }
 

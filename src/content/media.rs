@@ -36,6 +36,8 @@ pub enum Media {
     Multipart,
     /// Items of Sentry's, each behind a header in JSON.
     Envelope,
+    /// Server-sent events.
+    Sse,
     /// Missing or not known: judged by its first bytes and by being UTF-8.
     Unknown,
     /// Known, and known not to be understood yet.
@@ -96,7 +98,8 @@ impl Media {
             | "application/x-google-protobuf"
             | "application/vnd.google.protobuf" => Self::Protobuf(Message::Unknown),
             "application/msgpack" | "application/x-msgpack" | "application/vnd.msgpack" => Self::Msgpack,
-            "application/cbor" | "text/event-stream" => Self::Unsupported,
+            "text/event-stream" => Self::Sse,
+            "application/cbor" => Self::Unsupported,
             _ if essence.starts_with("multipart/") => Self::Multipart,
             _ if essence.starts_with("application/grpc") => Self::Unsupported,
             _ if essence.ends_with("+json") || essence.starts_with("application/x-amz-json-") => Self::Json,
@@ -129,7 +132,7 @@ mod tests {
 
     #[test]
     fn formats_with_lengths_are_not_taken_for_text() {
-        for value in ["application/grpc+proto", "text/event-stream"] {
+        for value in ["application/grpc+proto", "application/cbor"] {
             assert_eq!(media(value), Media::Unsupported, "{value}");
         }
     }

@@ -21,6 +21,7 @@ mod projection;
 mod protobuf;
 mod sniff;
 mod spelling;
+mod sse;
 mod text;
 mod tree;
 mod utf8;

@@ -454,6 +454,6 @@ mod tests {
 
     #[test]
     fn formats_not_understood_are_refused_before_the_first_byte() {
-        assert_eq!(whole(Some("application/x-protobuf"), b""), Err(ContentError::Media));
+        assert_eq!(whole(Some("application/cbor"), b""), Err(ContentError::Media));
     }
 }

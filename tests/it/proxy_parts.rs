@@ -96,3 +96,14 @@ async fn a_large_envelope_streams_and_keeps_its_lengths() {
         assert_eq!(seen.header("transfer-encoding"), Some("chunked"));
     }
 }
+
+#[tokio::test]
+async fn server_sent_events_are_redacted_one_by_one() {
+    let event = |to: &str| format!("event: sent\ndata: {{\"password\": \"\", \"to\": \"{to}\"}}\n\n");
+    for count in [1, 10_000] {
+        let rig = Rig::start().await;
+        let body = event("bob@example.com").repeat(count);
+        assert_eq!(rig.post(&[("content-type", "text/event-stream")], body.as_bytes()).await.status, 200);
+        assert!(rig.sink.only().await.body == event("[EMAIL_ADDRESS]").repeat(count).as_bytes());
+    }
+}

@@ -46,7 +46,7 @@ async fn media_types_that_are_not_understood() {
         (&kind("application/x-protobuf"), CANARY, 400, "corrupt_framing"),
         (&kind("application/grpc"), CANARY, 415, code),
         (&kind("application/msgpack"), b"\x92\xb2canary@example.com", 400, "corrupt_framing"),
-        (&kind("text/event-stream"), CANARY, 415, code),
+        (&kind("application/cbor"), CANARY, 415, code),
         (&kind("image/png"), b"\x89PNG\r\n\x1a\n", 415, code),
         (&[], b"canary@example.com \xff", 415, code),
         (&twice, CANARY, 415, code),

@@ -1,0 +1,292 @@
+//! Server-sent events (<https://html.spec.whatwg.org/multipage/server-sent-events.html>,
+//! section 9.2.5): lines of fields, an event up to each blank line.
+//!
+//! ```text
+//! event: delta               a text
+//! data: {"text": "..."}      JSON where it begins as such, else a text
+//! data: [DONE]
+//! ```
+//!
+//! All events are one document of lines to the redactor, so that nothing one of
+//! them holds changes how the next is read. The `data` lines of an event are one
+//! value. A match that is split over events is not seen.
+
+use super::projection::{Piece, Projection};
+use super::spelling::Spelling;
+use super::utf8::Utf8Check;
+use super::{ContentError, sniff};
+use crate::redact::{Plan, Report};
+use bytes::{Buf, Bytes, BytesMut};
+use std::sync::Arc;
+
+/// So much of a line tells what it is.
+const LEAD: usize = 64;
+
+/// Takes a stream of events apart.
+pub(super) struct SseStage {
+    projection: Projection,
+    /// The beginning of a line.
+    held: BytesMut,
+    /// How the line goes on; `None` at its beginning.
+    line: Option<Value>,
+    /// The value that the next `data` line of the event goes on with.
+    data: Option<Value>,
+    /// Nothing of the line has come.
+    blank: bool,
+    /// The last byte was a CR, to which an LF belongs.
+    returned: bool,
+    field: usize,
+    utf8: Utf8Check,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Value {
+    Json,
+    Text,
+}
+
+impl SseStage {
+    pub(super) fn new(plan: &Arc<Plan>) -> Self {
+        Self {
+            projection: Projection::new(plan, false),
+            held: BytesMut::new(),
+            line: None,
+            data: None,
+            blank: true,
+            returned: false,
+            field: 0,
+            utf8: Utf8Check::default(),
+        }
+    }
+
+    /// Takes the next bytes; appends to `out` what may leave.
+    pub(super) fn push(&mut self, mut chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
+        if self.utf8.push(&chunk).is_err() || memchr::memchr(0, &chunk).is_some() {
+            return Err(ContentError::Charset);
+        }
+        while !chunk.is_empty() {
+            let end = memchr::memchr2(b'\n', b'\r', &chunk);
+            let piece = chunk.split_to(end.unwrap_or(chunk.len()));
+            self.text(piece, end.is_some());
+            if end.is_some() {
+                self.end_line(chunk.split_to(1));
+            }
+            self.projection.advance(&mut |piece| out.push(piece.into_bytes()))?;
+        }
+        Ok(())
+    }
+
+    /// The stream has ended.
+    pub(super) fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
+        self.utf8.finish().map_err(|_| ContentError::Charset)?;
+        self.text(Bytes::new(), true);
+        self.end_data();
+        self.projection.finish(&mut |piece: Piece| out.push(piece.into_bytes()))
+    }
+
+    /// All counters so far.
+    pub(super) fn report(&self) -> Report {
+        self.projection.report().clone()
+    }
+
+    /// Bytes held back now.
+    pub(super) fn held(&self) -> usize {
+        self.projection.held() + self.held.len()
+    }
+
+    /// Part of a line, and whether it ends with it.
+    fn text(&mut self, piece: Bytes, ends: bool) {
+        if !piece.is_empty() {
+            (self.blank, self.returned) = (false, false);
+        }
+        if self.line.is_some() {
+            self.value(piece);
+        } else {
+            self.held.extend_from_slice(&piece);
+            if ends || self.held.len() >= LEAD {
+                self.begin_line();
+            }
+        }
+        if ends && let Some(value) = self.line.take() {
+            // A value of `data` may go on in the next line.
+            if self.data.is_none() {
+                self.close(value);
+            }
+        }
+    }
+
+    /// Decides by the first bytes what the line is.
+    fn begin_line(&mut self) {
+        let mut line = self.held.split().freeze();
+        if line.is_empty() {
+            return;
+        }
+        if !line.starts_with(b"data:") {
+            self.end_data();
+            self.open(Value::Text);
+            self.value(line);
+            return;
+        }
+        let space = usize::from(line.get(5) == Some(&b' '));
+        self.projection.frame(line.split_to(5 + space));
+        match self.data {
+            Some(Value::Json) => self.projection.syntax(b" "),
+            Some(Value::Text) => self.projection.syntax(b"\\n"),
+            None => {
+                // However the line is cut into chunks, the same bytes are judged.
+                let lead = &line[..line.len().min(LEAD)];
+                let is_json = sniff::has_bracket(lead) && sniff::begins_json(lead).unwrap_or(true);
+                let value = if is_json { Value::Json } else { Value::Text };
+                self.open(value);
+                self.data = Some(value);
+            }
+        }
+        self.line = self.data;
+        self.value(line);
+    }
+
+    fn open(&mut self, value: Value) {
+        if value == Value::Text {
+            self.projection.syntax(b"\"");
+        }
+        self.line = Some(value);
+        self.field += 1;
+    }
+
+    fn value(&mut self, raw: Bytes) {
+        match self.line {
+            Some(Value::Json) if raw.has_remaining() => self.projection.json(raw),
+            Some(Value::Text) if raw.has_remaining() => self.projection.text(self.field, raw, Spelling::Plain),
+            _ => {}
+        }
+    }
+
+    fn close(&mut self, value: Value) {
+        self.projection.syntax(if value == Value::Text { b"\"\n" } else { b"\n" });
+    }
+
+    /// The event's data is over.
+    fn end_data(&mut self) {
+        if let Some(value) = self.data.take() {
+            self.close(value);
+        }
+    }
+
+    /// A CR or an LF, behind all of what stands before it.
+    fn end_line(&mut self, end: Bytes) {
+        let is_second = self.returned && end[0] == b'\n';
+        if self.blank && !is_second {
+            self.end_data();
+        }
+        (self.blank, self.returned) = (true, end[0] == b'\r');
+        self.projection.frame(end);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::redact::{Format, Policy, Redactor};
+    use crate::rule::Ruleset;
+    use crate::scan::Engine;
+    use proptest::prelude::*;
+    use std::sync::LazyLock;
+
+    static PLAN: LazyLock<Arc<Plan>> = LazyLock::new(|| {
+        let ruleset = Arc::new(Ruleset::builtin().unwrap());
+        Arc::new(Plan::new(Arc::new(Engine::compile(ruleset).unwrap()), &Policy::default()))
+    });
+
+    fn run<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Result<String, ContentError> {
+        let (mut stage, mut out) = (SseStage::new(&PLAN), Vec::new());
+        for chunk in chunks {
+            stage.push(Bytes::copy_from_slice(chunk), &mut out)?;
+        }
+        stage.finish(&mut out)?;
+        assert_eq!(stage.held(), 0);
+        Ok(String::from_utf8(out.concat()).unwrap())
+    }
+
+    #[track_caller]
+    fn check(stream: &str, expected: &str) {
+        for end in ["\n", "\r\n", "\r"] {
+            let (stream, expected) = (stream.replace('\n', end), expected.replace('\n', end));
+            for at in 0..=stream.len() {
+                let (one, other) = stream.as_bytes().split_at(at);
+                assert_eq!(run([one, other]).unwrap(), expected, "cut at {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn data_is_redacted_as_json_or_as_text() {
+        check(
+            "event: message\ndata: {\"password\": \"hunter2\", \"n\": 1}\n\ndata: to bob@example.com\n\ndata: [DONE]\n\n",
+            "event: message\ndata: {\"password\": \"[PASSWORD]\", \"n\": 1}\n\ndata: to [EMAIL_ADDRESS]\n\ndata: [DONE]\n\n",
+        );
+        check("data:{\"password\":\"hunter2\"}", "data:{\"password\":\"[PASSWORD]\"}");
+        check(
+            "data: {\"password\":\ndata: \"hunter2\",\ndata:  \"n\": 1}\n\n",
+            "data: {\"password\":\ndata: \"[PASSWORD]\",\ndata:  \"n\": 1}\n\n",
+        );
+    }
+
+    #[test]
+    fn other_fields_are_texts() {
+        check(
+            "id: bob@example.com\nretry: 10\n: for jane@example.com\njoe@example.com\ndata\n\n\n",
+            "id: [EMAIL_ADDRESS]\nretry: 10\n: for [EMAIL_ADDRESS]\n[EMAIL_ADDRESS]\ndata\n\n\n",
+        );
+        check(
+            "data: {\"a\":\nid: 5\ndata: \"bob@example.com\"}\n\n",
+            "data: {\"a\":\nid: 5\ndata: \"[EMAIL_ADDRESS]\"}\n\n",
+        );
+    }
+
+    #[test]
+    fn broken_json_changes_nothing_behind_its_event() {
+        check(
+            "data: {\"a\": \"open\n\ndata: {\"password\":\"hunter2\"}\n\n",
+            "data: {\"a\": \"open\n\ndata: {\"password\":\"[PASSWORD]\"}\n\n",
+        );
+    }
+
+    #[test]
+    fn other_charsets_are_refused() {
+        for stream in [&b"data: \xe9"[..], b"d\0a\0", b"data: \xc3"] {
+            assert_eq!(run([stream]), Err(ContentError::Charset));
+        }
+    }
+
+    #[test]
+    fn a_long_line_streams() {
+        let stream = format!("data: {{\"a\": \"{}\"}}\n\n", "to bob@example.com ".repeat(20_000));
+        let (mut stage, mut out, mut most) = (SseStage::new(&PLAN), Vec::new(), 0);
+        for chunk in stream.as_bytes().chunks(1 << 12) {
+            stage.push(Bytes::copy_from_slice(chunk), &mut out).unwrap();
+            most = most.max(stage.held());
+        }
+        stage.finish(&mut out).unwrap();
+        assert!(out.concat() == stream.replace("bob@example.com", "[EMAIL_ADDRESS]").as_bytes());
+        assert!(most < 80 << 10, "{most}");
+    }
+
+    proptest! {
+        /// Each event is redacted as its JSON would be alone, however it is cut.
+        #[test]
+        fn a_stream_is_its_events_redacted(texts in prop::collection::vec("(bob@example.com|hunter2|[a-z\"\\\\ é]){0,9}", 0..5), cut in 1usize..40) {
+            let (mut stream, mut expected) = (String::new(), String::new());
+            for text in &texts {
+                let json = serde_json::json!({ "password": text, "is": text }).to_string();
+                let (mut redactor, mut out) = (Redactor::new(&PLAN, Format::Json), Vec::new());
+                redactor.push(json.clone().into(), &mut out).unwrap();
+                redactor.finish(&mut out).unwrap();
+                stream += &format!("event: a\ndata: {json}\n\n");
+                expected += &format!("event: a\ndata: {}\n\n", String::from_utf8(out.concat()).unwrap());
+            }
+            let out = run(stream.as_bytes().chunks(cut)).unwrap();
+            prop_assert_eq!(&out, &expected);
+            prop_assert_eq!(&run([out.as_bytes()]).unwrap(), &expected);
+        }
+    }
+}

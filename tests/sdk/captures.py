@@ -10,9 +10,13 @@ import gzip
 import importlib.util
 import json
 import os
+import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+
+import brotli
+import zstandard
 
 SHARED = Path(os.environ.get("EXPURGATE_SHARED") or Path(__file__).resolve().parents[3] / "shared")
 FOLDER = SHARED / "captures"
@@ -21,7 +25,7 @@ SDKS = (
     "gemini-py mistral-py opik-py curl-cli langsmith-py langsmith-node sentry-py"
 ).split()
 JSON, MULTIPART, ENVELOPE = "application/json", "multipart/form-data", "application/x-sentry-envelope"
-CODINGS = ("", "identity", "gzip")
+CODINGS = ("", "identity", "gzip", "deflate", "zstd", "br")
 
 
 @dataclass(frozen=True)
@@ -95,10 +99,18 @@ def load():
 
 def decode(body, coding):
     """The entity, by the Content-Encoding that it came with."""
-    if coding.lower() in ("", "identity"):
-        return body
-    assert coding.lower() == "gzip", coding
-    return gzip.decompress(body)
+    match coding.lower():
+        case "" | "identity":
+            return body
+        case "gzip":
+            return gzip.decompress(body)
+        case "deflate":
+            return zlib.decompress(body)
+        case "zstd":
+            return zstandard.ZstdDecompressor().decompressobj().decompress(body)
+        case "br":
+            return brotli.decompress(body)
+    raise AssertionError(coding)
 
 
 def category(item):

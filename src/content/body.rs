@@ -63,6 +63,9 @@ impl From<Format> for BodyFormat {
     }
 }
 
+/// Bodies in parts of each other.
+pub(super) const DEEPEST: u8 = 4;
+
 /// What a route says about the parts of a body.
 #[derive(Clone, Debug)]
 pub struct PartRules {
@@ -147,7 +150,7 @@ impl BodyStage {
             Media::Msgpack => Stage::Msgpack(Box::new(MsgpackStage::new(plan, limit))),
             Media::Multipart => Stage::Multipart(Box::new(MultipartStage::new(plan, content, rules, place.depth)?)),
             Media::Sse => Stage::Sse(Box::new(SseStage::new(plan))),
-            Media::Envelope => Stage::Envelope(Box::new(EnvelopeStage::new(plan, rules, place.depth))),
+            Media::Envelope => Stage::Envelope(Box::new(EnvelopeStage::new(plan, rules, place.depth)?)),
             // Sentry's SDKs for JavaScript do not say what they send.
             media @ (Media::Unknown | Media::Text) if place.depth == 0 => Stage::MaybeEnvelope(BytesMut::new(), media),
             media => Stage::Text(Box::new(TextStage::new(text_plan, media))),
@@ -210,8 +213,8 @@ impl BodyStage {
         let (head, stage) = match &mut self.stage {
             Stage::MaybeForm(head) => {
                 // White space alone does not tell.
-                let is_form = sniff::begins_json(head)
-                    .map_or(head.is_empty(), |is_json| !is_json || !sniff::has_bracket(head));
+                let is_form =
+                    sniff::begins_json(head).map_or(head.is_empty(), |is_json| !is_json || !sniff::has_bracket(head));
                 let stage = if !is_form {
                     Stage::Text(Box::new(TextStage::new(&self.plan, Media::Text)))
                 } else {
@@ -221,7 +224,7 @@ impl BodyStage {
             }
             Stage::MaybeEnvelope(head, media) => {
                 let stage = if envelope::begins(head) == Some(true) {
-                    Stage::Envelope(Box::new(EnvelopeStage::new(&self.plan, &self.rules, 0)))
+                    Stage::Envelope(Box::new(EnvelopeStage::new(&self.plan, &self.rules, 0)?))
                 } else {
                     Stage::Text(Box::new(TextStage::new(&self.plan, *media)))
                 };

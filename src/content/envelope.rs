@@ -12,7 +12,7 @@
 //! to the upstream, its DSN and its public key, stays.
 
 use super::ContentError;
-use super::body::PartRules;
+use super::body::{DEEPEST, PartRules};
 use super::media::{ContentType, Media};
 use super::part::{Head, Part, Setting, Written};
 use super::projection::{Piece, Projection};
@@ -51,15 +51,22 @@ enum Place {
 }
 
 impl EnvelopeStage {
-    pub(super) fn new(plan: &Arc<Plan>, rules: &PartRules, depth: u8) -> Self {
-        Self {
+    /// A stage for an envelope in so many other bodies.
+    ///
+    /// # Errors
+    /// When that is too deep.
+    pub(super) fn new(plan: &Arc<Plan>, rules: &PartRules, depth: u8) -> Result<Self, ContentError> {
+        if depth >= DEEPEST {
+            return Err(ContentError::Media);
+        }
+        Ok(Self {
             setting: Setting { plan: Arc::clone(plan), rules: rules.clone(), depth: depth + 1 },
             place: Place::Header,
             held: BytesMut::new(),
             part: None,
             report: Report::default(),
             passed: false,
-        }
+        })
     }
 
     /// Takes the next bytes; appends to `out` what may leave.
@@ -242,11 +249,11 @@ impl Facts {
                     let length = serde_json::from_slice(raw).map_err(|_| ContentError::Framing)?;
                     facts.length.replace((length, value)).is_none()
                 }
-                "dsn" => facts.keep(raw, value.start),
+                "dsn" => facts.keep(raw, value.start, is_dsn),
                 "trace" => {
                     let keys = members(raw).unwrap_or_default().into_iter().filter(|(name, _)| name == "public_key");
                     keys.for_each(|(_, key)| {
-                        facts.keep(&raw[key.clone()], value.start + key.start);
+                        facts.keep(&raw[key.clone()], value.start + key.start, is_public_key);
                     });
                     true
                 }
@@ -259,9 +266,10 @@ impl Facts {
         Ok(facts)
     }
 
-    /// A string whose content stays.
-    fn keep(&mut self, raw: &[u8], from: usize) -> bool {
-        if raw.len() > 2 && raw[0] == b'"' {
+    /// A string whose content stays, if it is what is expected there.
+    fn keep(&mut self, raw: &[u8], from: usize, is_expected: fn(&str) -> bool) -> bool {
+        // Some encoders of JSON escape slashes.
+        if text(raw).is_some_and(|text| is_expected(&text)) {
             self.kept.push(from + 1..from + raw.len() - 1);
         }
         true
@@ -302,6 +310,25 @@ impl Facts {
             written,
         })
     }
+}
+
+/// Whether this is a DSN, `https://KEY@HOST/PROJECT`, of old ones with a second
+/// key.
+fn is_dsn(text: &str) -> bool {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let Some((keys, place)) = rest.and_then(|rest| rest.split_once('@')) else { return false };
+    let Some((host, project)) = place.rsplit_once('/') else { return false };
+    let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:/".contains(&byte);
+    keys.split(':').all(is_public_key)
+        && keys.split(':').count() <= 2
+        && host.bytes().all(is_host)
+        && !project.is_empty()
+        && project.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Whether this is the public key of a project.
+fn is_public_key(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// The members of an object: names, and where their values stand.
@@ -373,7 +400,7 @@ mod tests {
 
     fn run<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Result<(String, u64), ContentError> {
         let rules = PartRules { limit: LIMIT as u64, pass: [String::from("image/png")].into() };
-        let (mut stage, mut out) = (EnvelopeStage::new(&PLAN, &rules, 0), Vec::new());
+        let (mut stage, mut out) = (EnvelopeStage::new(&PLAN, &rules, 0)?, Vec::new());
         for chunk in chunks {
             stage.push(Bytes::copy_from_slice(chunk), &mut out)?;
         }
@@ -523,6 +550,37 @@ mod tests {
         for open in ["", "{", "{ \"even", "{\"event_id\":1}", "{\"event_id\":1}\n{\"type\":\"a\"}"] {
             assert_eq!(begins(open.as_bytes()), None, "{open}");
         }
+    }
+
+    #[test]
+    fn envelopes_in_each_other_are_refused_beyond_a_depth() {
+        let nested = |levels: usize| {
+            let mut body = "{}\n{\"type\":\"x\"}\n{}".to_owned();
+            for _ in 0..levels {
+                let length = body.len();
+                body = format!(
+                    "{{}}\n{{\"type\":\"a\",\"content_type\":\"application/x-sentry-envelope\",\"length\":{length}}}\n{body}"
+                );
+            }
+            body
+        };
+        assert!(run([nested(3).as_bytes()]).is_ok());
+        for levels in [4, 20] {
+            assert_eq!(run([nested(levels).as_bytes()]), Err(ContentError::Media));
+        }
+    }
+
+    #[test]
+    fn what_only_stands_where_a_key_does_is_no_key() {
+        let body = |secret: &str| {
+            format!(
+                "{{\"dsn\":\"postgres://u:{secret}@db/1\",\"trace\":{{\"public_key\":\"{secret}\"}}}}\n{{\"type\":\"x\"}}\n{{}}"
+            )
+        };
+        let (out, changed) = run([body("bob@example.com").as_bytes()]).unwrap();
+        assert!(!out.contains("bob@") && changed == 2, "{out}");
+        let escaped = "{\"dsn\":\"https:\\/\\/a1b2c3d4a1b2c3d4a1b2c3d4a1b2c3d4@o1.ingest.example.com\\/42\"}\n{\"type\":\"x\"}\n{}";
+        assert_eq!(run([escaped.as_bytes()]).unwrap(), (escaped.to_owned(), 0));
     }
 
     proptest! {

@@ -21,6 +21,10 @@ use std::sync::Arc;
 
 /// So much of a line tells what it is.
 const LEAD: usize = 64;
+/// Of those, `data` with its colon and a space.
+const PREFIX: usize = 6;
+/// A byte order mark, which clients skip.
+const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// Takes a stream of events apart.
 pub(super) struct SseStage {
@@ -31,6 +35,10 @@ pub(super) struct SseStage {
     line: Option<Value>,
     /// The value that the next `data` line of the event goes on with.
     data: Option<Value>,
+    /// Another field stands behind the event's data.
+    interrupted: bool,
+    /// Nothing of the stream has come.
+    first: bool,
     /// Nothing of the line has come.
     blank: bool,
     /// The last byte was a CR, to which an LF belongs.
@@ -52,6 +60,8 @@ impl SseStage {
             held: BytesMut::new(),
             line: None,
             data: None,
+            interrupted: false,
+            first: true,
             blank: true,
             returned: false,
             field: 0,
@@ -67,7 +77,7 @@ impl SseStage {
         while !chunk.is_empty() {
             let end = memchr::memchr2(b'\n', b'\r', &chunk);
             let piece = chunk.split_to(end.unwrap_or(chunk.len()));
-            self.text(piece, end.is_some());
+            self.text(piece, end.is_some())?;
             if end.is_some() {
                 self.end_line(chunk.split_to(1));
             }
@@ -79,7 +89,7 @@ impl SseStage {
     /// The stream has ended.
     pub(super) fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
         self.utf8.finish().map_err(|_| ContentError::Charset)?;
-        self.text(Bytes::new(), true);
+        self.text(Bytes::new(), true)?;
         self.end_data();
         self.projection.finish(&mut |piece: Piece| out.push(piece.into_bytes()))
     }
@@ -95,7 +105,7 @@ impl SseStage {
     }
 
     /// Part of a line, and whether it ends with it.
-    fn text(&mut self, piece: Bytes, ends: bool) {
+    fn text(&mut self, piece: Bytes, ends: bool) -> Result<(), ContentError> {
         if !piece.is_empty() {
             (self.blank, self.returned) = (false, false);
         }
@@ -104,7 +114,7 @@ impl SseStage {
         } else {
             self.held.extend_from_slice(&piece);
             if ends || self.held.len() >= LEAD {
-                self.begin_line();
+                self.begin_line()?;
             }
         }
         if ends && let Some(value) = self.line.take() {
@@ -113,19 +123,29 @@ impl SseStage {
                 self.close(value);
             }
         }
+        Ok(())
     }
 
     /// Decides by the first bytes what the line is.
-    fn begin_line(&mut self) {
+    fn begin_line(&mut self) -> Result<(), ContentError> {
         let mut line = self.held.split().freeze();
+        if std::mem::take(&mut self.first) && line.starts_with(BOM) {
+            self.projection.frame(line.split_to(BOM.len()));
+        }
         if line.is_empty() {
-            return;
+            return Ok(());
+        }
+        let is_data = line.starts_with(b"data:") || &line[..] == b"data";
+        if is_data && self.interrupted {
+            // One value with something else in its middle cannot be laid out.
+            return Err(ContentError::Framing);
         }
         if !line.starts_with(b"data:") {
+            self.interrupted |= self.data.is_some();
             self.end_data();
             self.open(Value::Text);
             self.value(line);
-            return;
+            return Ok(());
         }
         let space = usize::from(line.get(5) == Some(&b' '));
         self.projection.frame(line.split_to(5 + space));
@@ -134,7 +154,12 @@ impl SseStage {
             Some(Value::Text) => self.projection.syntax(b"\\n"),
             None => {
                 // However the line is cut into chunks, the same bytes are judged.
-                let lead = &line[..line.len().min(LEAD)];
+                let lead = &line[..line.len().min(LEAD - PREFIX)];
+                if line.len() < LEAD - PREFIX && line.trim_ascii().is_empty() {
+                    // The next line of the event decides.
+                    self.projection.frame(line);
+                    return Ok(());
+                }
                 let is_json = sniff::has_bracket(lead) && sniff::begins_json(lead).unwrap_or(true);
                 let value = if is_json { Value::Json } else { Value::Text };
                 self.open(value);
@@ -143,6 +168,7 @@ impl SseStage {
         }
         self.line = self.data;
         self.value(line);
+        Ok(())
     }
 
     fn open(&mut self, value: Value) {
@@ -177,6 +203,7 @@ impl SseStage {
         let is_second = self.returned && end[0] == b'\n';
         if self.blank && !is_second {
             self.end_data();
+            self.interrupted = false;
         }
         (self.blank, self.returned) = (true, end[0] == b'\r');
         self.projection.frame(end);
@@ -229,6 +256,33 @@ mod tests {
             "data: {\"password\":\ndata: \"hunter2\",\ndata:  \"n\": 1}\n\n",
             "data: {\"password\":\ndata: \"[PASSWORD]\",\ndata:  \"n\": 1}\n\n",
         );
+    }
+
+    #[test]
+    fn a_value_with_another_field_in_its_middle_is_refused() {
+        for stream in
+            ["data: {\"password\":\n:\ndata: \"hunter2\"}\n\n", "data: {\"password\":\nid: 1\ndata\ndata: 1}\n\n"]
+        {
+            assert_eq!(run([stream.as_bytes()]), Err(ContentError::Framing));
+        }
+        check(
+            "data: {\"password\":\"hunter2\"}\nid: 1\n\ndata: 1\n\n",
+            "data: {\"password\":\"[PASSWORD]\"}\nid: 1\n\ndata: 1\n\n",
+        );
+    }
+
+    #[test]
+    fn what_stands_before_the_first_bracket_decides_nothing() {
+        for lead in ["\u{feff}data: ", "data:\ndata: ", "data: \ndata: ", "data: ", "\n\ndata:    "] {
+            check(&format!("{lead}{{\"password\":481516}}\n\n"), &format!("{lead}{{\"password\":\"[PASSWORD]\"}}\n\n"));
+        }
+        for spaces in 50..70 {
+            let stream = format!("data: {}{{\"a\":\"bob@example.com\"}}\n\n", " ".repeat(spaces));
+            check(&stream, &stream.replace("bob@example.com", "[EMAIL_ADDRESS]"));
+            let number = stream.replace("\"bob@example.com\"", "4111111111111111");
+            let whole = run([number.as_bytes()]);
+            assert_eq!(run(number.as_bytes().chunks(1)), whole, "{spaces}");
+        }
     }
 
     #[test]

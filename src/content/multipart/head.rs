@@ -167,11 +167,12 @@ impl Reader<'_> {
             return Ok(());
         };
         let text = &raw[value.clone()];
+        let is_empty = text.is_empty();
         match name.iter().position(|&byte| byte == b'*') {
             // A value in pieces (RFC 2231, section 3).
             Some(star) if star + 1 < name.len() => return Err(ContentError::Framing),
             Some(_) => {
-                let prefix = text.iter().rposition(|&byte| byte == b'\'').map_or(0, |quote| quote + 1);
+                let prefix = charset_length(text).ok_or(ContentError::Charset)?;
                 let prefix = value.start..value.start + prefix;
                 self.member(parameter.name.clone(), prefix.clone(), Spelling::Plain, false);
                 self.projection.syntax(b"\"");
@@ -194,11 +195,10 @@ impl Reader<'_> {
         }
         if let Some(disposition) = &mut self.disposition {
             match role {
-                Role::Name => {
-                    let number = self.tokens.len() - 1;
-                    disposition.name = disposition.name.or(Some((number, parameter.quoted)));
-                }
-                Role::File => disposition.is_file = true,
+                // Which one counts, parsers do not agree on.
+                Role::Name if disposition.name.is_some() || name.ends_with(b"*") => return Err(ContentError::Framing),
+                Role::Name => disposition.name = Some((self.tokens.len() - 1, parameter.quoted)),
+                Role::File => disposition.is_file |= !is_empty,
                 _ => {}
             }
         }
@@ -258,7 +258,11 @@ impl Reader<'_> {
         let mut pieces = Vec::new();
         self.projection.finish(&mut |piece| pieces.push(piece))?;
         let disposition = self.disposition.take().unwrap_or_default();
-        let is_text = self.kind.as_ref().is_none_or(|kind| kind.essence == "text/plain" && kind.utf8);
+        let is_field = |kind: &ContentType| {
+            let is_bare = matches!(&kind.essence[..], "" | "application/octet-stream");
+            kind.utf8 && (kind.media == Media::Text || is_bare)
+        };
+        let is_text = self.kind.as_ref().is_none_or(is_field);
         let name = disposition.name.filter(|_| is_text && !disposition.is_file);
         let report = self.projection.report().clone();
         Ok(Head {
@@ -272,11 +276,12 @@ impl Reader<'_> {
     }
 
     fn write(&self, pieces: Vec<Piece>) -> Vec<Written> {
-        let is_changed = |number: usize| {
-            pieces.iter().any(|piece| matches!(piece, Piece::Text { field, changed: true, .. } if *field == number))
-        };
-        let quoted: Vec<bool> =
-            (0..self.tokens.len()).map(|number| self.tokens[number] && is_changed(number)).collect();
+        let mut quoted = vec![false; self.tokens.len()];
+        for piece in &pieces {
+            if let Piece::Text { field, changed: true, .. } = piece {
+                quoted[*field] = self.tokens[*field];
+            }
+        }
         let (mut written, mut open, mut frames) = (Vec::with_capacity(pieces.len()), None, 0);
         for piece in pieces {
             let number = match &piece {
@@ -318,7 +323,7 @@ impl Role {
 
     fn of_disposition(name: &[u8]) -> Self {
         match name {
-            b"name" => Self::Name,
+            b"name" | b"name*" => Self::Name,
             b"filename" | b"filename*" => Self::File,
             _ => Self::Other,
         }
@@ -336,6 +341,15 @@ fn name_of(pieces: &[Piece], number: usize, quoted: bool) -> Vec<u8> {
         }
     }
     if quoted { parameter::unquoted(&name) } else { name }
+}
+
+/// How long charset and language are before an extended value, with their quotes
+/// (RFC 5987, section 3.2.1), of a charset that is read here.
+fn charset_length(text: &[u8]) -> Option<usize> {
+    let mut quotes = memchr::memchr_iter(b'\'', text);
+    let (first, second) = (quotes.next()?, quotes.next()?);
+    let charset = text[..first].to_ascii_lowercase();
+    matches!(&charset[..], b"" | b"utf-8" | b"us-ascii").then_some(second + 1)
 }
 
 fn number(text: &[u8]) -> Option<u64> {

@@ -15,7 +15,7 @@ mod head;
 mod tests;
 
 use super::ContentError;
-use super::body::PartRules;
+use super::body::{DEEPEST, PartRules};
 use super::media::ContentType;
 use super::part::{Part, Setting};
 use crate::redact::{Plan, Report};
@@ -29,8 +29,6 @@ const LONGEST_HEAD: usize = 16 * 1024;
 const LONGEST_PADDING: usize = 1024;
 /// Longest boundary. RFC 2046 has 70; some clients don't mind.
 const LONGEST_BOUNDARY: usize = 200;
-/// Multipart bodies within each other.
-const DEEPEST: u8 = 4;
 
 /// Takes a multipart body apart as it streams by.
 pub(super) struct MultipartStage {
@@ -46,6 +44,8 @@ pub(super) struct MultipartStage {
     report: Report,
     passed: bool,
     begun: bool,
+    /// Whether the last boundary's line ended with CRLF.
+    crlf: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +84,9 @@ impl MultipartStage {
             return Err(ContentError::Media);
         }
         let boundary = content.boundary.as_ref().ok_or(ContentError::Framing)?;
-        let is_odd = |byte: &u8| byte.is_ascii_control() || !byte.is_ascii();
+        // Spaces and commas, which RFC 2046 allows within quotes, some parsers take
+        // for the end.
+        let is_odd = |byte: &u8| !byte.is_ascii_alphanumeric() && !b"!#$%&'*+-.^_`|~()/:=?".contains(byte);
         if boundary.is_empty() || boundary.len() > LONGEST_BOUNDARY || boundary.iter().any(is_odd) {
             return Err(ContentError::Framing);
         }
@@ -98,6 +100,7 @@ impl MultipartStage {
             report: Report::default(),
             passed: false,
             begun: false,
+            crlf: false,
         })
     }
 
@@ -111,10 +114,9 @@ impl MultipartStage {
         while !data.is_empty() {
             let before = (data.len(), self.place);
             match self.place {
-                Place::Preamble | Place::Begin | Place::Content => self.text(&mut data, out)?,
+                Place::Preamble | Place::Begin | Place::Content | Place::Epilogue => self.text(&mut data, out)?,
                 Place::Line => self.line(&mut data, out)?,
                 Place::Head => self.head(&mut data, out)?,
-                Place::Epilogue => self.part().push(std::mem::take(&mut data), out)?,
             }
             if before == (data.len(), self.place) {
                 break;
@@ -136,6 +138,10 @@ impl MultipartStage {
         }
         if self.place != Place::Epilogue {
             return Err(ContentError::Framing);
+        }
+        let rest = self.held.split().freeze();
+        if !rest.is_empty() {
+            self.part().push(rest, out)?;
         }
         self.end_part(out)
     }
@@ -200,9 +206,13 @@ impl MultipartStage {
                 [] if is_first => at,
                 [.., b'\r', b'\n'] => at - 2,
                 [.., b'\n'] => at - 1,
-                [.., b'\r'] => return Err(ContentError::Framing),
-                _ => continue,
+                // Some parsers look for the mark anywhere.
+                _ => return Err(ContentError::Framing),
             };
+            if self.place == Place::Epilogue {
+                // And some go on behind the end.
+                return Err(ContentError::Framing);
+            }
             return Ok(Found::Mark { end, behind: at + mark.len() });
         }
         if is_first && mark.starts_with(data) {
@@ -213,7 +223,7 @@ impl MultipartStage {
             let rest = &data[from..];
             let line = rest.strip_prefix(b"\r").unwrap_or(rest);
             let line = line.strip_prefix(b"\n").unwrap_or(line);
-            line.len() < rest.len() && mark.starts_with(line)
+            mark.starts_with(rest) || (line.len() < rest.len() && mark.starts_with(line))
         };
         Ok(Found::Perhaps((near..data.len()).find(|&from| may_begin(from)).unwrap_or(data.len())))
     }
@@ -227,6 +237,7 @@ impl MultipartStage {
         if !is_padding(&data[if is_last { 2 } else { 0 }..end]) {
             return Err(ContentError::Framing);
         }
+        self.crlf = data[..end].ends_with(b"\r");
         out.push(data.split_to(end + 1));
         self.place = if is_last { Place::Epilogue } else { Place::Head };
         self.begun = true;
@@ -239,6 +250,11 @@ impl MultipartStage {
         let Some(end) = end_of_head(near) else {
             return if near.len() < LONGEST_HEAD { Ok(()) } else { Err(ContentError::Framing) };
         };
+        // Parsers differ in which line ends they see where both kinds stand.
+        let is_ended = |line: &[u8]| line.ends_with(b"\r\n") == self.crlf;
+        if !near[..end].split_inclusive(|&byte| byte == b'\n').all(is_ended) {
+            return Err(ContentError::Framing);
+        }
         let head = head::read(&data.split_to(end), &self.setting.plan)?;
         self.report.add(&head.report);
         self.part = Some(Part::begin(head, &self.setting, out)?);

@@ -62,13 +62,42 @@ fn a_field_is_a_text_under_its_name() {
         ("note", "hunter2 and\nbob@example.com\n", "hunter2 and\n[EMAIL_ADDRESS]\n"),
         ("data", "{\"api_key\": \"aZ3kQ9vT6xR1mB8n\", \"n\": 1}", "{\"api_key\": \"[API_KEY]\", \"n\": 1}"),
         ("empty", "", ""),
-        ("dashes", "--xY\n-xYz\n --xYz\r--xY", "--xY\n-xYz\n --xYz\r--xY"),
+        ("dashes", "--xY\n-xYz\n --xY\r--xY", "--xY\n-xYz\n --xY\r--xY"),
     ] {
         check(&head(name), content, &head(name), expected);
     }
     check(&head("bob@example.com"), "x", &head("[EMAIL_ADDRESS]"), "x");
     let plain = head("password") + "\nContent-Type: text/plain; charset=utf-8";
     check(&plain, "hunter2", &plain, "[PASSWORD]");
+}
+
+#[test]
+fn a_part_without_a_file_is_a_field_whatever_text_it_is_said_to_be() {
+    let head = "Content-Disposition: form-data; name=\"password\"";
+    for rest in
+        ["; filename=\"\"", "\nContent-Type: text/html", "\nContent-Type: application/octet-stream", "\nContent-Type:"]
+    {
+        let head = format!("{head}{rest}");
+        check(&head, "hunter2", &head, "[PASSWORD]");
+    }
+}
+
+#[test]
+fn what_parsers_read_differently_is_refused() {
+    let body = |text: &str| text.replace("KEY", "Content-Disposition: form-data; name=\"password\"");
+    for text in ["--xYz\r\nA: b\n\n\r\nKEY\r\n\r\nhunter2\r\n--xYz--", "--xYz\r\nA: b\nKEY\r\n\r\nhunter2\r\n--xYz--"] {
+        assert_eq!(run(FORM, [body(text).as_bytes()]).err(), Some(ContentError::Framing));
+    }
+    for kind in ["boundary=abc,def", "boundary=\"a b\"", "boundary=\"a \"", "boundary=\"a;b\""] {
+        let kind = format!("multipart/form-data; {kind}");
+        assert_eq!(run(&kind, [&b""[..]]).err(), Some(ContentError::Framing), "{kind}");
+    }
+    for value in ["utf-7''bob%2BAEA-example.com", "a.txt"] {
+        let text = format!("--xYz\r\nContent-Disposition: form-data; name=a; filename*={value}\r\n\r\nx\r\n--xYz--");
+        assert_eq!(run(FORM, [text.as_bytes()]).err(), Some(ContentError::Charset), "{value}");
+    }
+    let quoted = "Content-Disposition: form-data; name=a; filename*=UTF-8''b%6fb%40ex%61mple.com'";
+    assert!(!redacted(&part(quoted, "x")).unwrap().contains("mple"));
 }
 
 #[test]
@@ -236,6 +265,14 @@ fn broken_framing_is_refused_at_every_split() {
         "--xYz\nContent-Type: a/b\nContent-Type: text/plain\n\ntext\n--xYz--",
         "--xYz\nContent-Disposition: a\nContent-Disposition: b\n\ntext\n--xYz--",
         "--xYz\nContent-Disposition: form-data; name=a; filename*0=\"a\"; filename*1=\"b\"\n\ntext\n--xYz--",
+        // What some parsers take for a boundary: in the middle of a line, behind the end.
+        "--xYz\nA: b\n\nx--xYz\nA: b\n\ntext\n--xYz--",
+        "junk--xYz\nA: b\n\ntext\n--xYz--",
+        "--xYz\nA: b\n\ntext\n--xYz--\n--xYz\nA: b\n\ntext\n--xYz--",
+        "--xYz\nA: b\n\ntext\n--xYz--\nand x--xYz",
+        // Two names, of which each parser takes another.
+        "--xYz\nContent-Disposition: form-data; name=\"a\"; name=\"password\"\n\ntext\n--xYz--",
+        "--xYz\nContent-Disposition: form-data; name*=UTF-8''password\n\ntext\n--xYz--",
         "--xYz\nContent-Length: many\n\ntext\n--xYz--",
         "--xYz\nContent-Type: multipart/mixed\n\ntext\n--xYz--",
         "--xYz\nContent-Type: multipart/mixed; boundary=In\n\n--In\n\ntext\n--xYz--",

@@ -201,7 +201,7 @@ impl MultipartStage {
             Place::Preamble => self.part.is_none(),
             place => place == Place::Begin,
         };
-        for at in self.mark.find_iter(data) {
+        if let Some(at) = self.mark.find(data) {
             let end = match data[..at] {
                 [] if is_first => at,
                 [.., b'\r', b'\n'] => at - 2,

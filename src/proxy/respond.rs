@@ -48,7 +48,7 @@ pub enum Failure {
     #[error("the content coding is not supported; send gzip, deflate, zstd or br, or none")]
     Coding,
     /// An unknown media type.
-    #[error("the media type is not supported; send JSON, NDJSON or UTF-8 text")]
+    #[error("the media type is not supported, and the body is not UTF-8 text")]
     Media,
     /// A charset other than UTF-8.
     #[error("the charset is not supported; send UTF-8")]

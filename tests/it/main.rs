@@ -20,6 +20,7 @@ mod proxy_drain;
 mod proxy_early;
 mod proxy_failures;
 mod proxy_findings;
+mod proxy_formats;
 mod proxy_gzip;
 mod proxy_headers;
 mod proxy_limits;

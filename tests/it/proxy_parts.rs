@@ -3,16 +3,16 @@
 use crate::proxy_rig::Rig;
 use crate::proxy_sink::Answer;
 
-const FORM: (&str, &str) = ("content-type", "multipart/form-data; boundary=\"aB c\"");
+const FORM: (&str, &str) = ("content-type", "multipart/form-data; boundary=\"aB:c\"");
 
 fn multipart(parts: &[(&str, &[u8])]) -> Vec<u8> {
     let mut body = Vec::new();
     for (head, content) in parts {
-        body.extend_from_slice(format!("--aB c\r\n{head}\r\n\r\n").as_bytes());
+        body.extend_from_slice(format!("--aB:c\r\n{head}\r\n\r\n").as_bytes());
         body.extend_from_slice(content);
         body.extend_from_slice(b"\r\n");
     }
-    [&body[..], b"--aB c--\r\n"].concat()
+    [&body[..], b"--aB:c--\r\n"].concat()
 }
 
 #[tokio::test]

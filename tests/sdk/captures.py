@@ -22,9 +22,12 @@ SHARED = Path(os.environ.get("EXPURGATE_SHARED") or Path(__file__).resolve().par
 FOLDER = SHARED / "captures"
 SDKS = (
     "openai-py anthropic-py langfuse2-py posthog-py segment-py amplitude-py "
-    "gemini-py mistral-py opik-py curl-cli langsmith-py langsmith-node sentry-py"
+    "gemini-py mistral-py opik-py curl-cli langsmith-py langsmith-node sentry-py "
+    "otlp-http-py otlp-http-node langfuse3-py mlflow-py ddtrace-py mixpanel-py elastic-apm-py"
 ).split()
 JSON, MULTIPART, ENVELOPE = "application/json", "multipart/form-data", "application/x-sentry-envelope"
+FORM = "application/x-www-form-urlencoded"
+OTHERS = (FORM, "application/x-protobuf", "application/msgpack", "application/x-ndjson", "text/plain")
 CODINGS = ("", "identity", "gzip", "deflate", "zstd", "br")
 
 
@@ -66,7 +69,7 @@ class Capture:
     @property
     def is_understood(self):
         """Whether the proxy redacts it; else it must be refused."""
-        known = self.media in (JSON, MULTIPART, ENVELOPE)
+        known = self.media in (JSON, MULTIPART, ENVELOPE, *OTHERS)
         return known and self.header("content-encoding").lower() in CODINGS
 
     @property
@@ -93,7 +96,9 @@ def load():
     for sdk in SDKS if FOLDER.is_dir() else ():
         manifest = json.loads((FOLDER / sdk / "manifest.json").read_text())["captures"]
         for number, entry in sorted(manifest.items()):
-            captures.append(Capture(f"{sdk}/{number}", FOLDER / sdk, number, entry))
+            # Of the longest only the size is on record.
+            if (FOLDER / sdk / f"{number}.body").exists():
+                captures.append(Capture(f"{sdk}/{number}", FOLDER / sdk, number, entry))
     return captures
 
 
@@ -127,7 +132,7 @@ def score(capture, redacted):
         redacted,
         {"planted": capture.planted, "benign": capture.manifest["benign"]},
         b64=len(redacted) < 2e7,
-        form=False,
+        form=capture.media == FORM,
     )
     left = {found[2] for found in sensitive}
     counts = {}

@@ -110,12 +110,20 @@ REFUSED_BY_HEAD_OR_SHAPE = {
         "unsupported_media_type",
     ),
     "bytes without a type": (dict(Content_Type=[]), b"\x80\x81" + JSON, 415, "unsupported_media_type"),
-    "multipart": (
+    "binary part": (
         dict(Content_Type="multipart/form-data; boundary=b"),
-        b"--b\r\nContent-Disposition: form-data; name=x\r\n\r\n" + JSON + b"\r\n--b--\r\n",
+        b"--b\r\nContent-Type: image/png\r\n\r\n\x89PNG" + JSON + b"\r\n--b--\r\n",
         415,
         "unsupported_media_type",
     ),
+    "multipart without a boundary": (
+        dict(Content_Type="multipart/form-data"),
+        b"--b\r\nContent-Disposition: form-data; name=x\r\n\r\n" + JSON + b"\r\n--b--\r\n",
+        400,
+        "corrupt_framing",
+    ),
+    "JSON as MessagePack": (dict(Content_Type="application/msgpack"), JSON, 400, "corrupt_framing"),
+    "JSON as protobuf": (dict(Content_Type="application/x-protobuf"), JSON, 400, "corrupt_framing"),
     "declared charset": (dict(Content_Type="application/json; charset=utf-16le"), JSON, 415, "unsupported_charset"),
     "latin-1": (dict(Content_Type="text/plain; charset=iso-8859-1"), JSON, 415, "unsupported_charset"),
     "utf-16 by shape": ({}, JSON.decode().encode("utf-16"), 415, "unsupported_charset"),

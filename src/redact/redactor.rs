@@ -49,6 +49,25 @@ pub struct Edit {
     pub at: u64,
 }
 
+/// What was written anew, and the count of all output that its places are in.
+#[derive(Default)]
+struct Edits {
+    list: Vec<Edit>,
+    /// Bytes of output so far.
+    emitted: u64,
+    /// How many pieces of the caller's output are counted in `emitted`.
+    counted: usize,
+}
+
+impl Edits {
+    /// Counts what was written since the last call.
+    fn count(&mut self, out: &[Bytes]) {
+        let new = out.get(self.counted..).unwrap_or_default();
+        self.emitted += new.iter().map(|piece| piece.len() as u64).sum::<u64>();
+        self.counted = out.len();
+    }
+}
+
 /// Redacts one body.
 pub struct Redactor<M = Unmetered> {
     plan: Arc<Plan>,
@@ -68,11 +87,7 @@ pub struct Redactor<M = Unmetered> {
     /// `None` unless asked for: see [`Redactor::record`].
     applied: Option<Vec<Applied>>,
     /// `None` unless asked for: see [`Redactor::keep_edits`].
-    edits: Option<Vec<Edit>>,
-    /// Bytes of output so far.
-    emitted: u64,
-    /// How many pieces of the caller's output are counted in `emitted`.
-    counted: usize,
+    edits: Option<Edits>,
     /// Whether the last of `applied` is a long finding that may go on.
     open: bool,
     report: Report,
@@ -104,8 +119,6 @@ impl<M: Meter> Redactor<M> {
             writing: None,
             applied: None,
             edits: None,
-            emitted: 0,
-            counted: 0,
             open: false,
             report: Report::default(),
         }
@@ -129,12 +142,12 @@ impl<M: Meter> Redactor<M> {
 
     /// From now on keeps what was written where, for [`Redactor::take_edits`].
     pub fn keep_edits(&mut self) {
-        self.edits = Some(Vec::new());
+        self.edits = Some(Edits::default());
     }
 
     /// What was written anew since the last call, in order.
     pub fn take_edits(&mut self) -> Vec<Edit> {
-        self.edits.as_mut().map(std::mem::take).unwrap_or_default()
+        self.edits.as_mut().map(|edits| std::mem::take(&mut edits.list)).unwrap_or_default()
     }
 
     /// From now on keeps what became of each candidate, for
@@ -239,9 +252,10 @@ impl<M: Meter> Redactor<M> {
         self.released
     }
 
-    /// In bytes of the body as it goes out: all that was released or written.
+    /// In bytes of the body as it goes out: all that was released or written
+    /// since [`Redactor::keep_edits`].
     pub fn emitted(&self) -> u64 {
-        self.emitted
+        self.edits.as_ref().map_or(0, |edits| edits.emitted)
     }
 
     /// The counters so far.
@@ -295,7 +309,9 @@ impl<M: Meter> Redactor<M> {
     /// Releases what of `data`, which begins at `base`, is settled, with the
     /// findings acted on.
     fn release(&mut self, data: &Bytes, base: u64, settled: u64, out: &mut Vec<Bytes>) -> Result<(), RedactError> {
-        self.counted = out.len();
+        if let Some(edits) = &mut self.edits {
+            edits.counted = out.len();
+        }
         let findings = std::mem::take(&mut self.findings);
         for finding in &findings {
             if finding.wrap == Wrap::Base64 {
@@ -383,18 +399,17 @@ impl<M: Meter> Redactor<M> {
         }
     }
 
-    /// Counts what was written; returns how much it is by now.
-    fn emit(&mut self, out: &[Bytes]) -> u64 {
-        let new = out.get(self.counted..).unwrap_or_default();
-        self.emitted += new.iter().map(|piece| piece.len() as u64).sum::<u64>();
-        self.counted = out.len();
-        self.emitted
+    /// Counts what was written, where somebody wants to know.
+    fn emit(&mut self, out: &[Bytes]) {
+        if let Some(edits) = &mut self.edits {
+            edits.count(out);
+        }
     }
 
     fn note_edit(&mut self, span: Span, out: &[Bytes]) {
-        if self.edits.is_some() {
-            let at = self.emit(out);
-            self.edits.get_or_insert_default().push(Edit { span, at });
+        if let Some(edits) = &mut self.edits {
+            edits.count(out);
+            edits.list.push(Edit { span, at: edits.emitted });
         }
     }
 

@@ -384,16 +384,9 @@ fn text(json: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::redact::{Format, Policy, Redactor};
-    use crate::rule::Ruleset;
-    use crate::scan::Engine;
+    use crate::redact::rig::PLAN;
+    use crate::redact::{Format, Redactor};
     use proptest::prelude::*;
-    use std::sync::LazyLock;
-
-    static PLAN: LazyLock<Arc<Plan>> = LazyLock::new(|| {
-        let ruleset = Arc::new(Ruleset::builtin().unwrap());
-        Arc::new(Plan::new(Arc::new(Engine::compile(ruleset).unwrap()), &Policy::default()))
-    });
 
     const LIMIT: usize = 4096;
     const HEADER: &str = r#"{"event_id":"9ec79c33ec9942ab8353589fcb2e04dc","sent_at":"2026-11-21T07:30:58.319966Z"}"#;

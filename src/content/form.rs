@@ -295,16 +295,8 @@ fn decoded(raw: &[u8]) -> Option<(Vec<u8>, Encoding)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::redact::Policy;
-    use crate::rule::Ruleset;
-    use crate::scan::Engine;
+    use crate::redact::rig::PLAN;
     use proptest::prelude::*;
-    use std::sync::LazyLock;
-
-    static PLAN: LazyLock<Arc<Plan>> = LazyLock::new(|| {
-        let ruleset = Arc::new(Ruleset::builtin().unwrap());
-        Arc::new(Plan::new(Arc::new(Engine::compile(ruleset).unwrap()), &Policy::default()))
-    });
 
     const LIMIT: usize = 4096;
 

@@ -213,16 +213,9 @@ impl SseStage {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::redact::{Format, Policy, Redactor};
-    use crate::rule::Ruleset;
-    use crate::scan::Engine;
+    use crate::redact::rig::PLAN;
+    use crate::redact::{Format, Redactor};
     use proptest::prelude::*;
-    use std::sync::LazyLock;
-
-    static PLAN: LazyLock<Arc<Plan>> = LazyLock::new(|| {
-        let ruleset = Arc::new(Ruleset::builtin().unwrap());
-        Arc::new(Plan::new(Arc::new(Engine::compile(ruleset).unwrap()), &Policy::default()))
-    });
 
     fn run<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Result<String, ContentError> {
         let (mut stage, mut out) = (SseStage::new(&PLAN), Vec::new());

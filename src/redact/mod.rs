@@ -11,6 +11,8 @@ mod policy;
 mod pseudonym;
 mod redactor;
 mod replacement;
+#[cfg(test)]
+pub(crate) mod rig;
 mod template;
 
 pub use judge::{FINDERS, Finder, Problem, Test, Tested, find, judge, judge_own, test};

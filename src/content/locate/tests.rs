@@ -1,14 +1,6 @@
 use super::*;
-use crate::redact::Policy;
-use crate::rule::Ruleset;
-use crate::scan::Engine;
+use crate::redact::rig::PLAN;
 use crate::span::Span;
-use std::sync::LazyLock;
-
-static PLAN: LazyLock<Arc<Plan>> = LazyLock::new(|| {
-    let ruleset = Arc::new(Ruleset::builtin().unwrap());
-    Arc::new(Plan::new(Arc::new(Engine::compile(ruleset).unwrap()), &Policy::default()))
-});
 
 /// One line per finding: record, pointer, `name` or `value`, offsets.
 fn line(located: &Located) -> String {

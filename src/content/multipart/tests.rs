@@ -1,14 +1,7 @@
 use super::*;
-use crate::redact::{Format, Policy, Redactor};
-use crate::rule::Ruleset;
-use crate::scan::Engine;
+use crate::redact::rig::PLAN;
+use crate::redact::{Format, Redactor};
 use proptest::prelude::*;
-use std::sync::LazyLock;
-
-static PLAN: LazyLock<Arc<Plan>> = LazyLock::new(|| {
-    let ruleset = Arc::new(Ruleset::builtin().unwrap());
-    Arc::new(Plan::new(Arc::new(Engine::compile(ruleset).unwrap()), &Policy::default()))
-});
 
 const LIMIT: usize = 4096;
 

@@ -12,9 +12,9 @@
 //! to the upstream, its DSN and its public key, stays.
 
 use super::ContentError;
-use super::body::{DEEPEST, PartRules};
+use super::body::PartRules;
 use super::media::{ContentType, Media};
-use super::part::{Head, Part, Setting, Written};
+use super::part::{Head, Parts, Written};
 use super::projection::{Piece, Projection};
 use crate::redact::{Plan, Report};
 use bytes::{Bytes, BytesMut};
@@ -29,14 +29,11 @@ const LEAD: usize = 8 * 1024;
 
 /// Takes an envelope apart as it streams by.
 pub(super) struct EnvelopeStage {
-    setting: Setting,
+    /// The items.
+    parts: Parts,
     place: Place,
     /// The beginning of a header.
     held: BytesMut,
-    part: Option<Part>,
-    /// Of what is over.
-    report: Report,
-    passed: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,17 +53,7 @@ impl EnvelopeStage {
     /// # Errors
     /// When that is too deep.
     pub(super) fn new(plan: &Arc<Plan>, rules: &PartRules, depth: u8) -> Result<Self, ContentError> {
-        if depth >= DEEPEST {
-            return Err(ContentError::Media);
-        }
-        Ok(Self {
-            setting: Setting { plan: Arc::clone(plan), rules: rules.clone(), depth: depth + 1 },
-            place: Place::Header,
-            held: BytesMut::new(),
-            part: None,
-            report: Report::default(),
-            passed: false,
-        })
+        Ok(Self { parts: Parts::new(plan, rules, depth)?, place: Place::Header, held: BytesMut::new() })
     }
 
     /// Takes the next bytes; appends to `out` what may leave.
@@ -97,7 +84,7 @@ impl EnvelopeStage {
         }
         match self.place {
             Place::Payload(Some(1..)) => Err(ContentError::Framing),
-            _ => self.end_part(out),
+            _ => self.parts.end(out),
         }
     }
 
@@ -108,21 +95,17 @@ impl EnvelopeStage {
 
     /// All counters so far.
     pub(super) fn report(&self) -> Report {
-        let mut report = self.report.clone();
-        if let Some(part) = &self.part {
-            report.add(&part.report());
-        }
-        report
+        self.parts.report()
     }
 
     /// Whether an item passed unscanned.
     pub(super) fn passed(&self) -> bool {
-        self.passed || self.part.as_ref().is_some_and(Part::passed)
+        self.parts.passed()
     }
 
     /// Bytes held back now.
     pub(super) fn held(&self) -> usize {
-        self.held.len() + self.part.as_ref().map_or(0, Part::held)
+        self.held.len() + self.parts.held()
     }
 
     /// A header, once all of its line is there.
@@ -149,19 +132,19 @@ impl EnvelopeStage {
             return Ok(());
         }
         let facts = Facts::read(&line)?;
-        let head = facts.redact(&line, &self.setting.plan)?;
-        self.report.add(&head.report);
+        let head = facts.redact(&line, self.parts.plan())?;
         if self.place == Place::Header {
+            self.parts.count(&head.report);
             head.write(None, out);
             self.place = Place::Between;
             return Ok(());
         }
         if facts.kind.is_none() {
+            self.parts.count(&head.report);
             return Err(ContentError::Framing);
         }
         self.place = Place::Payload(head.lengths.first().copied());
-        self.part = Some(Part::begin(head, &self.setting, out)?);
-        Ok(())
+        self.parts.begin(head, out)
     }
 
     fn payload(&mut self, data: &mut Bytes, left: Option<u64>, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
@@ -173,25 +156,15 @@ impl EnvelopeStage {
             None => (memchr::memchr(b'\n', data), None),
         };
         let piece = data.split_to(end.unwrap_or(data.len()));
-        if let Some(part) = &mut self.part
-            && !piece.is_empty()
-        {
-            part.push(piece, out)?;
+        if !piece.is_empty() {
+            self.parts.push(piece, out)?;
         }
         self.place = Place::Payload(left);
         if left == Some(0) || (left.is_none() && end.is_some()) {
-            self.end_part(out)?;
+            self.parts.end(out)?;
             self.place = Place::Behind;
         }
         Ok(())
-    }
-
-    fn end_part(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
-        let Some(mut part) = self.part.take() else { return Ok(()) };
-        let result = part.finish(out);
-        self.report.add(&part.report());
-        self.passed |= part.passed();
-        result
     }
 }
 

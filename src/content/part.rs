@@ -1,7 +1,7 @@
 //! A part of a body, with a head before it that may declare its length.
 
 use super::ContentError;
-use super::body::{BodyStage, PartRules, Place};
+use super::body::{BodyStage, DEEPEST, PartRules, Place};
 use super::media::{ContentType, Media};
 use super::projection::{Piece, Projection};
 use super::spelling::{Spelling, escape};
@@ -44,15 +44,15 @@ impl Head {
 
 /// What all parts of a body have in common.
 #[derive(Clone)]
-pub(super) struct Setting {
-    pub(super) plan: Arc<Plan>,
-    pub(super) rules: PartRules,
+struct Setting {
+    plan: Arc<Plan>,
+    rules: PartRules,
     /// How deep the parts are.
-    pub(super) depth: u8,
+    depth: u8,
 }
 
 /// One part, or text between parts.
-pub(super) enum Part {
+enum Part {
     /// By its type, as the route says.
     Passed,
     Text(Box<TextStage>),
@@ -66,12 +66,12 @@ pub(super) enum Part {
 
 impl Part {
     /// What is not a part: text.
-    pub(super) fn text(setting: &Setting) -> Self {
+    fn text(setting: &Setting) -> Self {
         Self::Text(Box::new(TextStage::new(&setting.plan, Media::Text)))
     }
 
     /// The part behind `head`, which leaves with it.
-    pub(super) fn begin(head: Head, setting: &Setting, out: &mut Vec<Bytes>) -> Result<Self, ContentError> {
+    fn begin(head: Head, setting: &Setting, out: &mut Vec<Bytes>) -> Result<Self, ContentError> {
         let part = Self::open(&head, setting, false)?;
         if head.lengths.is_empty() || matches!(part, Self::Passed) {
             head.write(None, out);
@@ -96,7 +96,7 @@ impl Part {
     }
 
     /// Takes the next bytes; appends to `out` what may leave.
-    pub(super) fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
+    fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
         match self {
             Self::Passed => out.push(chunk),
             Self::Text(text) => text.push(chunk, out)?,
@@ -114,7 +114,7 @@ impl Part {
     }
 
     /// The part has ended.
-    pub(super) fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
+    fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
         match self {
             Self::Passed => Ok(()),
             Self::Text(text) => text.finish(out),
@@ -129,7 +129,7 @@ impl Part {
     }
 
     /// All counters so far.
-    pub(super) fn report(&self) -> Report {
+    fn report(&self) -> Report {
         match self {
             Self::Passed | Self::Held(_) => Report::default(),
             Self::Text(text) => text.report(),
@@ -140,7 +140,7 @@ impl Part {
     }
 
     /// Whether it, or a part of it, passed unscanned.
-    pub(super) fn passed(&self) -> bool {
+    fn passed(&self) -> bool {
         match self {
             Self::Passed => true,
             Self::Body(body) => body.passed(),
@@ -149,7 +149,7 @@ impl Part {
     }
 
     /// Bytes held back now.
-    pub(super) fn held(&self) -> usize {
+    fn held(&self) -> usize {
         match self {
             Self::Passed => 0,
             Self::Text(text) => text.held(),
@@ -161,8 +161,86 @@ impl Part {
     }
 }
 
+/// The parts of a body, one after the other, and what was seen of those that are
+/// over.
+pub(super) struct Parts {
+    setting: Setting,
+    /// `None` where nothing of one has come.
+    open: Option<Part>,
+    report: Report,
+    passed: bool,
+}
+
+impl Parts {
+    /// The parts of a body in `depth` others.
+    ///
+    /// # Errors
+    /// When that is too deep.
+    pub(super) fn new(plan: &Arc<Plan>, rules: &PartRules, depth: u8) -> Result<Self, ContentError> {
+        if depth >= DEEPEST {
+            return Err(ContentError::Media);
+        }
+        let setting = Setting { plan: Arc::clone(plan), rules: rules.clone(), depth: depth + 1 };
+        Ok(Self { setting, open: None, report: Report::default(), passed: false })
+    }
+
+    pub(super) fn plan(&self) -> &Arc<Plan> {
+        &self.setting.plan
+    }
+
+    /// Whether nothing of a part has come since the last one ended.
+    pub(super) fn is_between(&self) -> bool {
+        self.open.is_none()
+    }
+
+    /// The part behind `head` begins.
+    pub(super) fn begin(&mut self, head: Head, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
+        self.count(&head.report);
+        self.open = Some(Part::begin(head, &self.setting, out)?);
+        Ok(())
+    }
+
+    /// Counts what was found beside the parts.
+    pub(super) fn count(&mut self, report: &Report) {
+        self.report.add(report);
+    }
+
+    /// Takes more of the part that has begun, or of text if none has.
+    pub(super) fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
+        self.open.get_or_insert_with(|| Part::text(&self.setting)).push(chunk, out)
+    }
+
+    /// The part that has begun, if one has, is over.
+    pub(super) fn end(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
+        let Some(mut part) = self.open.take() else { return Ok(()) };
+        let result = part.finish(out);
+        self.report.add(&part.report());
+        self.passed |= part.passed();
+        result
+    }
+
+    /// All counters so far.
+    pub(super) fn report(&self) -> Report {
+        let mut report = self.report.clone();
+        if let Some(part) = &self.open {
+            report.add(&part.report());
+        }
+        report
+    }
+
+    /// Whether a part passed unscanned.
+    pub(super) fn passed(&self) -> bool {
+        self.passed || self.open.as_ref().is_some_and(Part::passed)
+    }
+
+    /// Bytes held back now.
+    pub(super) fn held(&self) -> usize {
+        self.open.as_ref().map_or(0, Part::held)
+    }
+}
+
 /// A form's field: a text under its name.
-pub(super) struct Field {
+struct Field {
     projection: Projection,
     utf8: Utf8Check,
 }
@@ -193,7 +271,7 @@ impl Field {
 }
 
 /// A part that waits for its end, and its head with it.
-pub(super) struct Held {
+struct Held {
     head: Head,
     setting: Setting,
     raw: BytesMut,
@@ -225,7 +303,7 @@ impl Held {
 }
 
 /// A part whose length has left.
-pub(super) struct Exact {
+struct Exact {
     part: Part,
     declared: Vec<u64>,
     sent: u64,

@@ -15,9 +15,9 @@ mod head;
 mod tests;
 
 use super::ContentError;
-use super::body::{DEEPEST, PartRules};
+use super::body::PartRules;
 use super::media::ContentType;
-use super::part::{Part, Setting};
+use super::part::Parts;
 use crate::redact::{Plan, Report};
 use bytes::{Bytes, BytesMut};
 use memchr::memmem::Finder;
@@ -32,17 +32,13 @@ const LONGEST_BOUNDARY: usize = 200;
 
 /// Takes a multipart body apart as it streams by.
 pub(super) struct MultipartStage {
-    setting: Setting,
+    /// The parts, preamble and epilogue among them.
+    parts: Parts,
     /// `--boundary`.
     mark: Finder<'static>,
     place: Place,
     /// Bytes that do not tell yet what they are.
     held: BytesMut,
-    /// What `held` and what follows goes to; `None` where nothing came yet.
-    part: Option<Part>,
-    /// Of the parts that are over.
-    report: Report,
-    passed: bool,
     begun: bool,
     /// Whether the last boundary's line ended with CRLF.
     crlf: bool,
@@ -80,9 +76,7 @@ impl MultipartStage {
         rules: &PartRules,
         depth: u8,
     ) -> Result<Self, ContentError> {
-        if depth >= DEEPEST {
-            return Err(ContentError::Media);
-        }
+        let parts = Parts::new(plan, rules, depth)?;
         let boundary = content.boundary.as_ref().ok_or(ContentError::Framing)?;
         // Spaces and commas, which RFC 2046 allows within quotes, some parsers take
         // for the end.
@@ -91,17 +85,7 @@ impl MultipartStage {
             return Err(ContentError::Framing);
         }
         let mark = Finder::new(&[b"--", &boundary[..]].concat()).into_owned();
-        Ok(Self {
-            setting: Setting { plan: Arc::clone(plan), rules: rules.clone(), depth: depth + 1 },
-            mark,
-            place: Place::Preamble,
-            held: BytesMut::new(),
-            part: None,
-            report: Report::default(),
-            passed: false,
-            begun: false,
-            crlf: false,
-        })
+        Ok(Self { parts, mark, place: Place::Preamble, held: BytesMut::new(), begun: false, crlf: false })
     }
 
     /// Takes the next bytes; appends to `out` what may leave.
@@ -141,9 +125,9 @@ impl MultipartStage {
         }
         let rest = self.held.split().freeze();
         if !rest.is_empty() {
-            self.part().push(rest, out)?;
+            self.parts.push(rest, out)?;
         }
-        self.end_part(out)
+        self.parts.end(out)
     }
 
     /// Whether a part has begun.
@@ -153,21 +137,17 @@ impl MultipartStage {
 
     /// All counters so far.
     pub(super) fn report(&self) -> Report {
-        let mut report = self.report.clone();
-        if let Some(part) = &self.part {
-            report.add(&part.report());
-        }
-        report
+        self.parts.report()
     }
 
     /// Whether a part passed unscanned.
     pub(super) fn passed(&self) -> bool {
-        self.passed || self.part.as_ref().is_some_and(Part::passed)
+        self.parts.passed()
     }
 
     /// Bytes held back now.
     pub(super) fn held(&self) -> usize {
-        self.held.len() + self.part.as_ref().map_or(0, Part::held)
+        self.held.len() + self.parts.held()
     }
 
     /// Text up to a boundary.
@@ -178,7 +158,7 @@ impl MultipartStage {
         };
         let text = data.split_to(end);
         if !text.is_empty() {
-            self.part().push(text, out)?;
+            self.parts.push(text, out)?;
             if self.place == Place::Begin {
                 self.place = Place::Content;
             }
@@ -186,7 +166,7 @@ impl MultipartStage {
             self.begun = true;
         }
         if let Some(behind) = behind {
-            self.end_part(out)?;
+            self.parts.end(out)?;
             out.push(data.split_to(behind - end));
             self.place = Place::Line;
         }
@@ -198,7 +178,7 @@ impl MultipartStage {
         let mark = self.mark.needle();
         // What is held back begins with the line's end before it.
         let is_first = match self.place {
-            Place::Preamble => self.part.is_none(),
+            Place::Preamble => self.parts.is_between(),
             place => place == Place::Begin,
         };
         if let Some(at) = self.mark.find(data) {
@@ -255,23 +235,10 @@ impl MultipartStage {
         if !near[..end].split_inclusive(|&byte| byte == b'\n').all(is_ended) {
             return Err(ContentError::Framing);
         }
-        let head = head::read(&data.split_to(end), &self.setting.plan)?;
-        self.report.add(&head.report);
-        self.part = Some(Part::begin(head, &self.setting, out)?);
+        let head = head::read(&data.split_to(end), self.parts.plan())?;
+        self.parts.begin(head, out)?;
         self.place = Place::Begin;
         Ok(())
-    }
-
-    fn part(&mut self) -> &mut Part {
-        self.part.get_or_insert_with(|| Part::text(&self.setting))
-    }
-
-    fn end_part(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
-        let Some(mut part) = self.part.take() else { return Ok(()) };
-        let result = part.finish(out);
-        self.report.add(&part.report());
-        self.passed |= part.passed();
-        result
     }
 }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::content::body::DEEPEST;
 use crate::redact::rig::PLAN;
 use crate::redact::{Format, Redactor};
 use proptest::prelude::*;

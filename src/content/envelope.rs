@@ -249,7 +249,7 @@ impl Facts {
     }
 
     fn redact(&self, line: &Bytes, plan: &Arc<Plan>) -> Result<Head, ContentError> {
-        let mut projection = Projection::new(plan, false);
+        let mut projection = Projection::new(plan);
         let length = self.length.as_ref().map(|(_, range)| range.clone());
         let mut frames: Vec<Range<usize>> = self.kept.iter().cloned().chain(length.clone()).collect();
         frames.sort_unstable_by_key(|range| range.start);

@@ -1,7 +1,7 @@
 //! `application/x-www-form-urlencoded` (WHATWG URL, section 5): names and
 //! values, each looked at decoded, under its name.
 
-use super::projection::{Piece, Projection};
+use super::projection::Projection;
 use super::spelling::Spelling;
 use super::utf8::Utf8Check;
 use super::{ContentError, sniff};
@@ -54,7 +54,7 @@ impl FormStage {
     pub(super) fn new(plan: &Arc<Plan>, limit: usize) -> Self {
         Self {
             plan: Arc::clone(plan),
-            projection: Projection::new(plan, false),
+            projection: Projection::new(plan),
             place: Place::Between,
             held: BytesMut::new(),
             limit,
@@ -68,9 +68,7 @@ impl FormStage {
 
     /// Takes the next bytes; appends to `out` what may leave.
     pub(super) fn push(&mut self, mut chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
-        if self.utf8.push(&chunk).is_err() || memchr::memchr(0, &chunk).is_some() {
-            return Err(ContentError::Charset);
-        }
+        self.utf8.push_text(&chunk)?;
         while !chunk.is_empty() {
             let end = match self.place {
                 Place::Between | Place::Name => memchr::memchr2(b'&', b'=', &chunk),
@@ -82,17 +80,17 @@ impl FormStage {
             if end.is_some() {
                 self.mark(chunk.split_to(1));
             }
-            self.projection.advance(&mut |piece| out.push(piece.into_bytes()))?;
+            self.projection.advance_to(out)?;
         }
         Ok(())
     }
 
     /// The form has ended.
     pub(super) fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
-        self.utf8.finish().map_err(|_| ContentError::Charset)?;
+        self.utf8.finish_text()?;
         self.text(b"", true)?;
         self.end_pair();
-        self.projection.finish(&mut |piece: Piece| out.push(piece.into_bytes()))
+        self.projection.finish_to(out)
     }
 
     /// All counters so far.

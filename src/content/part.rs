@@ -3,7 +3,7 @@
 use super::ContentError;
 use super::body::{BodyStage, DEEPEST, PartRules, Place};
 use super::media::{ContentType, Media};
-use super::projection::{Piece, Projection};
+use super::projection::Projection;
 use super::spelling::{Spelling, escape};
 use super::text::TextStage;
 use super::utf8::Utf8Check;
@@ -242,31 +242,31 @@ impl Parts {
 /// A form's field: a text under its name.
 struct Field {
     projection: Projection,
+    spelling: Spelling,
     utf8: Utf8Check,
 }
 
 impl Field {
     fn new(plan: &Arc<Plan>, name: &[u8], same_length: bool) -> Self {
-        let mut projection = Projection::new(plan, same_length);
+        let mut projection = Projection::new(plan);
         let mut begin = b"{\"".to_vec();
         name.iter().for_each(|&byte| escape(byte, &mut begin));
         begin.extend_from_slice(b"\":\"");
         projection.syntax(&begin);
-        Self { projection, utf8: Utf8Check::default() }
+        let spelling = if same_length { Spelling::Fixed } else { Spelling::Plain };
+        Self { projection, spelling, utf8: Utf8Check::default() }
     }
 
     fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
-        if self.utf8.push(&chunk).is_err() || memchr::memchr(0, &chunk).is_some() {
-            return Err(ContentError::Charset);
-        }
-        self.projection.text(0, chunk, Spelling::Plain);
-        self.projection.advance(&mut |piece| out.push(piece.into_bytes()))
+        self.utf8.push_text(&chunk)?;
+        self.projection.text(0, chunk, self.spelling);
+        self.projection.advance_to(out)
     }
 
     fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
-        self.utf8.finish().map_err(|_| ContentError::Charset)?;
+        self.utf8.finish_text()?;
         self.projection.syntax(b"\"}\n");
-        self.projection.finish(&mut |piece: Piece| out.push(piece.into_bytes()))
+        self.projection.finish_to(out)
     }
 }
 

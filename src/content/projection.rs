@@ -28,7 +28,6 @@ const BATCH: usize = 16 * 1024;
 const ITEM: usize = size_of::<Item>();
 
 /// What comes back, in the order in which it went in.
-#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Piece {
     /// Bytes of the format's own.
     Frame(Bytes),
@@ -69,7 +68,6 @@ pub(super) struct Projection {
     /// The text in which the last edit stands, for what is written there.
     target: Option<(usize, Spelling)>,
     unescape: Unescape,
-    same_length: bool,
 }
 
 enum Item {
@@ -97,10 +95,8 @@ struct Text {
 }
 
 impl Projection {
-    /// A projection for one body. With `same_length` what is found is
-    /// overwritten byte by byte, so that lengths written before it stay true,
-    /// whatever the policy would write instead.
-    pub(super) fn new(plan: &Arc<Plan>, same_length: bool) -> Self {
+    /// A projection for one body.
+    pub(super) fn new(plan: &Arc<Plan>) -> Self {
         let mut redactor = Redactor::new(plan, Format::Ndjson);
         redactor.keep_edits();
         // What is small here may be large in raw bytes.
@@ -115,7 +111,6 @@ impl Projection {
             output: Output::default(),
             target: None,
             unescape: Unescape::default(),
-            same_length,
         }
     }
 
@@ -194,6 +189,16 @@ impl Projection {
             }
         }
         Ok(())
+    }
+
+    /// [`Projection::advance`], where all pieces go the same way.
+    pub(super) fn advance_to(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
+        self.advance(&mut |piece| out.push(piece.into_bytes()))
+    }
+
+    /// [`Projection::finish`], where all pieces go the same way.
+    pub(super) fn finish_to(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
+        self.finish(&mut |piece| out.push(piece.into_bytes()))
     }
 
     /// The redactor's counters so far.
@@ -275,9 +280,8 @@ impl Projection {
             self.pos += cut.as_ref().map_or(0, Item::length);
             match cut {
                 Some(Item::Text(text)) => {
-                    let spelling = if self.same_length { Spelling::Fixed } else { text.spelling };
-                    self.target.get_or_insert((text.field, spelling));
-                    if spelling == Spelling::Fixed {
+                    self.target.get_or_insert((text.field, text.spelling));
+                    if text.spelling == Spelling::Fixed {
                         let bytes = vec![b'*'; text.raw.len()].into();
                         sink(Piece::Text { field: text.field, bytes, changed: true });
                     }

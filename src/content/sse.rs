@@ -11,7 +11,7 @@
 //! them holds changes how the next is read. The `data` lines of an event are one
 //! value. A match that is split over events is not seen.
 
-use super::projection::{Piece, Projection};
+use super::projection::Projection;
 use super::spelling::Spelling;
 use super::utf8::Utf8Check;
 use super::{ContentError, sniff};
@@ -56,7 +56,7 @@ enum Value {
 impl SseStage {
     pub(super) fn new(plan: &Arc<Plan>) -> Self {
         Self {
-            projection: Projection::new(plan, false),
+            projection: Projection::new(plan),
             held: BytesMut::new(),
             line: None,
             data: None,
@@ -71,9 +71,7 @@ impl SseStage {
 
     /// Takes the next bytes; appends to `out` what may leave.
     pub(super) fn push(&mut self, mut chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
-        if self.utf8.push(&chunk).is_err() || memchr::memchr(0, &chunk).is_some() {
-            return Err(ContentError::Charset);
-        }
+        self.utf8.push_text(&chunk)?;
         while !chunk.is_empty() {
             let end = memchr::memchr2(b'\n', b'\r', &chunk);
             let piece = chunk.split_to(end.unwrap_or(chunk.len()));
@@ -81,17 +79,17 @@ impl SseStage {
             if end.is_some() {
                 self.end_line(chunk.split_to(1));
             }
-            self.projection.advance(&mut |piece| out.push(piece.into_bytes()))?;
+            self.projection.advance_to(out)?;
         }
         Ok(())
     }
 
     /// The stream has ended.
     pub(super) fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
-        self.utf8.finish().map_err(|_| ContentError::Charset)?;
+        self.utf8.finish_text()?;
         self.text(Bytes::new(), true)?;
         self.end_data();
-        self.projection.finish(&mut |piece: Piece| out.push(piece.into_bytes()))
+        self.projection.finish_to(out)
     }
 
     /// All counters so far.

@@ -1,5 +1,7 @@
 //! Whether a body that arrives in pieces is valid UTF-8.
 
+use super::ContentError;
+
 /// Checks UTF-8 across chunk borders.
 #[derive(Debug, Default)]
 pub struct Utf8Check {
@@ -35,6 +37,24 @@ impl Utf8Check {
                 Ok(())
             }
         }
+    }
+
+    /// The same, for text in which a NUL tells that it is none: every text in
+    /// UTF-16 and UTF-32 has one.
+    ///
+    /// # Errors
+    /// [`ContentError::Charset`].
+    pub(super) fn push_text(&mut self, chunk: &[u8]) -> Result<(), ContentError> {
+        let is_text = self.push(chunk).is_ok() && memchr::memchr(0, chunk).is_none();
+        if is_text { Ok(()) } else { Err(ContentError::Charset) }
+    }
+
+    /// The end of such a text.
+    ///
+    /// # Errors
+    /// [`ContentError::Charset`].
+    pub(super) fn finish_text(&self) -> Result<(), ContentError> {
+        self.finish().map_err(|_| ContentError::Charset)
     }
 
     /// The text has ended.

@@ -74,7 +74,7 @@ impl MsgpackStage {
     fn at(plan: &Arc<Plan>, limit: usize, nested: u32) -> Self {
         Self {
             plan: Arc::clone(plan),
-            projection: Projection::new(plan, false),
+            projection: Projection::new(plan),
             held: BytesMut::new(),
             frames: Vec::new(),
             state: State::Value,

@@ -30,7 +30,7 @@ pub(super) fn read(raw: &Bytes, plan: &Arc<Plan>) -> Result<Head, ContentError> 
     }
     let mut reader = Reader {
         raw,
-        projection: Projection::new(plan, false),
+        projection: Projection::new(plan),
         at: 0,
         frames: 0,
         lengths: Vec::new(),

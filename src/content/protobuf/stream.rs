@@ -79,14 +79,14 @@ struct Head {
 impl StreamedMessage {
     pub(super) fn new(plan: &Arc<Plan>, schema: &'static Schema) -> Self {
         let frames = vec![Frame { context: Context::Message(schema), left: None }];
-        Self { projection: Projection::new(plan, true), held: BytesMut::new(), frames, state: State::Field }
+        Self { projection: Projection::new(plan), held: BytesMut::new(), frames, state: State::Field }
     }
 
     /// Takes the next bytes; appends to `out` what may leave.
     pub(super) fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
         self.held.extend_from_slice(&chunk);
         while self.step(false)? {
-            self.projection.advance(&mut |piece| out.push(piece.into_bytes()))?;
+            self.projection.advance_to(out)?;
         }
         Ok(())
     }
@@ -97,7 +97,7 @@ impl StreamedMessage {
         if self.frames.len() > 1 || !self.held.is_empty() || !matches!(self.state, State::Field) {
             return Err(ContentError::Framing);
         }
-        self.projection.finish(&mut |piece| out.push(piece.into_bytes()))
+        self.projection.finish_to(out)
     }
 
     pub(super) fn report(&self) -> Report {

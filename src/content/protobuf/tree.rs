@@ -29,7 +29,7 @@ pub(super) fn redact(
     raw: &Bytes,
     out: &mut Vec<Bytes>,
 ) -> Result<Option<Report>, ContentError> {
-    let mut walk = Walk { raw, tree: Tree::new(), projection: Projection::new(plan, false), tasks: Vec::new() };
+    let mut walk = Walk { raw, tree: Tree::new(), projection: Projection::new(plan), tasks: Vec::new() };
     if !walk.run(schema)? {
         return Ok(None);
     }

@@ -95,31 +95,59 @@ pub(super) struct Place {
     pub(super) same_length: bool,
 }
 
+/// One way to take a body apart.
+pub(super) trait Stage: Send {
+    /// Takes the next bytes; appends to `out` what may leave.
+    ///
+    /// # Errors
+    /// After an error nothing more may leave.
+    fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), ContentError>;
+
+    /// The body has ended: everything held leaves.
+    ///
+    /// # Errors
+    /// As [`Stage::push`].
+    fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError>;
+
+    /// The format, once the first bytes are seen to be what they are said to be.
+    fn format(&self) -> Option<BodyFormat>;
+
+    /// All counters so far.
+    fn report(&self) -> Report;
+
+    /// Bytes held back now.
+    fn held(&self) -> usize;
+
+    /// Whether a part passed unscanned.
+    fn passed(&self) -> bool {
+        false
+    }
+}
+
 /// A body on its way through what its format asks for.
 pub(super) struct BodyStage {
     plan: Arc<Plan>,
-    stage: Stage,
+    way: Way,
     rules: PartRules,
     taken: u64,
     released: u64,
-    /// Whether all of it has come.
-    ended: bool,
 }
 
-/// One variant per way to take a body apart.
-enum Stage {
-    /// Said to be a form, as much is that some client did not say what it is.
-    /// Holds the first bytes.
-    MaybeForm(BytesMut),
-    /// Of no type that tells. Holds the first bytes.
-    MaybeEnvelope(BytesMut, Media),
-    Text(Box<TextStage>),
-    Form(Box<FormStage>),
-    Protobuf(Box<ProtobufStage>),
-    Msgpack(Box<MsgpackStage>),
-    Multipart(Box<MultipartStage>),
-    Envelope(Box<EnvelopeStage>),
-    Sse(Box<SseStage>),
+enum Way {
+    /// The first bytes, until they tell which of two it is.
+    Undecided(BytesMut, Doubt),
+    Known(Box<dyn Stage>),
+}
+
+/// What the declared type leaves open.
+#[derive(Clone, Copy)]
+enum Doubt {
+    /// Said to be a form, as much is that some client did not say what it is:
+    /// `curl --data` calls a form what is JSON, and so do some SDKs.
+    Form,
+    /// Of no type that tells. Sentry's SDKs for JavaScript do not say what they
+    /// send.
+    Envelope(Media),
 }
 
 impl BodyStage {
@@ -139,151 +167,51 @@ impl BodyStage {
         let text_plan = if place.same_length { plan.of_same_length() } else { plan };
         // What is framed by lengths keeps them all beyond its limit.
         let limit = if place.same_length { 0 } else { rules.limit() };
-        let stage = match content.media {
+        let undecided = |doubt| Way::Undecided(BytesMut::new(), doubt);
+        let way = match content.media {
             Media::Unsupported => return Err(ContentError::Media),
             // What these hold is not written byte for byte.
             Media::Form | Media::Multipart | Media::Envelope | Media::Sse if place.same_length => {
                 return Err(ContentError::Large);
             }
-            Media::Form => Stage::MaybeForm(BytesMut::new()),
-            Media::Protobuf(message) => Stage::Protobuf(Box::new(ProtobufStage::new(plan, message, limit))),
-            Media::Msgpack => Stage::Msgpack(Box::new(MsgpackStage::new(plan, limit))),
-            Media::Multipart => Stage::Multipart(Box::new(MultipartStage::new(plan, content, rules, place.depth)?)),
-            Media::Sse => Stage::Sse(Box::new(SseStage::new(plan))),
-            Media::Envelope => Stage::Envelope(Box::new(EnvelopeStage::new(plan, rules, place.depth)?)),
-            // Sentry's SDKs for JavaScript do not say what they send.
-            media @ (Media::Unknown | Media::Text) if place.depth == 0 => Stage::MaybeEnvelope(BytesMut::new(), media),
-            media => Stage::Text(Box::new(TextStage::new(text_plan, media))),
+            Media::Form => undecided(Doubt::Form),
+            Media::Protobuf(message) => Way::known(ProtobufStage::new(plan, message, limit)),
+            Media::Msgpack => Way::known(MsgpackStage::new(plan, limit)),
+            Media::Multipart => Way::known(MultipartStage::new(plan, content, rules, place.depth)?),
+            Media::Sse => Way::known(SseStage::new(plan)),
+            Media::Envelope => Way::known(EnvelopeStage::new(plan, rules, place.depth)?),
+            media @ (Media::Unknown | Media::Text) if place.depth == 0 => undecided(Doubt::Envelope(media)),
+            media => Way::known(TextStage::new(text_plan, media)),
         };
-        Ok(Self { plan: Arc::clone(plan), stage, rules: rules.clone(), taken: 0, released: 0, ended: false })
+        Ok(Self { plan: Arc::clone(plan), way, rules: rules.clone(), taken: 0, released: 0 })
     }
 
-    /// Takes the next bytes; appends to `out` what may leave.
-    pub(super) fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
-        self.taken += chunk.len() as u64;
-        let from = out.len();
-        self.pass(chunk, out)?;
-        self.count_released(&out[from..]);
-        Ok(())
-    }
-
-    /// The body has ended: everything held leaves.
-    pub(super) fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
-        let from = out.len();
-        self.ended = true;
-        if let Stage::MaybeForm(_) | Stage::MaybeEnvelope(..) = self.stage {
-            self.decide(out)?;
-        }
-        match &mut self.stage {
-            Stage::MaybeForm(_) | Stage::MaybeEnvelope(..) => {}
-            Stage::Text(text) => text.finish(out)?,
-            Stage::Form(form) => form.finish(out)?,
-            Stage::Protobuf(message) => message.finish(out)?,
-            Stage::Msgpack(values) => values.finish(out)?,
-            Stage::Multipart(multipart) => multipart.finish(out)?,
-            Stage::Envelope(envelope) => envelope.finish(out)?,
-            Stage::Sse(events) => events.finish(out)?,
-        }
-        self.count_released(&out[from..]);
-        Ok(())
+    /// Decides by what is held of the first bytes, which then go on.
+    fn decide(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
+        let Way::Undecided(head, doubt) = &mut self.way else { return Ok(()) };
+        let (head, doubt) = (head.split().freeze(), *doubt);
+        self.way = match doubt {
+            Doubt::Form if is_form(&head) => Way::known(FormStage::new(&self.plan, self.rules.limit())),
+            Doubt::Form => Way::known(TextStage::new(&self.plan, Media::Text)),
+            Doubt::Envelope(_) if envelope::begins(&head) == Some(true) => {
+                Way::known(EnvelopeStage::new(&self.plan, &self.rules, 0)?)
+            }
+            Doubt::Envelope(media) => Way::known(TextStage::new(&self.plan, media)),
+        };
+        self.pass(head, out)
     }
 
     fn pass(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
-        match &mut self.stage {
-            Stage::MaybeForm(head) => {
+        match &mut self.way {
+            Way::Known(stage) => stage.push(chunk, out),
+            Way::Undecided(head, doubt) => {
                 head.extend_from_slice(&chunk);
-                if sniff::suffices(head) { self.decide(out) } else { Ok(()) }
-            }
-            Stage::MaybeEnvelope(head, _) => {
-                head.extend_from_slice(&chunk);
-                if envelope::begins(head).is_some() { self.decide(out) } else { Ok(()) }
-            }
-            Stage::Text(text) => text.push(chunk, out),
-            Stage::Form(form) => form.push(chunk, out),
-            Stage::Protobuf(message) => message.push(chunk, out),
-            Stage::Msgpack(values) => values.push(chunk, out),
-            Stage::Multipart(multipart) => multipart.push(chunk, out),
-            Stage::Envelope(envelope) => envelope.push(chunk, out),
-            Stage::Sse(events) => events.push(chunk, out),
-        }
-    }
-
-    /// `curl --data` calls a form what is JSON, and so do some SDKs.
-    fn decide(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
-        let (head, stage) = match &mut self.stage {
-            Stage::MaybeForm(head) => {
-                // White space alone does not tell.
-                let is_form =
-                    sniff::begins_json(head).map_or(head.is_empty(), |is_json| !is_json || !sniff::has_bracket(head));
-                let stage = if !is_form {
-                    Stage::Text(Box::new(TextStage::new(&self.plan, Media::Text)))
-                } else {
-                    Stage::Form(Box::new(FormStage::new(&self.plan, self.rules.limit())))
+                let suffices = match doubt {
+                    Doubt::Form => sniff::suffices(head),
+                    Doubt::Envelope(_) => envelope::begins(head).is_some(),
                 };
-                (head.split(), stage)
+                if suffices { self.decide(out) } else { Ok(()) }
             }
-            Stage::MaybeEnvelope(head, media) => {
-                let stage = if envelope::begins(head) == Some(true) {
-                    Stage::Envelope(Box::new(EnvelopeStage::new(&self.plan, &self.rules, 0)?))
-                } else {
-                    Stage::Text(Box::new(TextStage::new(&self.plan, *media)))
-                };
-                (head.split(), stage)
-            }
-            _ => return Ok(()),
-        };
-        self.stage = stage;
-        self.pass(head.freeze(), out)
-    }
-
-    /// The format, once the first bytes have been judged.
-    pub(super) fn format(&self) -> Option<BodyFormat> {
-        match &self.stage {
-            Stage::MaybeForm(_) | Stage::MaybeEnvelope(..) => None,
-            Stage::Text(text) => text.format(),
-            Stage::Form(_) => Some(BodyFormat::Form),
-            Stage::Protobuf(message) => (self.ended || message.begun()).then_some(BodyFormat::Protobuf),
-            Stage::Msgpack(values) => (self.ended || values.begun()).then_some(BodyFormat::Msgpack),
-            Stage::Multipart(multipart) => multipart.begun().then_some(BodyFormat::Multipart),
-            Stage::Envelope(envelope) => envelope.begun().then_some(BodyFormat::Envelope),
-            Stage::Sse(_) => Some(BodyFormat::Sse),
-        }
-    }
-
-    /// All counters so far.
-    pub(super) fn report(&self) -> Report {
-        match &self.stage {
-            Stage::MaybeForm(_) | Stage::MaybeEnvelope(..) => Report::default(),
-            Stage::Text(text) => text.report(),
-            Stage::Form(form) => form.report(),
-            Stage::Protobuf(message) => message.report(),
-            Stage::Msgpack(values) => values.report(),
-            Stage::Multipart(multipart) => multipart.report(),
-            Stage::Envelope(envelope) => envelope.report(),
-            Stage::Sse(events) => events.report(),
-        }
-    }
-
-    /// Bytes held back now.
-    pub(super) fn held(&self) -> usize {
-        match &self.stage {
-            Stage::MaybeForm(head) | Stage::MaybeEnvelope(head, _) => head.len(),
-            Stage::Text(text) => text.held(),
-            Stage::Form(form) => form.held(),
-            Stage::Protobuf(message) => message.held(),
-            Stage::Msgpack(values) => values.held(),
-            Stage::Multipart(multipart) => multipart.held(),
-            Stage::Envelope(envelope) => envelope.held(),
-            Stage::Sse(events) => events.held(),
-        }
-    }
-
-    /// Whether a part passed unscanned.
-    pub(super) fn passed(&self) -> bool {
-        match &self.stage {
-            Stage::Multipart(multipart) => multipart.passed(),
-            Stage::Envelope(envelope) => envelope.passed(),
-            _ => false,
         }
     }
 
@@ -295,4 +223,62 @@ impl BodyStage {
     fn count_released(&mut self, pieces: &[Bytes]) {
         self.released += pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
     }
+}
+
+impl Stage for BodyStage {
+    fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
+        self.taken += chunk.len() as u64;
+        let from = out.len();
+        self.pass(chunk, out)?;
+        self.count_released(&out[from..]);
+        Ok(())
+    }
+
+    fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
+        let from = out.len();
+        self.decide(out)?;
+        if let Way::Known(stage) = &mut self.way {
+            stage.finish(out)?;
+        }
+        self.count_released(&out[from..]);
+        Ok(())
+    }
+
+    fn format(&self) -> Option<BodyFormat> {
+        self.way.stage().and_then(Stage::format)
+    }
+
+    fn report(&self) -> Report {
+        self.way.stage().map_or_else(Report::default, Stage::report)
+    }
+
+    fn held(&self) -> usize {
+        match &self.way {
+            Way::Undecided(head, _) => head.len(),
+            Way::Known(stage) => stage.held(),
+        }
+    }
+
+    fn passed(&self) -> bool {
+        self.way.stage().is_some_and(Stage::passed)
+    }
+}
+
+impl Way {
+    fn known(stage: impl Stage + 'static) -> Self {
+        Self::Known(Box::new(stage))
+    }
+
+    fn stage(&self) -> Option<&dyn Stage> {
+        match self {
+            Self::Undecided(..) => None,
+            Self::Known(stage) => Some(&**stage),
+        }
+    }
+}
+
+/// Whether what is said to be a form is one, and not JSON. White space alone does
+/// not tell.
+fn is_form(head: &[u8]) -> bool {
+    sniff::begins_json(head).map_or(head.is_empty(), |is_json| !is_json || !sniff::has_bracket(head))
 }

@@ -12,7 +12,7 @@
 //! to the upstream, its DSN and its public key, stays.
 
 use super::ContentError;
-use super::body::PartRules;
+use super::body::{BodyFormat, PartRules, Stage};
 use super::media::{ContentType, Media};
 use super::part::{Head, Parts, Written};
 use super::projection::{Piece, Projection};
@@ -54,58 +54,6 @@ impl EnvelopeStage {
     /// When that is too deep.
     pub(super) fn new(plan: &Arc<Plan>, rules: &PartRules, depth: u8) -> Result<Self, ContentError> {
         Ok(Self { parts: Parts::new(plan, rules, depth)?, place: Place::Header, held: BytesMut::new() })
-    }
-
-    /// Takes the next bytes; appends to `out` what may leave.
-    pub(super) fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
-        let mut data = chunk;
-        while !data.is_empty() {
-            match self.place {
-                Place::Header | Place::Between => self.line(&mut data, out)?,
-                Place::Payload(left) => self.payload(&mut data, left, out)?,
-                Place::Behind => {
-                    let feed = data.split_to(1);
-                    if feed[0] != b'\n' {
-                        return Err(ContentError::Framing);
-                    }
-                    out.push(feed);
-                    self.place = Place::Between;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The envelope has ended.
-    pub(super) fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
-        if matches!(self.place, Place::Header | Place::Between) {
-            let line = self.held.split().freeze();
-            self.header(line, out)?;
-        }
-        match self.place {
-            Place::Payload(Some(1..)) => Err(ContentError::Framing),
-            _ => self.parts.end(out),
-        }
-    }
-
-    /// Whether its first header has come.
-    pub(super) fn begun(&self) -> bool {
-        self.place != Place::Header
-    }
-
-    /// All counters so far.
-    pub(super) fn report(&self) -> Report {
-        self.parts.report()
-    }
-
-    /// Whether an item passed unscanned.
-    pub(super) fn passed(&self) -> bool {
-        self.parts.passed()
-    }
-
-    /// Bytes held back now.
-    pub(super) fn held(&self) -> usize {
-        self.held.len() + self.parts.held()
     }
 
     /// A header, once all of its line is there.
@@ -165,6 +113,54 @@ impl EnvelopeStage {
             self.place = Place::Behind;
         }
         Ok(())
+    }
+}
+
+impl Stage for EnvelopeStage {
+    fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
+        let mut data = chunk;
+        while !data.is_empty() {
+            match self.place {
+                Place::Header | Place::Between => self.line(&mut data, out)?,
+                Place::Payload(left) => self.payload(&mut data, left, out)?,
+                Place::Behind => {
+                    let feed = data.split_to(1);
+                    if feed[0] != b'\n' {
+                        return Err(ContentError::Framing);
+                    }
+                    out.push(feed);
+                    self.place = Place::Between;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
+        if matches!(self.place, Place::Header | Place::Between) {
+            let line = self.held.split().freeze();
+            self.header(line, out)?;
+        }
+        match self.place {
+            Place::Payload(Some(1..)) => Err(ContentError::Framing),
+            _ => self.parts.end(out),
+        }
+    }
+
+    fn format(&self) -> Option<BodyFormat> {
+        (self.place != Place::Header).then_some(BodyFormat::Envelope)
+    }
+
+    fn report(&self) -> Report {
+        self.parts.report()
+    }
+
+    fn passed(&self) -> bool {
+        self.parts.passed()
+    }
+
+    fn held(&self) -> usize {
+        self.held.len() + self.parts.held()
     }
 }
 

@@ -1,6 +1,7 @@
 //! `application/x-www-form-urlencoded` (WHATWG URL, section 5): names and
 //! values, each looked at decoded, under its name.
 
+use super::body::{BodyFormat, Stage};
 use super::projection::Projection;
 use super::spelling::Spelling;
 use super::utf8::Utf8Check;
@@ -64,45 +65,6 @@ impl FormStage {
             encoded: Report::default(),
             utf8: Utf8Check::default(),
         }
-    }
-
-    /// Takes the next bytes; appends to `out` what may leave.
-    pub(super) fn push(&mut self, mut chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
-        self.utf8.push_text(&chunk)?;
-        while !chunk.is_empty() {
-            let end = match self.place {
-                Place::Between | Place::Name => memchr::memchr2(b'&', b'=', &chunk),
-                // A value may hold any further `=`.
-                Place::Begin | Place::Value | Place::Encoded => memchr::memchr(b'&', &chunk),
-            };
-            let piece = chunk.split_to(end.unwrap_or(chunk.len()));
-            self.text(&piece, end.is_some())?;
-            if end.is_some() {
-                self.mark(chunk.split_to(1));
-            }
-            self.projection.advance_to(out)?;
-        }
-        Ok(())
-    }
-
-    /// The form has ended.
-    pub(super) fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
-        self.utf8.finish_text()?;
-        self.text(b"", true)?;
-        self.end_pair();
-        self.projection.finish_to(out)
-    }
-
-    /// All counters so far.
-    pub(super) fn report(&self) -> Report {
-        let mut report = self.projection.report().clone();
-        report.add(&self.encoded);
-        report
-    }
-
-    /// Bytes held back now.
-    pub(super) fn held(&self) -> usize {
-        self.projection.held() + self.held.len()
     }
 
     /// Part of a name or a value, and whether it ends with it.
@@ -236,6 +198,47 @@ impl FormStage {
         self.projection.syntax(b"\n");
         self.field += 1;
         self.place = Place::Between;
+    }
+}
+
+impl Stage for FormStage {
+    fn push(&mut self, mut chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
+        self.utf8.push_text(&chunk)?;
+        while !chunk.is_empty() {
+            let end = match self.place {
+                Place::Between | Place::Name => memchr::memchr2(b'&', b'=', &chunk),
+                // A value may hold any further `=`.
+                Place::Begin | Place::Value | Place::Encoded => memchr::memchr(b'&', &chunk),
+            };
+            let piece = chunk.split_to(end.unwrap_or(chunk.len()));
+            self.text(&piece, end.is_some())?;
+            if end.is_some() {
+                self.mark(chunk.split_to(1));
+            }
+            self.projection.advance_to(out)?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
+        self.utf8.finish_text()?;
+        self.text(b"", true)?;
+        self.end_pair();
+        self.projection.finish_to(out)
+    }
+
+    fn format(&self) -> Option<BodyFormat> {
+        Some(BodyFormat::Form)
+    }
+
+    fn report(&self) -> Report {
+        let mut report = self.projection.report().clone();
+        report.add(&self.encoded);
+        report
+    }
+
+    fn held(&self) -> usize {
+        self.projection.held() + self.held.len()
     }
 }
 

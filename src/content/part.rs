@@ -1,7 +1,7 @@
 //! A part of a body, with a head before it that may declare its length.
 
 use super::ContentError;
-use super::body::{BodyStage, DEEPEST, PartRules, Place};
+use super::body::{BodyStage, DEEPEST, PartRules, Place, Stage};
 use super::media::{ContentType, Media};
 use super::projection::Projection;
 use super::spelling::{Spelling, escape};

@@ -8,7 +8,7 @@
 //! Invariant: nothing reaches `out` that the redactor has not released.
 
 use super::SLICE;
-use super::body::{BodyFormat, BodyStage, PartRules, Place};
+use super::body::{BodyFormat, BodyStage, PartRules, Place, Stage};
 use super::coding::{Coding, CodingError, CodingLimits, Decoder, Encoder, Level, WireFormat};
 use super::media::ContentType;
 use crate::redact::{Plan, RedactError, Report};

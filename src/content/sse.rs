@@ -11,6 +11,7 @@
 //! them holds changes how the next is read. The `data` lines of an event are one
 //! value. A match that is split over events is not seen.
 
+use super::body::{BodyFormat, Stage};
 use super::projection::Projection;
 use super::spelling::Spelling;
 use super::utf8::Utf8Check;
@@ -67,39 +68,6 @@ impl SseStage {
             field: 0,
             utf8: Utf8Check::default(),
         }
-    }
-
-    /// Takes the next bytes; appends to `out` what may leave.
-    pub(super) fn push(&mut self, mut chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
-        self.utf8.push_text(&chunk)?;
-        while !chunk.is_empty() {
-            let end = memchr::memchr2(b'\n', b'\r', &chunk);
-            let piece = chunk.split_to(end.unwrap_or(chunk.len()));
-            self.text(piece, end.is_some())?;
-            if end.is_some() {
-                self.end_line(chunk.split_to(1));
-            }
-            self.projection.advance_to(out)?;
-        }
-        Ok(())
-    }
-
-    /// The stream has ended.
-    pub(super) fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
-        self.utf8.finish_text()?;
-        self.text(Bytes::new(), true)?;
-        self.end_data();
-        self.projection.finish_to(out)
-    }
-
-    /// All counters so far.
-    pub(super) fn report(&self) -> Report {
-        self.projection.report().clone()
-    }
-
-    /// Bytes held back now.
-    pub(super) fn held(&self) -> usize {
-        self.projection.held() + self.held.len()
     }
 
     /// Part of a line, and whether it ends with it.
@@ -205,6 +173,41 @@ impl SseStage {
         }
         (self.blank, self.returned) = (true, end[0] == b'\r');
         self.projection.frame(end);
+    }
+}
+
+impl Stage for SseStage {
+    fn push(&mut self, mut chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
+        self.utf8.push_text(&chunk)?;
+        while !chunk.is_empty() {
+            let end = memchr::memchr2(b'\n', b'\r', &chunk);
+            let piece = chunk.split_to(end.unwrap_or(chunk.len()));
+            self.text(piece, end.is_some())?;
+            if end.is_some() {
+                self.end_line(chunk.split_to(1));
+            }
+            self.projection.advance_to(out)?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
+        self.utf8.finish_text()?;
+        self.text(Bytes::new(), true)?;
+        self.end_data();
+        self.projection.finish_to(out)
+    }
+
+    fn format(&self) -> Option<BodyFormat> {
+        Some(BodyFormat::Sse)
+    }
+
+    fn report(&self) -> Report {
+        self.projection.report().clone()
+    }
+
+    fn held(&self) -> usize {
+        self.projection.held() + self.held.len()
     }
 }
 

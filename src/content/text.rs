@@ -1,6 +1,6 @@
 //! Text and JSON: the first bytes are judged, then all is redacted.
 
-use super::body::BodyFormat;
+use super::body::{BodyFormat, Stage};
 use super::media::Media;
 use super::utf8::Utf8Check;
 use super::{ContentError, sniff};
@@ -23,50 +23,6 @@ pub(super) struct TextStage {
 impl TextStage {
     pub(super) fn new(plan: &Arc<Plan>, media: Media) -> Self {
         Self { plan: Arc::clone(plan), media, head: BytesMut::new(), redactor: None, utf8: None }
-    }
-
-    pub(super) fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
-        if self.redactor.is_some() {
-            return self.redact(chunk, out);
-        }
-        // The usual case: the first chunk has all that is needed.
-        if self.head.is_empty() && sniff::suffices(&chunk) {
-            self.start(&chunk)?;
-            return self.redact(chunk, out);
-        }
-        self.head.extend_from_slice(&chunk);
-        if sniff::suffices(&self.head) {
-            return self.start_from_head(out);
-        }
-        Ok(())
-    }
-
-    pub(super) fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
-        if self.redactor.is_none() {
-            self.start_from_head(out)?;
-        }
-        if let Some(utf8) = &self.utf8 {
-            utf8.finish().map_err(|_| self.not_text())?;
-        }
-        if let Some((_, redactor)) = &mut self.redactor {
-            redactor.finish(out)?;
-        }
-        Ok(())
-    }
-
-    /// What the text turned out to be, once its first bytes were judged.
-    pub(super) fn format(&self) -> Option<BodyFormat> {
-        self.redactor.as_ref().map(|(format, _)| BodyFormat::from(*format))
-    }
-
-    /// The redactor's counters so far.
-    pub(super) fn report(&self) -> Report {
-        self.redactor.as_ref().map_or_else(Report::default, |(_, redactor)| redactor.report().clone())
-    }
-
-    /// Bytes held back now.
-    pub(super) fn held(&self) -> usize {
-        self.head.len() + self.redactor.as_ref().map_or(0, |(_, redactor)| redactor.held())
     }
 
     fn start_from_head(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
@@ -131,5 +87,48 @@ impl TextStage {
     /// Without a type that says so, what is not UTF-8 need not be text at all.
     fn not_text(&self) -> ContentError {
         if self.media == Media::Unknown { ContentError::Media } else { ContentError::Charset }
+    }
+}
+
+impl Stage for TextStage {
+    fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
+        if self.redactor.is_some() {
+            return self.redact(chunk, out);
+        }
+        // The usual case: the first chunk has all that is needed.
+        if self.head.is_empty() && sniff::suffices(&chunk) {
+            self.start(&chunk)?;
+            return self.redact(chunk, out);
+        }
+        self.head.extend_from_slice(&chunk);
+        if sniff::suffices(&self.head) {
+            return self.start_from_head(out);
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
+        if self.redactor.is_none() {
+            self.start_from_head(out)?;
+        }
+        if let Some(utf8) = &self.utf8 {
+            utf8.finish().map_err(|_| self.not_text())?;
+        }
+        if let Some((_, redactor)) = &mut self.redactor {
+            redactor.finish(out)?;
+        }
+        Ok(())
+    }
+
+    fn format(&self) -> Option<BodyFormat> {
+        self.redactor.as_ref().map(|(format, _)| BodyFormat::from(*format))
+    }
+
+    fn report(&self) -> Report {
+        self.redactor.as_ref().map_or_else(Report::default, |(_, redactor)| redactor.report().clone())
+    }
+
+    fn held(&self) -> usize {
+        self.head.len() + self.redactor.as_ref().map_or(0, |(_, redactor)| redactor.held())
     }
 }

@@ -10,6 +10,7 @@ mod head;
 mod tests;
 
 use super::ContentError;
+use super::body::{BodyFormat, Stage};
 use super::projection::{Piece, Projection};
 use super::spelling::Spelling;
 use crate::redact::{Plan, Report};
@@ -44,6 +45,8 @@ pub(super) struct MsgpackStage {
     inner: Report,
     /// Outermost values so far.
     values: u64,
+    /// Whether all of them have come.
+    ended: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -84,45 +87,8 @@ impl MsgpackStage {
             writer: Writer::default(),
             inner: Report::default(),
             values: 0,
+            ended: false,
         }
-    }
-
-    /// Takes the next bytes; appends to `out` what may leave.
-    pub(super) fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
-        self.held.extend_from_slice(&chunk);
-        while self.step()? {
-            let writer = &mut self.writer;
-            self.projection.advance(&mut |piece| writer.take(piece, out))?;
-        }
-        Ok(())
-    }
-
-    /// The values have ended.
-    pub(super) fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
-        if !self.frames.is_empty() || !self.held.is_empty() || !matches!(self.state, State::Value) {
-            return Err(ContentError::Framing);
-        }
-        let writer = &mut self.writer;
-        self.projection.finish(&mut |piece| writer.take(piece, out))?;
-        writer.end(out);
-        Ok(())
-    }
-
-    /// All counters so far.
-    pub(super) fn report(&self) -> Report {
-        let mut report = self.projection.report().clone();
-        report.add(&self.inner);
-        report
-    }
-
-    /// Whether the first bytes are what they are said to be.
-    pub(super) fn begun(&self) -> bool {
-        self.values > 0
-    }
-
-    /// Bytes held back now.
-    pub(super) fn held(&self) -> usize {
-        self.held.len() + self.projection.held() + self.writer.held()
     }
 
     /// Does one thing; false when more bytes have to come first.
@@ -304,6 +270,42 @@ impl MsgpackStage {
             self.projection.number(self.fields, raw, digits, None);
         }
         self.end_value();
+    }
+}
+
+impl Stage for MsgpackStage {
+    fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
+        self.held.extend_from_slice(&chunk);
+        while self.step()? {
+            let writer = &mut self.writer;
+            self.projection.advance(&mut |piece| writer.take(piece, out))?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
+        self.ended = true;
+        if !self.frames.is_empty() || !self.held.is_empty() || !matches!(self.state, State::Value) {
+            return Err(ContentError::Framing);
+        }
+        let writer = &mut self.writer;
+        self.projection.finish(&mut |piece| writer.take(piece, out))?;
+        writer.end(out);
+        Ok(())
+    }
+
+    fn format(&self) -> Option<BodyFormat> {
+        (self.ended || self.values > 0).then_some(BodyFormat::Msgpack)
+    }
+
+    fn report(&self) -> Report {
+        let mut report = self.projection.report().clone();
+        report.add(&self.inner);
+        report
+    }
+
+    fn held(&self) -> usize {
+        self.held.len() + self.projection.held() + self.writer.held()
     }
 }
 

@@ -15,7 +15,7 @@ mod head;
 mod tests;
 
 use super::ContentError;
-use super::body::PartRules;
+use super::body::{BodyFormat, PartRules, Stage};
 use super::media::ContentType;
 use super::part::Parts;
 use crate::redact::{Plan, Report};
@@ -86,68 +86,6 @@ impl MultipartStage {
         }
         let mark = Finder::new(&[b"--", &boundary[..]].concat()).into_owned();
         Ok(Self { parts, mark, place: Place::Preamble, held: BytesMut::new(), begun: false, crlf: false })
-    }
-
-    /// Takes the next bytes; appends to `out` what may leave.
-    pub(super) fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
-        let mut data = chunk;
-        if !self.held.is_empty() {
-            self.held.extend_from_slice(&data);
-            data = self.held.split().freeze();
-        }
-        while !data.is_empty() {
-            let before = (data.len(), self.place);
-            match self.place {
-                Place::Preamble | Place::Begin | Place::Content | Place::Epilogue => self.text(&mut data, out)?,
-                Place::Line => self.line(&mut data, out)?,
-                Place::Head => self.head(&mut data, out)?,
-            }
-            if before == (data.len(), self.place) {
-                break;
-            }
-        }
-        self.held.extend_from_slice(&data);
-        Ok(())
-    }
-
-    /// The body has ended.
-    pub(super) fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
-        if self.place == Place::Line {
-            let line = self.held.split().freeze();
-            if !line.starts_with(b"--") || !is_padding(&line[2..]) {
-                return Err(ContentError::Framing);
-            }
-            out.push(line);
-            self.place = Place::Epilogue;
-        }
-        if self.place != Place::Epilogue {
-            return Err(ContentError::Framing);
-        }
-        let rest = self.held.split().freeze();
-        if !rest.is_empty() {
-            self.parts.push(rest, out)?;
-        }
-        self.parts.end(out)
-    }
-
-    /// Whether a part has begun.
-    pub(super) fn begun(&self) -> bool {
-        self.begun
-    }
-
-    /// All counters so far.
-    pub(super) fn report(&self) -> Report {
-        self.parts.report()
-    }
-
-    /// Whether a part passed unscanned.
-    pub(super) fn passed(&self) -> bool {
-        self.parts.passed()
-    }
-
-    /// Bytes held back now.
-    pub(super) fn held(&self) -> usize {
-        self.held.len() + self.parts.held()
     }
 
     /// Text up to a boundary.
@@ -239,6 +177,64 @@ impl MultipartStage {
         self.parts.begin(head, out)?;
         self.place = Place::Begin;
         Ok(())
+    }
+}
+
+impl Stage for MultipartStage {
+    fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
+        let mut data = chunk;
+        if !self.held.is_empty() {
+            self.held.extend_from_slice(&data);
+            data = self.held.split().freeze();
+        }
+        while !data.is_empty() {
+            let before = (data.len(), self.place);
+            match self.place {
+                Place::Preamble | Place::Begin | Place::Content | Place::Epilogue => self.text(&mut data, out)?,
+                Place::Line => self.line(&mut data, out)?,
+                Place::Head => self.head(&mut data, out)?,
+            }
+            if before == (data.len(), self.place) {
+                break;
+            }
+        }
+        self.held.extend_from_slice(&data);
+        Ok(())
+    }
+
+    fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
+        if self.place == Place::Line {
+            let line = self.held.split().freeze();
+            if !line.starts_with(b"--") || !is_padding(&line[2..]) {
+                return Err(ContentError::Framing);
+            }
+            out.push(line);
+            self.place = Place::Epilogue;
+        }
+        if self.place != Place::Epilogue {
+            return Err(ContentError::Framing);
+        }
+        let rest = self.held.split().freeze();
+        if !rest.is_empty() {
+            self.parts.push(rest, out)?;
+        }
+        self.parts.end(out)
+    }
+
+    fn format(&self) -> Option<BodyFormat> {
+        self.begun.then_some(BodyFormat::Multipart)
+    }
+
+    fn report(&self) -> Report {
+        self.parts.report()
+    }
+
+    fn passed(&self) -> bool {
+        self.parts.passed()
+    }
+
+    fn held(&self) -> usize {
+        self.held.len() + self.parts.held()
     }
 }
 

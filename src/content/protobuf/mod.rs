@@ -15,6 +15,7 @@ mod tree;
 mod wire;
 
 use super::ContentError;
+use super::body::{BodyFormat, Stage};
 use crate::redact::{Plan, Report};
 use bytes::{Bytes, BytesMut};
 use schema::Schema;
@@ -65,16 +66,27 @@ pub(super) struct ProtobufStage {
     held: BytesMut,
     streamed: Option<Box<StreamedMessage>>,
     report: Report,
+    /// Whether all of it has come.
+    ended: bool,
 }
 
 impl ProtobufStage {
     pub(super) fn new(plan: &Arc<Plan>, message: Message, limit: usize) -> Self {
         let (held, report) = (BytesMut::new(), Report::default());
-        Self { plan: Arc::clone(plan), message, limit, held, streamed: None, report }
+        Self { plan: Arc::clone(plan), message, limit, held, streamed: None, report, ended: false }
     }
 
-    /// Takes the next bytes; appends to `out` what may leave.
-    pub(super) fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
+    /// From now on the message streams, with what was held of it first.
+    fn stream(&mut self, head: Bytes, out: &mut Vec<Bytes>) -> Result<&mut StreamedMessage, ContentError> {
+        let streamed = StreamedMessage::new(&self.plan, self.message.schema());
+        let streamed = self.streamed.insert(Box::new(streamed));
+        streamed.push(head, out)?;
+        Ok(streamed)
+    }
+}
+
+impl Stage for ProtobufStage {
+    fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
         if let Some(streamed) = &mut self.streamed {
             return streamed.push(chunk, out);
         }
@@ -86,8 +98,8 @@ impl ProtobufStage {
         Ok(())
     }
 
-    /// The message has ended.
-    pub(super) fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
+    fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
+        self.ended = true;
         if let Some(streamed) = &mut self.streamed {
             return streamed.finish(out);
         }
@@ -99,24 +111,15 @@ impl ProtobufStage {
         self.stream(raw, out)?.finish(out)
     }
 
-    /// From now on the message streams, with what was held of it first.
-    fn stream(&mut self, head: Bytes, out: &mut Vec<Bytes>) -> Result<&mut StreamedMessage, ContentError> {
-        let streamed = StreamedMessage::new(&self.plan, self.message.schema());
-        let streamed = self.streamed.insert(Box::new(streamed));
-        streamed.push(head, out)?;
-        Ok(streamed)
+    fn format(&self) -> Option<BodyFormat> {
+        (self.ended || self.streamed.is_some()).then_some(BodyFormat::Protobuf)
     }
 
-    /// Whether the first bytes are what they are said to be, as far as is known.
-    pub(super) fn begun(&self) -> bool {
-        self.streamed.is_some()
-    }
-
-    pub(super) fn report(&self) -> Report {
+    fn report(&self) -> Report {
         self.streamed.as_ref().map_or_else(|| self.report.clone(), |streamed| streamed.report())
     }
 
-    pub(super) fn held(&self) -> usize {
+    fn held(&self) -> usize {
         self.held.len() + self.streamed.as_ref().map_or(0, |streamed| streamed.held())
     }
 }

@@ -111,7 +111,9 @@ impl FormStage {
     /// of `user`, as Rails, PHP and others read it; `password[]` is a list.
     fn name(&mut self, ends: bool) {
         let whole = if ends { self.held.len() } else { Spelling::Form.whole(&self.held) };
-        let mut name = self.held.split_to(whole).freeze();
+        // What an open bracket means is told by what stands behind it.
+        let open = if ends { 0 } else { open_length(&self.held[..whole]) };
+        let mut name = self.held.split_to(whole - open).freeze();
         if !name.is_empty() && self.place == Place::Between {
             self.projection.syntax(b"{\"");
             self.place = Place::Name;
@@ -256,6 +258,12 @@ fn bracket(name: &[u8]) -> Option<(usize, usize, bool)> {
     None
 }
 
+/// The length of the open bracket that the beginning of a name ends with.
+fn open_length(name: &[u8]) -> usize {
+    let ends_with = |bracket: &&[u8]| name.ends_with(bracket);
+    [&b"["[..], b"%5B", b"%5b"].iter().copied().find(|bracket| ends_with(bracket)).map_or(0, <[u8]>::len)
+}
+
 /// Whether base64 of JSON begins so: `eyJ`, `W3s` and the like, which are `{"`
 /// and `[{`.
 fn may_be_encoded(lead: &[u8]) -> bool {
@@ -311,8 +319,14 @@ mod tests {
         Ok((String::from_utf8(out.concat()).unwrap(), form.report().changed()))
     }
 
+    /// Whole, and cut in two everywhere.
     fn redacted(form: &str) -> String {
-        run([form.as_bytes()]).unwrap().0
+        let (whole, _) = run([form.as_bytes()]).unwrap();
+        for at in 0..=form.len() {
+            let (one, other) = form.as_bytes().split_at(at);
+            assert_eq!(run([one, other]).unwrap().0, whole, "cut at {at}");
+        }
+        whole
     }
 
     #[test]

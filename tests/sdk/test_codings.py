@@ -13,7 +13,7 @@ import zstandard
 import wire
 from proxy import Proxy
 from sink import Answer, Sink
-from test_stream import BLOCK, LABEL, MARK, MEMORY_LIMIT, spans
+from test_stream import BLOCK, LABEL, MARK, MEMORY_LIMIT, spans, turns
 
 TOTAL = 128 << 20
 BOMB = 512 << 20
@@ -61,12 +61,10 @@ def blocks():
     """The blocks of a body, and what has to come of them."""
     rng = random.Random(5)
     kinds = [spans(rng, BLOCK + rng.randrange(65536)) for _ in range(12)]
-    sent, expected, length = [b"["], hashlib.sha256(b"["), 1
-    while length < TOTAL:
-        before, after = kinds[len(sent) % len(kinds)]
+    sent, expected = [b"["], hashlib.sha256(b"[")
+    for before, after in turns(kinds, TOTAL):
         sent.append(before)
         expected.update(after)
-        length += len(before)
     sent.append(b"null]")
     expected.update(b"null]")
     return sent, expected

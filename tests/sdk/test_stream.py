@@ -1,6 +1,7 @@
 """A body of 1 GiB streams: redacted, byte-exact elsewhere, in little memory."""
 
 import hashlib
+import itertools
 import json
 import random
 import uuid
@@ -53,6 +54,17 @@ class Count:
         self._tail = (self._tail + data[-size:])[-size:]
 
 
+def turns(kinds, total):
+    """The blocks, one after the other and over again, until a body with one byte
+    before them is `total` bytes long."""
+    length = 1
+    for before, after in itertools.islice(itertools.cycle(kinds), 1, None):
+        if length >= total:
+            return
+        yield before, after
+        length += len(before)
+
+
 def spans(rng, size):
     """One block of a trace export, before and after redaction: realistic
     spans, with an e-mail address in one of eight, each ended by a comma."""
@@ -91,12 +103,9 @@ def body():
     kinds = [spans(rng, BLOCK + rng.randrange(65536)) for _ in range(5)]
     sent, expected = [b"["], Watching()
     expected.feed(b"[")
-    length = 1
-    while length < TOTAL:
-        before, after = kinds[len(sent) % len(kinds)]
+    for before, after in turns(kinds, TOTAL):
         sent.append(before)
         expected.feed(after)
-        length += len(before)
     sent.append(b"null]")
     expected.feed(b"null]")
     assert expected.marks.total == 0 and expected.labels.total > 100_000

@@ -123,6 +123,7 @@ fn build_route(route: file::Route, policy: Policy, only: bool) -> Result<Route, 
         headers: lower_case(route.headers, &HEADERS),
         query: route.query.unwrap_or(true),
         query_allow: lower_case(route.query_allow, &QUERY_ALLOW),
+        responses: route.responses.unwrap_or(false),
         policy,
         name,
     })

@@ -51,6 +51,7 @@ pub(super) struct Route {
     pub(super) headers: Option<Vec<String>>,
     pub(super) query: Option<bool>,
     pub(super) query_allow: Option<Vec<String>>,
+    pub(super) responses: Option<bool>,
     pub(super) tls: Tls,
     pub(super) policy: BTreeMap<String, ActionSpec>,
 }

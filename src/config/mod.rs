@@ -92,6 +92,8 @@ pub struct Route {
     /// case: credentials in them are counted and left alone, other findings
     /// are not. Unless told: `key` (Gemini), `api_key`, `sentry_key`.
     pub query_allow: Vec<String>,
+    /// Whether responses are redacted, too.
+    pub responses: bool,
     /// Action by entity.
     pub policy: Policy,
 }

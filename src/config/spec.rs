@@ -80,6 +80,7 @@ pub(super) const ROUTE_KEYS: &[(&[&str], Kind, &str)] = &[
     (&["pass"], Kind::List, "media types that pass unscanned, of bodies and of their parts"),
     (&["headers"], Kind::List, "headers that are redacted"),
     (&["query"], Kind::Boolean, "whether the query string is redacted"),
+    (&["responses"], Kind::Boolean, "whether responses are redacted, too"),
     (&["query_allow"], Kind::List, "parameters of the query by which the upstream knows its client"),
     (&["tls", "ca"], Kind::Text, "file of the certificates (PEM) that are trusted"),
 ];

@@ -93,6 +93,8 @@ pub(super) struct Place {
     pub(super) depth: u8,
     /// Its length has left already, so that it must not change.
     pub(super) same_length: bool,
+    /// Somebody waits for each byte.
+    pub(super) prompt: bool,
 }
 
 /// One way to take a body apart.
@@ -129,6 +131,7 @@ pub(super) struct BodyStage {
     plan: Arc<Plan>,
     way: Way,
     rules: PartRules,
+    prompt: bool,
     taken: u64,
     released: u64,
 }
@@ -178,12 +181,12 @@ impl BodyStage {
             Media::Protobuf(message) => Way::known(ProtobufStage::new(plan, message, limit)),
             Media::Msgpack => Way::known(MsgpackStage::new(plan, limit)),
             Media::Multipart => Way::known(MultipartStage::new(plan, content, rules, place.depth)?),
-            Media::Sse => Way::known(SseStage::new(plan)),
+            Media::Sse => Way::known(SseStage::new(plan, limit)),
             Media::Envelope => Way::known(EnvelopeStage::new(plan, rules, place.depth)?),
             media @ (Media::Unknown | Media::Text) if place.depth == 0 => undecided(Doubt::Envelope(media)),
-            media => Way::known(TextStage::new(text_plan, media)),
+            media => Way::known(TextStage::new(text_plan, media).prompt(place.prompt)),
         };
-        Ok(Self { plan: Arc::clone(plan), way, rules: rules.clone(), taken: 0, released: 0 })
+        Ok(Self { plan: Arc::clone(plan), way, rules: rules.clone(), prompt: place.prompt, taken: 0, released: 0 })
     }
 
     /// Decides by what is held of the first bytes, which then go on.
@@ -192,11 +195,11 @@ impl BodyStage {
         let (head, doubt) = (head.split().freeze(), *doubt);
         self.way = match doubt {
             Doubt::Form if is_form(&head) => Way::known(FormStage::new(&self.plan, self.rules.limit())),
-            Doubt::Form => Way::known(TextStage::new(&self.plan, Media::Text)),
+            Doubt::Form => Way::known(TextStage::new(&self.plan, Media::Text).prompt(self.prompt)),
             Doubt::Envelope(_) if envelope::begins(&head) == Some(true) => {
                 Way::known(EnvelopeStage::new(&self.plan, &self.rules, 0)?)
             }
-            Doubt::Envelope(media) => Way::known(TextStage::new(&self.plan, media)),
+            Doubt::Envelope(media) => Way::known(TextStage::new(&self.plan, media).prompt(self.prompt)),
         };
         self.pass(head, out)
     }

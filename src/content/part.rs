@@ -90,7 +90,7 @@ impl Part {
         if let Some(name) = &head.field {
             return Ok(Self::Field(Box::new(Field::new(&setting.plan, name, same_length))));
         }
-        let place = Place { depth: setting.depth, same_length };
+        let place = Place { depth: setting.depth, same_length, prompt: false };
         let body = BodyStage::new(&setting.plan, &head.content, &setting.rules, place)?;
         Ok(Self::Body(Box::new(body)))
     }

@@ -49,6 +49,9 @@ pub enum Delivery {
     Whole,
     /// Bytes leave as they are released, in the coding of the input.
     Streaming(Level),
+    /// Bytes leave as soon as they may, which costs more. The output is not
+    /// encoded.
+    Prompt,
 }
 
 /// One body on its way through.
@@ -81,11 +84,12 @@ impl Pipeline {
             // It is encoded anew in any case.
             decoder.skip_annotations();
         }
+        let place = Place { prompt: matches!(delivery, Delivery::Prompt), ..Place::default() };
         Ok(Self {
             decoder,
-            body: BodyStage::new(plan, content, parts, Place::default())?,
+            body: BodyStage::new(plan, content, parts, place)?,
             level: match delivery {
-                Delivery::Whole => None,
+                Delivery::Whole | Delivery::Prompt => None,
                 Delivery::Streaming(level) => Some(level),
             },
             encoder: None,

@@ -40,6 +40,13 @@ pub(super) enum Piece {
         /// Whether it stands in the place of something else.
         changed: bool,
     },
+    /// The place of what was left out.
+    Slot {
+        /// As given to [`Projection::slot`].
+        number: usize,
+        /// Whether something else stands in the place of all around it.
+        cut: bool,
+    },
 }
 
 impl Piece {
@@ -47,6 +54,7 @@ impl Piece {
     pub(super) fn into_bytes(self) -> Bytes {
         match self {
             Self::Frame(bytes) | Self::Text { bytes, .. } => bytes,
+            Self::Slot { .. } => Bytes::new(),
         }
     }
 }
@@ -72,6 +80,7 @@ pub(super) struct Projection {
 
 enum Item {
     Frame(Bytes),
+    Slot(usize),
     Syntax(u64),
     Text(Text),
     Number(Number),
@@ -132,9 +141,20 @@ impl Projection {
 
     /// What is JSON already.
     pub(super) fn json(&mut self, raw: Bytes) {
+        self.json_text(0, raw);
+    }
+
+    /// Part of the text number `field`, within a string of JSON and written as it
+    /// is there.
+    pub(super) fn json_text(&mut self, field: usize, raw: Bytes) {
         self.batch.extend_from_slice(&raw);
         let length = raw.len() as u64;
-        self.items.push_back(Item::Text(Text { field: 0, raw, spelling: Spelling::Json, length }));
+        self.items.push_back(Item::Text(Text { field, raw, spelling: Spelling::Json, length }));
+    }
+
+    /// Leaves a place for what somebody else redacts.
+    pub(super) fn slot(&mut self, number: usize) {
+        self.items.push_back(Item::Slot(number));
     }
 
     /// Part of the text number `field`, cut between units of its spelling (see
@@ -168,6 +188,14 @@ impl Projection {
         if self.batch.len().max(self.gathered) < BATCH {
             return Ok(());
         }
+        self.flush(sink)
+    }
+
+    /// As [`Projection::advance`], however little has come.
+    ///
+    /// # Errors
+    /// As [`Redactor::push`].
+    pub(super) fn flush(&mut self, sink: &mut impl FnMut(Piece)) -> Result<(), ContentError> {
         self.gathered = 0;
         self.redactor.push(std::mem::take(&mut self.batch).into(), &mut self.output.pieces)?;
         self.settle(sink);
@@ -199,6 +227,16 @@ impl Projection {
     /// [`Projection::finish`], where all pieces go the same way.
     pub(super) fn finish_to(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
         self.finish(&mut |piece| out.push(piece.into_bytes()))
+    }
+
+    /// The first text that was not handed out to its end, or into which more may
+    /// be written.
+    pub(super) fn first_open(&self) -> Option<usize> {
+        let waiting = self.items.iter().find_map(|item| match item {
+            Item::Text(text) => Some(text.field),
+            _ => None,
+        });
+        self.target.map(|(field, _)| field).or(waiting)
     }
 
     /// The redactor's counters so far.
@@ -294,6 +332,7 @@ impl Projection {
                     }
                 }
                 Some(Item::Frame(raw)) => sink(Piece::Frame(raw)),
+                Some(Item::Slot(number)) => sink(Piece::Slot { number, cut: true }),
                 Some(Item::Syntax(_)) | None => {}
             }
         }
@@ -330,7 +369,7 @@ enum Rounding {
 impl Item {
     fn length(&self) -> u64 {
         match self {
-            Self::Frame(_) => 0,
+            Self::Frame(_) | Self::Slot(_) => 0,
             Self::Syntax(length) => *length,
             Self::Text(text) => text.length,
             Self::Number(number) => number.length,
@@ -340,7 +379,7 @@ impl Item {
     fn held(&self) -> usize {
         match self {
             Self::Frame(raw) => raw.len(),
-            Self::Syntax(_) => 0,
+            Self::Syntax(_) | Self::Slot(_) => 0,
             Self::Text(text) => text.raw.len(),
             Self::Number(number) => number.raw.len(),
         }
@@ -349,6 +388,7 @@ impl Item {
     fn into_piece(self) -> Option<Piece> {
         match self {
             Self::Frame(raw) => Some(Piece::Frame(raw)),
+            Self::Slot(number) => Some(Piece::Slot { number, cut: false }),
             Self::Text(Text { field, raw, .. }) | Self::Number(Number { field, raw, .. }) => {
                 Some(Piece::Text { field, bytes: raw, changed: false })
             }
@@ -363,7 +403,7 @@ impl Item {
             Self::Syntax(all) => (Some(Self::Syntax(length)), Some(Self::Syntax(all - length))),
             Self::Text(text) => text.split(length, rounding),
             Self::Number(_) if matches!(rounding, Rounding::Down) => (None, Some(self)),
-            item @ (Self::Frame(_) | Self::Number(_)) => (Some(item), None),
+            item @ (Self::Frame(_) | Self::Slot(_) | Self::Number(_)) => (Some(item), None),
         }
     }
 }

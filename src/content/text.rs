@@ -15,6 +15,8 @@ pub(super) struct TextStage {
     /// The first bytes, until they suffice to start the redactor.
     head: BytesMut,
     redactor: Option<(Format, Redactor)>,
+    /// Somebody waits for each byte.
+    prompt: bool,
     /// `None` for what begins as JSON under a JSON type: a parser of JSON would
     /// not look for another encoding there.
     utf8: Option<Utf8Check>,
@@ -22,7 +24,13 @@ pub(super) struct TextStage {
 
 impl TextStage {
     pub(super) fn new(plan: &Arc<Plan>, media: Media) -> Self {
-        Self { plan: Arc::clone(plan), media, head: BytesMut::new(), redactor: None, utf8: None }
+        Self { plan: Arc::clone(plan), media, head: BytesMut::new(), redactor: None, prompt: false, utf8: None }
+    }
+
+    /// Holds back no more than has to be, if `prompt`.
+    pub(super) fn prompt(mut self, prompt: bool) -> Self {
+        self.prompt = prompt;
+        self
     }
 
     fn start_from_head(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
@@ -57,7 +65,11 @@ impl TextStage {
         };
         let is_text = matches!(self.media, Media::Text | Media::Unknown) || !begins_json;
         self.utf8 = is_text.then(Utf8Check::default);
-        self.redactor = Some((format, Redactor::new(&self.plan, format)));
+        let mut redactor = Redactor::new(&self.plan, format);
+        if self.prompt {
+            redactor.scan_every(1);
+        }
+        self.redactor = Some((format, redactor));
         Ok(())
     }
 

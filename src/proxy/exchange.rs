@@ -61,6 +61,7 @@ pub(super) enum Place {
     Header,
     Query,
     Path,
+    Response,
 }
 
 impl Place {
@@ -70,6 +71,7 @@ impl Place {
             Self::Header => "header",
             Self::Query => "query",
             Self::Path => "path",
+            Self::Response => "response",
         }
     }
 }

@@ -3,9 +3,10 @@
 
 use super::body::Change;
 use super::respond::Failure;
+use crate::content::Coding;
 use hyper::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue,
-    TRANSFER_ENCODING, UPGRADE,
+    ACCEPT_ENCODING, ACCEPT_RANGES, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, COOKIE, ETAG, EXPECT,
+    HOST, HeaderMap, HeaderName, HeaderValue, IF_RANGE, RANGE, TRANSFER_ENCODING, UPGRADE,
 };
 use hyper::http::request::Parts;
 use hyper::{Method, Version};
@@ -131,6 +132,40 @@ pub(super) fn rewrite(headers: &mut HeaderMap, host: HeaderValue, length: Option
         if let Some(length) = length.filter(|_| told) {
             headers.insert(POST_COMPRESSED_SIZE, HeaderValue::from(length));
         }
+    }
+}
+
+/// Asks the upstream for a response that can be redacted: all of it, and in a
+/// coding that can be undone.
+pub(super) fn ask_for_redactable(headers: &mut HeaderMap) {
+    headers.remove(RANGE);
+    headers.remove(IF_RANGE);
+    if !headers.contains_key(ACCEPT_ENCODING) {
+        return;
+    }
+    let offered = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    let is_known = |offer: &&str| {
+        let name = offer.split(';').next().unwrap_or_default().trim();
+        Coding::from_name(name.as_bytes()).is_some()
+    };
+    let known: Vec<&str> = offered.flat_map(|value| value.split(',')).map(str::trim).filter(is_known).collect();
+    let known = if known.is_empty() { "identity".to_owned() } else { known.join(", ") };
+    if let Ok(value) = HeaderValue::try_from(known) {
+        headers.insert(ACCEPT_ENCODING, value);
+    }
+}
+
+/// Makes a response's head true for the redacted body: its length, coding and
+/// digests are not what they were, parts of it cannot be asked for, and that
+/// two are the same is known of the original only.
+pub(super) fn rewrite_redacted(headers: &mut HeaderMap) {
+    remove_all(headers, |name| {
+        let is_original = [CONTENT_LENGTH, CONTENT_ENCODING, ACCEPT_RANGES].contains(name);
+        is_original || DIGESTS.contains(name) || SIGNATURES.contains(name) || name.as_str().starts_with(AMZ_CHECKSUM)
+    });
+    let weak = headers.get(ETAG).map(HeaderValue::as_bytes).filter(|tag| tag.starts_with(b"\""));
+    if let Some(Ok(weak)) = weak.map(|tag| HeaderValue::from_bytes(&[b"W/", tag].concat())) {
+        headers.insert(ETAG, weak);
     }
 }
 

@@ -12,6 +12,7 @@ mod headers;
 mod idle;
 mod query;
 mod respond;
+mod response;
 mod route;
 mod service;
 mod text;

@@ -1,8 +1,10 @@
 //! What the client gets: the upstream's response, or the one error that a
 //! failure maps to. The only place where a failure becomes a status.
 
+use super::admission::{Budget, Reservation};
 use super::exchange::Exchange;
 use super::idle::IdleTimer;
+use super::response::Redaction;
 use super::upstream::Driver;
 use crate::content::{CodingError, ContentError};
 use crate::redact::RedactError;
@@ -118,6 +120,12 @@ pub enum Failure {
     /// The upstream broke the connection or the protocol.
     #[error("the upstream broke off")]
     UpstreamBroke,
+    /// A response to be redacted is of a type or in a coding that cannot be.
+    #[error("the upstream's response cannot be redacted; a route passes the media types that its `pass` lists")]
+    ResponseUnsupported,
+    /// A response to be redacted has more bytes than allowed when decoded.
+    #[error("the upstream's response is larger than the limit")]
+    ResponseTooLarge,
     /// The client went away.
     #[error("the client went away")]
     ClientGone,
@@ -145,6 +153,12 @@ impl Failure {
 
     pub(super) fn kind(&self) -> Kind {
         self.row().2
+    }
+
+    /// Whether the same request may succeed later.
+    fn may_pass(&self) -> bool {
+        let is_response = matches!(self, Self::ResponseUnsupported | Self::ResponseTooLarge);
+        matches!(self.status().as_u16(), 502..=504) && !is_response
     }
 
     /// The `kind` label of `upstream_errors_total`.
@@ -194,6 +208,8 @@ impl Failure {
             Self::UpstreamConnectTimeout => (S::GATEWAY_TIMEOUT, "upstream_connect_timeout", Failed),
             Self::UpstreamTimeout => (S::GATEWAY_TIMEOUT, "upstream_timeout", Failed),
             Self::UpstreamBroke => (S::BAD_GATEWAY, "upstream_broke", Failed),
+            Self::ResponseUnsupported => (S::BAD_GATEWAY, "unsupported_response", Refused),
+            Self::ResponseTooLarge => (S::BAD_GATEWAY, "response_too_large", Refused),
             // Nobody is there to read it; the number is nginx's, for the logs.
             Self::ClientGone => (client_closed_request(), "client_gone", Failed),
         }
@@ -240,6 +256,8 @@ pub(super) fn refuse(failure: &Failure, exchange: &Arc<Exchange>, unread: bool) 
     }});
     let body = ResponseBody {
         inner: Inner::Fixed(Some(Bytes::from(body.to_string()))),
+        redaction: None,
+        reservation: None,
         idle: IdleTimer::new(Duration::MAX),
         deadline: None,
         exchange: Some(Arc::clone(exchange)),
@@ -248,7 +266,7 @@ pub(super) fn refuse(failure: &Failure, exchange: &Arc<Exchange>, unread: bool) 
     *response.status_mut() = failure.status();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if matches!(failure.status().as_u16(), 502..=504) {
+    if failure.may_pass() {
         headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
     if unread {
@@ -257,16 +275,20 @@ pub(super) fn refuse(failure: &Failure, exchange: &Arc<Exchange>, unread: bool) 
     response
 }
 
-/// The upstream's response on its way back, untouched.
+/// The upstream's response on its way back, untouched but for what `redaction`
+/// does to its body.
 pub(super) fn relay(
     response: Response<Incoming>,
     driver: Driver,
+    redaction: Option<Redaction>,
     idle: Duration,
     deadline: Option<Instant>,
     exchange: &Arc<Exchange>,
 ) -> Response<ResponseBody> {
     let mut response = response.map(|incoming| ResponseBody {
         inner: Inner::Upstream(Upstream { incoming, driver, ahead: None }),
+        redaction: redaction.map(Box::new),
+        reservation: None,
         idle: IdleTimer::new(idle),
         deadline: deadline.map(|at| Box::pin(tokio::time::sleep_until(at))),
         exchange: Some(Arc::clone(exchange)),
@@ -286,6 +308,9 @@ fn close_unread(response: &mut Response<ResponseBody>) {
 /// The body of every response.
 pub struct ResponseBody {
     inner: Inner,
+    redaction: Option<Box<Redaction>>,
+    /// For what is held whole.
+    reservation: Option<Reservation>,
     idle: IdleTimer,
     deadline: Option<Pin<Box<Sleep>>>,
     /// Kept until the body is done, so that the exchange ends with it.
@@ -311,18 +336,13 @@ impl Body for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, ResponseBroken>>> {
         let this = &mut *self;
-        let upstream = match &mut this.inner {
-            Inner::Fixed(bytes) => return Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
-            Inner::Upstream(upstream) => upstream,
+        if let Inner::Fixed(bytes) = &mut this.inner {
+            return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes))));
+        }
+        let polled = match this.redaction {
+            None => ready!(this.poll_upstream(cx)),
+            Some(_) => ready!(this.poll_redacted(cx)).map(|redacted| redacted.map(Frame::data)),
         };
-        let polled = match upstream.poll_frame(cx) {
-            Poll::Ready(polled) => polled,
-            Poll::Pending => {
-                let failure = ready!(this.poll_too_late(cx));
-                return Poll::Ready(this.fail(failure));
-            }
-        };
-        this.idle.progress();
         match polled {
             Some(Ok(frame)) => {
                 if let (Some(exchange), Some(data)) = (&this.exchange, frame.data_ref()) {
@@ -334,7 +354,7 @@ impl Body for ResponseBody {
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
-            Some(Err(_)) => Poll::Ready(this.fail(Failure::UpstreamBroke)),
+            Some(Err(failure)) => Poll::Ready(Some(Err(this.fail(failure)))),
             None => {
                 this.complete();
                 Poll::Ready(None)
@@ -343,14 +363,16 @@ impl Body for ResponseBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.inner {
-            Inner::Upstream(upstream) => upstream.is_end_stream(),
-            Inner::Fixed(bytes) => bytes.is_none(),
+        match (&self.inner, &self.redaction) {
+            (Inner::Fixed(bytes), _) => bytes.is_none(),
+            (Inner::Upstream(_), Some(redaction)) => redaction.is_over(),
+            (Inner::Upstream(upstream), None) => upstream.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.inner {
+            Inner::Upstream(_) if self.redaction.is_some() => SizeHint::default(),
             Inner::Upstream(upstream) => upstream.incoming.size_hint(),
             Inner::Fixed(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
         }
@@ -398,7 +420,131 @@ impl Upstream {
     }
 }
 
+/// Steps without output before other tasks get their turn.
+const MAX_STEPS: usize = 16;
+
+/// What came of going on.
+enum Step {
+    /// Nothing that may leave.
+    Went,
+    /// These bytes, next.
+    Released(Bytes),
+    /// The body is over.
+    Over,
+}
+
 impl ResponseBody {
+    /// The upstream's next frame, unless it takes too long.
+    fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        let Inner::Upstream(upstream) = &mut self.inner else {
+            return Poll::Ready(None);
+        };
+        let Poll::Ready(polled) = upstream.poll_frame(cx) else {
+            return self.poll_too_late(cx).map(|failure| Some(Err(failure)));
+        };
+        self.idle.progress();
+        Poll::Ready(polled.map(|frame| frame.map_err(|_| Failure::UpstreamBroke)))
+    }
+
+    /// The next redacted bytes.
+    fn poll_redacted(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Failure>>> {
+        for _ in 0..MAX_STEPS {
+            match ready!(self.poll_step(cx)) {
+                Ok(Step::Went) => {}
+                Ok(Step::Released(piece)) => return Poll::Ready(Some(Ok(piece))),
+                Ok(Step::Over) => return Poll::Ready(None),
+                Err(failure) => return Poll::Ready(Some(Err(failure))),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Goes on with the redaction. Trailers, which nobody redacts, end with us.
+    fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Result<Step, Failure>> {
+        let Some(redaction) = &mut self.redaction else {
+            return Poll::Ready(Ok(Step::Over));
+        };
+        if let Some(piece) = redaction.next() {
+            return Poll::Ready(Ok(Step::Released(piece)));
+        }
+        if redaction.is_over() {
+            return Poll::Ready(Ok(Step::Over));
+        }
+        let step = match redaction.has_to_push() {
+            true => redaction.step(),
+            false => match ready!(self.poll_upstream(cx)) {
+                Some(frame) => frame.map(|frame| self.redact(frame)),
+                None => self.redaction.as_mut().map_or(Ok(()), |redaction| redaction.finish()),
+            },
+        };
+        Poll::Ready(step.map(|()| Step::Went))
+    }
+
+    fn redact(&mut self, frame: Frame<Bytes>) {
+        if let (Some(redaction), Ok(data)) = (&mut self.redaction, frame.into_data()) {
+            redaction.take(data);
+        }
+    }
+
+    /// Redacts what can still be refused: a body that says it has at most
+    /// `whole` bytes, as long as it has no more when redacted, and of others what
+    /// tells that they are what they are said to be. The length, if it is whole.
+    ///
+    /// # Errors
+    /// Why nothing of it may be told.
+    pub(super) async fn redact_ahead(&mut self, whole: u64, budget: &Arc<Budget>) -> Result<Option<u64>, Failure> {
+        let mut reservation = budget.open();
+        let declared = self.upstream_length().filter(|&length| length <= whole);
+        let is_short = declared.is_some_and(|length| reservation.grow(length).is_ok());
+        self.reservation = Some(reservation);
+        let (mut pieces, mut length) = (Vec::new(), 0);
+        while let Some(redaction) = &self.redaction {
+            if redaction.is_decided() && !(is_short && length <= whole) {
+                break;
+            }
+            match std::future::poll_fn(|cx| self.poll_step(cx)).await {
+                Ok(Step::Went) => tokio::task::consume_budget().await,
+                Ok(Step::Released(piece)) => {
+                    length += piece.len() as u64;
+                    pieces.push(piece);
+                }
+                Ok(Step::Over) => {
+                    self.make_fixed(pieces.concat().into());
+                    return Ok(Some(length));
+                }
+                Err(failure) => {
+                    self.fail(failure.clone());
+                    return Err(failure);
+                }
+            }
+        }
+        self.reservation = None;
+        if let Some(redaction) = &mut self.redaction {
+            redaction.give_back(pieces);
+        }
+        Ok(None)
+    }
+
+    fn upstream_length(&self) -> Option<u64> {
+        match &self.inner {
+            Inner::Upstream(upstream) => upstream.incoming.size_hint().exact(),
+            Inner::Fixed(_) => None,
+        }
+    }
+
+    /// All of the upstream's body is there, in `bytes`.
+    fn make_fixed(&mut self, bytes: Bytes) {
+        if let Inner::Upstream(upstream) = &mut self.inner {
+            upstream.driver.finish();
+        }
+        self.redaction = None;
+        if let Some(exchange) = &self.exchange {
+            exchange.add_response(bytes.len());
+        }
+        self.inner = Inner::Fixed((!bytes.is_empty()).then_some(bytes));
+    }
+
     fn poll_too_late(&mut self, cx: &mut Context<'_>) -> Poll<Failure> {
         if let Some(deadline) = &mut self.deadline
             && deadline.as_mut().poll(cx).is_ready()
@@ -408,15 +554,17 @@ impl ResponseBody {
         self.idle.poll_wait(cx).map(|()| Failure::UpstreamTimeout)
     }
 
-    fn fail<T>(&mut self, failure: Failure) -> Option<Result<T, ResponseBroken>> {
+    fn fail(&mut self, failure: Failure) -> ResponseBroken {
+        self.redaction = None;
         if let Some(exchange) = self.exchange.take() {
             exchange.fail(failure);
         }
-        Some(Err(ResponseBroken))
+        ResponseBroken
     }
 
     /// Lets go of the exchange and of the connection: no more can go wrong.
     fn complete(&mut self) {
+        self.redaction = None;
         self.exchange = None;
         if let Inner::Upstream(upstream) = &mut self.inner {
             upstream.driver.finish();

@@ -6,6 +6,7 @@ use super::body::{self, Job, Prepared};
 use super::exchange::{Exchange, InProgress, RequestIds};
 use super::idle::Timer;
 use super::respond::{self, Failure, ResponseBody};
+use super::response::{self, Redaction};
 use super::route::{Route, Routes};
 use super::upstream::{Driver, UpstreamError};
 use super::{fields, headers, query};
@@ -17,9 +18,9 @@ use crate::scan::Engine;
 use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use hyper::http::request::Parts;
-use hyper::{Request, Response, Version};
+use hyper::{Request, Response, StatusCode, Version};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
@@ -161,12 +162,15 @@ impl Proxy {
         *request.uri_mut() = target.into();
         *request.version_mut() = Version::HTTP_11;
         *request.headers_mut() = std::mem::take(&mut parts.headers);
+        if route.responses {
+            headers::ask_for_redactable(request.headers_mut());
+        }
         let host = route.upstream.host.clone();
         headers::rewrite(request.headers_mut(), host, prepared.length, prepared.change);
         let sent = Instant::now();
         let (response, driver) = route.upstream.send(request, exchange, timer).await?;
         exchange.set_upstream(sent.elapsed());
-        self.relay(response, driver, exchange)
+        self.relay(response, driver, &route, &plans.body, exchange).await
     }
 
     async fn prepare(
@@ -215,10 +219,12 @@ impl Proxy {
         Ok(Arc::clone(route))
     }
 
-    fn relay(
+    async fn relay(
         &self,
         mut response: Response<Incoming>,
         driver: Driver,
+        route: &Route,
+        plan: &Arc<Plan>,
         exchange: &Arc<Exchange>,
     ) -> Result<Response<ResponseBody>, Failure> {
         if response.status().is_informational() {
@@ -227,8 +233,40 @@ impl Proxy {
         }
         headers::strip_hop_by_hop(response.headers_mut());
         *response.version_mut() = Version::HTTP_11;
+        let redaction = match route.responses {
+            true => self.redaction(&mut response, route, plan, exchange)?,
+            false => None,
+        };
+        let is_redacted = redaction.is_some();
         let (idle, deadline) = (self.timeouts.response_idle, self.deadline(exchange));
-        Ok(respond::relay(response, driver, idle, deadline, exchange))
+        let mut response = respond::relay(response, driver, redaction, idle, deadline, exchange);
+        if is_redacted && let Some(length) = response.body_mut().redact_ahead(self.limits.buffer, &self.budget).await? {
+            response.headers_mut().insert(CONTENT_LENGTH, length.into());
+        }
+        Ok(response)
+    }
+
+    /// What redacts the response, if it has a body that does not pass; its head
+    /// is made true for what comes of it.
+    fn redaction(
+        &self,
+        response: &mut Response<Incoming>,
+        route: &Route,
+        plan: &Arc<Plan>,
+        exchange: &Arc<Exchange>,
+    ) -> Result<Option<Redaction>, Failure> {
+        let (limits, budget) = (&self.limits, &self.budget);
+        let rules = response::Rules { plan, pass: &route.pass, limits, budget, exchange };
+        let has_body = !response.body().is_end_stream();
+        if has_body && response.status() == StatusCode::PARTIAL_CONTENT {
+            // Nobody asked for it: what it begins in the middle of is not known.
+            return Err(Failure::ResponseUnsupported);
+        }
+        let redaction = if has_body { Redaction::new(&rules, response.headers())? } else { None };
+        if redaction.is_some() || !has_body {
+            headers::rewrite_redacted(response.headers_mut());
+        }
+        Ok(redaction)
     }
 }
 

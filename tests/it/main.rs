@@ -28,6 +28,7 @@ mod proxy_parts;
 mod proxy_pool;
 mod proxy_refusals;
 mod proxy_reload;
+mod proxy_responses;
 mod proxy_rig;
 mod proxy_sink;
 mod proxy_tls;

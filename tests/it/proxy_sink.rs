@@ -58,6 +58,10 @@ pub(crate) enum Answer {
     /// A head, the first half of a chunked body, and the rest once the gate is
     /// opened.
     Halves(&'static str, &'static str),
+    /// As `Halves`, of this type.
+    TypedHalves(&'static str, &'static str, &'static str),
+    /// 200, these headers, and a body that need not be text.
+    Bytes(Vec<(&'static str, &'static str)>, Vec<u8>),
     /// A head, the first half of a chunked body, and a break once the gate is
     /// opened.
     Half(&'static str),
@@ -242,15 +246,14 @@ async fn reply(shared: &Shared) -> Result<Response<Body>, std::io::Error> {
             Ok(response.body(whole(text)).unwrap())
         }
         Answer::Close => Err(std::io::ErrorKind::ConnectionReset.into()),
-        Answer::Halves(first, second) => {
-            let (sender, receiver) = tokio::sync::mpsc::channel(1);
-            let mut gate = shared.gate.subscribe();
-            tokio::spawn(async move {
-                let _ = sender.send(Ok(Frame::data(first.into()))).await;
-                let _ = gate.wait_for(|open| *open).await;
-                let _ = sender.send(Ok(Frame::data(second.into()))).await;
-            });
-            Ok(Response::new(stream(receiver)))
+        Answer::Bytes(headers, bytes) => {
+            let response =
+                headers.iter().fold(Response::builder(), |response, (name, value)| response.header(*name, *value));
+            Ok(response.body(BoxBody::new(Full::from(bytes).map_err(|never| match never {}))).unwrap())
+        }
+        Answer::Halves(first, second) => Ok(Response::new(halves(shared, first, second))),
+        Answer::TypedHalves(kind, first, second) => {
+            Ok(Response::builder().header("content-type", kind).body(halves(shared, first, second)).unwrap())
         }
         Answer::Half(first) => {
             let (sender, receiver) = tokio::sync::mpsc::channel(1);
@@ -264,6 +267,18 @@ async fn reply(shared: &Shared) -> Result<Response<Body>, std::io::Error> {
             Ok(Response::new(stream(receiver)))
         }
     }
+}
+
+/// The second once the gate is opened.
+fn halves(shared: &Shared, first: &'static str, second: &'static str) -> Body {
+    let (sender, receiver) = tokio::sync::mpsc::channel(1);
+    let mut gate = shared.gate.subscribe();
+    tokio::spawn(async move {
+        let _ = sender.send(Ok(Frame::data(first.into()))).await;
+        let _ = gate.wait_for(|open| *open).await;
+        let _ = sender.send(Ok(Frame::data(second.into()))).await;
+    });
+    stream(receiver)
 }
 
 async fn wait_for_gate(shared: &Shared) {

@@ -12,7 +12,7 @@ mod slices;
 mod streaming;
 
 use gathered::Gathered;
-pub(super) use slices::Slices;
+pub(super) use slices::{Slices, join_small};
 
 use super::admission::{Budget, Reservation};
 use super::exchange::{Exchange, Sizes};

@@ -58,7 +58,7 @@ impl Slices {
 /// Makes one piece of each run of small ones, and drops empty ones. How much
 /// memory the pieces take that their original, in one piece, does not: copies,
 /// and what each costs by itself.
-pub(super) fn join_small(pieces: &mut Vec<Bytes>) -> u64 {
+pub(in crate::proxy) fn join_small(pieces: &mut Vec<Bytes>) -> u64 {
     let (mut joined, mut copied) = (Vec::with_capacity(pieces.len().min(16)), 0);
     let is_small = |piece: &Bytes| piece.len() < SMALL;
     for run in pieces.chunk_by(|one, next| is_small(one) && is_small(next)) {

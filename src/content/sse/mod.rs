@@ -9,7 +9,12 @@
 //!
 //! All events are one document of lines to the redactor, so that nothing one of
 //! them holds changes how the next is read. The `data` lines of an event are one
-//! value. A match that is split over events is not seen.
+//! value. Strings that go on in the next event are redacted as one text (see
+//! [`join`]). Each event leaves with its last byte, unless something in it may
+//! go on.
+
+mod fragment;
+mod join;
 
 use super::body::{BodyFormat, Stage};
 use super::projection::Projection;
@@ -18,6 +23,7 @@ use super::utf8::Utf8Check;
 use super::{ContentError, sniff};
 use crate::redact::{Plan, Report};
 use bytes::{Buf, Bytes, BytesMut};
+use join::Joins;
 use std::sync::Arc;
 
 /// So much of a line tells what it is.
@@ -26,12 +32,19 @@ const LEAD: usize = 64;
 const PREFIX: usize = 6;
 /// A byte order mark, which clients skip.
 const BOM: &[u8] = b"\xef\xbb\xbf";
+/// Longer lines of data are not searched for pieces of texts.
+const LONGEST_EVENT: usize = 64 * 1024;
+/// What OpenAI, and many after it, send last.
+const DONE: &[u8] = b"[DONE]";
 
 /// Takes a stream of events apart.
 pub(super) struct SseStage {
     projection: Projection,
+    joins: Joins,
     /// The beginning of a line.
     held: BytesMut,
+    /// A line of data that is JSON, from its beginning.
+    event: Option<BytesMut>,
     /// How the line goes on; `None` at its beginning.
     line: Option<Value>,
     /// The value that the next `data` line of the event goes on with.
@@ -55,10 +68,14 @@ enum Value {
 }
 
 impl SseStage {
-    pub(super) fn new(plan: &Arc<Plan>) -> Self {
+    /// A stage for one stream, in which at most about `limit` bytes wait for a
+    /// text that goes on.
+    pub(super) fn new(plan: &Arc<Plan>, limit: usize) -> Self {
         Self {
             projection: Projection::new(plan),
+            joins: Joins::new(plan, limit),
             held: BytesMut::new(),
+            event: None,
             line: None,
             data: None,
             interrupted: false,
@@ -82,6 +99,9 @@ impl SseStage {
             if ends || self.held.len() >= LEAD {
                 self.begin_line()?;
             }
+        }
+        if ends && let Some(event) = self.event.take() {
+            self.whole_line(event.freeze())?;
         }
         if ends && let Some(value) = self.line.take() {
             // A value of `data` may go on in the next line.
@@ -129,6 +149,11 @@ impl SseStage {
                 let is_json = sniff::has_bracket(lead) && sniff::begins_json(lead).unwrap_or(true);
                 let value = if is_json { Value::Json } else { Value::Text };
                 self.open(value);
+                if line == DONE {
+                    self.joins.end()?;
+                } else if is_json {
+                    self.event = Some(BytesMut::new());
+                }
                 self.data = Some(value);
             }
         }
@@ -147,10 +172,46 @@ impl SseStage {
 
     fn value(&mut self, raw: Bytes) {
         match self.line {
-            Some(Value::Json) if raw.has_remaining() => self.projection.json(raw),
+            Some(Value::Json) if raw.has_remaining() => self.json(raw),
             Some(Value::Text) if raw.has_remaining() => self.projection.text(self.field, raw, Spelling::Plain),
             _ => {}
         }
+    }
+
+    fn json(&mut self, raw: Bytes) {
+        if let Some(mut event) = self.event.take() {
+            if event.len() + raw.len() <= LONGEST_EVENT {
+                event.extend_from_slice(&raw);
+                self.event = Some(event);
+                return;
+            }
+            self.projection.json(event.freeze());
+        }
+        self.projection.json(raw);
+    }
+
+    /// A line of data that is JSON, held to its end: what of it goes on in other
+    /// events is redacted beside it.
+    fn whole_line(&mut self, line: Bytes) -> Result<(), ContentError> {
+        let mut from = 0;
+        for (span, number) in self.joins.event(&line)? {
+            self.projection.json(line.slice(from..span.start));
+            self.projection.slot(number);
+            from = span.end;
+        }
+        self.projection.json(line.slice(from..));
+        Ok(())
+    }
+
+    /// Appends to `out` what is settled; all of it, at the end of an event.
+    fn advance(&mut self, event_ends: bool, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
+        let joins = &mut self.joins;
+        let mut sink = |piece| joins.take(piece);
+        match event_ends {
+            true => self.projection.flush(&mut sink)?,
+            false => self.projection.advance(&mut sink)?,
+        }
+        self.joins.release(out)
     }
 
     fn close(&mut self, value: Value) {
@@ -164,15 +225,19 @@ impl SseStage {
         }
     }
 
-    /// A CR or an LF, behind all of what stands before it.
-    fn end_line(&mut self, end: Bytes) {
+    /// A CR or an LF, behind all of what stands before it. Whether an event ends
+    /// with it.
+    fn end_line(&mut self, end: Bytes) -> bool {
         let is_second = self.returned && end[0] == b'\n';
-        if self.blank && !is_second {
+        let ends_event = self.blank && !is_second;
+        if ends_event {
             self.end_data();
             self.interrupted = false;
         }
         (self.blank, self.returned) = (true, end[0] == b'\r');
         self.projection.frame(end);
+        // The LF behind a CR that ended the event is the rest of it.
+        ends_event || is_second
     }
 }
 
@@ -183,10 +248,8 @@ impl Stage for SseStage {
             let end = memchr::memchr2(b'\n', b'\r', &chunk);
             let piece = chunk.split_to(end.unwrap_or(chunk.len()));
             self.text(piece, end.is_some())?;
-            if end.is_some() {
-                self.end_line(chunk.split_to(1));
-            }
-            self.projection.advance_to(out)?;
+            let ends_event = end.is_some() && self.end_line(chunk.split_to(1));
+            self.advance(ends_event, out)?;
         }
         Ok(())
     }
@@ -195,7 +258,10 @@ impl Stage for SseStage {
         self.utf8.finish_text()?;
         self.text(Bytes::new(), true)?;
         self.end_data();
-        self.projection.finish_to(out)
+        self.joins.end()?;
+        let joins = &mut self.joins;
+        self.projection.finish(&mut |piece| joins.take(piece))?;
+        self.joins.release(out)
     }
 
     fn format(&self) -> Option<BodyFormat> {
@@ -203,11 +269,14 @@ impl Stage for SseStage {
     }
 
     fn report(&self) -> Report {
-        self.projection.report().clone()
+        let mut report = self.joins.report();
+        report.add(self.projection.report());
+        report
     }
 
     fn held(&self) -> usize {
-        self.projection.held() + self.held.len()
+        let line = self.held.len() + self.event.as_ref().map_or(0, BytesMut::len);
+        self.projection.held() + self.joins.held() + line
     }
 }
 
@@ -218,8 +287,8 @@ mod tests {
     use crate::redact::{Format, Redactor};
     use proptest::prelude::*;
 
-    fn run<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Result<String, ContentError> {
-        let (mut stage, mut out) = (SseStage::new(&PLAN), Vec::new());
+    pub(super) fn run<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Result<String, ContentError> {
+        let (mut stage, mut out) = (SseStage::new(&PLAN, 1 << 18), Vec::new());
         for chunk in chunks {
             stage.push(Bytes::copy_from_slice(chunk), &mut out)?;
         }
@@ -305,7 +374,7 @@ mod tests {
     #[test]
     fn a_long_line_streams() {
         let stream = format!("data: {{\"a\": \"{}\"}}\n\n", "to bob@example.com ".repeat(20_000));
-        let (mut stage, mut out, mut most) = (SseStage::new(&PLAN), Vec::new(), 0);
+        let (mut stage, mut out, mut most) = (SseStage::new(&PLAN, 1 << 18), Vec::new(), 0);
         for chunk in stream.as_bytes().chunks(1 << 12) {
             stage.push(Bytes::copy_from_slice(chunk), &mut out).unwrap();
             most = most.max(stage.held());

@@ -2,7 +2,7 @@
 
 use super::case::Case;
 use bytes::Bytes;
-use expurgate::hyperscan::{Database, Hits, Outcome, Scratch};
+use expurgate::hyperscan::{Database, Hits, HyperscanError, Outcome, Scratch};
 use expurgate::redact::{Format, Plan, Policy, Redactor};
 use expurgate::rule::{Detector, Matcher, Ruleset};
 use expurgate::scan::{Engine, naive};
@@ -98,10 +98,20 @@ pub(crate) struct Vectorscan {
 }
 
 impl Vectorscan {
-    pub(crate) fn new(expressions: &[&str]) -> Self {
-        let database = Database::expressions(expressions).unwrap();
+    /// A scanner for all `expressions` that Vectorscan takes, and how many it does
+    /// not: what repeats much becomes an automaton that it refuses.
+    pub(crate) fn new(expressions: &[&str]) -> (Self, usize) {
+        let mut taken = expressions.to_vec();
+        let database = loop {
+            match Database::expressions(&taken) {
+                Ok(database) => break database,
+                Err(HyperscanError::Compile { index: Some(index), .. }) => drop(taken.remove(index)),
+                Err(other) => panic!("{other}"),
+            }
+        };
         let scratch = Scratch::new(&[&database]).unwrap();
-        Self { database, scratch, hits: Hits::with_limit(1 << 20) }
+        let refused = expressions.len() - taken.len();
+        (Self { database, scratch, hits: Hits::with_limit(1 << 20) }, refused)
     }
 
     pub(crate) fn scan(&mut self, data: &[u8]) {

@@ -107,12 +107,12 @@ fn others() {
     const ROUNDS: usize = 3;
     let plan = builtin();
     let expressions = contender::expressions(plan.engine().ruleset());
-    let mut vectorscan = Vectorscan::new(&expressions);
+    let (mut vectorscan, refused) = Vectorscan::new(&expressions);
     let (one_by_one, all) = (OneByOne::new(&expressions), AllAtOnce::new(&expressions));
     let about = format!(
         "`redact`: {} rules, the whole job on the whole document. The others search only, for {} of the rules as \
          plain regular expressions, without keywords, validators, escapes and member names: Vectorscan (ends of \
-         matches, not where they begin), the `regex` crate with one after another and with all in one `RegexSet` \
+         matches, not where they begin; it refuses {refused} expressions as too large), the `regex` crate with one after another and with all in one `RegexSet` \
          (which match, not where). They have the first {} KiB of each case; so has the oracle, which does the whole \
          job. Medians of {ROUNDS} rounds.",
         rules(&plan),

@@ -136,23 +136,25 @@ pub(super) fn rewrite(headers: &mut HeaderMap, host: HeaderValue, length: Option
 }
 
 /// Asks the upstream for a response that can be redacted: all of it, and in a
-/// coding that can be undone.
-pub(super) fn ask_for_redactable(headers: &mut HeaderMap) {
-    headers.remove(RANGE);
-    headers.remove(IF_RANGE);
-    if !headers.contains_key(ACCEPT_ENCODING) {
-        return;
-    }
+/// coding that can be undone. Whether that is not what the client asked for.
+pub(super) fn ask_for_redactable(headers: &mut HeaderMap) -> bool {
+    let asked_for_part = headers.remove(RANGE).is_some() | headers.remove(IF_RANGE).is_some();
     let offered = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
-    let is_known = |offer: &&str| {
+    let offered: Vec<String> =
+        offered.flat_map(|value| value.split(',')).map(|offer| offer.trim().to_owned()).collect();
+    let is_known = |offer: &str| {
         let name = offer.split(';').next().unwrap_or_default().trim();
         Coding::from_name(name.as_bytes()).is_some()
     };
-    let known: Vec<&str> = offered.flat_map(|value| value.split(',')).map(str::trim).filter(is_known).collect();
+    if offered.iter().all(|offer| is_known(offer)) && headers.get_all(ACCEPT_ENCODING).iter().count() <= 1 {
+        return asked_for_part;
+    }
+    let known: Vec<&str> = offered.iter().map(String::as_str).filter(|offer| is_known(offer)).collect();
     let known = if known.is_empty() { "identity".to_owned() } else { known.join(", ") };
     if let Ok(value) = HeaderValue::try_from(known) {
         headers.insert(ACCEPT_ENCODING, value);
     }
+    true
 }
 
 /// Makes a response's head true for the redacted body: its length, coding and

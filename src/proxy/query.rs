@@ -1,19 +1,17 @@
-//! The request's target: the query is redacted pair by pair, the path only
-//! looked at.
+//! The request's target: the query is redacted as the form that it is, the path
+//! only looked at.
 
 use super::exchange::{Exchange, Place};
 use super::respond::Failure;
 use super::route::{Plans, Route};
 use super::text;
+use crate::content::{Coding, CodingLimits, ContentType, Delivery, PartRules, Pipeline};
 use crate::redact::Plan;
 use bytes::Bytes;
 use hyper::Uri;
 use hyper::http::uri::PathAndQuery;
 use std::sync::Arc;
-
-/// Between the pairs while they are scanned: no query holds one, and what is
-/// looked for does not reach across it.
-const FENCE: char = '\n';
+use std::time::Instant;
 
 /// The target that goes upstream, and whether its query changed.
 pub(super) fn redact_target(
@@ -71,21 +69,38 @@ fn redact_pairs(
     out: &mut Vec<(usize, String)>,
 ) -> Result<bool, Failure> {
     let Some(first) = pairs.first().map(|(place, _)| *place) else { return Ok(false) };
-    let lines: Vec<&str> = pairs.iter().map(|(_, pair)| *pair).collect();
-    let scanned = lines.join(&FENCE.to_string());
-    let Some(redacted) = text::redact(Bytes::from(scanned), plan, Place::Query, exchange)? else {
+    let form: Vec<&str> = pairs.iter().map(|(_, pair)| *pair).collect();
+    let Some(redacted) = redact_form(form.join("&"), plan, exchange)? else {
         out.extend(pairs.into_iter().map(|(place, pair)| (place, pair.to_owned())));
         return Ok(false);
     };
-    let lines: Vec<&[u8]> = redacted.split(|&byte| byte == FENCE as u8).collect();
-    if lines.len() != pairs.len() {
-        // A finding over several pairs: what is left has no places of its own.
-        out.push((first, text::percent_encode(&lines.join(&b'&'))));
+    let new: Vec<&[u8]> = redacted.split(|&byte| byte == b'&').collect();
+    if new.len() != pairs.len() {
+        // What is no form: what is left has no places of its own.
+        out.push((first, text::percent_encode(&redacted)));
         return Ok(true);
     }
-    out.extend(pairs.into_iter().zip(lines).map(|((place, pair), line)| match pair.as_bytes() == line {
+    out.extend(pairs.into_iter().zip(new).map(|((place, pair), new)| match pair.as_bytes() == new {
         true => (place, pair.to_owned()),
-        false => (place, text::percent_encode(line)),
+        false => (place, text::percent_encode(new)),
     }));
     Ok(true)
+}
+
+/// The form with what was found replaced, if anything was: values under their
+/// names, JSON and JSON in base64 in them (Mixpanel's `?data=`).
+fn redact_form(form: String, plan: &Arc<Plan>, exchange: &Exchange) -> Result<Option<Vec<u8>>, Failure> {
+    let content = ContentType::parse(Some(b"application/x-www-form-urlencoded"));
+    // A head is small: its limit is all that counts.
+    let limits = CodingLimits { max_decoded: u64::MAX, max_ratio: u64::MAX };
+    let parts = PartRules { limit: u64::MAX, pass: Arc::default() };
+    let started = Instant::now();
+    let mut pipeline = Pipeline::new(plan, &content, Coding::Identity, limits, Delivery::Whole, &parts)?;
+    let mut out = Vec::new();
+    let result = pipeline.push(form.into(), &mut out).and_then(|()| pipeline.finish(&mut out));
+    let report = pipeline.report();
+    exchange.add_redaction(started.elapsed());
+    exchange.record(Place::Query, &report, plan);
+    result?;
+    Ok((report.changed() > 0).then(|| out.concat()))
 }

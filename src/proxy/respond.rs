@@ -126,6 +126,9 @@ pub enum Failure {
     /// A response to be redacted has more bytes than allowed when decoded.
     #[error("the upstream's response is larger than the limit")]
     ResponseTooLarge,
+    /// A response could not be redacted, by no fault of its own.
+    #[error("the upstream's response could not be redacted; the request may have been carried out")]
+    ResponseFailed,
     /// The client went away.
     #[error("the client went away")]
     ClientGone,
@@ -157,7 +160,7 @@ impl Failure {
 
     /// Whether the same request may succeed later.
     fn may_pass(&self) -> bool {
-        let is_response = matches!(self, Self::ResponseUnsupported | Self::ResponseTooLarge);
+        let is_response = matches!(self, Self::ResponseUnsupported | Self::ResponseTooLarge | Self::ResponseFailed);
         matches!(self.status().as_u16(), 502..=504) && !is_response
     }
 
@@ -210,6 +213,7 @@ impl Failure {
             Self::UpstreamBroke => (S::BAD_GATEWAY, "upstream_broke", Failed),
             Self::ResponseUnsupported => (S::BAD_GATEWAY, "unsupported_response", Refused),
             Self::ResponseTooLarge => (S::BAD_GATEWAY, "response_too_large", Refused),
+            Self::ResponseFailed => (S::BAD_GATEWAY, "response_failed", Failed),
             // Nobody is there to read it; the number is nginx's, for the logs.
             Self::ClientGone => (client_closed_request(), "client_gone", Failed),
         }
@@ -257,7 +261,7 @@ pub(super) fn refuse(failure: &Failure, exchange: &Arc<Exchange>, unread: bool) 
     let body = ResponseBody {
         inner: Inner::Fixed(Some(Bytes::from(body.to_string()))),
         redaction: None,
-        reservation: None,
+        _reservation: None,
         idle: IdleTimer::new(Duration::MAX),
         deadline: None,
         exchange: Some(Arc::clone(exchange)),
@@ -288,7 +292,7 @@ pub(super) fn relay(
     let mut response = response.map(|incoming| ResponseBody {
         inner: Inner::Upstream(Upstream { incoming, driver, ahead: None }),
         redaction: redaction.map(Box::new),
-        reservation: None,
+        _reservation: None,
         idle: IdleTimer::new(idle),
         deadline: deadline.map(|at| Box::pin(tokio::time::sleep_until(at))),
         exchange: Some(Arc::clone(exchange)),
@@ -310,7 +314,7 @@ pub struct ResponseBody {
     inner: Inner,
     redaction: Option<Box<Redaction>>,
     /// For what is held whole.
-    reservation: Option<Reservation>,
+    _reservation: Option<Reservation>,
     idle: IdleTimer,
     deadline: Option<Pin<Box<Sleep>>>,
     /// Kept until the body is done, so that the exchange ends with it.
@@ -495,12 +499,11 @@ impl ResponseBody {
     /// Why nothing of it may be told.
     pub(super) async fn redact_ahead(&mut self, whole: u64, budget: &Arc<Budget>) -> Result<Option<u64>, Failure> {
         let mut reservation = budget.open();
-        let declared = self.upstream_length().filter(|&length| length <= whole);
-        let is_short = declared.is_some_and(|length| reservation.grow(length).is_ok());
-        self.reservation = Some(reservation);
+        let mut is_short = self.upstream_length().is_some_and(|length| length <= whole);
         let (mut pieces, mut length) = (Vec::new(), 0);
         while let Some(redaction) = &self.redaction {
-            if redaction.is_decided() && !(is_short && length <= whole) {
+            is_short &= length <= whole && reservation.grow_to(length).is_ok();
+            if redaction.is_decided() && !is_short {
                 break;
             }
             match std::future::poll_fn(|cx| self.poll_step(cx)).await {
@@ -510,7 +513,7 @@ impl ResponseBody {
                     pieces.push(piece);
                 }
                 Ok(Step::Over) => {
-                    self.make_fixed(pieces.concat().into());
+                    self.make_fixed(pieces.concat().into(), reservation);
                     return Ok(Some(length));
                 }
                 Err(failure) => {
@@ -519,7 +522,6 @@ impl ResponseBody {
                 }
             }
         }
-        self.reservation = None;
         if let Some(redaction) = &mut self.redaction {
             redaction.give_back(pieces);
         }
@@ -534,7 +536,7 @@ impl ResponseBody {
     }
 
     /// All of the upstream's body is there, in `bytes`.
-    fn make_fixed(&mut self, bytes: Bytes) {
+    fn make_fixed(&mut self, bytes: Bytes, reservation: Reservation) {
         if let Inner::Upstream(upstream) = &mut self.inner {
             upstream.driver.finish();
         }
@@ -543,6 +545,7 @@ impl ResponseBody {
             exchange.add_response(bytes.len());
         }
         self.inner = Inner::Fixed((!bytes.is_empty()).then_some(bytes));
+        self._reservation = Some(reservation);
     }
 
     fn poll_too_late(&mut self, cx: &mut Context<'_>) -> Poll<Failure> {
@@ -555,6 +558,8 @@ impl ResponseBody {
     }
 
     fn fail(&mut self, failure: Failure) -> ResponseBroken {
+        // Whatever the upstream still has is not asked for.
+        self.inner = Inner::Fixed(None);
         self.redaction = None;
         if let Some(exchange) = self.exchange.take() {
             exchange.fail(failure);

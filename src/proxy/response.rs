@@ -18,7 +18,7 @@ use crate::config::Limits;
 use crate::content::{
     Coding, CodingError, CodingLimits, ContentError, ContentType, Delivery, PartRules, Pipeline, SLICE,
 };
-use crate::redact::Plan;
+use crate::redact::{Plan, RedactError};
 use bytes::Bytes;
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use std::collections::VecDeque;
@@ -56,7 +56,7 @@ impl Redaction {
     /// What redacts a body with this head; `None` where its type passes.
     pub(super) fn new(rules: &Rules<'_>, headers: &HeaderMap) -> Result<Option<Self>, Failure> {
         let content = content_type(headers);
-        if rules.pass.contains(&content.essence) {
+        if passes(rules, headers) {
             rules.exchange.pass_unscanned("response");
             return Ok(None);
         }
@@ -130,8 +130,8 @@ impl Redaction {
         // Nothing is done with the body after a panic but to drop it.
         let done = catch_unwind(AssertUnwindSafe(|| work(&mut self.pipeline, &mut out)));
         self.exchange.add_redaction(started.elapsed());
-        done.map_err(|_| Failure::Panic)?.map_err(failed)?;
-        self.memory.grow_to(self.pipeline.memory())?;
+        done.map_err(|_| Failure::ResponseFailed)?.map_err(failed)?;
+        self.memory.grow_to(self.pipeline.memory()).map_err(|_| Failure::ResponseFailed)?;
         join_small(&mut out);
         self.released.extend(out);
         let held = i64::try_from(self.pipeline.held()).unwrap_or(i64::MAX);
@@ -149,6 +149,11 @@ impl Drop for Redaction {
             self.exchange.pass_unscanned("response_part");
         }
     }
+}
+
+/// Whether a body with this head passes unscanned.
+pub(super) fn passes(rules: &Rules<'_>, headers: &HeaderMap) -> bool {
+    rules.pass.contains(&content_type(headers).essence)
 }
 
 fn content_type(headers: &HeaderMap) -> ContentType {
@@ -169,6 +174,9 @@ fn failed(error: ContentError) -> Failure {
             Failure::ResponseTooLarge
         }
         ContentError::Charset | ContentError::Media | ContentError::PartCoding => Failure::ResponseUnsupported,
-        other => other.into(),
+        ContentError::Redact(RedactError::Blocked { entity, rule }) => Failure::Blocked { entity, rule },
+        ContentError::Redact(RedactError::Engine) | ContentError::Coding(CodingError::Library) => {
+            Failure::ResponseFailed
+        }
     }
 }

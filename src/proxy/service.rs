@@ -20,7 +20,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use hyper::http::request::Parts;
-use hyper::{Request, Response, StatusCode, Version};
+use hyper::{Method, Request, Response, StatusCode, Version};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
@@ -152,7 +152,8 @@ impl Proxy {
         // Judged before a header that is part of the signature could change.
         let (signs_head, signs_body) = (headers::signs_head(parts), headers::signs_body(parts));
         let fields_changed = fields::redact(&mut parts.headers, &route, &plans.body, exchange)?;
-        if signs_head && (query_changed || fields_changed) {
+        let asks_otherwise = route.responses && headers::ask_for_redactable(&mut parts.headers);
+        if signs_head && (query_changed || fields_changed || asks_otherwise) {
             return Err(Failure::Signed);
         }
         let plan = (&*route, &plans.body);
@@ -162,15 +163,12 @@ impl Proxy {
         *request.uri_mut() = target.into();
         *request.version_mut() = Version::HTTP_11;
         *request.headers_mut() = std::mem::take(&mut parts.headers);
-        if route.responses {
-            headers::ask_for_redactable(request.headers_mut());
-        }
         let host = route.upstream.host.clone();
         headers::rewrite(request.headers_mut(), host, prepared.length, prepared.change);
         let sent = Instant::now();
         let (response, driver) = route.upstream.send(request, exchange, timer).await?;
         exchange.set_upstream(sent.elapsed());
-        self.relay(response, driver, &route, &plans.body, exchange).await
+        self.relay(response, driver, parts.method == Method::HEAD, plan, exchange).await
     }
 
     async fn prepare(
@@ -223,8 +221,8 @@ impl Proxy {
         &self,
         mut response: Response<Incoming>,
         driver: Driver,
-        route: &Route,
-        plan: &Arc<Plan>,
+        is_head: bool,
+        (route, plan): (&Route, &Arc<Plan>),
         exchange: &Arc<Exchange>,
     ) -> Result<Response<ResponseBody>, Failure> {
         if response.status().is_informational() {
@@ -234,7 +232,7 @@ impl Proxy {
         headers::strip_hop_by_hop(response.headers_mut());
         *response.version_mut() = Version::HTTP_11;
         let redaction = match route.responses {
-            true => self.redaction(&mut response, route, plan, exchange)?,
+            true => self.redaction(&mut response, is_head, route, plan, exchange)?,
             false => None,
         };
         let is_redacted = redaction.is_some();
@@ -251,6 +249,7 @@ impl Proxy {
     fn redaction(
         &self,
         response: &mut Response<Incoming>,
+        is_head: bool,
         route: &Route,
         plan: &Arc<Plan>,
         exchange: &Arc<Exchange>,
@@ -263,7 +262,9 @@ impl Proxy {
             return Err(Failure::ResponseUnsupported);
         }
         let redaction = if has_body { Redaction::new(&rules, response.headers())? } else { None };
-        if redaction.is_some() || !has_body {
+        // What a HEAD tells, and a 304, is of the body that a GET would get.
+        let is_told = !has_body && (is_head || response.status() == StatusCode::NOT_MODIFIED);
+        if redaction.is_some() || (is_told && !response::passes(&rules, response.headers())) {
             headers::rewrite_redacted(response.headers_mut());
         }
         Ok(redaction)
@@ -314,7 +315,6 @@ mod tests {
     use super::*;
     use crate::config::{Flags, Sources};
     use crate::rule::Ruleset;
-    use hyper::Method;
 
     fn proxy() -> Proxy {
         let flags = Flags { upstream: Some("http://127.0.0.1:1".to_owned()), ..Flags::default() };

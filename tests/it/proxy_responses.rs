@@ -159,13 +159,28 @@ async fn types_that_the_route_passes_pass_and_are_counted() {
 async fn responses_without_a_body_stay_so() {
     for (method, status) in [("HEAD", 200), ("GET", 204), ("GET", 304)] {
         let body = if method == "HEAD" { BODY } else { "" };
-        let rig = redacting(Answer::Reply(status, vec![("content-type", "image/png"), ("x-id", "7")], body)).await;
+        let rig = redacting(Answer::Reply(
+            status,
+            vec![("content-type", "image/png"), ("x-id", "7"), ("etag", "\"1\"")],
+            body,
+        ))
+        .await;
         let mut client = rig.client().await;
         client.send(&request(method, "/", &[], b"")).await;
         let reply = client.reply_to(method).await;
         assert_eq!((reply.status, reply.header("x-id")), (status, Some("7")), "{method}");
         assert_eq!(reply.header("content-length").filter(|_| method == "HEAD"), None);
+        assert_eq!(reply.header("etag"), Some(if status == 204 { "\"1\"" } else { "W/\"1\"" }));
     }
+}
+
+#[tokio::test]
+async fn a_signed_request_is_not_asked_otherwise() {
+    let rig = redacting(Answer::Reply(200, vec![JSON], BODY)).await;
+    let signed = ("authorization", "AWS4-HMAC-SHA256 Credential=x, SignedHeaders=host;range, Signature=y");
+    assert_eq!(get(&rig, &[signed, ("accept-encoding", "gzip, br")]).await.text(), REDACTED);
+    let reply = get(&rig, &[signed, ("range", "bytes=0-5")]).await;
+    assert_eq!((reply.status, reply.code().as_str()), (422, "signed_body"));
 }
 
 #[tokio::test]

@@ -21,9 +21,11 @@
 
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::Value;
 use serde_json::value::RawValue;
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Deeper members are not looked at.
 const DEEPEST: u8 = 16;
@@ -33,20 +35,27 @@ const LONGEST_ID: usize = 128;
 const LONGEST_PATH: usize = 512;
 /// More members do not tell what a piece belongs to.
 const MOST_IDS: usize = 16;
+/// An event with more pieces has none.
+const MOST_PIECES: usize = 1024;
+/// Of an array so many values are looked at.
+const MOST_VALUES: usize = 256;
+/// Ends that one event tells.
+const MOST_ENDS: usize = 16;
 
 /// Members beside a piece, or around it, that tell what it belongs to.
 const SCOPES: [&str; 8] =
     ["index", "output_index", "content_index", "summary_index", "item_id", "message_id", "messageId", "toolCallId"];
-/// Members whose value, if it is not null, tells that a text is over.
+/// Members whose value, if there is one, tells that a text is over.
 const REASONS: [&str; 4] = ["finish_reason", "stop_reason", "finishReason", "stopReason"];
 /// How the type of an event ends that tells so.
 const ENDS: [&str; 8] = ["stop", "done", "end", "finish", "complete", "completed", "failed", "incomplete"];
 /// The names of texts, besides names that end with `delta`. Others under a delta
-/// are facts, or what a rule for their name knows.
-const TEXTS: [&str; 17] = [
+/// are facts.
+const TEXTS: [&str; 18] = [
     "text",
     "content",
     "value",
+    "stringValue",
     "arguments",
     "partial_json",
     "thinking",
@@ -56,48 +65,55 @@ const TEXTS: [&str; 17] = [
     "refusal",
     "transcript",
     "summary",
+    "tool_plan",
     "input",
     "output",
     "code",
     "message",
-    "token",
 ];
 /// Where pieces of answers have the same members as whole ones.
 const ROOTS: [&str; 2] = ["choices", "candidates"];
+/// What stands there is whole.
+const WHOLE: &str = "message";
 
 /// What a piece belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Key {
     /// The event's type.
-    kind: String,
-    /// The names of the members that it stands in.
+    kind: Arc<str>,
+    /// The names of the members that it stands in, and places in arrays.
     path: String,
-    scope: Scope,
+    scope: Arc<Scope>,
 }
 
 /// Where the members stand that tell what a piece belongs to, and their values.
-type Scope = Vec<(String, String)>;
+pub(super) type Scope = Vec<(String, String)>;
 
 impl Key {
-    /// The name of the member whose value it is.
-    pub(super) fn name(&self) -> &str {
-        self.path.rsplit('/').next().unwrap_or_default()
-    }
-
     /// Whether the end of what `scope` names is the end of this, too.
     pub(super) fn is_within(&self, scope: &Scope) -> bool {
         scope.iter().all(|told| self.scope.contains(told))
     }
 }
 
+/// Part of a text.
+#[derive(Debug)]
+pub(super) struct Fragment {
+    /// Between which bytes of the event it stands, without the quotes.
+    pub(super) span: Range<usize>,
+    pub(super) key: Key,
+    /// JSON up to the text, for who sees nothing else of the event: the names
+    /// around it, and the string before it.
+    pub(super) before: String,
+}
+
 /// What an event has to do with texts that come in pieces.
 #[derive(Debug, Default)]
 pub(super) struct Pieces {
-    /// In order: between which bytes of the event, without the quotes, a piece
-    /// stands, and what it belongs to.
-    pub(super) list: Vec<(Range<usize>, Key)>,
+    /// In order.
+    pub(super) list: Vec<Fragment>,
     /// What is over after this event.
-    pub(super) ends: Vec<Scope>,
+    pub(super) ends: Vec<Arc<Scope>>,
 }
 
 impl Pieces {
@@ -105,9 +121,9 @@ impl Pieces {
     pub(super) fn of(event: &str) -> Self {
         let (from, text) = (event.len() - event.trim_start().len(), event.trim());
         let mut walk = Walk { base: text.as_ptr() as usize - from, ..Walk::default() };
-        walk.value(text, Place { root: None, name: "", is_delta: false, is_pair: false, depth: 0 });
+        walk.value(text, Place::default());
         // One that is broken behind its first pieces has none.
-        if walk.broken { Self::default() } else { walk.pieces }
+        if walk.broken || walk.pieces.list.len() > MOST_PIECES { Self::default() } else { walk.pieces }
     }
 }
 
@@ -116,92 +132,153 @@ struct Walk {
     /// Where the event's first byte is.
     base: usize,
     broken: bool,
-    kind: String,
+    kind: Arc<str>,
     path: String,
+    /// What is open around the current value, as JSON.
+    before: String,
     scope: Scope,
+    /// A copy for all pieces that have the same.
+    shared: Option<Arc<Scope>>,
     pieces: Pieces,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Place<'a> {
     /// The member of the event that it stands in.
-    root: Option<&'a str>,
-    /// The nearest member that it stands in.
-    name: &'a str,
-    /// Whether the name of one of them says so.
+    root: &'a str,
+    /// The member whose value it is; none for a value of an array.
+    name: Option<&'a str>,
+    /// Its place in an array.
+    index: Option<usize>,
+    /// Whether the name of a member around it says that it is a piece.
     is_delta: bool,
-    /// Whether its name is told by another member beside it.
-    is_pair: bool,
+    /// Whether it stands in a whole answer.
+    is_whole: bool,
     depth: u8,
 }
+
+type Members<'a> = [(String, &'a RawValue)];
 
 impl Walk {
     fn value(&mut self, raw: &str, place: Place<'_>) {
         match raw.as_bytes().first() {
             Some(b'{') if place.depth < DEEPEST => match serde_json::from_str(raw) {
-                Ok(Members(members)) => self.object(&members, place),
+                Ok(Object(members)) => self.object(&members, place),
                 Err(_) => self.broken = true,
             },
             Some(b'[') if place.depth < DEEPEST => match serde_json::from_str::<Vec<&RawValue>>(raw) {
                 Ok(values) => self.array(&values, place),
                 Err(_) => self.broken = true,
             },
-            Some(b'"') if place.is_piece() && raw.len() > 2 && self.path.len() <= LONGEST_PATH => {
-                let start = raw.as_ptr() as usize - self.base + 1;
-                let key = Key { kind: self.kind.clone(), path: self.path.clone(), scope: self.scope.clone() };
-                self.pieces.list.push((start..start + raw.len() - 2, key));
-            }
+            Some(b'"') if place.is_piece() && raw.len() > 2 && self.path.len() <= LONGEST_PATH => self.piece(raw),
             _ => {}
         }
     }
 
+    fn piece(&mut self, raw: &str) {
+        if self.pieces.list.len() > MOST_PIECES {
+            return;
+        }
+        let start = raw.as_ptr() as usize - self.base + 1;
+        let key = Key { kind: Arc::clone(&self.kind), path: self.path.clone(), scope: self.share() };
+        let before = format!("{}\"", self.before);
+        self.pieces.list.push(Fragment { span: start..start + raw.len() - 2, key, before });
+    }
+
+    fn share(&mut self) -> Arc<Scope> {
+        Arc::clone(self.shared.get_or_insert_with(|| Arc::new(self.scope.clone())))
+    }
+
     fn array(&mut self, values: &[&RawValue], place: Place<'_>) {
-        let depth = place.depth + 1;
-        for value in values {
-            self.value(value.get(), Place { depth, ..place });
+        let (opened, depth) = (self.before.len(), place.depth + 1);
+        self.before.push('[');
+        for (index, value) in values.iter().take(MOST_VALUES).enumerate() {
+            self.value(value.get(), Place { name: None, index: Some(index), depth, ..place });
+            self.before.push_str("0,");
+        }
+        self.before.truncate(opened);
+    }
+
+    fn object(&mut self, members: &Members<'_>, place: Place<'_>) {
+        let (scoped, length, opened) = (self.scope.len(), self.path.len(), self.before.len());
+        self.before.push('{');
+        let has_id = members.iter().any(|(name, value)| is_scope(name, value.get()));
+        match place.index {
+            // Told by what it says, wherever it stands.
+            Some(_) if has_id => self.path.push_str("/-"),
+            Some(index) => self.path.push_str(&format!("/{index}")),
+            None => {}
+        }
+        self.read_facts(members, place.depth == 0);
+        let (named, begun) = (self.path.len(), self.before.len());
+        let mut before: Option<(&str, &str)> = None;
+        for (name, value) in members {
+            if let Some((name, text)) = before.filter(|(name, text)| name.len() + text.len() <= LONGEST_ID) {
+                self.before.push_str(&format!("{}:{text},", Value::from(name)));
+            }
+            self.before.push_str(&format!("{}:", Value::from(name.as_str())));
+            self.path.push('/');
+            self.path.push_str(name);
+            self.value(value.get(), place.member(name));
+            self.path.truncate(named);
+            self.before.truncate(begun);
+            before = value.get().starts_with('"').then_some((name, value.get()));
+        }
+        self.path.truncate(length);
+        self.before.truncate(opened);
+        if self.scope.len() > scoped {
+            self.scope.truncate(scoped);
+            self.shared = None;
         }
     }
 
-    fn object(&mut self, members: &[(String, &RawValue)], place: Place<'_>) {
-        let (scoped, length) = (self.scope.len(), self.path.len());
-        for (name, value) in members {
-            let value = value.get();
-            let is_id = !matches!(value.as_bytes(), [b'{' | b'[', ..] | b"null") && value.len() <= LONGEST_ID;
-            let is_known = SCOPES.contains(&name.as_str()) && self.path.len() <= LONGEST_PATH;
-            if is_id && is_known && self.scope.len() < MOST_IDS {
+    /// What the members of an object tell of the pieces in it.
+    fn read_facts(&mut self, members: &Members<'_>, is_event: bool) {
+        for (name, value) in members.iter().map(|(name, value)| (name, value.get())) {
+            if is_scope(name, value) && self.path.len() <= LONGEST_PATH && self.scope.len() < MOST_IDS {
                 self.scope.push((format!("{}/{name}", self.path), value.to_owned()));
+                self.shared = None;
             }
-            if place.depth == 0 && name == "type" {
-                self.kind = value.to_owned();
-            }
-        }
-        for (name, value) in members {
-            let ends = REASONS.contains(&name.as_str()) && value.get() != "null";
-            let is_last = place.depth == 0 && name == "type" && is_end(value.get());
-            if ends || is_last {
-                self.pieces.ends.push(self.scope.clone());
+            if is_event && name == "type" && value.len() <= LONGEST_ID {
+                self.kind = value.into();
             }
         }
-        let is_pair = members.iter().any(|(name, _)| matches!(name.as_str(), "key" | "name"));
-        for (name, value) in members {
-            self.path.push('/');
-            self.path.push_str(name);
-            let is_delta = place.is_delta || is_delta(name);
-            let (root, depth) = (place.root.or(Some(name)), place.depth + 1);
-            self.value(value.get(), Place { root, name, is_delta, is_pair, depth });
-            self.path.truncate(length);
+        for (name, value) in members.iter().map(|(name, value)| (name.as_str(), value.get())) {
+            let is_reason = || REASONS.contains(&name) && !matches!(value, "null" | "\"\"" | "\"null\"");
+            if is_reason() || (is_event && name == "type" && is_end(value)) {
+                let scope = self.share();
+                if self.pieces.ends.len() < MOST_ENDS && !self.pieces.ends.contains(&scope) {
+                    self.pieces.ends.push(scope);
+                }
+            }
         }
-        self.scope.truncate(scoped);
     }
 }
 
 impl Place<'_> {
-    fn is_piece(self) -> bool {
-        let is_answer = self.is_delta || self.root.is_some_and(|root| ROOTS.contains(&root));
-        let is_text = TEXTS.contains(&self.name) && !(self.name == "value" && self.is_pair);
-        let is_known = (self.root, self.name) == (Some("token"), "text") || self.root == Some("completion");
-        is_delta(self.name) || (is_answer && is_text) || is_known
+    /// That of the member `name`.
+    fn member<'a>(&'a self, name: &'a str) -> Place<'a> {
+        Place {
+            root: if self.depth == 0 { name } else { self.root },
+            name: Some(name),
+            index: None,
+            is_delta: self.is_delta || is_delta(name),
+            is_whole: self.is_whole || name == WHOLE,
+            depth: self.depth + 1,
+        }
     }
+
+    fn is_piece(&self) -> bool {
+        let Some(name) = self.name else { return false };
+        let is_answer = self.is_delta || (ROOTS.contains(&self.root) && !self.is_whole);
+        let is_known = (self.root == "token" && name == "text") || (self.depth == 1 && name == "completion");
+        is_delta(name) || (is_answer && TEXTS.contains(&name)) || is_known
+    }
+}
+
+fn is_scope(name: &str, value: &str) -> bool {
+    let is_short = value.len() <= LONGEST_ID && !value.starts_with(['{', '[']) && value != "null";
+    is_short && SCOPES.contains(&name)
 }
 
 fn is_delta(name: &str) -> bool {
@@ -212,13 +289,13 @@ fn is_delta(name: &str) -> bool {
 /// Whether the type of an event, in quotes, says that something is over.
 fn is_end(kind: &str) -> bool {
     let last = kind.trim_matches('"').rsplit(['.', '_', '-']).next().unwrap_or_default();
-    ENDS.contains(&last.to_ascii_lowercase().as_str())
+    ENDS.iter().any(|end| last.eq_ignore_ascii_case(end))
 }
 
 /// The members of an object, in order, as they are written.
-struct Members<'a>(Vec<(String, &'a RawValue)>);
+struct Object<'a>(Vec<(String, &'a RawValue)>);
 
-impl<'de> Deserialize<'de> for Members<'de> {
+impl<'de> Deserialize<'de> for Object<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(ReadMembers)
     }
@@ -227,18 +304,18 @@ impl<'de> Deserialize<'de> for Members<'de> {
 struct ReadMembers;
 
 impl<'de> Visitor<'de> for ReadMembers {
-    type Value = Members<'de>;
+    type Value = Object<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
         let mut members = Vec::new();
         while let Some(member) = map.next_entry()? {
             members.push(member);
         }
-        Ok(Members(members))
+        Ok(Object(members))
     }
 }
 
@@ -247,11 +324,11 @@ mod tests {
     use super::*;
 
     fn texts(event: &str) -> Vec<&str> {
-        Pieces::of(event).list.into_iter().map(|(span, _)| &event[span]).collect()
+        Pieces::of(event).list.into_iter().map(|piece| &event[piece.span]).collect()
     }
 
     fn ends(piece: &str, event: &str) -> bool {
-        let key = &Pieces::of(piece).list[0].1;
+        let key = &Pieces::of(piece).list[0].key;
         Pieces::of(event).ends.iter().any(|scope| key.is_within(scope))
     }
 
@@ -274,6 +351,7 @@ mod tests {
             (r#"{"delta":{"content":[{"index":0,"type":"text","text":{"value":"ab"}}]}}"#, &["ab"]),
             (r#"{"token":{"id":1,"text":"ab"}}"#, &["ab"]),
             (r#"{"completion":"ab"}"#, &["ab"]),
+            (r#"{"type":"tool-plan-delta","delta":{"message":{"tool_plan":"ab"}}}"#, &["ab"]),
         ] {
             assert_eq!(texts(event), expected, "{event}");
         }
@@ -282,11 +360,12 @@ mod tests {
     #[test]
     fn whole_texts_are_no_pieces() {
         for event in [
-            r#"{"choices":[{"message":{"role":"assistant","contents":"ab"}}]}"#,
+            r#"{"choices":[{"message":{"role":"assistant","content":"ab"}}]}"#,
             r#"{"type":"response.output_text.done","text":"ab"}"#,
             r#"{"jsonrpc":"2.0","result":{"content":[{"type":"text","text":"ab"}]}}"#,
             r#"{"delta":{"password":"ab","name":"ab","id":"ab"}}"#,
-            r#"{"delta":{"key":"password","value":"ab"}}"#,
+            r#"{"completion":{"key":"password","value":"ab"}}"#,
+            r#"{"zdelta":["ab","ab"]}"#,
             r#"{"delta":""}"#,
             r#"{"delta":"ab","broken"}"#,
             r#"{"delta":"ab"} {"#,
@@ -301,7 +380,7 @@ mod tests {
 
     #[test]
     fn a_piece_belongs_to_what_stands_beside_it() {
-        let key = |event: &str| Pieces::of(event).list[0].1.clone();
+        let key = |event: &str| Pieces::of(event).list[0].key.clone();
         let one = key(r#"{"choices":[{"index":0,"delta":{"content":"ab"}}]}"#);
         assert_eq!(key(r#"{"id":"x","choices":[{"delta":{"content":"cd"},"index":0}]}"#), one);
         assert_ne!(key(r#"{"choices":[{"delta":{"content":"cd"},"index":1}]}"#), one);
@@ -311,11 +390,43 @@ mod tests {
     }
 
     #[test]
+    fn values_of_arrays_are_told_by_their_place_unless_they_say_more() {
+        let keys = |event: &str| Pieces::of(event).list.into_iter().map(|piece| piece.key).collect::<Vec<_>>();
+        let parts = keys(r#"{"candidates":[{"content":{"parts":[{"text":"ab"},{"text":"cd"}]}}]}"#);
+        assert_ne!(parts[0], parts[1]);
+        let calls = keys(r#"{"delta":{"calls":[{"index":0,"arguments":"a"},{"index":1,"arguments":"b"}]}}"#);
+        assert_eq!(keys(r#"{"delta":{"calls":[{"index":1,"arguments":"c"}]}}"#), calls[1..]);
+    }
+
+    #[test]
+    fn a_text_begins_under_its_names_and_behind_the_string_before_it() {
+        let event = r#"{"a":1,"choices":[{},{"x":[{"n":"f"}],"delta":{"name":"ba\"dge","text":"ab"}}]}"#;
+        assert_eq!(Pieces::of(event).list[0].before, r#"{"choices":[0,{"delta":{"name":"ba\"dge","text":""#);
+        assert_eq!(Pieces::of(r#"{"delta":"ab"}"#).list[0].before, r#"{"delta":""#);
+    }
+
+    #[test]
+    fn what_costs_much_has_no_pieces() {
+        let many = vec![r#"{"delta":"a"}"#; 2 * MOST_PIECES].join(",");
+        assert!(texts(&format!("{{\"a\":[[{many}],[{many}]]}}")).len() <= MOST_VALUES * 2);
+        let members: Vec<String> = (0..=MOST_PIECES).map(|number| format!("\"{number}delta\":\"a\"")).collect();
+        assert!(texts(&format!("{{{}}}", members.join(","))).is_empty());
+        assert_eq!(texts(&format!("{{{}}}", members[1..].join(","))).len(), MOST_PIECES);
+        let long = "n".repeat(LONGEST_PATH);
+        assert!(texts(&format!("{{\"{long}\":{{\"delta\":\"ab\"}}}}")).is_empty());
+        let ends = vec![r#"{"stop_reason":1}"#; 100].join(",");
+        assert_eq!(Pieces::of(&format!("[{ends}]")).ends.len(), 1);
+    }
+
+    #[test]
     fn an_end_is_that_of_what_it_names() {
         let choice = r#"{"choices":[{"index":0,"delta":{"content":"ab"}}]}"#;
         assert!(ends(choice, r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#));
         assert!(!ends(choice, r#"{"choices":[{"index":1,"delta":{},"finish_reason":"stop"}]}"#));
-        assert!(!ends(choice, r#"{"choices":[{"index":0,"delta":{},"finish_reason":null}]}"#));
+        for none in ["null", "\"\"", "\"null\""] {
+            let event = format!(r#"{{"choices":[{{"index":0,"delta":{{}},"finish_reason":{none}}}]}}"#);
+            assert!(!ends(choice, &event), "{none}");
+        }
         let block = r#"{"type":"content_block_delta","index":1,"delta":{"text":"ab"}}"#;
         assert!(ends(block, r#"{"type":"content_block_stop","index":1}"#));
         assert!(!ends(block, r#"{"type":"content_block_stop","index":0}"#));

@@ -13,14 +13,14 @@
 //! in their order, each once its pieces are settled.
 //!
 //! A text is over when an event says so, when none of the next [`PATIENCE`]
-//! events goes on with it, or when more is held than may be: what decides is in
-//! the bytes, never the time.
+//! events goes on with it, or when too much waits for it: what decides is in the
+//! bytes of the stream, never the time, nor how they were cut.
 
-use super::fragment::{Key, Pieces};
+use super::fragment::{Fragment, Key, Pieces, Scope};
 use crate::content::ContentError;
 use crate::content::projection::{Piece, Projection};
 use crate::redact::{Plan, Report};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
@@ -29,22 +29,25 @@ use std::sync::Arc;
 const PATIENCE: u64 = 64;
 /// Texts at a time.
 const MOST: usize = 32;
-/// What waits costs so much beside its bytes.
-const ITEM: usize = size_of::<Waiting>();
+/// Pieces that may wait at a time.
+const MOST_WAITING: usize = 4096;
+/// What waits in smaller pieces is joined.
+const SMALL: usize = 1024;
 
 /// All texts of a stream that are not over, and what waits for them.
 pub(super) struct Joins {
     plan: Arc<Plan>,
-    /// Bytes that may wait.
-    limit: usize,
+    /// Bytes of the stream that may wait for a text.
+    limit: u64,
     texts: Vec<Text>,
     /// The pieces that have not left, by their numbers.
     slots: HashMap<usize, Slot>,
     /// The number of the next piece.
     next: usize,
+    /// Events so far.
     events: u64,
     waiting: VecDeque<Waiting>,
-    /// Bytes of what waits, and what that costs.
+    /// Bytes of what waits.
     held: usize,
     /// Of the texts that are over.
     report: Report,
@@ -54,31 +57,37 @@ pub(super) struct Joins {
 struct Text {
     key: Key,
     projection: Projection,
-    /// The pieces that are not settled, in order.
-    open: VecDeque<usize>,
+    /// The pieces that are not settled, in order, and how many bytes the stream
+    /// had when each came.
+    open: VecDeque<(usize, u64)>,
     /// The event that went on with it last.
     event: u64,
+    /// That event said that this is its end; some say so every time.
+    is_ending: bool,
 }
 
 #[derive(Default)]
 struct Slot {
     pieces: Vec<Bytes>,
     is_settled: bool,
-    /// What it counts in what is held.
+    /// Bytes of the piece, as it came.
     size: usize,
 }
 
 /// What leaves in its turn.
 enum Waiting {
     Bytes(Bytes),
+    /// Small pieces, one behind the other.
+    Small(BytesMut),
     Slot(usize),
 }
 
 impl Joins {
+    /// None yet, and at most about `limit` bytes will wait for one.
     pub(super) fn new(plan: &Arc<Plan>, limit: usize) -> Self {
         Self {
             plan: Arc::clone(plan),
-            limit,
+            limit: limit as u64,
             texts: Vec::new(),
             slots: HashMap::new(),
             next: 0,
@@ -89,35 +98,45 @@ impl Joins {
         }
     }
 
-    /// Takes the pieces out of an event: where they stand in it, and the number
-    /// under which each has its turn.
+    /// Takes the pieces out of a line of data: where they stand in it, and the
+    /// number under which each has its turn. `at` is how many bytes the stream
+    /// has up to the end of the line.
     ///
     /// # Errors
     /// As [`Projection::advance`].
-    pub(super) fn event(&mut self, event: &Bytes) -> Result<Vec<(Range<usize>, usize)>, ContentError> {
-        let Ok(text) = std::str::from_utf8(event) else { return Ok(Vec::new()) };
+    pub(super) fn line(&mut self, line: &Bytes, at: u64) -> Result<Vec<(Range<usize>, usize)>, ContentError> {
+        self.advance_to(at)?;
+        let Ok(text) = std::str::from_utf8(line) else { return Ok(Vec::new()) };
         let Pieces { list, ends } = Pieces::of(text);
-        self.events += 1;
         let mut taken = Vec::with_capacity(list.len());
-        for (span, key) in list {
+        for Fragment { span, key, before } in list {
             let number = self.next;
             self.next += 1;
-            let size = ITEM + span.len();
+            let size = span.len();
             self.slots.insert(number, Slot { size, ..Slot::default() });
             self.held += size;
-            let index = self.text(key)?;
+            let index = self.text(key, &before)?;
             let text = &mut self.texts[index];
-            text.event = self.events;
-            text.open.push_back(number);
-            text.projection.json_text(number, event.slice(span.clone()));
+            (text.event, text.is_ending) = (self.events, false);
+            text.open.push_back((number, at));
+            text.projection.json_text(number, line.slice(span.clone()));
             taken.push((span, number));
         }
         for text in self.texts.iter_mut().filter(|text| text.event == self.events) {
             text.advance(&mut self.slots)?;
         }
-        let now = self.events;
-        self.end_where(|text| now - text.event > PATIENCE || ends.iter().any(|scope| text.key.is_within(scope)))?;
+        self.end_told(&ends)?;
         Ok(taken)
+    }
+
+    /// An event is over.
+    ///
+    /// # Errors
+    /// As [`Projection::finish`].
+    pub(super) fn end_event(&mut self) -> Result<(), ContentError> {
+        let now = self.events;
+        self.events += 1;
+        self.end_where(|text| now - text.event > PATIENCE || (text.is_ending && text.event < now))
     }
 
     /// All texts are over.
@@ -128,46 +147,43 @@ impl Joins {
         self.end_where(|_| true)
     }
 
+    /// The stream has so many bytes: texts for which too many of them wait are
+    /// over. Pieces come at the ends of lines, where this is asked in any case:
+    /// asked before, it decides the same.
+    ///
+    /// # Errors
+    /// As [`Projection::finish`].
+    pub(super) fn advance_to(&mut self, at: u64) -> Result<(), ContentError> {
+        let (limit, next) = (self.limit, self.next);
+        self.end_where(|text| {
+            let first = text.open.front();
+            first.is_some_and(|&(number, from)| at - from > limit || next - number > MOST_WAITING)
+        })
+    }
+
     /// Takes what leaves behind all that was taken before.
     pub(super) fn take(&mut self, piece: Piece) {
         match piece {
             Piece::Slot { number, cut: false } => self.waiting.push_back(Waiting::Slot(number)),
             // Something else stands in the place of all around it.
             Piece::Slot { number, cut: true } => drop(self.take_slot(number)),
-            Piece::Frame(bytes) | Piece::Text { bytes, .. } => {
-                self.held += ITEM + bytes.len();
-                self.waiting.push_back(Waiting::Bytes(bytes));
-            }
+            Piece::Frame(bytes) | Piece::Text { bytes, .. } => self.wait(bytes),
         }
     }
 
     /// Appends to `out` all whose turn it is.
-    ///
-    /// # Errors
-    /// As [`Joins::end`].
-    pub(super) fn release(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
-        loop {
-            match self.waiting.front() {
-                None => return Ok(()),
-                Some(Waiting::Bytes(_)) => {}
-                Some(Waiting::Slot(number)) => {
-                    let is_settled = self.slots.get(number).is_none_or(|slot| slot.is_settled);
-                    if !is_settled && self.held <= self.limit {
-                        return Ok(());
-                    }
-                    if !is_settled {
-                        let number = *number;
-                        self.end_where(|text| text.open.contains(&number))?;
-                    }
-                }
+    pub(super) fn release(&mut self, out: &mut Vec<Bytes>) {
+        while let Some(first) = self.waiting.front() {
+            if let Waiting::Slot(number) = first
+                && self.slots.get(number).is_some_and(|slot| !slot.is_settled)
+            {
+                return;
             }
             match self.waiting.pop_front() {
-                Some(Waiting::Bytes(bytes)) => {
-                    self.held -= ITEM + bytes.len();
-                    out.push(bytes);
-                }
+                Some(Waiting::Bytes(bytes)) => self.leave(bytes, out),
+                Some(Waiting::Small(bytes)) => self.leave(bytes.freeze(), out),
                 Some(Waiting::Slot(number)) => out.extend(self.take_slot(number)),
-                None => return Ok(()),
+                None => return,
             }
         }
     }
@@ -184,6 +200,20 @@ impl Joins {
         report
     }
 
+    fn wait(&mut self, bytes: Bytes) {
+        self.held += bytes.len();
+        match self.waiting.back_mut() {
+            Some(Waiting::Small(small)) if small.len() + bytes.len() <= SMALL => small.extend_from_slice(&bytes),
+            Some(_) if bytes.len() <= SMALL => self.waiting.push_back(Waiting::Small(bytes.into())),
+            _ => self.waiting.push_back(Waiting::Bytes(bytes)),
+        }
+    }
+
+    fn leave(&mut self, bytes: Bytes, out: &mut Vec<Bytes>) {
+        self.held -= bytes.len();
+        out.push(bytes);
+    }
+
     fn take_slot(&mut self, number: usize) -> Vec<Bytes> {
         let slot = self.slots.remove(&number).unwrap_or_default();
         self.held -= slot.size;
@@ -191,17 +221,31 @@ impl Joins {
     }
 
     /// The place of the text that `key` names, which may be a new one.
-    fn text(&mut self, key: Key) -> Result<usize, ContentError> {
+    fn text(&mut self, key: Key, before: &str) -> Result<usize, ContentError> {
         if let Some(index) = self.texts.iter().position(|text| text.key == key) {
-            return Ok(index);
+            if self.texts[index].event != self.events {
+                return Ok(index);
+            }
+            // Two in one event are no pieces of one text.
+            self.end_where(|text| text.key == key)?;
         }
         if self.texts.len() == MOST
             && let Some(oldest) = self.texts.iter().map(|text| text.event).min()
         {
             self.end_where(|text| text.event == oldest)?;
         }
-        self.texts.push(Text::new(&self.plan, key));
+        self.texts.push(Text::new(&self.plan, key, before));
         Ok(self.texts.len() - 1)
+    }
+
+    /// Ends what an event says is over: if it goes on with a text, then once
+    /// another one does not.
+    fn end_told(&mut self, ends: &[Arc<Scope>]) -> Result<(), ContentError> {
+        let (now, is_told) = (self.events, |text: &Text| ends.iter().any(|scope| text.key.is_within(scope)));
+        for text in self.texts.iter_mut().filter(|text| text.event == now && is_told(text)) {
+            text.is_ending = true;
+        }
+        self.end_where(|text| text.event < now && is_told(text))
     }
 
     fn end_where(&mut self, is_over: impl Fn(&Text) -> bool) -> Result<(), ContentError> {
@@ -221,22 +265,20 @@ impl Joins {
 }
 
 impl Text {
-    fn new(plan: &Arc<Plan>, key: Key) -> Self {
+    fn new(plan: &Arc<Plan>, key: Key, before: &str) -> Self {
         let mut projection = Projection::new(plan);
-        let before = match key.name() {
-            // Not the name of a secret: a model's token.
-            "token" => "\"".to_owned(),
-            name => format!("{{{}:\"", serde_json::Value::from(name)),
-        };
         projection.syntax(before.as_bytes());
-        Self { key, projection, open: VecDeque::new(), event: 0 }
+        // No event yet: it is later than any.
+        Self { key, projection, open: VecDeque::new(), event: u64::MAX, is_ending: false }
     }
 
     /// Hands out what is settled of the pieces.
     fn advance(&mut self, slots: &mut HashMap<usize, Slot>) -> Result<(), ContentError> {
         self.projection.flush(&mut |piece| fill(slots, piece))?;
         let first = self.projection.first_open();
-        while let Some(number) = self.open.front().copied().filter(|number| first.is_none_or(|first| *number < first)) {
+        while let Some(&(number, _)) = self.open.front()
+            && first.is_none_or(|first| number < first)
+        {
             self.open.pop_front();
             settle(slots, number);
         }
@@ -245,7 +287,7 @@ impl Text {
 
     fn finish(&mut self, slots: &mut HashMap<usize, Slot>) -> Result<(), ContentError> {
         self.projection.finish(&mut |piece| fill(slots, piece))?;
-        self.open.drain(..).for_each(|number| settle(slots, number));
+        self.open.drain(..).for_each(|(number, _)| settle(slots, number));
         Ok(())
     }
 }
@@ -373,48 +415,87 @@ mod tests {
     fn what_cannot_go_on_leaves_at_once() {
         let (mut stage, mut out) = (SseStage::new(&PLAN, 1 << 18), Vec::new());
         let mut given = String::new();
-        let mut push = |event: Value, held: bool| {
-            let event = format!("data: {event}\n\n");
-            stage.push(event.clone().into(), &mut out).unwrap();
-            given += &event;
+        let mut push = |event: &str, held: bool| {
+            stage.push(Bytes::copy_from_slice(event.as_bytes()), &mut out).unwrap();
+            given += event;
             assert_eq!(stage.held() > 0, held, "{event}");
             assert_eq!(out.concat() == given.as_bytes(), !held, "{event}");
         };
-        push(json!({"type": "message_start", "message": {"content": [], "model": "m"}}), false);
-        push((FRAMES[2].0)("Hello"), true);
-        push(json!({"type": "ping"}), true);
-        push((FRAMES[2].0)(" to"), true);
-        push(json!({"type": "content_block_stop", "index": 0}), false);
-        push((FRAMES[0].0)("Hello"), true);
-        push(json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}), false);
-        push((FRAMES[0].0)("and"), true);
-        for number in 0..PATIENCE {
-            push(json!({ "type": number }), true);
-        }
-        push(json!({"type": "ping"}), false);
-        push((FRAMES[0].0)("and"), true);
-        stage.push(Bytes::from_static(b"data: [DONE]\n\n"), &mut out).unwrap();
-        assert_eq!(stage.held(), 0);
+        let data = |event: Value| format!("data: {event}\n\n");
+        push(&data(json!({"type": "message_start", "message": {"content": [], "model": "m"}})), false);
+        push(&data((FRAMES[2].0)("Hello")), true);
+        push(&data(json!({"type": "ping"})), true);
+        push(&data((FRAMES[2].0)(" to")), true);
+        push(&data(json!({"type": "content_block_stop", "index": 0})), false);
+        push(&data((FRAMES[0].0)("Hello")), true);
+        push(&data(json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})), false);
+        // What says it ends with each piece ends where none follows.
+        push(&data(json!({"choices": [{"index": 0, "text": "Hello", "finish_reason": "stop"}]})), true);
+        push(&data(json!({"usage": 1})), false);
+        push(&data((FRAMES[0].0)("and")), true);
+        (0..PATIENCE).for_each(|_| push(": ping\n\n", true));
+        push(": ping\n\n", false);
+        push(&data((FRAMES[0].0)("and")), true);
+        push("data: [DONE]\n\n", false);
     }
 
     #[test]
-    fn only_so_much_waits() {
-        let (limit, mut most) = (1 << 14, 0);
-        let (mut stage, mut out) = (SseStage::new(&PLAN, limit), Vec::new());
-        let mut given = String::new();
-        for number in 0..4000 {
-            // A text that may be an address to its end, and one that goes on.
-            let event = match number {
-                0 => format!("data: {}\n\n", json!({"type": "a.delta", "delta": "bob"})),
-                _ => format!("data: {}\n\n", json!({"type": "b.delta", "delta": "x".repeat(20)})),
-            };
-            stage.push(event.clone().into(), &mut out).unwrap();
-            given += &event;
-            most = most.max(stage.held());
+    fn a_reason_with_every_piece_does_not_cut_the_text() {
+        let event =
+            |piece: &str| json!({"candidates": [{"content": {"parts": [{"text": piece}]}, "finishReason": "STOP"}]});
+        let given = format!("data: {}\n\ndata: {}\n\n", event("to jane.d"), event("oe@example.com, "));
+        let out = run([given.as_bytes()]).unwrap();
+        assert_eq!(text((event, "/candidates/0/content/parts/0/text"), &out), "to [EMAIL_ADDRESS], ");
+    }
+
+    #[test]
+    fn whole_answers_are_not_joined() {
+        let event =
+            |card: &str| format!("data: {}\n\n", json!({"choices": [{"index": 0, "message": {"content": card}}]}));
+        let given = [event("4111111111111111"), event("4111111111111111"), event("16 times 11 ok")].concat();
+        let out = run([given.as_bytes()]).unwrap();
+        assert_eq!(out, given.replace("4111111111111111", "[CREDIT_CARD]"));
+        // Nor are two strings of one event.
+        let given = "data: {\"delta\":\"to bob@exam\",\"delta\":\"ple.com\"}\n\n";
+        assert_eq!(run([given.as_bytes()]).unwrap(), given);
+    }
+
+    #[test]
+    fn a_piece_keeps_what_stands_around_it() {
+        for (event, secret) in [
+            (json!({"delta": {"field": "password", "value": "hunter2"}}), "hunter2"),
+            (json!({"completion": {"key": "password", "value": "hunter2"}}), "hunter2"),
+        ] {
+            let out = run([format!("data: {event}\n\n").as_bytes()]).unwrap();
+            assert!(!out.contains(secret), "{out}");
         }
-        stage.finish(&mut out).unwrap();
-        assert!(out.concat() == given.as_bytes());
-        assert!(most < 2 * limit, "{most}");
+    }
+
+    #[test]
+    fn only_so_much_waits_however_it_is_cut() {
+        let event = |number: u8, piece: &str| format!("data: {}\n\n", json!({"type": number, "delta": piece}));
+        // What may be an address waits for its end, and all else for that.
+        let comment = format!(": {}\n\n", "x".repeat(2900));
+        for (comments, found) in [(1, true), (2, false)] {
+            let given = [event(1, "to bob@exam"), comment.repeat(comments), event(1, "ple.com, ")].concat();
+            for cut in [1, 7, 1000, given.len()] {
+                let (mut stage, mut out, mut most) = (SseStage::new(&PLAN, 4096), Vec::new(), 0);
+                for chunk in given.as_bytes().chunks(cut) {
+                    stage.push(Bytes::copy_from_slice(chunk), &mut out).unwrap();
+                    most = most.max(stage.held());
+                }
+                stage.finish(&mut out).unwrap();
+                let out = String::from_utf8(out.concat()).unwrap();
+                assert_eq!(out.contains("[EMAIL_ADDRESS]"), found, "{comments} {cut}");
+                assert!(out.contains("bob@exam") != found);
+                assert!(most <= 4096 + cut.min(given.len()), "{most}");
+            }
+        }
+        let (mut stage, mut out) = (SseStage::new(&PLAN, 1 << 30), Vec::new());
+        for _ in 0..MOST_WAITING + 100 {
+            stage.push(event(1, "x").into(), &mut out).unwrap();
+            assert!(stage.joins.slots.len() <= MOST_WAITING + 1);
+        }
     }
 
     #[test]

@@ -53,6 +53,8 @@ pub(super) struct SseStage {
     interrupted: bool,
     /// Nothing of the stream has come.
     first: bool,
+    /// Bytes of the stream so far.
+    at: u64,
     /// Nothing of the line has come.
     blank: bool,
     /// The last byte was a CR, to which an LF belongs.
@@ -80,6 +82,7 @@ impl SseStage {
             data: None,
             interrupted: false,
             first: true,
+            at: 0,
             blank: true,
             returned: false,
             field: 0,
@@ -194,7 +197,7 @@ impl SseStage {
     /// events is redacted beside it.
     fn whole_line(&mut self, line: Bytes) -> Result<(), ContentError> {
         let mut from = 0;
-        for (span, number) in self.joins.event(&line)? {
+        for (span, number) in self.joins.line(&line, self.at)? {
             self.projection.json(line.slice(from..span.start));
             self.projection.slot(number);
             from = span.end;
@@ -211,7 +214,9 @@ impl SseStage {
             true => self.projection.flush(&mut sink)?,
             false => self.projection.advance(&mut sink)?,
         }
-        self.joins.release(out)
+        self.joins.advance_to(self.at)?;
+        self.joins.release(out);
+        Ok(())
     }
 
     fn close(&mut self, value: Value) {
@@ -227,17 +232,18 @@ impl SseStage {
 
     /// A CR or an LF, behind all of what stands before it. Whether an event ends
     /// with it.
-    fn end_line(&mut self, end: Bytes) -> bool {
+    fn end_line(&mut self, end: Bytes) -> Result<bool, ContentError> {
         let is_second = self.returned && end[0] == b'\n';
         let ends_event = self.blank && !is_second;
         if ends_event {
             self.end_data();
             self.interrupted = false;
+            self.joins.end_event()?;
         }
         (self.blank, self.returned) = (true, end[0] == b'\r');
         self.projection.frame(end);
         // The LF behind a CR that ended the event is the rest of it.
-        ends_event || is_second
+        Ok(ends_event || is_second)
     }
 }
 
@@ -247,8 +253,10 @@ impl Stage for SseStage {
         while !chunk.is_empty() {
             let end = memchr::memchr2(b'\n', b'\r', &chunk);
             let piece = chunk.split_to(end.unwrap_or(chunk.len()));
+            self.at += piece.len() as u64;
             self.text(piece, end.is_some())?;
-            let ends_event = end.is_some() && self.end_line(chunk.split_to(1));
+            self.at += u64::from(end.is_some());
+            let ends_event = end.is_some() && self.end_line(chunk.split_to(1))?;
             self.advance(ends_event, out)?;
         }
         Ok(())
@@ -261,7 +269,8 @@ impl Stage for SseStage {
         self.joins.end()?;
         let joins = &mut self.joins;
         self.projection.finish(&mut |piece| joins.take(piece))?;
-        self.joins.release(out)
+        self.joins.release(out);
+        Ok(())
     }
 
     fn format(&self) -> Option<BodyFormat> {

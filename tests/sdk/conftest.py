@@ -1,5 +1,6 @@
 """What all tests share: a sink, the proxy before it, and tables at the end."""
 
+import logging
 import os
 
 import pytest
@@ -54,3 +55,14 @@ def nothing_recorded(request):
         sink.forget()
         sink.answer = lambda _: Answer()
         sink.body_began.clear()
+
+
+@pytest.fixture
+def unnoticed(caplog, capfd, recwarn):
+    """The SDK logs, prints and warns of nothing."""
+    with caplog.at_level(logging.INFO):
+        yield
+    said = [record.getMessage() for record in caplog.get_records("call") if record.levelno >= logging.WARNING]
+    assert said == []
+    assert capfd.readouterr() == ("", "")
+    assert [str(each.message) for each in recwarn] == []

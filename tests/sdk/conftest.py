@@ -5,6 +5,9 @@ import os
 
 import pytest
 
+# Else their assertions would fail without a word.
+pytest.register_assert_rewrite("parts", "planted")
+
 import proxy as proxy_module
 from proxy import Proxy
 from sink import Sink

@@ -59,6 +59,7 @@ features: ## Build with each feature in turn, and show what is linked
 
 test-sdk: build ## Run the Python tests against the release binary only
 	@scripts/python-env
+	@scripts/node-env
 	EXPURGATE_BIN="$(abspath $(BIN))" .venv/bin/python -m pytest tests/sdk $(PYTEST_FLAGS)
 
 bench: build ## Run the in-process benches on one core: make bench [TABLES="density flat"]
@@ -96,4 +97,4 @@ lint: ## Check format and lints
 
 clean: ## Remove what was built
 	$(CARGO) clean
-	rm -rf .venv .work fuzz/target
+	rm -rf .venv .work fuzz/target tests/sdk/node/node_modules

@@ -6,7 +6,7 @@ import os
 import pytest
 
 # Else their assertions would fail without a word.
-pytest.register_assert_rewrite("parts", "planted")
+pytest.register_assert_rewrite("javascript", "parts", "planted")
 
 import proxy as proxy_module
 from proxy import Proxy

@@ -17,6 +17,7 @@ import zlib
 
 import pytest
 
+import javascript
 import wire
 from proxy import Proxy, free_ports
 
@@ -221,6 +222,18 @@ def test_a_query_that_stands_before_its_rows_in_the_body_works_too(server, proxy
     body = f"INSERT INTO {table} FORMAT JSONEachRow\n".encode() + ndjson(sent)
     response = wire.post(proxy.address, body, "/", Content_Type=[], **LOGIN)
     assert response.status == 200, response.body.decode()
+    assert_holds(server, table, held)
+
+
+@javascript.needs_node
+@pytest.mark.parametrize("compressed", [False, True], ids=["plain", "gzip"])
+def test_rows_of_the_servers_own_client_for_node_are_held_redacted(compressed, server, proxy, table):
+    sent, held = rows()
+    # Beyond what JavaScript holds as a number.
+    sent = [row | {"id": str(row["id"])} for row in sent]
+    login = dict(username="default", password=PASSWORD)
+    told = javascript.run("clickhouse.mjs", url=proxy.url, table=table, rows=sent, compressed=compressed, **login)
+    assert told == "done"
     assert_holds(server, table, held)
 
 

@@ -168,7 +168,7 @@ def deflated(blocks, wbits):
 
 def zstd(blocks):
     # The largest window that is allowed.
-    parameters = zstandard.ZstdCompressionParameters.from_level(1, window_log=23)
+    parameters = zstandard.ZstdCompressionParameters.from_level(1, window_log=23, write_checksum=1)
     compressor = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
     yield from map(compressor.compress, blocks)
     yield compressor.flush()

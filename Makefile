@@ -22,7 +22,7 @@ PARTS ?=
 LINTED := 1.95
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo run test test-rust test-sdk equality accuracy features bench memory performance loadtest fuzz sanitize fmt lint clean
+.PHONY: help build demo run test test-rust test-sdk equality accuracy features captures bench memory performance loadtest fuzz sanitize fmt lint clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,10 @@ equality: ## Hold the scanner to its oracle: make equality CASES=10000000
 
 accuracy: build ## Recall and false findings on public data, into docs/accuracy.md
 	EXPURGATE_BIN="$(abspath $(BIN))" python3 tests/accuracy.py --check --write
+
+captures: build ## Recall, damage and added time on recorded requests, into docs/captures.md
+	@scripts/python-env
+	EXPURGATE_BIN="$(abspath $(BIN))" .venv/bin/python tests/sdk/captures_table.py --write
 
 features: ## Build with each feature in turn, and show what is linked
 	@scripts/setup features

@@ -62,17 +62,26 @@ def redacted(value):
     return value
 
 
-def redact_message(message):
+def masked(value):
+    """The value with as many asterisks in place of what was planted as it had bytes."""
+    if isinstance(value, bytes):
+        for text in PLANTED:
+            value = value.replace(text.encode(), b"*" * len(text.encode()))
+        return value
+    return masked(value.encode()).decode()
+
+
+def redact_message(message, change=redacted):
     """A protobuf message, in place: every string and every bytes but the ids."""
     for field, value in message.ListFields():
         if field.type == field.TYPE_MESSAGE:
             for each in value if field.is_repeated else [value]:
-                redact_message(each)
+                redact_message(each, change)
         elif field.type == field.TYPE_STRING or field.name == "bytes_value":
             if field.is_repeated:
-                value[:] = [redacted(each) for each in value]
+                value[:] = [change(each) for each in value]
             else:
-                setattr(message, field.name, redacted(value))
+                setattr(message, field.name, change(value))
 
 
 def entity(request):

@@ -19,6 +19,7 @@ from planted import (
     PROMPT,
     STRUCTURE,
     entity,
+    masked,
     redacted,
 )
 from sink import Answer
@@ -156,6 +157,18 @@ def test_runs_arrive_redacted(client, way, sink):
         assert run["name"] == "look up [EMAIL_ADDRESS]" and run["trace_id"] in map(str, ids)
         assert run["inputs"] == {"arguments": redacted(ARGUMENTS)}
         assert "nobody is called [EMAIL_ADDRESS] at [PHONE_NUMBER]" in run["error"]
+
+
+@pytest.mark.parametrize("way", ["zstd", "multipart"], indirect=True)
+def test_a_part_beyond_what_is_buffered_keeps_its_length(client, sink):
+    run_id, prompt = uuid.uuid4(), PROMPT * 8000
+    with tracing_context(enabled=True, client=client):
+        ask(prompt, [], langsmith_extra={"run_id": run_id})
+    client.flush()
+    said, _ = runs(sink)
+    # Its length has gone before: masks keep it.
+    assert said[str(run_id)]["inputs"]["prompt"] == masked(prompt)
+    assert said[str(run_id)]["trace_id"] == str(run_id)
 
 
 @pytest.mark.parametrize("way", ["zstd", "multipart"], indirect=True)

@@ -171,7 +171,7 @@ def answer(request):
 def test_openais_requests_arrive_redacted_and_their_answers_untouched(run, sink):
     sink.answer = answer
     texts = ["nothing to see", PROMPT, NESTED]
-    file = "".join(json.dumps({"custom_id": each, "body": {"messages": MESSAGES}}) + "\n" for each in IDS * 20)
+    file = "".join(json.dumps({"custom_id": each, "body": {"messages": MESSAGES}}) + "\n" for each in IDS * 60)
     assert run("openai.mjs", messages=MESSAGES, texts=texts, file=file) == {
         "answer": f"Write to {EMAIL}.",
         "words": ["Write ", "to ", EMAIL, "."],

@@ -21,11 +21,25 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricExportResult
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExportResult
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import Link, SpanContext, Status, StatusCode, TraceFlags, TraceState
 
 from captures import decode
-from planted import ALIKE, AWS, EMAIL, PASSWORD, PHONE, PLANTED, PROMPT, STRUCTURE, entity, redact_message
+from planted import (
+    ALIKE,
+    AWS,
+    EMAIL,
+    PASSWORD,
+    PHONE,
+    PLANTED,
+    PROMPT,
+    STRUCTURE,
+    entity,
+    masked,
+    redact_message,
+    redacted,
+)
 from sink import Answer
 
 KEY = "Own-key-of-the-collector-0123456789"
@@ -65,7 +79,7 @@ def exporters(compression, proxy, sink, unnoticed):
     return pair
 
 
-def assert_equal_but_for_what_was_planted(sink, signal, message, compression):
+def assert_equal_but_for_what_was_planted(sink, signal, message, compression, change=redacted):
     """Each was sent once, with the SDK's own key and coding."""
     requests = {request.target: request for request in sink.requests}
     assert sorted(requests) == [f"/direct/v1/{signal}", f"/v1/{signal}"] and len(sink.requests) == 2
@@ -77,7 +91,7 @@ def assert_equal_but_for_what_was_planted(sink, signal, message, compression):
     expected, got = message(), message()
     expected.ParseFromString(decode(bytes(straight.body), straight.header("Content-Encoding", "")))
     got.ParseFromString(entity(through))
-    redact_message(expected)
+    redact_message(expected, change)
     # By lines: pytest shows the first that differs.
     assert str(got).splitlines() == str(expected).splitlines()
     # In the order of their fields and without one that is not known.
@@ -109,6 +123,22 @@ def test_spans_arrive_redacted(exporters, compression, sink):
     spans = got.resource_spans[0].scope_spans[0].spans
     assert [len(spans), spans[-1].name] == [41, "chat with [EMAIL_ADDRESS]"]
     assert spans[-1].trace_id == span.get_span_context().trace_id.to_bytes(16, "big")
+    provider.shutdown()
+
+
+def test_a_long_export_arrives_in_time_with_masks_that_change_no_length(exporters, compression, sink):
+    provider = TracerProvider(resource=RESOURCE)
+    finished = InMemorySpanExporter()
+    provider.add_span_processor(SimpleSpanProcessor(finished))
+    tracer = provider.get_tracer("agent")
+    for number in range(600):
+        with tracer.start_as_current_span(f"chat with {EMAIL}", attributes=ATTRIBUTES | {"number": number}):
+            pass
+    for exporter in exporters(OTLPSpanExporter, "traces"):
+        assert exporter.export(finished.get_finished_spans()) is SpanExportResult.SUCCESS
+        exporter.shutdown()
+    got = assert_equal_but_for_what_was_planted(sink, "traces", ExportTraceServiceRequest, compression, masked)
+    assert len(got.resource_spans[0].scope_spans[0].spans) == 600
     provider.shutdown()
 
 

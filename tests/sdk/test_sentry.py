@@ -21,6 +21,7 @@ from planted import (
     STRUCTURE,
     assert_sent_once,
     entity,
+    masked,
     redacted,
 )
 from sink import Answer
@@ -110,6 +111,17 @@ def test_an_exception_with_its_breadcrumbs_and_attachment_arrives_redacted(codin
     assert exception["stacktrace"]["frames"][-1]["vars"]["argument"] == "'[EMAIL_ADDRESS]'"
     assert note == redacted(NOTE) and headers["length"] == len(note)
     assert headers["filename"] == "[EMAIL_ADDRESS] wrote.txt"
+
+
+def test_an_attachment_beyond_what_is_buffered_keeps_its_length(coding, sink):
+    note = NOTE * 16_000
+    sentry_sdk.get_isolation_scope().add_attachment(bytes=note, filename="note.txt", content_type="text/plain")
+    sentry_sdk.capture_message(f"asked {EMAIL}")
+    sentry_sdk.flush()
+    items = {kind: payload for kind, _, payload in received(sink, coding, 1)}
+    assert json.loads(items["event"])["message"] == "asked [EMAIL_ADDRESS]"
+    # Its length has gone before: masks keep it.
+    assert items["attachment"] == masked(note)
 
 
 def test_a_transaction_and_its_spans_arrive_redacted(coding, sink):

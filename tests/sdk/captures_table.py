@@ -19,7 +19,7 @@ from collections import Counter
 import captures
 import wire
 from proxy import REPOSITORY, Proxy
-from sink import Answer, Sink
+from sink import Sink
 
 PAGE = REPOSITORY / "docs" / "captures.md"
 BEGIN, END = "<!-- measured: make captures -->\n", "<!-- end -->"
@@ -54,7 +54,7 @@ class Row:
 
         times = ("-", "-", "-")
         if self.added:
-            times = [f"{ms:.2f}" for ms in (statistics.median(self.direct), statistics.median(self.added), max(self.added))]
+            times = statistics.median(self.direct), statistics.median(self.added), max(self.added)
         return [
             self.name,
             str(self.requests),
@@ -62,7 +62,7 @@ class Row:
             f"{self.bytes / 1000:.0f}",
             *map(caught, KINDS),
             "-" if self.refused == self.requests else str(self.damaged),
-            *times,
+            *(each if each == "-" else f"{each:.2f}" for each in times),
         ]
 
     def is_sound(self):

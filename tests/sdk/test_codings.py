@@ -9,7 +9,7 @@ import bodies
 import wire
 from bodies import BLOCK, CODINGS
 from proxy import Proxy
-from sink import Answer, Sink
+from sink import Sink
 from test_stream import MEMORY_LIMIT
 
 TOTAL = 96 << 20
@@ -27,8 +27,7 @@ def body():
 def test_a_large_compressed_body_streams_in_little_memory(kind, body, tmp_path, report):
     name, encode, new_decode = CODINGS[kind]
     sent = b"".join(encode(body.blocks()))
-    new_body = lambda: bodies.Watching(new_decode())
-    with Sink(answer=lambda _: Answer(), new_body=new_body) as sink, Proxy(sink.url, tmp_path) as proxy:
+    with Sink(new_body=lambda: bodies.Watching(new_decode())) as sink, Proxy(sink.url, tmp_path) as proxy:
         started = time.monotonic()
         response = wire.post(proxy.address, sent, Content_Encoding=name)
         seconds = time.monotonic() - started
@@ -49,7 +48,7 @@ def test_a_large_compressed_body_streams_in_little_memory(kind, body, tmp_path, 
 def test_a_bomb_is_refused_in_little_memory_and_time(kind, tmp_path, report):
     name, encode, _ = CODINGS[kind]
     zeros, spaces = (b"".join(encode([byte * BLOCK] * (BOMB // BLOCK))) for byte in (b"\0", b" "))
-    with Sink(answer=lambda _: Answer()) as sink, Proxy(sink.url, tmp_path) as proxy:
+    with Sink() as sink, Proxy(sink.url, tmp_path) as proxy:
         started = time.monotonic()
         response = wire.post(proxy.address, spaces, Content_Encoding=name)
         seconds = time.monotonic() - started

@@ -19,7 +19,6 @@ import zstandard
 import bodies
 import wire
 from proxy import Proxy
-from sink import Answer
 from test_stream import MEMORY_LIMIT
 
 EMAIL = "canary.victim@corp-mail.example"

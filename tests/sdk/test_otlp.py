@@ -5,8 +5,6 @@ the proxy. OpenTelemetry's own classes parse both, and they have to be equal but
 for what was planted.
 """
 
-import logging
-
 import pytest
 from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter

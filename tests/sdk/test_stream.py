@@ -11,7 +11,7 @@ import pytest
 import bodies
 import wire
 from proxy import Proxy
-from sink import Answer, Sink
+from sink import Sink
 
 LONG = int(os.environ.get("EXPURGATE_STREAM_MIB") or 2048) << 20
 STRING = 200 << 20
@@ -63,8 +63,7 @@ def stream(body, kind, with_length, title, folder, report):
         headers["Content_Length"] = sum(map(len, body.blocks()))
     else:
         headers["Transfer_Encoding"] = "chunked"
-    new_body = lambda: bodies.Watching(new_decode())
-    with Sink(answer=lambda _: Answer(), new_body=new_body) as sink, Proxy(sink.url, folder) as proxy:
+    with Sink(new_body=lambda: bodies.Watching(new_decode())) as sink, Proxy(sink.url, folder) as proxy:
         with wire.connection(proxy.address) as sock:
             sock.sendall(wire.head("POST", "/v1/traces", **headers))
             for piece in encode(pausing(body.blocks(), sink)):

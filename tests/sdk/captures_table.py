@@ -52,9 +52,9 @@ class Row:
             planted = self.planted[kind]
             return f"{planted - self.leaked[kind]} / {planted}" if planted else "-"
 
-        times = ("-", "-", "-")
+        times = []
         if self.added:
-            times = statistics.median(self.direct), statistics.median(self.added), max(self.added)
+            times = [statistics.median(self.direct), statistics.median(self.added), max(self.added)]
         return [
             self.name,
             str(self.requests),
@@ -62,7 +62,7 @@ class Row:
             f"{self.bytes / 1000:.0f}",
             *map(caught, KINDS),
             "-" if self.refused == self.requests else str(self.damaged),
-            *(each if each == "-" else f"{each:.2f}" for each in times),
+            *([f"{each:.2f}" for each in times] or ["-"] * 3),
         ]
 
     def is_sound(self):

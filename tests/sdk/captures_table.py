@@ -92,9 +92,9 @@ def main():
     total = Row("all")
     for row in rows:
         total.add(row)
-    print("\n".join(table(rows)))
+    print(table(rows))
     summary = table([*sdks.values(), total])
-    print("\n", "\n".join(summary), sep="")
+    print(f"\n{summary}")
     if not total.is_sound():
         sys.exit("captures: leaked or damaged; the page stays as it is")
     if options.write:
@@ -135,17 +135,15 @@ def send(capture, address):
 
 
 def table(rows):
-    yield "| " + " | ".join(TITLES) + " |"
-    yield "| --- |" + " --: |" * (len(TITLES) - 1)
-    for row in rows:
-        yield "| " + " | ".join(row.cells()) + " |"
+    lines = ["| " + " | ".join(TITLES) + " |", "| --- |" + " --: |" * (len(TITLES) - 1)]
+    return "\n".join(lines + ["| " + " | ".join(row.cells()) + " |" for row in rows])
 
 
-def write(lines):
+def write(summary):
     text = PAGE.read_text()
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    PAGE.write_text(before + BEGIN + "\n" + "\n".join(lines) + "\n\n" + END + after)
+    PAGE.write_text(f"{before}{BEGIN}\n{summary}\n\n{END}{after}")
 
 
 if __name__ == "__main__":

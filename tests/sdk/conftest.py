@@ -9,6 +9,7 @@ import pytest
 pytest.register_assert_rewrite("javascript", "parts", "planted")
 
 import proxy as proxy_module
+from planted import SETTINGS
 from proxy import Proxy
 from sink import Sink
 
@@ -61,8 +62,10 @@ def nothing_recorded(request):
 
 
 @pytest.fixture
-def unnoticed(caplog, capfd, recwarn):
-    """The SDK logs, prints and warns of nothing."""
+def unnoticed(caplog, capfd, recwarn, monkeypatch):
+    """The SDK logs, prints and warns of nothing, and has no settings but a test's."""
+    for name in filter(lambda name: name.startswith(SETTINGS), list(os.environ)):
+        monkeypatch.delenv(name)
     with caplog.at_level(logging.INFO):
         yield
     said = [record.getMessage() for record in caplog.get_records("call") if record.levelno >= logging.WARNING]

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from planted import SETTINGS
+
 FOLDER = Path(__file__).parent / "node"
 NODE = shutil.which("node")
-# Nothing of the developer's own settings may reach an SDK.
-SETTINGS = ("LANGSMITH_", "LANGCHAIN_", "OTEL_", "OPENAI_", "POSTHOG_", "NODE_")
 
 needs_node = pytest.mark.skipif(
     not NODE or not (FOLDER / "node_modules").is_dir(), reason="no packages for Node.js: scripts/node-env"

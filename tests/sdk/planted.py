@@ -45,6 +45,13 @@ NESTED = json.dumps({"arguments": ARGUMENTS, "rows": [{"contact": PHONE, "id": R
 STRUCTURE = {"user": EMAIL, "db_password": PASSWORD, "arguments": ARGUMENTS, "nested": NESTED, **ALIKE}
 
 
+# How the names of variables begin that SDKs take settings from. None of the developer's
+# own may reach one.
+SETTINGS = tuple(
+    "ANTHROPIC_ LANGCHAIN_ LANGFUSE_ LANGSMITH_ NODE_ OPENAI_ OTEL_ POSTHOG_ SENTRY_ http HTTP".split()
+)
+
+
 def redacted(value):
     """The value with a label in place of all that was planted."""
     if isinstance(value, str):

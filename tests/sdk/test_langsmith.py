@@ -2,11 +2,13 @@
 which it sends runs, by what the server's `/info` says and how it is set up."""
 
 import json
+import time
 import uuid
 
 import pytest
 from langsmith import Client, traceable, tracing_context
 from langsmith.schemas import Attachment
+from langsmith.utils import get_env_var
 from requests_toolbelt.multipart.decoder import MultipartDecoder
 
 from planted import (
@@ -42,14 +44,17 @@ WAYS = ["zstd", "multipart", "batch", "one by one"]
 
 
 @pytest.fixture(params=WAYS)
-def way(request, monkeypatch):
+def way(request, unnoticed, monkeypatch):
     if request.param != "zstd":
         monkeypatch.setenv("LANGSMITH_DISABLE_RUN_COMPRESSION", "true")
-    return request.param
+    # The SDK remembers what it found in the environment.
+    get_env_var.cache_clear()
+    yield request.param
+    get_env_var.cache_clear()
 
 
 @pytest.fixture
-def client(way, proxy, sink, unnoticed):
+def client(way, proxy, sink):
     proxy.planted.update((*PLANTED, KEY))
     info = INFO | {"batch_ingest_config": INFO["batch_ingest_config"] | {"use_multipart_endpoint": way != "batch"}}
 
@@ -66,6 +71,10 @@ def client(way, proxy, sink, unnoticed):
         auto_batch_tracing=way != "one by one",
         tracing_error_callback=errors.append,
     )
+    end = time.monotonic() + 10
+    # Runs are compressed once the answer to /info is there.
+    while way == "zstd" and client.compressed_traces is None and time.monotonic() < end:
+        time.sleep(0.01)  # the interval of a poll with a deadline
     yield client
     client.cleanup()
     assert errors == []
@@ -90,7 +99,7 @@ def fetch(note: Attachment):
     return []
 
 
-def runs(sink):
+def runs(sink, way):
     """What was said of each run, by its id, and the attachments. Nothing was said
     twice: no request was tried again."""
     said, attachments, seen = {}, {}, []
@@ -108,6 +117,7 @@ def runs(sink):
         if request.target == "/info":
             seen.append("info")
             continue
+        assert request.header("Content-Encoding") == ("zstd" if way == "zstd" else None)
         body = entity(request)
         if request.target == "/runs/multipart":
             for name, value in parts(body, request.header("Content-Type")):
@@ -137,7 +147,7 @@ def test_runs_arrive_redacted(client, way, sink):
         for run_id in ids:
             ask(PROMPT, STRUCTURE, langsmith_extra={"run_id": run_id})
     client.flush()
-    said, _ = runs(sink)
+    said, _ = runs(sink, way)
     tools = [run for run in said.values() if run["run_type"] == "tool"]
     assert len(said) == 12 and len(tools) == 6
     for run_id in map(str, ids):
@@ -160,23 +170,25 @@ def test_runs_arrive_redacted(client, way, sink):
 
 
 @pytest.mark.parametrize("way", ["zstd", "multipart"], indirect=True)
-def test_a_part_beyond_what_is_buffered_keeps_its_length(client, sink):
-    run_id, prompt = uuid.uuid4(), PROMPT * 8000
+def test_a_part_beyond_what_is_buffered_keeps_its_length(client, way, sink):
+    run_id = uuid.uuid4()
+    # Without the numbers it would compress as a bomb does.
+    prompt = "".join(f"{number * 7919 % 10007} {PROMPT}" for number in range(4000))
     with tracing_context(enabled=True, client=client):
         ask(prompt, [], langsmith_extra={"run_id": run_id})
     client.flush()
-    said, _ = runs(sink)
+    said, _ = runs(sink, way)
     # Its length has gone before: masks keep it.
     assert said[str(run_id)]["inputs"]["prompt"] == masked(prompt)
     assert said[str(run_id)]["trace_id"] == str(run_id)
 
 
 @pytest.mark.parametrize("way", ["zstd", "multipart"], indirect=True)
-def test_an_attached_text_arrives_redacted(client, sink):
+def test_an_attached_text_arrives_redacted(client, way, sink):
     with tracing_context(enabled=True, client=client):
         fetch(Attachment(mime_type="text/plain", data=NOTE.encode()))
     client.flush()
-    said, attachments = runs(sink)
+    said, attachments = runs(sink, way)
     assert len(said) == 1 and attachments == {"note": redacted(NOTE).encode()}
 
 

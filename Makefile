@@ -22,7 +22,7 @@ PARTS ?=
 LINTED := 1.95
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo run test test-rust test-sdk equality accuracy features bench memory performance loadtest fuzz sanitize fmt lint clean
+.PHONY: help build demo run test test-rust test-sdk equality accuracy features captures bench memory performance loadtest fuzz sanitize fmt lint clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,12 +53,17 @@ equality: ## Hold the scanner to its oracle: make equality CASES=10000000
 accuracy: build ## Recall and false findings on public data, into docs/accuracy.md
 	EXPURGATE_BIN="$(abspath $(BIN))" python3 tests/accuracy.py --check --write
 
+captures: build ## Recall, damage and added time on recorded requests, into docs/captures.md
+	@scripts/python-env
+	EXPURGATE_BIN="$(abspath $(BIN))" .venv/bin/python tests/sdk/captures_table.py --write
+
 features: ## Build with each feature in turn, and show what is linked
 	@scripts/setup features
 	scripts/features
 
 test-sdk: build ## Run the Python tests against the release binary only
 	@scripts/python-env
+	@scripts/node-env
 	EXPURGATE_BIN="$(abspath $(BIN))" .venv/bin/python -m pytest tests/sdk $(PYTEST_FLAGS)
 
 bench: build ## Run the in-process benches on one core: make bench [TABLES="density flat"]
@@ -96,4 +101,4 @@ lint: ## Check format and lints
 
 clean: ## Remove what was built
 	$(CARGO) clean
-	rm -rf .venv .work fuzz/target
+	rm -rf .venv .work fuzz/target tests/sdk/node/node_modules

@@ -1,10 +1,15 @@
 """What all tests share: a sink, the proxy before it, and tables at the end."""
 
+import logging
 import os
 
 import pytest
 
+# Else their assertions would fail without a word.
+pytest.register_assert_rewrite("javascript", "parts", "planted")
+
 import proxy as proxy_module
+from planted import SETTINGS
 from proxy import Proxy
 from sink import Sink
 
@@ -54,3 +59,16 @@ def nothing_recorded(request):
         sink.forget()
         sink.answer = lambda _: Answer()
         sink.body_began.clear()
+
+
+@pytest.fixture
+def unnoticed(caplog, capfd, recwarn, monkeypatch):
+    """The SDK logs, prints and warns of nothing, and has no settings but a test's."""
+    for name in filter(lambda name: name.startswith(SETTINGS), list(os.environ)):
+        monkeypatch.delenv(name)
+    with caplog.at_level(logging.INFO):
+        yield
+    said = [record.getMessage() for record in caplog.get_records("call") if record.levelno >= logging.WARNING]
+    assert said == []
+    assert capfd.readouterr() == ("", "")
+    assert [str(each.message) for each in recwarn] == []

@@ -12,6 +12,7 @@ import proxy as proxy_module
 SCRIPT = pathlib.Path(__file__).parents[1] / "accuracy.py"
 
 
+@pytest.mark.timeout(600)
 def test_a_target_that_was_reached_stays_reached():
     command = [sys.executable, SCRIPT, "--check"]
     environment = {**os.environ, "EXPURGATE_BIN": str(proxy_module.BINARY)}

@@ -8,7 +8,11 @@ that only their context gives away are left. National phones and other personal 
 """
 
 import json
+import re
+import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -190,6 +194,23 @@ def test_the_proxy_counts_the_requests_that_the_sink_got(board, proxy):
 def test_the_metrics_hold_nothing_that_was_planted(proxy):
     metrics = proxy.metrics()
     assert [len(text) for text in proxy.planted if text in metrics] == []
+
+
+@pytest.mark.parametrize("capture", captures.load(captures.SIGNED), ids=lambda capture: capture.name)
+def test_a_recorded_request_whose_signature_would_break_is_refused(capture, proxy, sink):
+    response = wire.exchange(proxy.address, capture.head + capture.wire, method=capture.request["method"])
+    assert (response.status, response.error()["code"]) == (422, "signed_body")
+    assert sink.requests == []
+
+
+def test_the_table_of_docs_is_made_by_its_script():
+    script = Path(__file__).parent / "captures_table.py"
+    command = [sys.executable, script, "--rounds", "1", "curl-cli", "boto3-py"]
+    made = subprocess.run(command, capture_output=True, text=True, check=True, timeout=100).stdout
+    *_, curl, boto3, total = made.splitlines()
+    assert re.match(r"\| curl-cli \| 4 \| - \| 109 \| 183 / 183 \|", curl)
+    assert re.match(r"\| boto3-py \| 9 \| 9 \|", boto3)
+    assert re.match(r"\| all \| 13 \| 9 \|", total)
 
 
 @pytest.mark.parametrize("capture", OTHER, ids=lambda capture: capture.name)

@@ -5,14 +5,12 @@ import threading
 
 import openai
 import pytest
+from requests_toolbelt.multipart.decoder import MultipartDecoder
 
+from planted import ALIKE, ARGUMENTS, EMAIL, NESTED, PHONE, PLANTED, PROMPT, assert_sent_once, entity, redacted
 from sink import Answer
 
 KEY = "sk-sdk-own-key-000000000000000000000000"
-EMAIL = "canary.person@corp-mail.example"
-PHONE = "+44 20 7946 0958"
-AWS = "AKIAIOSFODNN7CANARY7"
-PLANTED = (EMAIL, PHONE, AWS)
 
 COMPLETION = {
     "id": "chatcmpl-1",
@@ -33,51 +31,67 @@ EMBEDDING = {
 }
 MESSAGES = [
     {"role": "system", "content": "You answer support mail."},
-    {"role": "user", "content": f"I am {EMAIL}, call {PHONE}.\nMy key is {AWS}\n"},
+    {"role": "user", "content": [{"type": "text", "text": PROMPT}], "name": "someone"},
     {
         "role": "assistant",
         "content": None,
         "tool_calls": [
-            {
-                "id": "call_1",
-                "type": "function",
-                "function": {"name": "lookup", "arguments": json.dumps({"mail": EMAIL, "note": f"\n{AWS}"})},
-            }
+            {"id": "call_1", "type": "function", "function": {"name": "lookup", "arguments": ARGUMENTS}}
         ],
     },
-    {"role": "tool", "tool_call_id": "call_1", "content": json.dumps({"rows": [{"contact": PHONE}]})},
+    {"role": "tool", "tool_call_id": "call_1", "content": NESTED},
+]
+RESPONSE = {
+    "id": "resp_67cb71b351908190a308f3859487620d06981a8637e6bc44",
+    "object": "response",
+    "created_at": 1741386163,
+    "status": "completed",
+    "model": "gpt-4o",
+    "output": [
+        {
+            "type": "message",
+            "id": "msg_67cb71b3c2b0819084d481baaaf148f206981a8637e6bc44",
+            "status": "completed",
+            "role": "assistant",
+            "content": [{"type": "output_text", "text": f"Write to {EMAIL}.", "annotations": []}],
+        }
+    ],
+    "parallel_tool_calls": True,
+    "tool_choice": "auto",
+    "tools": [],
+}
+INPUT = [
+    {"role": "user", "content": [{"type": "input_text", "text": PROMPT}]},
+    {"type": "function_call", "call_id": "call_1", "name": "lookup", "arguments": ARGUMENTS},
+    {"type": "function_call_output", "call_id": "call_1", "output": NESTED},
 ]
 
 
 @pytest.fixture
-def client(proxy):
+def client(proxy, unnoticed):
     proxy.planted.update((*PLANTED, KEY))
     with openai.OpenAI(api_key=KEY, base_url=f"{proxy.url}/v1", max_retries=2, timeout=30) as client:
         yield client
 
 
-def assert_redacted_once(sink, path):
-    """One request, so no retry; nothing planted in it; the SDK's own key kept."""
-    assert [(request.method, request.target) for request in sink.requests] == [("POST", path)]
-    request = sink.requests[0]
+def sent_once(sink, path):
+    """The only request, so that there was no retry, with the SDK's own key."""
+    (request,) = assert_sent_once(sink, ("POST", path))
     assert request.header("Authorization") == f"Bearer {KEY}"
-    for text in PLANTED:
-        assert text.encode() not in sink.everything()
-    return json.loads(request.body)
+    return request
+
+
+def assert_redacted_once(sink, path, expected):
+    """All that was said is there, in one request, but for what was planted."""
+    assert json.loads(entity(sent_once(sink, path))) == redacted(expected)
 
 
 def test_a_chat_completion_arrives_redacted_and_its_answer_untouched(client, sink):
     sink.answer = lambda _: Answer(body=json.dumps(COMPLETION).encode())
-    completion = client.chat.completions.create(model="gpt-4o", messages=MESSAGES)
+    question = dict(model="gpt-4o", messages=MESSAGES, user=ALIKE["run"], metadata={"owner": EMAIL, **ALIKE})
+    completion = client.chat.completions.create(**question)
     assert completion.choices[0].message.content == f"Write to {EMAIL}."
-    sent = assert_redacted_once(sink, "/v1/chat/completions")
-    assert sent["model"] == "gpt-4o"
-    user, call, tool = sent["messages"][1], sent["messages"][2], sent["messages"][3]
-    assert "[EMAIL_ADDRESS]" in user["content"] and user["content"].endswith("\n")
-    # JSON in a string is still JSON, and its members are still there.
-    assert json.loads(call["tool_calls"][0]["function"]["arguments"])["mail"] == "[EMAIL_ADDRESS]"
-    assert json.loads(tool["content"])["rows"][0]["contact"] == "[PHONE_NUMBER]"
-    assert call["tool_calls"][0]["id"] == "call_1"
+    assert_redacted_once(sink, "/v1/chat/completions", question)
 
 
 def test_a_streamed_completion_passes_event_by_event(client, sink):
@@ -106,16 +120,62 @@ def test_a_streamed_completion_passes_event_by_event(client, sink):
         received.append(chunk.choices[0].delta.content)
         seen.release()
     assert received == words
-    assert assert_redacted_once(sink, "/v1/chat/completions")["stream"] is True
+    expected = {"model": "gpt-4o", "messages": MESSAGES, "stream": True}
+    assert_redacted_once(sink, "/v1/chat/completions", expected)
+
+
+def test_a_response_arrives_redacted_and_its_answer_untouched(client, sink):
+    sink.answer = lambda _: Answer(body=json.dumps(RESPONSE).encode())
+    question = dict(model="gpt-4o", input=INPUT, instructions=f"You write for {EMAIL}.", metadata={"owner": PHONE})
+    assert client.responses.create(**question).output_text == f"Write to {EMAIL}."
+    assert_redacted_once(sink, "/v1/responses", question)
+
+
+def test_a_streamed_response_passes_event_by_event(client, sink):
+    seen = threading.Semaphore(0)
+
+    def event(number, kind, **members):
+        data = {"type": kind, "sequence_number": number, **members}
+        return f"event: {kind}\ndata: {json.dumps(data)}\n\n".encode()
+
+    def events():
+        yield event(0, "response.created", response=RESPONSE | {"status": "in_progress", "output": []})
+        item = dict(item_id="msg_1", output_index=0, content_index=0, logprobs=[])
+        for number, word in enumerate(("Write ", "to ", EMAIL, "."), 1):
+            yield event(number, "response.output_text.delta", delta=word, **item)
+            assert seen.acquire(timeout=20), f"event {number} did not reach the client"
+        yield event(5, "response.completed", response=RESPONSE)
+
+    sink.answer = lambda _: Answer(body=events(), headers=(("Content-Type", "text/event-stream"),))
+    text = ""
+    for each in client.responses.create(model="gpt-4o", input=INPUT, stream=True):
+        if each.type == "response.output_text.delta":
+            text += each.delta
+            seen.release()
+    assert text == f"Write to {EMAIL}." and each.response.output_text == text
+    assert_redacted_once(sink, "/v1/responses", {"model": "gpt-4o", "input": INPUT, "stream": True})
 
 
 def test_embeddings_arrive_redacted(client, sink):
     sink.answer = lambda _: Answer(body=json.dumps(EMBEDDING).encode())
-    texts = ["nothing to see", f"mail {EMAIL}", f"{PHONE} and {AWS}"]
-    answer = client.embeddings.create(model="text-embedding-3-small", input=texts, encoding_format="float")
+    question = dict(model="text-embedding-3-small", input=["nothing to see", f"mail {EMAIL}", PROMPT, NESTED])
+    answer = client.embeddings.create(**question, encoding_format="float")
     assert answer.data[0].embedding == [0.25, -0.5]
-    sent = assert_redacted_once(sink, "/v1/embeddings")
-    assert sent["input"][:2] == ["nothing to see", "mail [EMAIL_ADDRESS]"]
+    assert_redacted_once(sink, "/v1/embeddings", question | {"encoding_format": "float"})
+
+
+# The type of the part is guessed from the name: JSONL has none.
+@pytest.mark.parametrize("name", ["batch.jsonl", "notes.md", "rows.csv", "agent.py"])
+def test_an_uploaded_file_arrives_redacted(name, client, sink):
+    sink.answer = lambda _: Answer(body=b'{"id": "file-1", "object": "file", "purpose": "batch"}')
+    line = {"custom_id": ALIKE["run"], "method": "POST", "url": "/v1/responses", "body": {"input": INPUT}}
+    content = "".join(json.dumps(line | {"number": number}) + "\n" for number in range(200)).encode()
+    assert client.files.create(file=(name, content), purpose="batch").id == "file-1"
+    request = sent_once(sink, "/v1/files")
+    purpose, file = MultipartDecoder(entity(request), request.header("Content-Type")).parts
+    assert purpose.content == b"batch"
+    assert file.content == redacted(content)
+    assert f'filename="{name}"'.encode() in file.headers[b"Content-Disposition"]
 
 
 def test_an_error_of_the_upstream_reaches_the_client_unchanged(client, sink):
@@ -124,4 +184,4 @@ def test_an_error_of_the_upstream_reaches_the_client_unchanged(client, sink):
     with pytest.raises(openai.NotFoundError) as caught:
         client.chat.completions.create(model="none", messages=MESSAGES)
     assert caught.value.code == "model_not_found"
-    assert_redacted_once(sink, "/v1/chat/completions")
+    assert_redacted_once(sink, "/v1/chat/completions", {"model": "none", "messages": MESSAGES})

@@ -4,6 +4,7 @@
 use super::mistakes::Mistakes;
 use super::names::nearest;
 use super::spec::{self, Field};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -40,11 +41,19 @@ impl<'t, 'm, 'a> Fields<'t, 'm, 'a> {
             mistakes.add(start, format!("expected a table; write it as {header}"));
             return None;
         };
-        let known = &spec::names(known)[..];
-        for field in table.keys().filter(|field| !known.contains(&field.get_ref().as_ref())) {
-            mistakes.add(field.span().start, unknown(field.get_ref(), header, known));
-        }
+        report_unknown(table, header, known, mistakes);
         Some(Self { table, start, mistakes })
+    }
+
+    /// The fields of a file that is one table, told as `place`.
+    pub(super) fn of_root(
+        table: &'t DeTable<'t>,
+        place: &str,
+        known: &[Field],
+        mistakes: &'m mut Mistakes<'a>,
+    ) -> Self {
+        report_unknown(table, place, known, mistakes);
+        Self { table, start: 0, mistakes }
     }
 
     /// A string, when present.
@@ -100,6 +109,29 @@ impl<'t, 'm, 'a> Fields<'t, 'm, 'a> {
         }
     }
 
+    /// The names of a table with their strings; empty when absent.
+    pub(super) fn map_of_strings(&mut self, field: &str) -> BTreeMap<String, String> {
+        let Some(value) = self.table.get(field) else { return BTreeMap::new() };
+        let mut strings = BTreeMap::new();
+        match value.get_ref().as_table() {
+            None => drop(self.wrong_type::<()>(field, value, "a table of strings")),
+            Some(table) => {
+                for (name, value) in table {
+                    match value.get_ref().as_str() {
+                        Some(text) => drop(strings.insert(name.get_ref().to_string(), text.to_owned())),
+                        None => drop(self.wrong_type::<()>(name.get_ref(), value, "a string")),
+                    }
+                }
+            }
+        }
+        strings
+    }
+
+    /// Whatever is written, when something is.
+    pub(super) fn value(&self, field: &str) -> Option<&'t Spanned<DeValue<'t>>> {
+        self.table.get(field)
+    }
+
     /// `true` or `false`, when present.
     pub(super) fn boolean(&mut self, field: &str) -> Option<bool> {
         let value = self.table.get(field)?;
@@ -138,6 +170,13 @@ impl<'t, 'm, 'a> Fields<'t, 'm, 'a> {
     fn wrong_type<T>(&mut self, field: &str, value: &Spanned<DeValue<'_>>, expected: &str) -> Option<T> {
         self.mistakes.add(value.span().start, format!("`{field}` must be {expected}"));
         None
+    }
+}
+
+fn report_unknown(table: &DeTable<'_>, place: &str, known: &[Field], mistakes: &mut Mistakes<'_>) {
+    let known = &spec::names(known)[..];
+    for field in table.keys().filter(|field| !known.contains(&field.get_ref().as_ref())) {
+        mistakes.add(field.span().start, unknown(field.get_ref(), place, known));
     }
 }
 

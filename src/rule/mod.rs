@@ -3,7 +3,7 @@
 //! A rule file is read by `syntax` (with `fields`, `examples`, `allow`, `names`,
 //! `path` and `pattern` for the checks; `spec` has all fields), the built-in
 //! packs are in `pack`, and `load` lays the user's files, which `texts` reads,
-//! over them. A [`Rule`] that exists is valid: its pattern parses, its names are
+//! over them. `protocol` has the packs of known upstreams. A [`Rule`] that exists is valid: its pattern parses, its names are
 //! spelled right and it has examples.
 
 mod allow;
@@ -16,13 +16,14 @@ mod names;
 mod pack;
 mod path;
 mod pattern;
+pub mod protocol;
 mod schema;
 mod spec;
 mod syntax;
 mod texts;
 
 pub use allow::{Allow, Allowed};
-pub use path::{PathPattern, Segment};
+pub use path::{MOST_STEPS, PathPattern, Segment};
 pub use schema::schema;
 pub use texts::{RuleTexts, RulesGone};
 

@@ -7,6 +7,9 @@ use std::fmt;
 
 /// The longest name in a pattern, in bytes.
 const LONGEST_NAME: usize = 256;
+/// Names in patterns that are followed together, at most; the end of each pattern
+/// counts as one.
+pub const MOST_STEPS: usize = 256;
 
 /// A valid pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]

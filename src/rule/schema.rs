@@ -39,7 +39,8 @@ fn exception(schema: &mut Value) {
     schema["not"] = json!({"required": ["value", "pattern"]});
 }
 
-fn object(fields: &[Field]) -> Value {
+/// An object with these fields and no others.
+pub(super) fn object(fields: &[Field]) -> Value {
     let required: Vec<&str> = fields.iter().filter(|field| field.required).map(|field| field.name).collect();
     json!({"type": "object", "properties": properties(fields), "required": required, "additionalProperties": false})
 }
@@ -58,6 +59,9 @@ fn value(kind: Kind) -> Value {
         Kind::Text => json!({"type": "string", "minLength": 1}),
         Kind::Spelled(pattern) => json!({"type": "string", "pattern": pattern}),
         Kind::Texts => json!({"type": "array", "items": {"type": "string"}}),
+        Kind::Strings => json!({"type": "object", "additionalProperties": {"type": "string"}}),
+        Kind::Table(fields) => object(fields),
+        Kind::Tables(fields) => json!({"type": "array", "items": object(fields)}),
         Kind::Flag => json!({"type": "boolean"}),
         Kind::Integer(least, most) => json!({"type": "integer", "minimum": least, "maximum": most}),
         Kind::OneOf(names) => json!({"enum": names()}),

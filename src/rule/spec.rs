@@ -28,6 +28,10 @@ pub(super) enum Kind {
         required: bool,
     },
     Allow,
+    /// Any names, with strings.
+    Strings,
+    Table(&'static [Field]),
+    Tables(&'static [Field]),
 }
 
 /// Bytes before a value in which a keyword counts, at most.
@@ -38,15 +42,15 @@ const ID: &str = "^[a-z0-9]+([.-][a-z0-9]+)*$";
 const SELECTED: &str = "^([a-z0-9]+([.-][a-z0-9]+)*|([a-z0-9]+[.-])*[a-z0-9]*\\*)$";
 const ENTITY: &str = "^[A-Z][A-Z0-9]*(_[A-Z0-9]+)*$";
 
-const fn field(name: &'static str, kind: Kind, doc: &'static str) -> Field {
+pub(super) const fn field(name: &'static str, kind: Kind, doc: &'static str) -> Field {
     Field { name, kind, required: false, doc }
 }
 
-const fn required(name: &'static str, kind: Kind, doc: &'static str) -> Field {
+pub(super) const fn required(name: &'static str, kind: Kind, doc: &'static str) -> Field {
     Field { name, kind, required: true, doc }
 }
 
-fn categories() -> Vec<&'static str> {
+pub(super) fn categories() -> Vec<&'static str> {
     vec![Category::Pii.name(), Category::Credential.name()]
 }
 

@@ -397,7 +397,8 @@ pub(super) fn path(fields: &mut Fields<'_, '_, '_>, field: &str) -> Option<PathP
     parsed_path(fields, field, &written)
 }
 
-fn parsed_path(fields: &mut Fields<'_, '_, '_>, field: &str, path: &Placed<String>) -> Option<PathPattern> {
+/// A pattern of a path that is written in `field`.
+pub(super) fn parsed_path(fields: &mut Fields<'_, '_, '_>, field: &str, path: &Placed<String>) -> Option<PathPattern> {
     match PathPattern::parse(&path.value) {
         Ok(path) => Some(path),
         Err(message) => {
@@ -422,7 +423,8 @@ fn proximity(fields: &mut Fields<'_, '_, '_>) -> Option<usize> {
     fields.integer("proximity", PROXIMITY).and_then(|bytes| usize::try_from(bytes).ok())
 }
 
-fn references(fields: &mut Fields<'_, '_, '_>) -> Vec<String> {
+/// The URLs in `references`.
+pub(super) fn references(fields: &mut Fields<'_, '_, '_>) -> Vec<String> {
     let references = fields.strings("references");
     for reference in &references {
         if !reference.value.starts_with("https://") && !reference.value.starts_with("http://") {
@@ -448,7 +450,8 @@ fn named<T: Copy>(
     one_of(fields, field, written, all, name)
 }
 
-fn one_of<T: Copy>(
+/// The one of `all` that is written in `field`.
+pub(super) fn one_of<T: Copy>(
     fields: &mut Fields<'_, '_, '_>,
     field: &str,
     written: Placed<String>,

@@ -47,6 +47,11 @@ impl RuleTexts {
         Ok(texts)
     }
 
+    /// Name and text of each file.
+    pub fn files(&self) -> &[(String, String)] {
+        &self.files
+    }
+
     /// The rules in them, on top of the built-in ones if `builtin`.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use super::input::{InputArgs, InputError, Sink};
 use super::preview::preview;
 use super::{CliError, Exit, near};
 use crate::content::{Located, Locator, WireFormat};
-use crate::redact::{Applied, Format, Plan, Policy, Redactor};
+use crate::redact::{Applied, Format, Plan, Redactor};
 use crate::rule::{Matcher, Rule};
 use crate::scan::{Encoding, Lexer, Traced, Verdict, meaning};
 use crate::span::Span;
@@ -47,7 +47,7 @@ pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
     let mut explainer = Explainer {
         actions: setup.plan(),
         // A policy that blocks would end the scan at its first finding.
-        plan: Arc::new(Plan::new(Arc::clone(&setup.engine), &Policy::default())),
+        plan: Arc::new(Plan::new(Arc::clone(&setup.engine), &setup.policy.labelling())),
         source: String::new(),
         format: Format::Text,
         body: BytesMut::new(),
@@ -262,6 +262,10 @@ impl<W: Write> Explainer<W> {
                 }
             }),
             Verdict::Allowed(index) => Some(format!("an exception of the rule allows it: {}", rule.allow.get(index)?)),
+            Verdict::Protected(index) => {
+                let reason = self.plan.protections()?.reason(index)?;
+                Some(format!("the protocol pack of the route protects it: {reason}"))
+            }
             Verdict::Placeholder => Some("it is a placeholder or a label, no value".to_owned()),
         }
     }

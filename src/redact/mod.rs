@@ -25,7 +25,7 @@ pub use template::Template;
 
 use crate::rule::Rule;
 pub use crate::scan::Format;
-use crate::scan::{Encoding, Engine, Finding, Written};
+use crate::scan::{Encoding, Engine, Finding, Protections, Written};
 use bytes::Bytes;
 use replacement::{Replacement, Writing};
 use std::collections::HashMap;
@@ -104,6 +104,8 @@ pub struct Plan {
     quiet: Arc<[bool]>,
     /// What is written beside the usual labels, if anything.
     written: Option<Arc<Written>>,
+    /// What stays, whatever is found in it.
+    protections: Option<Arc<Protections>>,
     /// See [`Plan::of_same_length`]; made when it is asked for.
     same_length: OnceLock<Arc<Plan>>,
 }
@@ -111,10 +113,11 @@ pub struct Plan {
 impl Plan {
     /// Looks up the action of every rule once.
     pub fn new(engine: Arc<Engine>, policy: &Policy) -> Self {
-        Self::by(engine, |rule| policy.treatment(rule).clone())
+        let protections = Protections::compile(engine.ruleset(), &policy.protected);
+        Self::by(engine, protections, |rule| policy.treatment(rule).clone())
     }
 
-    fn by(engine: Arc<Engine>, treatment: impl Fn(&Rule) -> Treatment) -> Self {
+    fn by(engine: Arc<Engine>, protections: Option<Arc<Protections>>, treatment: impl Fn(&Rule) -> Treatment) -> Self {
         let rules = &engine.ruleset().rules;
         let mut written = Written::default();
         for rule in rules.iter().filter(|rule| rule.enabled && !rule.shadow) {
@@ -124,7 +127,7 @@ impl Plan {
         let writings: Vec<Writing> = rules.iter().map(|rule| Writing::new(treatment(rule), rule)).collect();
         let quiet = writings.iter().map(|writing| writing.action() == Action::Report).collect();
         let written = (!written.is_empty()).then(|| Arc::new(written));
-        Self { engine, writings, quiet, written, same_length: OnceLock::new() }
+        Self { engine, writings, quiet, written, protections, same_length: OnceLock::new() }
     }
 
     /// The same with a mask of the same length wherever something else would be
@@ -139,13 +142,18 @@ impl Plan {
                 Some(Treatment::Mask(mask)) => Treatment::Mask(mask.of_same_length()),
                 _ => Treatment::Mask(Mask::default().of_same_length()),
             };
-            Arc::new(Self::by(Arc::clone(&self.engine), treatment))
+            Arc::new(Self::by(Arc::clone(&self.engine), self.protections.clone(), treatment))
         })
     }
 
     /// The engine.
     pub fn engine(&self) -> &Arc<Engine> {
         &self.engine
+    }
+
+    /// What stays, whatever is found in it.
+    pub fn protections(&self) -> Option<&Arc<Protections>> {
+        self.protections.as_ref()
     }
 
     /// What is done with a finding of the rule with this index.

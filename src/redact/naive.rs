@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// # Errors
 /// When the policy blocks what is found.
 pub fn find(plan: &Arc<Plan>, format: Format, document: &[u8]) -> Result<Vec<Applied>, RedactError> {
-    let (findings, opened) = naive::all(plan.engine(), format, document);
+    let (findings, opened) = naive::all(plan.engine(), plan.protections(), format, document);
     let mut applied = Vec::new();
     for finding in findings {
         let base64 = finding.wrap == Wrap::Base64;
@@ -31,7 +31,7 @@ pub fn find(plan: &Arc<Plan>, format: Format, document: &[u8]) -> Result<Vec<App
 pub fn redact(plan: &Plan, format: Format, document: &[u8]) -> Result<Vec<u8>, RedactError> {
     let mut redacted = Vec::with_capacity(document.len());
     let mut rest = 0;
-    let (findings, opened) = naive::all(plan.engine(), format, document);
+    let (findings, opened) = naive::all(plan.engine(), plan.protections(), format, document);
     for finding in findings {
         let rules = rules_of(&finding, &opened);
         if let Some(rule) = rules.iter().find(|&&rule| plan.action(rule) == Action::Block) {

@@ -1,11 +1,13 @@
 //! Which action for which entity.
 
 use super::{Mask, Pseudonym, Template};
+use crate::rule::protocol::Protected;
 use crate::rule::{Category, Rule};
 use crate::scan::Written;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// What is done with a finding, by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -120,12 +122,25 @@ pub struct Policy {
     pub categories: BTreeMap<Category, Treatment>,
     /// For all others.
     pub default: Treatment,
+    /// What the protocol pack of the route protects: nothing is done there.
+    pub protected: Arc<[Protected]>,
 }
 
 impl Policy {
     /// The same for everything.
     pub fn always(treatment: Treatment) -> Self {
         Self { default: treatment, ..Self::default() }
+    }
+
+    /// The usual labels for everything that this policy does not protect.
+    #[must_use]
+    pub fn labelling(&self) -> Self {
+        Self { protected: Arc::clone(&self.protected), ..Self::default() }
+    }
+
+    /// Whether it has the same actions, whatever it protects.
+    pub fn acts_as(&self, other: &Self) -> bool {
+        (&self.entities, &self.categories, &self.default) == (&other.entities, &other.categories, &other.default)
     }
 
     /// What to do with what `rule` finds.

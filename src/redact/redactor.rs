@@ -107,6 +107,7 @@ impl<M: Meter> Redactor<M> {
         let mut scanner = Scanner::metered(Arc::clone(plan.engine()), format, meter);
         scanner.set_quiet(plan.quiet());
         scanner.set_written(plan.written.clone());
+        scanner.set_protections(plan.protections());
         Self {
             scanner,
             plan: Arc::clone(plan),

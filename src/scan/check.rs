@@ -5,6 +5,7 @@ use super::Format;
 use super::again::Outer;
 use super::engine::Engine;
 use super::path::{PathId, Paths, Places};
+use super::protect::{Guard, Protections};
 use super::written::Written;
 use crate::rule::{Allow, Allowed, Rule};
 use crate::span::Span;
@@ -41,6 +42,8 @@ pub enum Verdict {
     Validator,
     /// The rule's exception of this index allows it.
     Allowed(usize),
+    /// The protected value of this index of the route's protocol pack is at its place.
+    Protected(usize),
     /// It stands where a value would, and is none.
     Placeholder,
 }
@@ -111,7 +114,8 @@ impl Exception {
     }
 }
 
-fn regex(source: &str) -> Result<Regex, String> {
+/// Compiles an expression over bytes.
+pub(super) fn regex(source: &str) -> Result<Regex, String> {
     Regex::builder()
         .configure(Regex::config().utf8_empty(false))
         .syntax(syntax::Config::new().unicode(false).utf8(false))
@@ -160,6 +164,8 @@ pub struct Checks {
     /// By rule index: candidates that a validator turned down.
     rejections: Vec<u64>,
     said: Said,
+    /// What the route's protocol pack protects.
+    guard: Option<Guard>,
     /// What the redactor writes itself.
     written: Option<Arc<Written>>,
     /// `None` unless asked for.
@@ -172,6 +178,7 @@ impl Checks {
             places: Places::new(&engine.paths, format),
             rejections: Vec::new(),
             said: Said(None),
+            guard: None,
             written: None,
             trace: None,
         }
@@ -192,6 +199,11 @@ impl Checks {
         self.written.clone()
     }
 
+    /// From now on what these protect stays. To be called before the first byte.
+    pub(super) fn set_protections(&mut self, protections: Option<&Arc<Protections>>, format: Format) {
+        self.guard = protections.and_then(|protections| Guard::new(Arc::clone(protections), format));
+    }
+
     /// From now on keeps every verdict.
     pub fn keep_trace(&mut self) {
         self.trace = Some(Vec::new());
@@ -206,6 +218,9 @@ impl Checks {
     pub(super) fn move_on(&mut self, raw: &[u8], origin: u64, keep: usize) {
         if let Some(places) = &mut self.places {
             places.move_on(raw, origin, keep);
+        }
+        if let Some(guard) = &mut self.guard {
+            guard.move_on(raw, origin, keep);
         }
     }
 
@@ -271,8 +286,14 @@ impl Checks {
             None if self.written.as_ref().is_some_and(|written| written.holds(raw, &value.range, value.text)) => {
                 Verdict::Placeholder
             }
-            None => Verdict::Found,
+            None => self.found(rule, (raw, origin), outer, value),
         }
+    }
+
+    /// What all else lets be a finding is one, unless it is protected.
+    fn found(&mut self, rule: usize, data: (&[u8], u64), outer: Option<&dyn Outer>, value: &Value<'_>) -> Verdict {
+        let guard = self.guard.as_mut().filter(|_| outer.is_none());
+        guard.and_then(|guard| guard.protects(rule, data, value)).map_or(Verdict::Found, Verdict::Protected)
     }
 
     /// Keeps that a match up to `end`, if there was one, has no keyword near it.

@@ -152,6 +152,11 @@ impl Lexer {
         matches!(self.lexeme, Lexeme::Text { name: true, .. })
     }
 
+    /// Whether the walk is within a string that is a value.
+    pub(super) fn is_in_value(&self) -> bool {
+        matches!(self.lexeme, Lexeme::Text { name: false, .. })
+    }
+
     /// The path to the current value or member.
     pub fn pointer(&self) -> Option<String> {
         if self.format == Format::Text {

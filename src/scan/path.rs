@@ -7,11 +7,11 @@
 
 use super::Format;
 use super::lexer::Lexer;
-use crate::rule::{PathPattern, Segment};
+use crate::rule::{MOST_STEPS, PathPattern, Segment};
 use std::sync::Arc;
 
 /// Steps of all patterns together, at most.
-const MOST: usize = 256;
+const MOST: usize = MOST_STEPS;
 const WORDS: usize = MOST / 64;
 
 /// The states in which the automaton is; those of reached patterns among them.
@@ -30,6 +30,15 @@ impl States {
     fn is_empty(self) -> bool {
         self.0 == [0; WORDS]
     }
+
+    fn has_any_of(self, others: Self) -> bool {
+        self.0.iter().zip(others.0).any(|(own, other)| own & other != 0)
+    }
+
+    /// Whether the pattern `path` leads here.
+    pub(super) fn leads(self, path: PathId) -> bool {
+        self.has(path.0)
+    }
 }
 
 /// The patterns of a rule set.
@@ -38,6 +47,8 @@ pub(super) struct Paths {
     /// By state: what leads on from it; `None` at the end of a pattern.
     steps: Vec<Option<Segment>>,
     starts: States,
+    /// The last states of all patterns.
+    ends: States,
     /// Each pattern with its first and its last state.
     patterns: Vec<(String, usize)>,
 }
@@ -62,6 +73,7 @@ impl Paths {
         self.steps.extend(pattern.segments().iter().cloned().map(Some));
         self.steps.push(None);
         let end = self.steps.len() - 1;
+        self.ends.add(end);
         self.patterns.push((pattern.source().to_owned(), end));
         let mut starts = self.starts;
         self.enter(&mut starts, first);
@@ -115,8 +127,19 @@ pub(super) struct Places {
     format: Format,
     /// Up to where the data has been walked over, in bytes of the body.
     lexer: Lexer,
-    /// Where values begin, with their states, in order.
-    marks: Vec<(u64, States)>,
+    /// Where values begin, in order. Of those that no path leads to, only the ones
+    /// behind another.
+    marks: Vec<Mark>,
+    ends: States,
+}
+
+/// Where a value begins, in bytes of the body, and which paths lead to it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Mark {
+    pub(super) begin: u64,
+    pub(super) states: States,
+    /// A string, and no member's name: `begin` is its quote.
+    pub(super) text: bool,
 }
 
 impl Places {
@@ -126,18 +149,24 @@ impl Places {
             return None;
         }
         let lexer = Lexer::following(format, Arc::clone(paths));
-        Some(Self { format, marks: vec![(0, paths.start())], lexer })
+        let first = Mark { begin: 0, states: paths.start(), text: false };
+        Some(Self { format, marks: vec![first], ends: paths.ends, lexer })
     }
 
     /// Whether the pattern `path` leads to the value at `at` of `raw`, which
     /// begins at `origin` of the body.
     pub(super) fn lead(&mut self, path: PathId, raw: &[u8], origin: u64, at: usize) -> bool {
+        self.mark(raw, origin, at).is_some_and(|mark| mark.states.leads(path))
+    }
+
+    /// The value around `at`, or one before it if no path leads to it.
+    pub(super) fn mark(&mut self, raw: &[u8], origin: u64, at: usize) -> Option<Mark> {
         debug_assert!(self.format != Format::Text);
         // The byte there tells that a number begins.
         self.walk(raw, origin, at + 1);
         let place = origin + at as u64;
-        let mark = self.marks.partition_point(|&(begin, _)| begin <= place);
-        mark.checked_sub(1).is_some_and(|mark| self.marks[mark].1.has(path.0))
+        let behind = self.marks.partition_point(|mark| mark.begin <= place);
+        behind.checked_sub(1).map(|mark| self.marks[mark])
     }
 
     /// The data moves on: `raw`, which began at `origin`, will begin `keep`
@@ -145,7 +174,7 @@ impl Places {
     pub(super) fn move_on(&mut self, raw: &[u8], origin: u64, keep: usize) {
         self.walk(raw, origin, keep);
         let from = origin + keep as u64;
-        let gone = self.marks.partition_point(|&(begin, _)| begin <= from);
+        let gone = self.marks.partition_point(|mark| mark.begin <= from);
         self.marks.drain(..gone.saturating_sub(1));
     }
 
@@ -159,8 +188,19 @@ impl Places {
             let before = self.lexer.values();
             self.lexer.token_over(&raw[at..to]);
             if self.lexer.values() > before {
-                self.marks.push((origin + at as u64, self.lexer.states()));
+                self.note(origin + at as u64);
             }
+        }
+    }
+}
+
+impl Places {
+    /// A value has begun. Between two to which no path leads nobody tells.
+    fn note(&mut self, begin: u64) {
+        let states = self.lexer.states();
+        let mut near = self.marks.last().map(|mark| mark.states).into_iter().chain([states]);
+        if near.any(|states| states.has_any_of(self.ends)) {
+            self.marks.push(Mark { begin, states, text: self.lexer.is_in_value() });
         }
     }
 }

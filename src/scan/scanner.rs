@@ -25,6 +25,7 @@ use super::nearby::{Context, Sightings};
 use super::number::{self, Place};
 use super::pattern::Memory;
 use super::place::{self, Before, Bounds};
+use super::protect::REACH;
 use super::region::Region;
 use super::resolve::{Match, Resolver, Wrap};
 use super::shape::{self, Lexical};
@@ -40,6 +41,7 @@ use std::sync::Arc;
 
 mod encoded;
 mod folded;
+mod protected;
 mod value;
 use encoded::Encoded;
 use folded::Second;
@@ -722,7 +724,7 @@ impl<M: Meter> Scanner<M> {
     fn move_origin(&mut self, work: &Workspace, settled: u64, raw: &[u8]) {
         let judged = self.relative(self.judged).min(raw.len());
         let fence = work.shapes.fence_before(judged).map_or(0, |fence| fence + 1);
-        let needed = fence.max(judged.saturating_sub(LOOKBACK + 64));
+        let needed = fence.max(judged.saturating_sub(LOOKBACK + 64 + REACH));
         let keep = needed.min(self.relative(settled)).min(raw.len());
         if let Some(last) = keep.checked_sub(1) {
             self.behind_quote = raw[last] == b'"' && work.shapes.fence_from(last) == Some(last);

@@ -111,7 +111,7 @@ type All = (Vec<Finding>, Vec<Opened>);
 
 /// What the oracle finds, without texts in base64 of which something else was made.
 pub(crate) fn all_of_oracle(plan: &Arc<Plan>, format: Format, document: &[u8]) -> All {
-    let (findings, mut opened) = scan_naive::all(plan.engine(), format, document);
+    let (findings, mut opened) = scan_naive::all(plan.engine(), plan.protections(), format, document);
     let is_run = |opened: &Opened| findings.iter().any(|one| one.wrap == Wrap::Base64 && one.span == opened.run);
     opened.retain(is_run);
     opened.sort_by_key(|opened| opened.run.start);

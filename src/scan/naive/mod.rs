@@ -28,6 +28,7 @@ use super::key::{Names, Spelling, whole_unit};
 use super::nearby::is_word;
 use super::number::{self, Place};
 use super::pattern;
+use super::protect::Protections;
 use super::resolve::{Match, Resolver};
 use super::unit::Meaning;
 use super::window::Window;
@@ -41,22 +42,30 @@ use regex_automata::{Anchored, Input};
 use region::Region;
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Everything found in `document`, in order, each finding in one piece.
 pub fn findings(engine: &Engine, format: Format, document: &[u8]) -> Vec<Finding> {
-    all(engine, format, document).0
+    all(engine, None, format, document).0
 }
 
-/// As [`findings`], with what is found in texts in base64.
-pub fn all(engine: &Engine, format: Format, document: &[u8]) -> (Vec<Finding>, Vec<Opened>) {
-    let ((findings, _), opened) = read(engine, format, document, Origin::Body);
+/// As [`findings`], without what is protected, and with what is found in texts in
+/// base64.
+pub fn all(
+    engine: &Engine,
+    protections: Option<&Arc<Protections>>,
+    format: Format,
+    document: &[u8],
+) -> (Vec<Finding>, Vec<Opened>) {
+    let ((findings, _), opened) = read(engine, format, document, Origin::Body(protections));
     (findings, opened)
 }
 
 /// What is read, and what is around it.
 #[derive(Clone, Copy)]
 enum Origin<'a> {
-    Body,
+    /// With what is protected in it.
+    Body(Option<&'a Arc<Protections>>),
     /// A text that is read a second time.
     Again(&'a dyn Outer),
     /// A text that stands in base64.
@@ -67,17 +76,17 @@ fn read(engine: &Engine, format: Format, document: &[u8], origin: Origin<'_>) ->
     let plain = engine.naive.get_or_init(|| Plain::of(engine.ruleset()));
     let document = Document::read(format, document);
     let (candidates, folded, regions) = (Vec::new(), Vec::new(), Vec::new());
-    let outer = match origin {
-        Origin::Body => None,
-        Origin::Again(outer) | Origin::Encoded(outer) => Some(outer),
+    let (outer, protections) = match origin {
+        Origin::Body(protections) => (None, protections),
+        Origin::Again(outer) | Origin::Encoded(outer) => (Some(outer), None),
     };
-    let mut search = Search { engine, plain, document: &document, outer, candidates, folded, regions };
+    let mut search = Search { engine, plain, document: &document, outer, protections, candidates, folded, regions };
     search.find_candidates();
     if !matches!(origin, Origin::Again(_)) {
         search.find_folded();
     }
     search.find_regions();
-    let opened = if matches!(origin, Origin::Body) { search.find_encoded() } else { Vec::new() };
+    let opened = if matches!(origin, Origin::Body(_)) { search.find_encoded() } else { Vec::new() };
     (search.resolve(&opened), opened)
 }
 
@@ -134,6 +143,7 @@ struct Search<'a> {
     document: &'a Document<'a>,
     /// What is around it, where it is a text that is read a second time.
     outer: Option<&'a dyn Outer>,
+    protections: Option<&'a Arc<Protections>>,
     candidates: Vec<Candidate>,
     folded: Vec<Folded>,
     regions: Vec<Region>,
@@ -312,6 +322,7 @@ impl Search<'_> {
     fn is_valid(&self, rule: usize, text: Option<&[u8]>, range: Range<usize>) -> bool {
         let value = Value::whole(text, range);
         let mut checks = Checks::new(self.engine, self.document.format);
+        checks.set_protections(self.protections, self.document.format);
         checks.accepts(self.engine, rule, (self.document.raw, 0), self.outer, &value)
     }
 

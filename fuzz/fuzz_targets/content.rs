@@ -65,7 +65,7 @@ fuzz_target!(init: {
 /// The redacted body and how much was found; `None` when it is refused. Which of
 /// several reasons to refuse it is met first may depend on the chunks.
 fn redacted(plan: &Arc<Plan>, content: &ContentType, chunks: &[&[u8]]) -> Option<(Vec<u8>, u64)> {
-    let parts = PartRules { limit: HELD, pass: [String::from("image/png")].into() };
+    let parts = PartRules { limit: HELD, pass: [String::from("image/png")].into(), formats: None };
     let mut pipeline =
         Pipeline::new(plan, content, Coding::Identity, LIMITS, Delivery::Streaming(Level::Fast), &parts).ok()?;
     let mut out = Vec::new();

@@ -5,6 +5,7 @@ use super::junit::{self, Case};
 use super::setup::{self, ConfigArgs};
 use super::{CliError, Exit, sarif};
 use crate::config::Offline;
+use crate::content::judge_packs;
 use crate::metrics::Metrics;
 use crate::proxy::Proxy;
 use crate::redact::{Problem, judge};
@@ -18,9 +19,9 @@ use std::sync::Arc;
 ///
 /// Reads the same flags, variables and files as `run`; only the upstream may
 /// be missing. Every example and negative example of every rule goes through
-/// the real pipeline, and what the actions write is looked at again. Exits with
-/// 0 when all is valid, with 2 after telling what is not, with 3 when a file
-/// cannot be read.
+/// the real pipeline, and what the actions write is looked at again; so does every
+/// example of your own protocol packs. Exits with 0 when all is valid,
+/// with 2 after telling what is not, with 3 when a file cannot be read.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// text, sarif (2.1.0) or junit
@@ -48,9 +49,10 @@ pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
         }
         ruleset => ruleset?,
     };
-    let problems = judge(&ruleset)?;
+    let mut problems = judge(&ruleset)?;
     if problems.is_empty() {
         let engine = setup::engine(&ruleset)?;
+        problems = judge_packs(&engine, offline.packs());
         offline.check_actions(&engine)?;
         check_certificates(&offline, &engine)?;
     }
@@ -149,6 +151,11 @@ fn summary(offline: &Offline, ruleset: &Ruleset, problems: usize) -> String {
         1 => "1 route".to_owned(),
         routes => format!("{routes} routes"),
     };
+    let packs = match offline.packs().len() {
+        0 => String::new(),
+        1 => ", 1 protocol pack".to_owned(),
+        packs => format!(", {packs} protocol packs"),
+    };
     let rules = ruleset.rules.len();
-    format!("{verdict}: {routes}, {rules} rules, {examples} examples, {negative} negative examples")
+    format!("{verdict}: {routes}, {rules} rules, {examples} examples, {negative} negative examples{packs}")
 }

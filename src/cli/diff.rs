@@ -5,7 +5,7 @@ use super::input::{InputArgs, InputError, Setup, Sink};
 use super::preview::preview;
 use super::{CliError, Exit};
 use crate::content::{Located, Locator, WireFormat};
-use crate::redact::{Format, Plan, Policy, Redactor};
+use crate::redact::{Format, Plan, Redactor};
 use crate::scan::meaning;
 use crate::span::Span;
 use bytes::Bytes;
@@ -137,7 +137,7 @@ impl Found {
 impl Side {
     fn new(setup: &Setup) -> Self {
         // What is done with findings is no matter here, but for shadow rules.
-        let plan = Arc::new(Plan::new(Arc::clone(&setup.engine), &Policy::default()));
+        let plan = Arc::new(Plan::new(Arc::clone(&setup.engine), &setup.policy.labelling()));
         Self { plan, body: None, found: Vec::new() }
     }
 

@@ -15,6 +15,7 @@ mod log;
 mod near;
 mod preview;
 mod progress;
+mod protocols;
 mod redact;
 mod rules;
 mod run;
@@ -59,6 +60,8 @@ enum Command {
     Demo(demo::Args),
     /// List, show, test and import rules
     Rules(rules::Args),
+    /// List and show protocol packs
+    Protocols(protocols::Args),
     /// Print the JSON Schema of a kind of file
     Schema(schema::Args),
 }
@@ -80,6 +83,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Rules(args) => rules::run(&args),
+        Command::Protocols(args) => protocols::run(&args),
         Command::Schema(args) => schema::run(&args),
     };
     match result {

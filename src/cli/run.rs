@@ -3,9 +3,11 @@
 use super::setup::{self, ConfigArgs};
 use super::{CliError, Exit, log};
 use crate::config::Config;
+use crate::content::judge_packs;
 use crate::metrics::Metrics;
 use crate::redact::judge_own;
 use crate::rule::RuleTexts;
+use crate::rule::protocol::AUTO;
 use crate::scan::Engine;
 use crate::server::{self, RuleSource, Server};
 use std::sync::Arc;
@@ -13,7 +15,8 @@ use std::sync::Arc;
 /// Run the proxy until SIGTERM or SIGINT.
 ///
 /// Flags win over EXPURGATE_... variables, those over the file, and that over
-/// the defaults. `--upstream URL` alone is enough.
+/// the defaults. `--upstream URL` alone is enough, and so is
+/// `--protocol PACK` for a pack that has an upstream.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
@@ -59,7 +62,9 @@ fn judged_engine(config: &Config, texts: &RuleTexts) -> Result<Arc<Engine>, CliE
     let ruleset = setup::ruleset(config.builtin_rules, texts, config.profile)?;
     config.check_entities(&ruleset)?;
     let engine = setup::engine(&ruleset)?;
-    match judge_own(&ruleset)? {
+    let mut problems = judge_own(&ruleset)?;
+    problems.extend(judge_packs(&engine, &config.packs));
+    match problems {
         problems if problems.is_empty() => {
             config.check_actions(&engine)?;
             Ok(engine)
@@ -81,6 +86,7 @@ fn announce(config: &Config, engine: &Engine, server: &Server) -> Result<(), Cli
             route = route.name,
             path = route.path,
             upstream = %route.upstream,
+            protocol = route.protocol.as_ref().map_or(AUTO, |pack| &pack.name),
             "route"
         );
     }

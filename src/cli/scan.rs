@@ -5,7 +5,7 @@ use super::input::{InputArgs, InputError, Sink};
 use super::table::{Table, stdout_width};
 use super::{CliError, Exit, sarif};
 use crate::content::{Located, Locator, WireFormat};
-use crate::redact::{Format, Plan, Policy, Redactor};
+use crate::redact::{Format, Plan, Redactor};
 use bytes::Bytes;
 use serde::Serialize;
 use std::collections::{BTreeMap, VecDeque};
@@ -43,7 +43,7 @@ pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
     let mut listing = Listing {
         actions: setup.plan(),
         // A policy that blocks would end the scan at its first finding.
-        plan: Arc::new(Plan::new(Arc::clone(&setup.engine), &Policy::default())),
+        plan: Arc::new(Plan::new(Arc::clone(&setup.engine), &setup.policy.labelling())),
         source: String::new(),
         body: None,
         released: Vec::new(),
@@ -274,6 +274,7 @@ fn summary(entities: &BTreeMap<String, u64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::redact::Policy;
     use crate::rule::Ruleset;
     use crate::scan::Engine;
 

@@ -8,7 +8,7 @@ use std::io::Write;
 /// Print the JSON Schema of a kind of file.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// config or rules
+    /// config, rules or protocol
     #[arg(value_name = "KIND")]
     kind: Kind,
 }
@@ -17,6 +17,7 @@ pub(super) struct Args {
 enum Kind {
     Config,
     Rules,
+    Protocol,
 }
 
 /// Prints it.
@@ -24,6 +25,7 @@ pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
     let schema = match args.kind {
         Kind::Config => config::schema(),
         Kind::Rules => rule::schema(),
+        Kind::Protocol => rule::protocol::schema(),
     };
     writeln!(std::io::stdout(), "{schema:#}").map_err(unwritable)?;
     Ok(Exit::Clean)

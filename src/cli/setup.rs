@@ -2,7 +2,7 @@
 //! engine: what the commands have in common.
 
 use super::CliError;
-use crate::config::{Config, Flags, KeyFile, KeyReader, Offline, Sources};
+use crate::config::{Config, Flags, KeyFile, KeyReader, Offline, PackReader, Sources};
 use crate::rule::{Profile, RuleError, RuleTexts, Ruleset};
 use crate::scan::{CompileError, Engine};
 use std::io::{Read, Write};
@@ -20,6 +20,14 @@ pub(super) struct RuleArgs {
     /// Also EXPURGATE_RULES, separated by commas
     #[arg(long, value_name = "PATH")]
     rules: Vec<PathBuf>,
+    /// What the upstream speaks: a protocol pack, such as langsmith, or auto, which
+    /// suits all; `expurgate protocols list` tells which. Also EXPURGATE_PROTOCOL
+    #[arg(long, value_name = "PACK")]
+    protocol: Option<String>,
+    /// A file or directory of protocol packs of your own; may be repeated. Also
+    /// EXPURGATE_PROTOCOLS, separated by commas
+    #[arg(long, value_name = "PATH")]
+    protocols: Vec<PathBuf>,
     /// default, credentials-only or strict: which rules are enabled; also
     /// EXPURGATE_PROFILE
     #[arg(long, value_name = "PROFILE")]
@@ -35,8 +43,8 @@ pub(super) struct RuleArgs {
 pub(super) struct ConfigArgs {
     #[command(flatten)]
     rules: RuleArgs,
-    /// Where requests go, such as https://api.example.com; also
-    /// EXPURGATE_UPSTREAM
+    /// Where requests go, such as https://api.example.com, unless the protocol
+    /// pack says so; also EXPURGATE_UPSTREAM
     #[arg(long, value_name = "URL")]
     upstream: Option<String>,
     /// Where clients connect [default: 127.0.0.1:8080]; also EXPURGATE_LISTEN
@@ -46,9 +54,6 @@ pub(super) struct ConfigArgs {
     /// EXPURGATE_ADMIN
     #[arg(long, value_name = "ADDR")]
     admin: Option<String>,
-    /// What the upstream speaks; "auto" suits all. Also EXPURGATE_PROTOCOL
-    #[arg(long, value_name = "PACK")]
-    protocol: Option<String>,
     /// text or json; also EXPURGATE_LOG_FORMAT. EXPURGATE_LOG sets the level
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<String>,
@@ -73,10 +78,16 @@ impl RuleArgs {
     }
 
     fn sources(&self, flags: Flags) -> Result<Sources, CliError> {
-        let flags =
-            Flags { rules: self.rules.clone(), profile: self.profile.clone(), actions: self.actions.clone(), ..flags };
-        let keys = KeyReader(read_key);
-        Ok(Sources { file: read_file(self.config.as_deref())?, environment: environment(), flags, keys })
+        let flags = Flags {
+            rules: self.rules.clone(),
+            protocol: self.protocol.clone(),
+            protocols: self.protocols.clone(),
+            profile: self.profile.clone(),
+            actions: self.actions.clone(),
+            ..flags
+        };
+        let (keys, packs) = (KeyReader(read_key), PackReader(RuleTexts::read));
+        Ok(Sources { file: read_file(self.config.as_deref())?, environment: environment(), flags, keys, packs })
     }
 }
 
@@ -96,7 +107,6 @@ impl ConfigArgs {
             listen: self.listen.clone(),
             upstream: self.upstream.clone(),
             admin: self.admin.clone(),
-            protocol: self.protocol.clone(),
             log_format: self.log_format.clone(),
             ..Flags::default()
         })

@@ -7,16 +7,23 @@ use super::file::{self, Source};
 use super::keys::{KeyReader, Keys};
 use super::layers::Merged;
 use super::types::{Period, Scheme, Size, Upstream};
-use super::{Config, Limits, Log, Route, Timeouts};
+use super::{Config, Limits, Log, Route, Timeouts, protocol};
 use crate::redact::Policy;
+use crate::rule::protocol::{Pack, Packs};
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 pub(super) fn build(merged: Merged, reader: KeyReader) -> Result<Config, ConfigError> {
-    let Merged { file, source, ignored } = merged;
+    let Merged { file, source, ignored, packs } = merged;
     let keys = Keys::read(&file.hash, reader, source.as_ref())?;
-    let routes = build_routes(file.route, &keys, source.as_ref())?;
+    let routes = build_routes(file.route, &keys, &packs, source.as_ref())?;
+    let mut warnings = keys.warnings;
+    warnings.extend(routes.iter().filter_map(|route| {
+        let pack = route.protocol.as_deref();
+        protocol::warning(&route.name, &route.headers, pack)
+    }));
     let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let config = Config {
         listener: file.listener.address.unwrap_or(local(8080)),
@@ -30,7 +37,8 @@ pub(super) fn build(merged: Merged, reader: KeyReader) -> Result<Config, ConfigE
         profile: file.rules.profile.unwrap_or_default(),
         log: Log { level: file.log.level.unwrap_or_default(), format: file.log.format.unwrap_or_default() },
         ignored,
-        warnings: keys.warnings,
+        warnings,
+        packs: packs.iter().filter(|pack| !pack.builtin).cloned().collect(),
         source,
     };
     check_limits(&config)?;
@@ -59,10 +67,16 @@ fn check_limits(config: &Config) -> Result<(), ConfigError> {
     Ok(())
 }
 
-fn build_routes(routes: Vec<file::Route>, keys: &Keys, source: Option<&Source>) -> Result<Vec<Route>, ConfigError> {
+fn build_routes(
+    routes: Vec<file::Route>,
+    keys: &Keys,
+    packs: &Packs,
+    source: Option<&Source>,
+) -> Result<Vec<Route>, ConfigError> {
     if routes.is_empty() {
         return Err(ConfigError::Whole(
-            "no upstream: give --upstream URL, EXPURGATE_UPSTREAM, or a [[route]] in the file".to_owned(),
+            "no upstream: give --upstream URL, EXPURGATE_UPSTREAM, a --protocol that has one, or a [[route]] in the file"
+                .to_owned(),
         ));
     }
     let only = routes.len() == 1;
@@ -72,10 +86,12 @@ fn build_routes(routes: Vec<file::Route>, keys: &Keys, source: Option<&Source>) 
     for (nth, route) in routes.into_iter().enumerate() {
         let blame = |message| ConfigError::at_route(source, nth, message);
         let name = route.name.clone().unwrap_or_else(|| "default".to_owned());
-        let policy = action::policy(&route.policy, keys).map_err(|(key, why)| {
+        let mut policy = action::policy(&route.policy, keys).map_err(|(key, why)| {
             ConfigError::at_route_key(source, nth, &key, format!("route \"{name}\": {key}: {why}"))
         })?;
-        let route = build_route(route, policy, only).map_err(blame)?;
+        let pack = protocol::of_route(&route, packs);
+        policy.protected = pack.as_ref().map(|pack| Arc::clone(&pack.protected)).unwrap_or_default();
+        let route = build_route(route, policy, pack, only).map_err(blame)?;
         if !names.insert(route.name.clone()) {
             return Err(blame(format!("two routes are named \"{}\"", route.name)));
         }
@@ -88,7 +104,8 @@ fn build_routes(routes: Vec<file::Route>, keys: &Keys, source: Option<&Source>) 
     Ok(built)
 }
 
-fn build_route(route: file::Route, policy: Policy, only: bool) -> Result<Route, String> {
+fn build_route(route: file::Route, policy: Policy, pack: Option<Arc<Pack>>, only: bool) -> Result<Route, String> {
+    let upstream = protocol::upstream(&route, pack.as_deref());
     let name = match route.name {
         Some(name) if name.is_empty() || name == "none" => {
             return Err("a route's name may be neither empty nor \"none\"".to_owned());
@@ -97,8 +114,8 @@ fn build_route(route: file::Route, policy: Policy, only: bool) -> Result<Route, 
         None if only => "default".to_owned(),
         None => return Err("a route needs a \"name\" when there are several".to_owned()),
     };
-    let Some(upstream) = route.upstream else {
-        return Err(format!("route \"{name}\" needs an \"upstream\""));
+    let Some(upstream) = upstream else {
+        return Err(protocol::no_upstream(&name, pack.as_deref()));
     };
     let path = normal_path(&route.path.unwrap_or_else(|| "/".to_owned()))
         .map_err(|why| format!("route \"{name}\": \"path\" {why}"))?;
@@ -113,7 +130,10 @@ fn build_route(route: file::Route, policy: Policy, only: bool) -> Result<Route, 
     if let Some(host) = route.host.as_ref().filter(|host| has_port(host)) {
         return Err(format!("route \"{name}\": \"host\" must not have a port, but is \"{host}\""));
     }
-    let _only_auto_exists = route.protocol;
+    let query_allow = match (route.query_allow, &pack) {
+        (None, Some(pack)) => Some(pack.query_allow.clone()),
+        (given, _) => given,
+    };
     Ok(Route {
         path,
         host: route.host.as_deref().map(normal_host),
@@ -122,8 +142,9 @@ fn build_route(route: file::Route, policy: Policy, only: bool) -> Result<Route, 
         pass: route.pass.iter().map(|t| t.to_ascii_lowercase()).collect(),
         headers: lower_case(route.headers, &HEADERS),
         query: route.query.unwrap_or(true),
-        query_allow: lower_case(route.query_allow, &QUERY_ALLOW),
         responses: route.responses.unwrap_or(false),
+        query_allow: lower_case(query_allow, &QUERY_ALLOW),
+        protocol: pack,
         policy,
         name,
     })

@@ -28,6 +28,7 @@ pub(super) struct File {
     pub(super) timeouts: Timeouts,
     pub(super) compression: Compression,
     pub(super) rules: Rules,
+    pub(super) protocols: Protocols,
     pub(super) hash: Hash,
     pub(super) log: Log,
 }
@@ -46,7 +47,7 @@ pub(super) struct Route {
     pub(super) path: Option<String>,
     pub(super) host: Option<String>,
     pub(super) upstream: Option<Upstream>,
-    pub(super) protocol: Option<Protocol>,
+    pub(super) protocol: Option<String>,
     pub(super) pass: Vec<String>,
     pub(super) headers: Option<Vec<String>>,
     pub(super) query: Option<bool>,
@@ -110,6 +111,12 @@ pub(super) struct Rules {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+pub(super) struct Protocols {
+    pub(super) paths: Vec<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub(super) struct Hash {
     pub(super) active: Option<String>,
     pub(super) bits: Option<u32>,
@@ -121,20 +128,6 @@ pub(super) struct Hash {
 pub(super) struct Log {
     pub(super) level: Option<LogLevel>,
     pub(super) format: Option<LogFormat>,
-}
-
-/// The protocol pack of a route; there is one that fits all so far.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Protocol;
-
-impl<'de> Deserialize<'de> for Protocol {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let name = String::deserialize(deserializer)?;
-        if name == "auto" {
-            return Ok(Self);
-        }
-        Err(de::Error::custom(format!("unknown protocol \"{name}\"; only \"auto\" exists so far")))
-    }
 }
 
 fn profile<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Profile>, D::Error> {

@@ -4,7 +4,9 @@
 use super::error::ConfigError;
 use super::file::{File, Source};
 use super::keys::KeyReader;
+use super::protocol::{self, PackReader};
 use super::spec::{KEYS, Kind, POLICY_KEYS, ROUTE_KEYS};
+use crate::rule::protocol::Packs;
 use std::path::PathBuf;
 use toml::{Table, Value};
 
@@ -19,6 +21,8 @@ pub struct Sources {
     pub flags: Flags,
     /// How the files of keys are read.
     pub keys: KeyReader,
+    /// How the files of protocol packs are read.
+    pub packs: PackReader,
 }
 
 /// Names and values of environment variables.
@@ -37,6 +41,8 @@ pub struct Flags {
     pub protocol: Option<String>,
     /// `--rules`, any number of times
     pub rules: Vec<PathBuf>,
+    /// `--protocols`, any number of times
+    pub protocols: Vec<PathBuf>,
     /// `--profile`
     pub profile: Option<String>,
     /// `--log-format`
@@ -50,6 +56,7 @@ const SHORT: &[(&str, &str)] = &[
     ("LISTEN", "LISTENER_ADDRESS"),
     ("ADMIN", "ADMIN_ADDRESS"),
     ("RULES", "RULES_PATHS"),
+    ("PROTOCOLS", "PROTOCOLS_PATHS"),
     ("PROFILE", "RULES_PROFILE"),
     ("LOG", "LOG_LEVEL"),
 ];
@@ -74,6 +81,8 @@ pub(super) struct Merged {
     pub(super) source: Option<Source>,
     /// Variables that look like ours and mean nothing.
     pub(super) ignored: Vec<String>,
+    /// Those that routes may name.
+    pub(super) packs: Packs,
 }
 
 pub(super) fn merge(sources: &Sources) -> Result<Merged, ConfigError> {
@@ -99,7 +108,8 @@ pub(super) fn merge(sources: &Sources) -> Result<Merged, ConfigError> {
     apply_flags(&mut table, &sources.flags)?;
     let file: File =
         table.try_into().map_err(|error: toml::de::Error| ConfigError::Whole(error.message().to_owned()))?;
-    Ok(Merged { file, source, ignored })
+    let packs = protocol::read(&file, source.as_ref(), sources)?;
+    Ok(Merged { file, source, ignored, packs })
 }
 
 /// Whether a variable that is not known was most likely meant for us.
@@ -265,10 +275,13 @@ fn apply_flags(table: &mut Table, flags: &Flags) -> Result<(), ConfigError> {
     for action in &flags.actions {
         set_of_all_routes(table, action).map_err(|message| ConfigError::Flag { flag: "--action", message })?;
     }
-    if !flags.rules.is_empty() {
+    for (section, files) in [("rules", &flags.rules), ("protocols", &flags.protocols)] {
+        if files.is_empty() {
+            continue;
+        }
         let text = |path: &PathBuf| Value::String(path.display().to_string());
-        let paths = Value::Array(flags.rules.iter().map(text).collect());
-        let path = ["rules", "paths"].map(str::to_owned);
+        let paths = Value::Array(files.iter().map(text).collect());
+        let path = [section, "paths"].map(str::to_owned);
         set(table, &path, paths).map_err(ConfigError::Whole)?;
     }
     Ok(())

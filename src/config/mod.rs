@@ -11,6 +11,7 @@ mod file;
 mod keys;
 mod layers;
 mod offline;
+mod protocol;
 mod schema;
 mod spec;
 mod types;
@@ -19,11 +20,13 @@ pub use error::ConfigError;
 pub use keys::{KeyFile, KeyReader};
 pub use layers::{Environment, Flags, Sources};
 pub use offline::Offline;
+pub use protocol::PackReader;
 pub use schema::schema;
 pub use types::{LogFormat, LogLevel, Period, Scheme, Size, Upstream};
 
 use crate::content::Level;
 use crate::redact::{Policy, Refusal, judge_policy};
+use crate::rule::protocol::Pack;
 use crate::rule::{Profile, Ruleset};
 use crate::scan::Engine;
 use std::collections::BTreeSet;
@@ -61,6 +64,8 @@ pub struct Config {
     pub ignored: Vec<String>,
     /// What is not wrong, but not right either.
     pub warnings: Vec<String>,
+    /// The protocol packs of the user's own files.
+    pub packs: Vec<Arc<Pack>>,
     /// The file it came from, for messages about it.
     source: Option<file::Source>,
 }
@@ -90,10 +95,14 @@ pub struct Route {
     pub query: bool,
     /// Parameters of the query by which the upstream knows its client, in any
     /// case: credentials in them are counted and left alone, other findings
-    /// are not. Unless told: `key` (Gemini), `api_key`, `sentry_key`.
+    /// are not. Unless told: those of the protocol pack; without one `key`
+    /// (Gemini), `api_key`, `sentry_key`.
     pub query_allow: Vec<String>,
     /// Whether responses are redacted, too.
     pub responses: bool,
+    /// What is known of the upstream, if it was named. What its pack protects is in
+    /// the policy.
+    pub protocol: Option<Arc<Pack>>,
     /// Action by entity.
     pub policy: Policy,
 }
@@ -181,6 +190,14 @@ impl Config {
                 }
             }
         }
+        let of_packs = self.packs.iter().flat_map(|pack| pack.protected.iter());
+        for (protected, entity) in of_packs.flat_map(|one| one.entities.iter().map(move |entity| (one, entity))) {
+            if !known.contains(entity.as_str()) {
+                let hint = entity_hint(entity, &known);
+                let message = format!("{}: no rule finds the entity {entity}; {hint}", protected.place);
+                return Err(ConfigError::Whole(message));
+            }
+        }
         Ok(())
     }
 
@@ -190,7 +207,7 @@ impl Config {
     /// The first action whose output a rule would find, with its place.
     pub fn check_actions(&self, engine: &Arc<Engine>) -> Result<(), ConfigError> {
         for (nth, route) in self.routes.iter().enumerate() {
-            if self.routes[..nth].iter().any(|earlier| earlier.policy == route.policy) {
+            if self.routes[..nth].iter().any(|earlier| earlier.policy.acts_as(&route.policy)) {
                 continue;
             }
             if let Some(Refusal { key, message }) = judge_policy(engine, &route.policy).into_iter().next() {
@@ -202,15 +219,7 @@ impl Config {
     }
 
     fn unknown_entity(&self, nth: usize, route: &str, entity: &str, known: &BTreeSet<&str>) -> ConfigError {
-        let nearest = known
-            .iter()
-            .copied()
-            .max_by_key(|name| shared_prefix(name, entity))
-            .filter(|name| shared_prefix(name, entity) >= 3);
-        let hint = nearest.map_or_else(
-            || "`expurgate rules list` shows all entities".to_owned(),
-            |name| format!("did you mean {name}?"),
-        );
+        let hint = entity_hint(entity, known);
         let message = format!("route \"{route}\": no rule finds the entity {entity}; {hint}");
         ConfigError::at_route_key(self.source.as_ref(), nth, entity, message)
     }
@@ -251,6 +260,17 @@ impl Default for Timeouts {
             drain_grace: seconds(1),
         }
     }
+}
+
+/// What the user may have meant by an entity that no rule finds.
+fn entity_hint(entity: &str, known: &BTreeSet<&str>) -> String {
+    let nearest = known
+        .iter()
+        .copied()
+        .max_by_key(|name| shared_prefix(name, entity))
+        .filter(|name| shared_prefix(name, entity) >= 3);
+    nearest
+        .map_or_else(|| "`expurgate rules list` shows all entities".to_owned(), |name| format!("did you mean {name}?"))
 }
 
 fn shared_prefix(one: &str, other: &str) -> usize {

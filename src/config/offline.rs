@@ -3,10 +3,12 @@
 use super::build::build;
 use super::file;
 use super::layers::{Sources, merge};
+use super::protocol::{of_route, upstream};
 use super::types::{Scheme, Upstream};
 use super::{Config, ConfigError, Policy, Ruleset};
 use crate::content::Level;
 use crate::rule::Profile;
+use crate::rule::protocol::Pack;
 use crate::scan::Engine;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -32,7 +34,9 @@ impl Offline {
         let mut merged = merge(sources)?;
         let routes = &mut merged.file.route;
         // One of several is most likely forgotten: `build` tells which.
-        let complete = routes.iter().any(|route| route.upstream.is_some());
+        let packs = &merged.packs;
+        let has_upstream = |route: &file::Route| upstream(route, of_route(route, packs).as_deref()).is_some();
+        let complete = routes.iter().any(has_upstream);
         if !complete {
             if routes.is_empty() {
                 routes.push(file::Route::default());
@@ -67,6 +71,11 @@ impl Offline {
     /// As in [`Config`].
     pub fn compression(&self) -> Level {
         self.config.compression
+    }
+
+    /// As in [`Config`].
+    pub fn packs(&self) -> &[Arc<Pack>] {
+        &self.config.packs
     }
 
     /// The policies by the names of their routes; at least one.

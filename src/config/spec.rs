@@ -42,6 +42,7 @@ pub(super) const KEYS: &[(&str, &str, Kind, &str)] = &[
     ("rules", "builtin", Kind::Boolean, "whether the built-in rules are used"),
     ("rules", "paths", Kind::List, "rule files, or directories of them"),
     ("rules", "profile", Kind::Profile, "which rules are enabled"),
+    ("protocols", "paths", Kind::List, "files of protocol packs, or directories of them"),
     ("hash", "active", Kind::Text, "the key of new pseudonyms"),
     ("hash", "bits", Kind::Bits, "bits of the hash that are written"),
     ("hash", "keys", Kind::Table, "files of keys by name"),
@@ -70,13 +71,16 @@ pub(super) const KEYS: &[(&str, &str, Kind, &str)] = &[
     ("timeouts", "drain_grace", Kind::Period, "how much of that connections are still accepted"),
 ];
 
+/// The name of a protocol pack.
+pub(super) const PACK: &str = "^[a-z0-9]+(-[a-z0-9]+)*$";
+
 /// Every key of a route: where it stands, what may be written, meaning.
 pub(super) const ROUTE_KEYS: &[(&[&str], Kind, &str)] = &[
     (&["name"], Kind::Text, "unique; a label of metrics"),
     (&["path"], Kind::Spelled("^/"), "prefix of the path, whole segments"),
     (&["host"], Kind::Text, "the request's host, without port"),
     (&["upstream"], Kind::Spelled("^https?://"), "where requests go"),
-    (&["protocol"], Kind::Spelled("^auto$"), "what the upstream speaks"),
+    (&["protocol"], Kind::Spelled(PACK), "what the upstream speaks: the name of a protocol pack, or auto"),
     (&["pass"], Kind::List, "media types that pass unscanned, of bodies and of their parts"),
     (&["headers"], Kind::List, "headers that are redacted"),
     (&["query"], Kind::Boolean, "whether the query string is redacted"),

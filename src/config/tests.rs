@@ -10,6 +10,7 @@ fn sources(file: &str, environment: &[(&str, &str)], flags: Flags) -> Sources {
         environment: environment.iter().map(owned).collect(),
         flags,
         keys: KeyReader(read_key),
+        ..Sources::default()
     }
 }
 
@@ -41,6 +42,8 @@ address = "127.0.0.1:2"
 builtin = false
 paths = ["mine.toml"]
 profile = "strict"
+[protocols]
+paths = ["packs"]
 [hash]
 active = "k2"
 bits = 128
@@ -150,7 +153,7 @@ fn every_key_of_the_file_has_a_variable() {
 
 #[test]
 fn the_test_file_has_every_key_that_the_parser_knows() {
-    let probes = ["", "listener", "rules", "hash", "log", "limits", "compression", "timeouts"];
+    let probes = ["", "listener", "rules", "protocols", "hash", "log", "limits", "compression", "timeouts"];
     for section in probes {
         let text = if section.is_empty() { "nonsense = 1".to_owned() } else { format!("[{section}]\nnonsense = 1") };
         let error = from_file(&text).unwrap_err();
@@ -247,6 +250,57 @@ fn the_protocol_of_the_only_route_is_a_variable_like_its_upstream() {
     assert_eq!(config.ignored, Vec::<String>::new());
     let error = from_environment(&[upstream, ("EXPURGATE_PROTOCOL", "otpl")]).unwrap_err();
     assert!(error.starts_with("environment variable EXPURGATE_PROTOCOL: unknown protocol"), "{error}");
+}
+
+#[test]
+fn a_protocol_alone_is_enough_where_its_pack_has_an_upstream() {
+    let flags = Flags { protocol: Some("langsmith".to_owned()), ..Flags::default() };
+    let config = Config::load(&sources("", &[], flags)).unwrap();
+    assert_eq!(config.routes[0].upstream.to_string(), "https://api.smith.langchain.com");
+    assert_eq!(config.routes[0].protocol.as_ref().unwrap().name, "langsmith");
+    let config = from_environment(&[("EXPURGATE_PROTOCOL", "gemini"), ("EXPURGATE_UPSTREAM", "http://a")]).unwrap();
+    let route = &config.routes[0];
+    assert_eq!((route.upstream.to_string(), &route.query_allow), ("http://a".to_owned(), &vec!["key".to_owned()]));
+    assert!(!route.policy.protected.is_empty());
+}
+
+#[test]
+fn what_a_route_says_itself_wins_over_its_pack() {
+    let text = "[[route]]\nprotocol = 'gemini'\nquery_allow = ['x']\nheaders = ['X-Goog-Api-Key']\n";
+    let config = from_file(text).unwrap();
+    assert_eq!(config.routes[0].query_allow, ["x"]);
+    let warning =
+        "route \"default\": \"headers\" names x-goog-api-key, by which Gemini knows its client: it may be redacted";
+    assert_eq!(config.warnings, [warning]);
+    assert!(from_file("[[route]]\nprotocol = 'auto'\nupstream = 'http://a'").unwrap().routes[0].protocol.is_none());
+}
+
+/// One pack in a file that may be read.
+fn read_packs(paths: &[PathBuf]) -> Result<crate::rule::RuleTexts, crate::rule::RuleError> {
+    let file = tempfile::tempdir().unwrap();
+    let path = file.path().join("acme.toml");
+    let text = "name = 'acme'\ntitle = 'Acme'\nupstream = 'http://acme.example'\nreferences = ['https://a.example']\n\
+                [[example]]\nbody = '\"bob@example.com\"'\nremoves = ['bob@example.com']\n";
+    std::fs::write(&path, text).unwrap();
+    assert_eq!(paths, [PathBuf::from("packs")]);
+    crate::rule::RuleTexts::read(&[path])
+}
+
+#[test]
+fn packs_of_the_user_are_read_where_the_configuration_says() {
+    let with = |sources: Sources| Config::load(&Sources { packs: PackReader(read_packs), ..sources });
+    let route = "[[route]]\nprotocol = 'acme'\n";
+    let file = format!("[protocols]\npaths = ['packs']\n{route}");
+    let flags = Flags { protocols: vec![PathBuf::from("packs")], ..Flags::default() };
+    for sources in [
+        sources(&file, &[], Flags::default()),
+        sources(route, &[("EXPURGATE_PROTOCOLS", "packs")], Flags::default()),
+        sources(route, &[], flags),
+    ] {
+        let config = with(sources).unwrap();
+        assert_eq!(config.routes[0].upstream.to_string(), "http://acme.example");
+        assert_eq!(config.packs.len(), 1);
+    }
 }
 
 #[test]
@@ -349,7 +403,14 @@ fn mistakes_in_the_file_name_line_column_and_remedy() {
         ),
         ("[hash]\nactive = \"k9\"", "expurgate.toml:2:1: hash.active: there is no key \"k9\": set hash.keys.k9"),
         ("[hash]\nbits = 63", "expurgate.toml:2:1: hash.bits: \"bits\" must be a multiple of 8 from 64 to 256"),
-        ("[[route]]\nprotocol = \"otlp\"", "expurgate.toml:2:12: unknown protocol \"otlp\"; only \"auto\""),
+        (
+            "[[route]]\nprotocol = \"otpl\"",
+            "expurgate.toml:2:1: unknown protocol \"otpl\"; did you mean \"otlp\"? known are auto, agentops, ",
+        ),
+        (
+            "[[route]]\nprotocol = \"sentry\"",
+            "expurgate.toml:1:1: route \"default\" needs an \"upstream\" (or --upstream URL): of Sentry, the host of your DSN",
+        ),
         ("a = [", "expurgate.toml:1:"),
     ];
     for (text, expected) in cases {
@@ -526,7 +587,7 @@ fn samples(schema: &serde_json::Value) -> (Vec<String>, Vec<&'static str>) {
         (_, Some(pattern)) if pattern.contains("ms") => ("\"9ms\"", vec!["\"9\"", "\"9 years\"", "9"]),
         (_, Some("^/")) => ("\"/a\"", vec!["\"a\"", "1"]),
         (_, Some("^https?://")) => ("\"https://a\"", vec!["\"ftp://a\"", "1"]),
-        (_, Some("^auto$")) => ("\"auto\"", vec!["\"own\""]),
+        (_, Some(pattern)) if pattern == spec::PACK => ("\"langsmith\"", vec!["\"own\"", "\"Own\"", "1"]),
         _ => ("\"127.0.0.1:1\"", vec!["\"127.0.0.1\"", "1"]),
     };
     (vec![good.to_owned()], bad)

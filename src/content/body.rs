@@ -7,9 +7,11 @@ use super::msgpack::MsgpackStage;
 use super::multipart::MultipartStage;
 use super::protobuf::ProtobufStage;
 use super::sse::SseStage;
+use super::statement::{self, StatementStage};
 use super::text::TextStage;
 use super::{ContentError, sniff};
 use crate::redact::{Format, Plan, Report};
+use crate::rule::protocol::NamedFormats;
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
 
@@ -73,6 +75,8 @@ pub struct PartRules {
     pub limit: u64,
     /// Media types that pass unscanned, in lower case.
     pub pass: Arc<[String]>,
+    /// How a statement at the beginning of a body names the format of the rest.
+    pub formats: Option<Arc<NamedFormats>>,
 }
 
 impl PartRules {
@@ -148,6 +152,8 @@ enum Doubt {
     /// Said to be a form, as much is that some client did not say what it is:
     /// `curl --data` calls a form what is JSON, and so do some SDKs.
     Form,
+    /// Perhaps a statement with what it is about: if not, it is what it would be else.
+    Statement(Media),
     /// Of no type that tells. Sentry's SDKs for JavaScript do not say what they
     /// send.
     Envelope(Media),
@@ -177,6 +183,9 @@ impl BodyStage {
             Media::Form | Media::Multipart | Media::Envelope | Media::Sse if place.same_length => {
                 return Err(ContentError::Large);
             }
+            media @ (Media::Unknown | Media::Text | Media::Form) if place.depth == 0 && rules.formats.is_some() => {
+                undecided(Doubt::Statement(media))
+            }
             Media::Form => undecided(Doubt::Form),
             Media::Protobuf(message) => Way::known(ProtobufStage::new(plan, message, limit)),
             Media::Msgpack => Way::known(MsgpackStage::new(plan, limit)),
@@ -194,6 +203,7 @@ impl BodyStage {
         let Way::Undecided(head, doubt) = &mut self.way else { return Ok(()) };
         let (head, doubt) = (head.split().freeze(), *doubt);
         self.way = match doubt {
+            Doubt::Statement(media) => self.statement_or(media, &head),
             Doubt::Form if is_form(&head) => Way::known(FormStage::new(&self.plan, self.rules.limit())),
             Doubt::Form => Way::known(TextStage::new(&self.plan, Media::Text).prompt(self.prompt)),
             Doubt::Envelope(_) if envelope::begins(&head) == Some(true) => {
@@ -204,6 +214,17 @@ impl BodyStage {
         self.pass(head, out)
     }
 
+    /// What begins as a statement is one; else nothing is decided yet.
+    fn statement_or(&self, media: Media, head: &[u8]) -> Way {
+        match &self.rules.formats {
+            Some(formats) if statement::begins_with_verb(head, formats) == Some(true) => {
+                Way::known(StatementStage::new(&self.plan, &self.rules, formats))
+            }
+            _ if media == Media::Form => Way::Undecided(BytesMut::new(), Doubt::Form),
+            _ => Way::Undecided(BytesMut::new(), Doubt::Envelope(media)),
+        }
+    }
+
     fn pass(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
         match &mut self.way {
             Way::Known(stage) => stage.push(chunk, out),
@@ -211,6 +232,10 @@ impl BodyStage {
                 head.extend_from_slice(&chunk);
                 let suffices = match doubt {
                     Doubt::Form => sniff::suffices(head),
+                    Doubt::Statement(_) => {
+                        let formats = self.rules.formats.as_ref();
+                        formats.is_none_or(|formats| statement::begins_with_verb(head, formats).is_some())
+                    }
                     Doubt::Envelope(_) => envelope::begins(head).is_some(),
                 };
                 if suffices { self.decide(out) } else { Ok(()) }
@@ -239,7 +264,9 @@ impl Stage for BodyStage {
 
     fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
         let from = out.len();
-        self.decide(out)?;
+        while matches!(self.way, Way::Undecided(..)) {
+            self.decide(out)?;
+        }
         if let Way::Known(stage) = &mut self.way {
             stage.finish(out)?;
         }

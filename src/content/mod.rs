@@ -10,6 +10,7 @@ mod envelope;
 #[cfg(test)]
 pub(crate) mod fault;
 mod form;
+mod judge;
 mod locate;
 mod media;
 mod msgpack;
@@ -22,16 +23,19 @@ mod protobuf;
 mod sniff;
 mod spelling;
 mod sse;
+mod statement;
 mod text;
 mod tree;
 mod utf8;
 
 pub use body::{BodyFormat, PartRules};
 pub use coding::{Coding, CodingError, CodingLimits, Decoder, Encoder, Level, UnsupportedCoding, WireFormat};
+pub use judge::judge_packs;
 pub use locate::{Located, Locator};
 pub use media::{ContentType, Media};
 pub use pipeline::{ContentError, Delivery, Pipeline};
 pub use protobuf::Message;
+pub use statement::named_type;
 pub use utf8::{NotUtf8, Utf8Check};
 
 /// The most that is decoded, redacted or encoded in one step: small enough to

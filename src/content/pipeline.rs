@@ -250,7 +250,7 @@ mod tests {
     const LIMITS: CodingLimits = CodingLimits { max_decoded: 1 << 20, max_ratio: 100 };
 
     fn parts() -> PartRules {
-        PartRules { limit: 1 << 16, pass: Arc::default() }
+        PartRules { limit: 1 << 16, pass: Arc::default(), formats: None }
     }
 
     fn plan() -> Arc<Plan> {

@@ -63,7 +63,7 @@ impl Redaction {
         let codings = headers.get_all(CONTENT_ENCODING).iter().map(HeaderValue::as_bytes);
         let coding = Coding::from_headers(codings).map_err(|_| Failure::ResponseUnsupported)?;
         let limits = CodingLimits { max_decoded: rules.limits.decoded, max_ratio: rules.limits.ratio };
-        let parts = PartRules { limit: rules.limits.buffer, pass: Arc::clone(rules.pass) };
+        let parts = PartRules { limit: rules.limits.buffer, pass: Arc::clone(rules.pass), formats: None };
         let pipeline = Pipeline::new(rules.plan, &content, coding, limits, Delivery::Prompt, &parts).map_err(failed)?;
         Ok(Some(Self {
             pipeline,

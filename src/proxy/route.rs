@@ -6,6 +6,7 @@ use crate::config;
 use crate::metrics::{Metrics, RouteMetrics};
 use crate::redact::{Plan, Policy, Treatment};
 use crate::rule::Category;
+use crate::rule::protocol::NamedFormats;
 use crate::scan::Engine;
 use arc_swap::ArcSwap;
 use hyper::header::HeaderName;
@@ -22,6 +23,8 @@ pub(super) struct Route {
     pub(super) query: bool,
     pub(super) query_allow: Vec<String>,
     pub(super) responses: bool,
+    /// How requests name the format of their body, beside its type.
+    pub(super) formats: Option<Arc<NamedFormats>>,
     pub(super) upstream: Upstream,
     pub(super) metrics: Arc<RouteMetrics>,
     policy: Policy,
@@ -68,6 +71,7 @@ impl Route {
             query: config.query,
             query_allow: config.query_allow.clone(),
             responses: config.responses,
+            formats: config.protocol.as_ref().and_then(|pack| pack.body.clone()),
             upstream: Upstream::new(config, timeouts, &metrics)?,
             metrics,
             policy: config.policy.clone(),
@@ -192,6 +196,21 @@ mod tests {
         let routes = routes(&[("/", Some("A.example."))]);
         assert_eq!(found(&routes, Some("a.example"), "/"), Some("0"));
         assert_eq!(found(&routes, Some("a.example."), "/"), Some("0"));
+    }
+
+    #[test]
+    fn new_rules_keep_what_the_pack_of_a_route_protects() {
+        let file = "[[route]]\nprotocol = \"anthropic\"\n";
+        let sources = Sources { file: Some(("test.toml".to_owned(), file.to_owned())), ..Sources::default() };
+        let engine = || Arc::new(Engine::compile(Arc::new(Ruleset::from_texts_alone(&[]).unwrap())).unwrap());
+        let routes = Routes::new(&Config::load(&sources).unwrap(), &engine(), &Metrics::new()).unwrap();
+        let protects = || {
+            let plans = routes.0[0].plans();
+            [&plans.body, &plans.needed, &plans.path].map(|plan| plan.protections().is_some())
+        };
+        assert_eq!(protects(), [true, true, false]);
+        routes.set_rules(&engine());
+        assert_eq!(protects(), [true, true, false]);
     }
 
     #[test]

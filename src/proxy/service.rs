@@ -11,9 +11,10 @@ use super::route::{Route, Routes};
 use super::upstream::{Driver, UpstreamError};
 use super::{fields, headers, query};
 use crate::config::{Config, Limits, Timeouts};
-use crate::content::{Coding, ContentType, Level};
+use crate::content::{self, Coding, ContentType, Level};
 use crate::metrics::Metrics;
 use crate::redact::Plan;
+use crate::rule::protocol::NamedFormats;
 use crate::scan::Engine;
 use http_body::Body;
 use http_body_util::BodyExt;
@@ -184,8 +185,12 @@ impl Proxy {
             // Nothing to be scanned, whatever the headers say about it.
             return Ok(body::empty());
         }
-        let content = content_type(parts);
-        let pass = route.pass.contains(&content.essence);
+        let declared = content_type(parts);
+        let pass = route.pass.contains(&declared.essence);
+        let content = match &route.formats {
+            Some(formats) if !pass => named_type(formats, parts, declared)?,
+            _ => declared,
+        };
         let job = Job {
             plan,
             content: &content,
@@ -202,6 +207,7 @@ impl Proxy {
             exchange,
             signed,
             pass: &route.pass,
+            formats: route.formats.as_ref(),
         };
         body::prepare(&job, incoming, timer).await
     }
@@ -278,6 +284,13 @@ fn content_type(parts: &Parts) -> ContentType {
         return ContentType::ambiguous();
     }
     ContentType::parse(first.map(hyper::header::HeaderValue::as_bytes)).sent_to(parts.uri.path())
+}
+
+/// The type of a body by what the route's protocol pack says tells it.
+fn named_type(formats: &NamedFormats, parts: &Parts, declared: ContentType) -> Result<ContentType, Failure> {
+    let header = |name: &str| parts.headers.get(name).map(hyper::header::HeaderValue::as_bytes);
+    let named = content::named_type(formats, parts.uri.query().unwrap_or_default(), header, declared);
+    named.map_err(|_| Failure::Media)
 }
 
 fn content_coding(parts: &Parts) -> Result<Coding, Failure> {

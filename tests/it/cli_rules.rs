@@ -240,7 +240,10 @@ fn the_schema_is_json_and_knows_every_table_and_what_a_file_says() {
 fn the_schema_of_the_configuration_is_json_and_knows_every_section() {
     let schema: Value = serde_json::from_slice(&expurgate(&["schema", "config"], b"").stdout).unwrap();
     let sections: Vec<&String> = schema["properties"].as_object().unwrap().keys().collect();
-    assert_eq!(sections, ["listener", "admin", "rules", "hash", "log", "limits", "compression", "timeouts", "route"]);
+    assert_eq!(
+        sections,
+        ["listener", "admin", "rules", "protocols", "hash", "log", "limits", "compression", "timeouts", "route"]
+    );
 }
 
 #[test]

@@ -1,13 +1,16 @@
 //! What documents show, held to what the program does: every block of TOML is
 //! read, every command line parsed.
 
+use crate::redactor_rig::plan;
 use expurgate::cli;
-use expurgate::config::{KeyFile, KeyReader, Offline, Sources};
+use expurgate::config::{KeyFile, KeyReader, Offline, PackReader, Sources};
+use expurgate::content::judge_packs;
 use expurgate::redact::judge_own;
-use expurgate::rule::Ruleset;
+use expurgate::rule::protocol::Packs;
+use expurgate::rule::{RuleError, RuleTexts, Ruleset};
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A document of the repository.
 struct Document {
@@ -96,7 +99,11 @@ fn every_block_of_toml_is_valid() {
             seen += 1;
             let is_rules =
                 ["[[rule]]", "[[key]]", "[[override]]", "[[allow]]"].iter().any(|table| text.contains(table));
-            let wrong = if is_rules { rules_mistake(text) } else { configuration_mistake(text) };
+            let wrong = match text {
+                _ if text.contains("[[example]]") => pack_mistake(text),
+                _ if is_rules => rules_mistake(text),
+                _ => configuration_mistake(text),
+            };
             assert_eq!(wrong, None, "{}:\n{text}", document.name);
         }
     }
@@ -110,6 +117,37 @@ fn rules_mistake(text: &str) -> Option<String> {
     }
 }
 
+fn pack_mistake(text: &str) -> Option<String> {
+    match Packs::from_texts(&[("block.toml".to_owned(), text.to_owned())]) {
+        Err(error) => Some(error.to_string()),
+        Ok(packs) => {
+            let own = packs.iter().filter(|pack| !pack.builtin);
+            judge_packs(plan().engine(), own).first().map(ToString::to_string)
+        }
+    }
+}
+
+/// Stands in for the files of protocol packs that documents name: that of the
+/// document about them.
+fn shown_packs(paths: &[PathBuf]) -> Result<RuleTexts, RuleError> {
+    let folder = tempfile::tempdir().unwrap();
+    let mut files = Vec::new();
+    if !paths.is_empty() {
+        let file = folder.path().join("acme.toml");
+        fs::write(&file, own_pack()).unwrap();
+        files.push(file);
+    }
+    RuleTexts::read(&files)
+}
+
+/// The pack that the document shows how to write.
+fn own_pack() -> String {
+    let documents = documents();
+    let document = documents.iter().find(|document| document.name == "docs/protocols.md").unwrap();
+    let (_, block) = *document.blocks().iter().find(|(_, text)| text.contains("[[example]]")).unwrap();
+    block.to_owned()
+}
+
 /// Stands in for the files of keys that documents name.
 fn shown_key(path: &Path) -> std::io::Result<KeyFile> {
     let content = format!("a key of its own for every name: {}", path.display()).into_bytes().into();
@@ -118,7 +156,12 @@ fn shown_key(path: &Path) -> std::io::Result<KeyFile> {
 
 fn configuration_mistake(text: &str) -> Option<String> {
     let file = Some(("block.toml".to_owned(), text.to_owned()));
-    match Offline::load(&Sources { file, keys: KeyReader(shown_key), ..Sources::default() }) {
+    match Offline::load(&Sources {
+        file,
+        keys: KeyReader(shown_key),
+        packs: PackReader(shown_packs),
+        ..Sources::default()
+    }) {
         Err(error) => Some(error.to_string()),
         Ok(config) if text.contains("[[route]]") && config.complete().is_none() => Some("no upstream".to_owned()),
         Ok(config) => config.check_entities(&Ruleset::builtin().unwrap()).err().map(|error| error.to_string()),

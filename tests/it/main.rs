@@ -12,6 +12,7 @@ mod cli_setup;
 mod codings;
 mod docs;
 mod equality;
+mod protocols;
 mod proxy_admin;
 mod proxy_bodies;
 mod proxy_client;

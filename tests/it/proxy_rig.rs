@@ -59,14 +59,15 @@ fn read_key(path: &std::path::Path) -> std::io::Result<KeyFile> {
 }
 
 impl Proxy {
-    /// `configuration` are sections; a `[[route]]` gets its upstream by flag.
+    /// `configuration` are sections; a `[[route]]` gets its upstream by flag, unless
+    /// they have their own.
     pub(crate) async fn start(configuration: &str, upstream: &str) -> Self {
         let config = Config::load(&Sources {
             file: Some(("test.toml".to_owned(), configuration.to_owned())),
             flags: Flags {
                 listen: Some("127.0.0.1:0".to_owned()),
                 admin: Some("127.0.0.1:0".to_owned()),
-                upstream: Some(upstream.to_owned()),
+                upstream: (!configuration.contains("\nupstream = ")).then(|| upstream.to_owned()),
                 ..Flags::default()
             },
             keys: KeyReader(read_key),

@@ -5,7 +5,7 @@ use crate::cli::input::{InputArgs, InputError, Sink};
 use crate::cli::table::{Table, stdout_width};
 use crate::cli::{CliError, Exit};
 use crate::content::WireFormat;
-use crate::redact::{Format, Plan, Policy, Redactor, Report};
+use crate::redact::{Format, Plan, Redactor, Report};
 use crate::rule::Rule;
 use crate::scan::meter::{Cost, Costs, Work};
 use bytes::Bytes;
@@ -35,7 +35,7 @@ pub(in crate::cli) struct Args {
 pub(in crate::cli) fn run(args: &Args) -> Result<Exit, CliError> {
     let setup = args.input.setup()?;
     // A policy that blocks would end the scan at its first finding.
-    let plan = Arc::new(Plan::new(Arc::clone(&setup.engine), &Policy::default()));
+    let plan = Arc::new(Plan::new(Arc::clone(&setup.engine), &setup.policy.labelling()));
     let mut profiling = Profiling::new(&plan, clock(), reading());
     args.input.feed(&mut profiling)?;
     let profile = profiling.profile();
@@ -279,6 +279,7 @@ fn duration(nanoseconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::redact::Policy;
     use crate::rule::Ruleset;
     use crate::scan::Engine;
 

@@ -21,6 +21,7 @@ use super::respond::Failure;
 use crate::config::{Limits, Timeouts};
 use crate::content::{Coding, CodingLimits, ContentType, Level, PartRules, SLICE};
 use crate::redact::Plan;
+use crate::rule::protocol::NamedFormats;
 use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
@@ -89,6 +90,8 @@ pub(super) struct Job<'a> {
     pub(super) signed: bool,
     /// Media types that the route passes unscanned.
     pub(super) pass: &'a Arc<[String]>,
+    /// How a statement at the beginning of the body names the format of the rest.
+    pub(super) formats: Option<&'a Arc<NamedFormats>>,
 }
 
 /// Makes a client's body fit to be sent. On failure what is left of
@@ -194,7 +197,7 @@ impl Job<'_> {
     }
 
     fn parts(&self) -> PartRules {
-        PartRules { limit: self.limits.buffer, pass: Arc::clone(self.pass) }
+        PartRules { limit: self.limits.buffer, pass: Arc::clone(self.pass), formats: self.formats.cloned() }
     }
 
     fn coding_limits(&self) -> CodingLimits {

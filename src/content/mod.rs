@@ -10,6 +10,7 @@ mod envelope;
 #[cfg(test)]
 pub(crate) mod fault;
 mod form;
+mod grpc;
 mod locate;
 mod media;
 mod msgpack;
@@ -28,6 +29,7 @@ mod utf8;
 
 pub use body::{BodyFormat, PartRules};
 pub use coding::{Coding, CodingError, CodingLimits, Decoder, Encoder, Level, UnsupportedCoding, WireFormat};
+pub use grpc::{Messages, Payload};
 pub use locate::{Located, Locator};
 pub use media::{ContentType, Media};
 pub use pipeline::{ContentError, Delivery, Pipeline};

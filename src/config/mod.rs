@@ -22,7 +22,7 @@ pub use offline::Offline;
 pub use schema::schema;
 pub use types::{LogFormat, LogLevel, Period, Scheme, Size, Upstream};
 
-use crate::content::Level;
+use crate::content::{CodingLimits, Level};
 use crate::redact::{Policy, Refusal, judge_policy};
 use crate::rule::{Profile, Ruleset};
 use crate::scan::Engine;
@@ -117,6 +117,13 @@ pub struct Limits {
     pub connections: u64,
     /// Bytes of buffered bodies at a time.
     pub buffered: u64,
+}
+
+impl Limits {
+    /// What compressed bytes may grow to.
+    pub fn coding(&self) -> CodingLimits {
+        CodingLimits { max_decoded: self.decoded, max_ratio: self.ratio }
+    }
 }
 
 /// How long each stage may take.

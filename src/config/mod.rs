@@ -24,7 +24,7 @@ pub use protocol::PackReader;
 pub use schema::schema;
 pub use types::{LogFormat, LogLevel, Period, Scheme, Size, Upstream};
 
-use crate::content::Level;
+use crate::content::{CodingLimits, Level};
 use crate::redact::{Policy, Refusal, judge_policy};
 use crate::rule::protocol::Pack;
 use crate::rule::{Profile, Ruleset};
@@ -126,6 +126,13 @@ pub struct Limits {
     pub connections: u64,
     /// Bytes of buffered bodies at a time.
     pub buffered: u64,
+}
+
+impl Limits {
+    /// What compressed bytes may grow to.
+    pub fn coding(&self) -> CodingLimits {
+        CodingLimits { max_decoded: self.decoded, max_ratio: self.ratio }
+    }
 }
 
 /// How long each stage may take.

@@ -2,6 +2,7 @@
 
 use super::envelope::{self, EnvelopeStage};
 use super::form::FormStage;
+use super::grpc::{GrpcStage, Messages};
 use super::media::{ContentType, Media};
 use super::msgpack::MsgpackStage;
 use super::multipart::MultipartStage;
@@ -36,6 +37,8 @@ pub enum BodyFormat {
     Envelope,
     /// Server-sent events.
     Sse,
+    /// The messages of a gRPC call.
+    Grpc,
 }
 
 impl BodyFormat {
@@ -51,6 +54,7 @@ impl BodyFormat {
             Self::Multipart => "multipart",
             Self::Envelope => "envelope",
             Self::Sse => "sse",
+            Self::Grpc => "grpc",
         }
     }
 }
@@ -128,6 +132,16 @@ pub(super) trait Stage: Send {
     fn passed(&self) -> bool {
         false
     }
+
+    /// Whether there is more to do with what was pushed: pushing nothing goes on.
+    fn is_pending(&self) -> bool {
+        false
+    }
+
+    /// Memory that it takes, where that is more than a constant.
+    fn memory(&self) -> u64 {
+        0
+    }
 }
 
 /// A body on its way through what its format asks for.
@@ -178,7 +192,8 @@ impl BodyStage {
         let limit = if place.same_length { 0 } else { rules.limit() };
         let undecided = |doubt| Way::Undecided(BytesMut::new(), doubt);
         let way = match content.media {
-            Media::Unsupported => return Err(ContentError::Media),
+            // Only whole bodies are gRPC's: `BodyStage::grpc`.
+            Media::Unsupported | Media::Grpc(_) => return Err(ContentError::Media),
             // What these hold is not written byte for byte.
             Media::Form | Media::Multipart | Media::Envelope | Media::Sse if place.same_length => {
                 return Err(ContentError::Large);
@@ -196,6 +211,12 @@ impl BodyStage {
             media => Way::known(TextStage::new(text_plan, media).prompt(place.prompt)),
         };
         Ok(Self { plan: Arc::clone(plan), way, rules: rules.clone(), prompt: place.prompt, taken: 0, released: 0 })
+    }
+
+    /// A stage for the messages of a gRPC call.
+    pub(super) fn grpc(plan: &Arc<Plan>, messages: Messages, rules: &PartRules) -> Self {
+        let way = Way::known(GrpcStage::new(plan, messages, rules.limit()));
+        Self { plan: Arc::clone(plan), way, rules: rules.clone(), prompt: false, taken: 0, released: 0 }
     }
 
     /// Decides by what is held of the first bytes, which then go on.
@@ -291,6 +312,14 @@ impl Stage for BodyStage {
 
     fn passed(&self) -> bool {
         self.way.stage().is_some_and(Stage::passed)
+    }
+
+    fn is_pending(&self) -> bool {
+        self.way.stage().is_some_and(Stage::is_pending)
+    }
+
+    fn memory(&self) -> u64 {
+        self.way.stage().map_or(0, Stage::memory)
     }
 }
 

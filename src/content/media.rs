@@ -1,5 +1,6 @@
 //! The `Content-Type` header: which format a body has, as far as it says.
 
+use super::grpc::Payload;
 use super::parameter::{self, Parameter};
 use super::protobuf::Message;
 
@@ -38,6 +39,8 @@ pub enum Media {
     Envelope,
     /// Server-sent events.
     Sse,
+    /// The messages of a gRPC call.
+    Grpc(Payload),
     /// Missing or not known: judged by its first bytes and by being UTF-8.
     Unknown,
     /// Known, and known not to be understood yet.
@@ -71,10 +74,16 @@ impl ContentType {
     /// The same for what is sent to `path`, which tells what a message is.
     #[must_use]
     pub fn sent_to(mut self, path: &str) -> Self {
-        if let Media::Protobuf(message) = &mut self.media {
+        if let Media::Protobuf(message) | Media::Grpc(Payload::Protobuf(message)) = &mut self.media {
             *message = Message::of_path(path);
         }
         self
+    }
+
+    /// Whether whoever sends it speaks gRPC, understood or not.
+    pub fn is_grpc(&self) -> bool {
+        let rest = self.essence.strip_prefix("application/grpc");
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('+'))
     }
 }
 
@@ -101,6 +110,8 @@ impl Media {
             "text/event-stream" => Self::Sse,
             "application/cbor" => Self::Unsupported,
             _ if essence.starts_with("multipart/") => Self::Multipart,
+            "application/grpc" | "application/grpc+proto" => Self::Grpc(Payload::Protobuf(Message::Unknown)),
+            "application/grpc+json" => Self::Grpc(Payload::Json),
             _ if essence.starts_with("application/grpc") => Self::Unsupported,
             _ if essence.ends_with("+json") || essence.starts_with("application/x-amz-json-") => Self::Json,
             _ if essence.starts_with("text/") => Self::Text,
@@ -132,7 +143,7 @@ mod tests {
 
     #[test]
     fn formats_with_lengths_are_not_taken_for_text() {
-        for value in ["application/grpc+proto", "application/cbor"] {
+        for value in ["application/grpc-web+proto", "application/grpc+thrift", "application/cbor"] {
             assert_eq!(media(value), Media::Unsupported, "{value}");
         }
     }

@@ -10,6 +10,7 @@ mod envelope;
 #[cfg(test)]
 pub(crate) mod fault;
 mod form;
+mod grpc;
 mod judge;
 mod locate;
 mod media;
@@ -30,6 +31,7 @@ mod utf8;
 
 pub use body::{BodyFormat, PartRules};
 pub use coding::{Coding, CodingError, CodingLimits, Decoder, Encoder, Level, UnsupportedCoding, WireFormat};
+pub use grpc::{Messages, Payload};
 pub use judge::judge_packs;
 pub use locate::{Located, Locator};
 pub use media::{ContentType, Media};

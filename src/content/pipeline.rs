@@ -10,6 +10,7 @@
 use super::SLICE;
 use super::body::{BodyFormat, BodyStage, PartRules, Place, Stage};
 use super::coding::{Coding, CodingError, CodingLimits, Decoder, Encoder, Level, WireFormat};
+use super::grpc::Messages;
 use super::media::ContentType;
 use crate::redact::{Plan, RedactError, Report};
 use bytes::Bytes;
@@ -97,6 +98,13 @@ impl Pipeline {
         })
     }
 
+    /// A pipeline for the body of a gRPC call, whose messages have codings of
+    /// their own.
+    pub fn grpc(plan: &Arc<Plan>, messages: Messages, parts: &PartRules) -> Self {
+        let body = BodyStage::grpc(plan, messages, parts);
+        Self { decoder: None, body, level: None, encoder: None, released: Vec::new() }
+    }
+
     /// Takes the next bytes from the wire and appends to `out` what may leave.
     /// Of encoded bytes, which may grow to any size, no more than some [`SLICE`]
     /// of decoded ones is done at once: while it [`is_pending`], pushing nothing
@@ -109,8 +117,11 @@ impl Pipeline {
     pub fn push(&mut self, wire: Bytes, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
         if self.decoder.is_none() {
             let mut wire = wire;
-            while !wire.is_empty() {
+            while !wire.is_empty() || self.body.is_pending() {
                 self.body.push(wire.split_to(wire.len().min(SLICE)), &mut self.released)?;
+                if wire.is_empty() {
+                    break;
+                }
             }
             out.append(&mut self.released);
             return Ok(());
@@ -126,7 +137,7 @@ impl Pipeline {
 
     /// Whether bytes that were pushed wait to be decoded.
     pub fn is_pending(&self) -> bool {
-        self.decoder.as_ref().is_some_and(Decoder::is_pending)
+        self.decoder.as_ref().is_some_and(Decoder::is_pending) || self.body.is_pending()
     }
 
     /// The body has ended: everything held leaves.
@@ -148,7 +159,7 @@ impl Pipeline {
 
     /// Decodes all that was pushed.
     fn catch_up(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
-        while self.is_pending() {
+        while self.decoder.as_ref().is_some_and(Decoder::is_pending) {
             self.advance(out)?;
         }
         Ok(())
@@ -224,9 +235,12 @@ impl Pipeline {
         self.decoder.as_ref().map(Decoder::wire_format)
     }
 
-    /// Memory that the coding takes: what it looks back at, and the encoder.
+    /// Memory that is more than a constant: what the coding looks back at, the
+    /// encoder, a message of gRPC.
     pub fn memory(&self) -> u64 {
-        self.decoder.as_ref().map_or(0, Decoder::memory) + self.encoder.as_ref().map_or(0, Encoder::memory)
+        let coding =
+            self.decoder.as_ref().map_or(0, Decoder::memory) + self.encoder.as_ref().map_or(0, Encoder::memory);
+        coding + self.body.memory()
     }
 
     /// Bytes held back now.

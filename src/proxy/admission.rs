@@ -76,6 +76,13 @@ impl Reservation {
         }
     }
 
+    /// Takes what is reserved beyond `bytes` out of it.
+    pub(super) fn split(&mut self, bytes: u64) -> Self {
+        let taken = self.bytes.saturating_sub(bytes);
+        self.bytes -= taken;
+        Self { budget: Arc::clone(&self.budget), bytes: taken }
+    }
+
     /// Gives back what is reserved beyond `bytes`.
     pub(super) fn shrink_to(&mut self, bytes: u64) {
         let back = self.bytes.saturating_sub(bytes);
@@ -126,7 +133,11 @@ mod tests {
         one.shrink_to(2);
         one.shrink_to(5);
         assert_eq!(budget.metrics.buffered_bytes.get(), 6);
-        drop((one, other));
+        let (rest, nothing) = (other.split(1), other.split(1));
+        assert_eq!(budget.metrics.buffered_bytes.get(), 6);
+        drop(rest);
+        assert_eq!(budget.metrics.buffered_bytes.get(), 3);
+        drop((one, other, nothing));
         assert_eq!(budget.metrics.buffered_bytes.get(), 0);
     }
 }

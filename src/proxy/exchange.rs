@@ -54,6 +54,18 @@ impl fmt::Display for RequestId {
     }
 }
 
+/// How a client is to be answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Dialect {
+    /// HTTP/1: a request that was not read to its end costs the connection.
+    #[default]
+    Http1,
+    /// HTTP/2: it costs nothing.
+    Http2,
+    /// gRPC, over HTTP/2: with a status in trailers.
+    Grpc,
+}
+
 /// Where something was scanned: the `format` label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
@@ -155,6 +167,7 @@ pub(super) struct Exchange {
 
 #[derive(Default)]
 struct State {
+    dialect: Dialect,
     route: Option<Arc<Route>>,
     permit: Option<Permit>,
     status: Option<StatusCode>,
@@ -196,6 +209,15 @@ impl Exchange {
 
     pub(super) fn started(&self) -> Instant {
         self.started
+    }
+
+    /// The client is to be answered in this way.
+    pub(super) fn speak(&self, dialect: Dialect) {
+        self.state().dialect = dialect;
+    }
+
+    pub(super) fn dialect(&self) -> Dialect {
+        self.state().dialect
     }
 
     /// The request belongs to `route` and is in flight there.
@@ -283,7 +305,9 @@ impl Exchange {
 
     /// The request's body waits for the client, from now on until it moves.
     pub(super) fn wait_for_client(&self) {
-        self.waits.store(true, Ordering::Relaxed);
+        if !self.waits.swap(true, Ordering::Relaxed) {
+            self.over.notify_one();
+        }
     }
 
     /// Whether the client is the one that everybody waits for.
@@ -331,6 +355,21 @@ impl Exchange {
                 return Ok(());
             }
             // The permit of a notification that came before is kept.
+            self.over.notified().await;
+        }
+    }
+
+    /// Waits until the upstream has been given all that the client has sent. In
+    /// a call that goes both ways the client may wait for the end before it sends
+    /// more; an upstream that breaks the request off has decided without it.
+    pub(super) async fn is_settled(&self) -> Result<(), Failure> {
+        loop {
+            if let Some(failure) = self.failure() {
+                return Err(failure);
+            }
+            if !self.is_sending() || self.cut.load(Ordering::Acquire) || self.waits_for_client() {
+                return Ok(());
+            }
             self.over.notified().await;
         }
     }
@@ -473,6 +512,31 @@ mod tests {
         let made: std::collections::BTreeSet<String> = (0..1000).map(|_| ids.next().to_string()).collect();
         assert_eq!(made.len(), 1000);
         assert!(made.iter().all(|id| id.len() == 16));
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_call_waits_for_what_was_sent_and_not_for_what_may_be() {
+        let metrics = Arc::new(Metrics::new());
+        let exchange = Exchange::begin(RequestIds::new().next(), &Method::POST, &metrics);
+        let is_settled = || {
+            use std::future::Future;
+            let mut settled = std::pin::pin!(exchange.is_settled());
+            settled.as_mut().poll(&mut std::task::Context::from_waker(Waker::noop()))
+        };
+        let (mut one, two) = (Sending::begin(&exchange), Sending::begin(&exchange));
+        assert!(is_settled().is_pending());
+        exchange.wait_for_client();
+        assert!(is_settled().is_ready());
+        exchange.touch();
+        assert!(is_settled().is_pending());
+        one.done();
+        drop(one);
+        assert!(is_settled().is_pending());
+        // By the upstream, which has answered.
+        drop(two);
+        assert_eq!(is_settled(), std::task::Poll::Ready(Ok(())));
+        exchange.fail(Failure::CorruptFraming);
+        assert_eq!(is_settled(), std::task::Poll::Ready(Err(Failure::CorruptFraming)));
     }
 
     #[test]

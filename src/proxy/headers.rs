@@ -6,7 +6,7 @@ use super::respond::Failure;
 use crate::content::Coding;
 use hyper::header::{
     ACCEPT_ENCODING, ACCEPT_RANGES, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, COOKIE, ETAG, EXPECT,
-    HOST, HeaderMap, HeaderName, HeaderValue, IF_RANGE, RANGE, TRANSFER_ENCODING, UPGRADE,
+    HOST, HeaderMap, HeaderName, HeaderValue, IF_RANGE, RANGE, TE, TRANSFER_ENCODING, UPGRADE,
 };
 use hyper::http::request::Parts;
 use hyper::{Method, Version};
@@ -61,10 +61,18 @@ pub(super) fn check(parts: &Parts, max_head: u64) -> Result<Option<&str>, Failur
     check_transfer_encoding(&parts.headers)?;
     let mut hosts = parts.headers.get_all(HOST).iter();
     let host = hosts.next();
-    if hosts.next().is_some() || (host.is_none() && parts.version >= Version::HTTP_11) {
+    let authority = parts.uri.authority();
+    let is_http2 = parts.version == Version::HTTP_2;
+    let is_missing = host.is_none() && parts.version >= Version::HTTP_11 && !(is_http2 && authority.is_some());
+    if hosts.next().is_some() || is_missing {
         return Err(Failure::Host);
     }
-    if let Some(authority) = parts.uri.authority() {
+    if let Some(authority) = authority {
+        // The same in other words, or not for one host (RFC 9113, section 8.3.1).
+        let is_same = |host: &HeaderValue| host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes());
+        if is_http2 && (authority.as_str().contains('@') || !host.is_none_or(is_same)) {
+            return Err(Failure::Host);
+        }
         // In an absolute URL the host stands there (RFC 9112, section 3.2.2).
         return Ok(Some(authority.host()));
     }
@@ -168,6 +176,25 @@ pub(super) fn rewrite_redacted(headers: &mut HeaderMap) {
     let weak = headers.get(ETAG).map(HeaderValue::as_bytes).filter(|tag| tag.starts_with(b"\""));
     if let Some(Ok(weak)) = weak.map(|tag| HeaderValue::from_bytes(&[b"W/", tag].concat())) {
         headers.insert(ETAG, weak);
+    }
+}
+
+/// The same for a gRPC call, whose authority is in its URI. Without `TE` some
+/// servers take it for one that came through something that knows no trailers.
+pub(super) fn rewrite_call(headers: &mut HeaderMap) {
+    headers.remove(HOST);
+    headers.insert(TE, HeaderValue::from_static("trailers"));
+}
+
+/// Makes one header of the several that HTTP/2 may have, for what knows but one
+/// (RFC 9113, section 8.2.3).
+pub(super) fn join_cookies(parts: &mut Parts) {
+    let values: Vec<&[u8]> = parts.headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if parts.version != Version::HTTP_2 || values.len() < 2 {
+        return;
+    }
+    if let Ok(joined) = HeaderValue::try_from(values.join(&b"; "[..])) {
+        parts.headers.insert(COOKIE, joined);
     }
 }
 
@@ -301,6 +328,32 @@ mod tests {
         assert_eq!(check(&parts("/", &[]), MAX), Err(Failure::Host));
         let two = parts("/", &[("host", "a"), ("host", "b")]);
         assert_eq!(check(&two, MAX), Err(Failure::Host));
+    }
+
+    #[test]
+    fn in_http2_the_authority_stands_for_the_host_and_agrees_with_it() {
+        let with = |uri: &str, headers: &[(&str, &str)]| {
+            let mut parts = parts(uri, headers);
+            parts.version = Version::HTTP_2;
+            check(&parts, MAX).map(|host| host.map(str::to_owned))
+        };
+        let host = || Ok(Some("a.example".to_owned()));
+        assert_eq!(with("http://a.example:80/", &[]), host());
+        assert_eq!(with("http://a.example:80/", &[("host", "A.example:80")]), host());
+        assert_eq!(with("/", &[("host", "a.example")]), host());
+        assert_eq!(with("/", &[]), Err(Failure::Host));
+        assert_eq!(with("http://a.example/", &[("host", "b.example")]), Err(Failure::Host));
+        assert_eq!(with("http://a.example/", &[("host", "a.example"), ("host", "a.example")]), Err(Failure::Host));
+        assert_eq!(with("http://bob@a.example/", &[]), Err(Failure::Host));
+    }
+
+    #[test]
+    fn cookies_that_http2_has_split_are_joined() {
+        let mut split = parts("/", &[("cookie", "a=1"), ("cookie", "b=2")]);
+        split.version = Version::HTTP_2;
+        join_cookies(&mut split);
+        let cookies: Vec<_> = split.headers.get_all("cookie").iter().collect();
+        assert_eq!(cookies, ["a=1; b=2"]);
     }
 
     #[test]

@@ -1,24 +1,15 @@
-//! What the client gets: the upstream's response, or the one error that a
+//! What the client gets instead of the upstream's response: the one error that a
 //! failure maps to. The only place where a failure becomes a status.
 
-use super::admission::{Budget, Reservation};
-use super::exchange::Exchange;
-use super::idle::IdleTimer;
-use super::response::Redaction;
-use super::upstream::Driver;
+use super::exchange::{Dialect, Exchange};
+use super::grpc;
+use super::relay::ResponseBody;
 use crate::content::{CodingError, ContentError};
 use crate::redact::RedactError;
 use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
-use std::time::Duration;
-use tokio::time::{Instant, Sleep};
 
 /// Why a request was not, or not wholly, forwarded. Display is fixed text
 /// without anything of the payload: it is sent to the client and logged.
@@ -159,7 +150,7 @@ impl Failure {
     }
 
     /// Whether the same request may succeed later.
-    fn may_pass(&self) -> bool {
+    pub(super) fn may_pass(&self) -> bool {
         let is_response = matches!(self, Self::ResponseUnsupported | Self::ResponseTooLarge | Self::ResponseFailed);
         matches!(self.status().as_u16(), 502..=504) && !is_response
     }
@@ -253,20 +244,16 @@ pub struct UnreadBody;
 
 /// The answer for a failure; `unread` when the connection cannot be reused.
 pub(super) fn refuse(failure: &Failure, exchange: &Arc<Exchange>, unread: bool) -> Response<ResponseBody> {
+    if exchange.dialect() == Dialect::Grpc {
+        return refuse_call(failure, exchange);
+    }
     let body = serde_json::json!({"error": {
         "code": failure.code(),
         "message": failure.to_string(),
         "request_id": exchange.id().to_string(),
     }});
-    let body = ResponseBody {
-        inner: Inner::Fixed(Some(Bytes::from(body.to_string()))),
-        redaction: None,
-        _reservation: None,
-        idle: IdleTimer::new(Duration::MAX),
-        deadline: None,
-        exchange: Some(Arc::clone(exchange)),
-    };
-    let mut response = Response::new(body);
+    let body = Bytes::from(body.to_string());
+    let mut response = Response::new(ResponseBody::fixed(Some(body), exchange));
     *response.status_mut() = failure.status();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -274,317 +261,28 @@ pub(super) fn refuse(failure: &Failure, exchange: &Arc<Exchange>, unread: bool) 
         headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
     if unread {
-        close_unread(&mut response);
+        close_unread(&mut response, exchange);
     }
     response
 }
 
-/// The upstream's response on its way back, untouched but for what `redaction`
-/// does to its body.
-pub(super) fn relay(
-    response: Response<Incoming>,
-    driver: Driver,
-    redaction: Option<Redaction>,
-    idle: Duration,
-    deadline: Option<Instant>,
-    exchange: &Arc<Exchange>,
-) -> Response<ResponseBody> {
-    let mut response = response.map(|incoming| ResponseBody {
-        inner: Inner::Upstream(Upstream { incoming, driver, ahead: None }),
-        redaction: redaction.map(Box::new),
-        _reservation: None,
-        idle: IdleTimer::new(idle),
-        deadline: deadline.map(|at| Box::pin(tokio::time::sleep_until(at))),
-        exchange: Some(Arc::clone(exchange)),
-    });
-    if exchange.is_unread() {
-        // Whether the upstream will take the rest is not known.
-        close_unread(&mut response);
-    }
+/// The same for a gRPC client: trailers alone.
+fn refuse_call(failure: &Failure, exchange: &Arc<Exchange>) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::fixed(None, exchange));
+    *response.status_mut() = grpc::OK;
+    *response.headers_mut() = grpc::trailers(failure, exchange.id());
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     response
 }
 
-fn close_unread(response: &mut Response<ResponseBody>) {
+/// Has a connection closed whose client may have more to send; one of HTTP/2 can
+/// do without the rest.
+pub(super) fn close_unread(response: &mut Response<ResponseBody>, exchange: &Exchange) {
+    if exchange.dialect() != Dialect::Http1 {
+        return;
+    }
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response.extensions_mut().insert(UnreadBody);
-}
-
-/// The body of every response.
-pub struct ResponseBody {
-    inner: Inner,
-    redaction: Option<Box<Redaction>>,
-    /// For what is held whole.
-    _reservation: Option<Reservation>,
-    idle: IdleTimer,
-    deadline: Option<Pin<Box<Sleep>>>,
-    /// Kept until the body is done, so that the exchange ends with it.
-    exchange: Option<Arc<Exchange>>,
-}
-
-enum Inner {
-    Upstream(Upstream),
-    Fixed(Option<Bytes>),
-}
-
-/// The response could not be completed; the client's connection breaks.
-#[derive(Debug, thiserror::Error)]
-#[error("the response was broken off")]
-pub struct ResponseBroken;
-
-impl Body for ResponseBody {
-    type Data = Bytes;
-    type Error = ResponseBroken;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, ResponseBroken>>> {
-        let this = &mut *self;
-        if let Inner::Fixed(bytes) = &mut this.inner {
-            return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes))));
-        }
-        let polled = match this.redaction {
-            None => ready!(this.poll_upstream(cx)),
-            Some(_) => ready!(this.poll_redacted(cx)).map(|redacted| redacted.map(Frame::data)),
-        };
-        match polled {
-            Some(Ok(frame)) => {
-                if let (Some(exchange), Some(data)) = (&this.exchange, frame.data_ref()) {
-                    exchange.add_response(data.len());
-                }
-                if frame.is_trailers() {
-                    // Nothing follows, and nobody asks for it.
-                    this.complete();
-                }
-                Poll::Ready(Some(Ok(frame)))
-            }
-            Some(Err(failure)) => Poll::Ready(Some(Err(this.fail(failure)))),
-            None => {
-                this.complete();
-                Poll::Ready(None)
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match (&self.inner, &self.redaction) {
-            (Inner::Fixed(bytes), _) => bytes.is_none(),
-            (Inner::Upstream(_), Some(redaction)) => redaction.is_over(),
-            (Inner::Upstream(upstream), None) => upstream.is_end_stream(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match &self.inner {
-            Inner::Upstream(_) if self.redaction.is_some() => SizeHint::default(),
-            Inner::Upstream(upstream) => upstream.incoming.size_hint(),
-            Inner::Fixed(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-        }
-    }
-}
-
-/// A response's body, and what brings it.
-struct Upstream {
-    incoming: Incoming,
-    driver: Driver,
-    /// What follows the frame that was told last, if it is there: an end that
-    /// is known with the last frame leaves with it, in one write.
-    ahead: Option<Option<Result<Frame<Bytes>, hyper::Error>>>,
-}
-
-impl Upstream {
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let polled = match self.ahead.take() {
-            Some(ahead) => ahead,
-            None => ready!(self.poll_next(cx)),
-        };
-        let is_data = matches!(&polled, Some(Ok(frame)) if frame.is_data());
-        if is_data
-            && !self.incoming.is_end_stream()
-            && let Poll::Ready(next) = self.poll_next(cx)
-        {
-            self.ahead = Some(next);
-        }
-        Poll::Ready(polled)
-    }
-
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        if let Poll::Ready(polled) = Pin::new(&mut self.incoming).poll_frame(cx) {
-            return Poll::Ready(polled);
-        }
-        self.driver.drive(cx);
-        Pin::new(&mut self.incoming).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match &self.ahead {
-            Some(ahead) => ahead.is_none(),
-            None => self.incoming.is_end_stream(),
-        }
-    }
-}
-
-/// Steps without output before other tasks get their turn.
-const MAX_STEPS: usize = 16;
-
-/// What came of going on.
-enum Step {
-    /// Nothing that may leave.
-    Went,
-    /// These bytes, next.
-    Released(Bytes),
-    /// The body is over.
-    Over,
-}
-
-impl ResponseBody {
-    /// The upstream's next frame, unless it takes too long.
-    fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
-        let Inner::Upstream(upstream) = &mut self.inner else {
-            return Poll::Ready(None);
-        };
-        let Poll::Ready(polled) = upstream.poll_frame(cx) else {
-            return self.poll_too_late(cx).map(|failure| Some(Err(failure)));
-        };
-        self.idle.progress();
-        Poll::Ready(polled.map(|frame| frame.map_err(|_| Failure::UpstreamBroke)))
-    }
-
-    /// The next redacted bytes.
-    fn poll_redacted(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Failure>>> {
-        for _ in 0..MAX_STEPS {
-            match ready!(self.poll_step(cx)) {
-                Ok(Step::Went) => {}
-                Ok(Step::Released(piece)) => return Poll::Ready(Some(Ok(piece))),
-                Ok(Step::Over) => return Poll::Ready(None),
-                Err(failure) => return Poll::Ready(Some(Err(failure))),
-            }
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    }
-
-    /// Goes on with the redaction. Trailers, which nobody redacts, end with us.
-    fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Result<Step, Failure>> {
-        let Some(redaction) = &mut self.redaction else {
-            return Poll::Ready(Ok(Step::Over));
-        };
-        if let Some(piece) = redaction.next() {
-            return Poll::Ready(Ok(Step::Released(piece)));
-        }
-        if redaction.is_over() {
-            return Poll::Ready(Ok(Step::Over));
-        }
-        let step = match redaction.has_to_push() {
-            true => redaction.step(),
-            false => match ready!(self.poll_upstream(cx)) {
-                Some(frame) => frame.map(|frame| self.redact(frame)),
-                None => self.redaction.as_mut().map_or(Ok(()), |redaction| redaction.finish()),
-            },
-        };
-        Poll::Ready(step.map(|()| Step::Went))
-    }
-
-    fn redact(&mut self, frame: Frame<Bytes>) {
-        if let (Some(redaction), Ok(data)) = (&mut self.redaction, frame.into_data()) {
-            redaction.take(data);
-        }
-    }
-
-    /// Redacts what can still be refused: a body that says it has at most
-    /// `whole` bytes, as long as it has no more when redacted, and of others what
-    /// tells that they are what they are said to be. The length, if it is whole.
-    ///
-    /// # Errors
-    /// Why nothing of it may be told.
-    pub(super) async fn redact_ahead(&mut self, whole: u64, budget: &Arc<Budget>) -> Result<Option<u64>, Failure> {
-        let mut reservation = budget.open();
-        let mut is_short = self.upstream_length().is_some_and(|length| length <= whole);
-        let (mut pieces, mut length) = (Vec::new(), 0);
-        while let Some(redaction) = &self.redaction {
-            is_short &= length <= whole && reservation.grow_to(length).is_ok();
-            if redaction.is_decided() && !is_short {
-                break;
-            }
-            match std::future::poll_fn(|cx| self.poll_step(cx)).await {
-                Ok(Step::Went) => tokio::task::consume_budget().await,
-                Ok(Step::Released(piece)) => {
-                    length += piece.len() as u64;
-                    pieces.push(piece);
-                }
-                Ok(Step::Over) => {
-                    self.make_fixed(pieces.concat().into(), reservation);
-                    return Ok(Some(length));
-                }
-                Err(failure) => {
-                    self.fail(failure.clone());
-                    return Err(failure);
-                }
-            }
-        }
-        if let Some(redaction) = &mut self.redaction {
-            redaction.give_back(pieces);
-        }
-        Ok(None)
-    }
-
-    fn upstream_length(&self) -> Option<u64> {
-        match &self.inner {
-            Inner::Upstream(upstream) => upstream.incoming.size_hint().exact(),
-            Inner::Fixed(_) => None,
-        }
-    }
-
-    /// All of the upstream's body is there, in `bytes`.
-    fn make_fixed(&mut self, bytes: Bytes, reservation: Reservation) {
-        if let Inner::Upstream(upstream) = &mut self.inner {
-            upstream.driver.finish();
-        }
-        self.redaction = None;
-        if let Some(exchange) = &self.exchange {
-            exchange.add_response(bytes.len());
-        }
-        self.inner = Inner::Fixed((!bytes.is_empty()).then_some(bytes));
-        self._reservation = Some(reservation);
-    }
-
-    fn poll_too_late(&mut self, cx: &mut Context<'_>) -> Poll<Failure> {
-        if let Some(deadline) = &mut self.deadline
-            && deadline.as_mut().poll(cx).is_ready()
-        {
-            return Poll::Ready(Failure::Deadline);
-        }
-        self.idle.poll_wait(cx).map(|()| Failure::UpstreamTimeout)
-    }
-
-    fn fail(&mut self, failure: Failure) -> ResponseBroken {
-        // Whatever the upstream still has is not asked for.
-        self.inner = Inner::Fixed(None);
-        self.redaction = None;
-        if let Some(exchange) = self.exchange.take() {
-            exchange.fail(failure);
-        }
-        ResponseBroken
-    }
-
-    /// Lets go of the exchange and of the connection: no more can go wrong.
-    fn complete(&mut self) {
-        self.redaction = None;
-        self.exchange = None;
-        if let Inner::Upstream(upstream) = &mut self.inner {
-            upstream.driver.finish();
-        }
-    }
-}
-
-impl Drop for ResponseBody {
-    fn drop(&mut self) {
-        if self.is_end_stream() {
-            self.complete();
-        } else if let Some(exchange) = &self.exchange {
-            exchange.fail(Failure::ClientGone);
-        }
-    }
 }
 
 fn client_closed_request() -> StatusCode {

@@ -12,11 +12,12 @@
 
 use super::admission::{Budget, Reservation};
 use super::body::join_small;
-use super::exchange::{Exchange, Place};
+use super::exchange::{Dialect, Exchange, Place};
+use super::grpc;
 use super::respond::Failure;
 use crate::config::Limits;
 use crate::content::{
-    Coding, CodingError, CodingLimits, ContentError, ContentType, Delivery, PartRules, Pipeline, SLICE,
+    Coding, CodingError, ContentError, ContentType, Delivery, Level, Media, Messages, PartRules, Pipeline, SLICE,
 };
 use crate::redact::{Plan, RedactError};
 use bytes::Bytes;
@@ -62,9 +63,16 @@ impl Redaction {
         }
         let codings = headers.get_all(CONTENT_ENCODING).iter().map(HeaderValue::as_bytes);
         let coding = Coding::from_headers(codings).map_err(|_| Failure::ResponseUnsupported)?;
-        let limits = CodingLimits { max_decoded: rules.limits.decoded, max_ratio: rules.limits.ratio };
+        let limits = rules.limits.coding();
         let parts = PartRules { limit: rules.limits.buffer, pass: Arc::clone(rules.pass), formats: None };
-        let pipeline = Pipeline::new(rules.plan, &content, coding, limits, Delivery::Prompt, &parts).map_err(failed)?;
+        let pipeline = match content.media {
+            Media::Grpc(payload) if rules.exchange.dialect() == Dialect::Grpc => {
+                let codings = headers.get_all(grpc::ENCODING).iter().map(HeaderValue::as_bytes);
+                let coding = Coding::from_headers(codings).map_err(|_| Failure::ResponseUnsupported)?;
+                Pipeline::grpc(rules.plan, Messages { payload, coding, limits, level: Level::Fast }, &parts)
+            }
+            _ => Pipeline::new(rules.plan, &content, coding, limits, Delivery::Prompt, &parts).map_err(failed)?,
+        };
         Ok(Some(Self {
             pipeline,
             unpushed: Bytes::new(),
@@ -116,6 +124,11 @@ impl Redaction {
         self.run(|pipeline, out| pipeline.push(data, out))
     }
 
+    /// The same for the end of a call.
+    pub(super) fn redact_end(&self, trailers: &mut HeaderMap) -> Result<(), Failure> {
+        grpc::redact_end(trailers, &self.plan, &self.exchange)
+    }
+
     /// The upstream's body is over: everything held leaves.
     pub(super) fn finish(&mut self) -> Result<(), Failure> {
         self.finished = true;
@@ -132,6 +145,7 @@ impl Redaction {
         self.exchange.add_redaction(started.elapsed());
         done.map_err(|_| Failure::ResponseFailed)?.map_err(failed)?;
         self.memory.grow_to(self.pipeline.memory()).map_err(|_| Failure::ResponseFailed)?;
+        self.memory.shrink_to(self.pipeline.memory());
         join_small(&mut out);
         self.released.extend(out);
         let held = i64::try_from(self.pipeline.held()).unwrap_or(i64::MAX);

@@ -3,15 +3,16 @@
 
 use super::admission::{Admission, Budget};
 use super::body::{self, Job, Prepared};
-use super::exchange::{Exchange, InProgress, RequestIds};
+use super::exchange::{Dialect, Exchange, InProgress, RequestIds};
 use super::idle::Timer;
-use super::respond::{self, Failure, ResponseBody};
+use super::relay::{self, ResponseBody};
+use super::respond::{self, Failure};
 use super::response::{self, Redaction};
 use super::route::{Route, Routes};
 use super::upstream::{Driver, UpstreamError};
-use super::{fields, headers, query};
+use super::{fields, grpc, headers, query};
 use crate::config::{Config, Limits, Timeouts};
-use crate::content::{self, Coding, ContentType, Level};
+use crate::content::{self, Coding, ContentType, Level, Media, Messages};
 use crate::metrics::Metrics;
 use crate::redact::Plan;
 use crate::rule::protocol::NamedFormats;
@@ -19,7 +20,7 @@ use crate::scan::Engine;
 use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode, Version};
 use std::future::Future;
@@ -95,23 +96,27 @@ impl Proxy {
         let exchange = Exchange::begin(self.ids.next(), request.method(), &self.metrics);
         let (mut parts, incoming) = request.into_parts();
         exchange.hold(in_progress);
+        exchange.speak(dialect(&parts));
         let waits = headers::expects_continue(&parts.headers);
         let mut incoming = Some(incoming);
         let result = {
             let forwarding = pin!(self.forward(&mut parts, &mut incoming, &exchange, timer));
             self.guard(forwarding, &exchange).await
         };
-        let response = match result {
-            Ok(response) => response,
+        match result {
+            Ok(response) => {
+                exchange.answer(response.status());
+                response
+            }
             Err(failure) => {
                 exchange.fail(failure.clone());
                 let rest = incoming.or_else(|| exchange.take_rest());
                 let unread = Box::pin(drain(rest, waits && !exchange.has_received())).await;
+                // What gRPC says is 200 is none.
+                exchange.answer(failure.status());
                 respond::refuse(&failure, &exchange, unread || exchange.is_unread())
             }
-        };
-        exchange.answer(response.status());
-        response
+        }
     }
 
     /// Bounds the time, and turns a panic into an answer.
@@ -147,6 +152,7 @@ impl Proxy {
         }
         let route = self.route(parts)?;
         exchange.enter(&route);
+        headers::join_cookies(parts);
         exchange.keep(self.admission.admit()?);
         let plans = route.plans();
         let (target, query_changed) = query::redact_target(&parts.uri, &route, &plans, exchange)?;
@@ -161,13 +167,23 @@ impl Proxy {
         let prepared = self.prepare(parts, incoming, signs_body, plan, exchange, timer).await?;
         let mut request = Request::new(prepared.body);
         *request.method_mut() = parts.method.clone();
-        *request.uri_mut() = target.into();
-        *request.version_mut() = Version::HTTP_11;
         *request.headers_mut() = std::mem::take(&mut parts.headers);
         let host = route.upstream.host.clone();
         headers::rewrite(request.headers_mut(), host, prepared.length, prepared.change);
         let sent = Instant::now();
-        let (response, driver) = route.upstream.send(request, exchange, timer).await?;
+        let (response, driver) = if exchange.dialect() == Dialect::Grpc {
+            *request.uri_mut() = route.upstream.uri(target)?;
+            *request.version_mut() = Version::HTTP_2;
+            headers::rewrite_call(request.headers_mut());
+            if route.responses {
+                grpc::ask_for_redactable(request.headers_mut());
+            }
+            route.upstream.call(request, exchange, timer).await?
+        } else {
+            *request.uri_mut() = target.into();
+            *request.version_mut() = Version::HTTP_11;
+            route.upstream.send(request, exchange, timer).await?
+        };
         exchange.set_upstream(sent.elapsed());
         self.relay(response, driver, parts.method == Method::HEAD, plan, exchange).await
     }
@@ -191,14 +207,24 @@ impl Proxy {
             Some(formats) if !pass => named_type(formats, parts, declared)?,
             _ => declared,
         };
+        let mut messages = None;
+        // What passes unscanned is not decoded either.
+        let mut coding = if pass { Coding::Identity } else { content_coding(parts)? };
+        if let Media::Grpc(payload) = content.media
+            && !pass
+        {
+            if coding != Coding::Identity || exchange.dialect() != Dialect::Grpc {
+                return Err(Failure::Media);
+            }
+            coding = message_coding(parts)?;
+            let limits = self.limits.coding();
+            messages = Some(Messages { payload, coding, limits, level: self.compression });
+        }
         let job = Job {
             plan,
             content: &content,
-            // What passes unscanned is not decoded either.
-            coding: match pass {
-                true => Coding::Identity,
-                false => content_coding(parts)?,
-            },
+            coding,
+            messages,
             level: self.compression,
             limits: &self.limits,
             timeouts: &self.timeouts,
@@ -216,7 +242,7 @@ impl Proxy {
         let host = headers::check(parts, self.limits.head)?;
         let route = self.routes.find(host, parts.uri.path());
         let route = route.ok_or(Failure::NoRoute)?;
-        if parts.uri.authority().is_some() && route.host.is_none() {
+        if parts.uri.authority().is_some() && route.host.is_none() && parts.version != Version::HTTP_2 {
             // A client that takes us for its forward proxy.
             return Err(Failure::Target);
         }
@@ -241,10 +267,12 @@ impl Proxy {
             true => self.redaction(&mut response, is_head, route, plan, exchange)?,
             false => None,
         };
-        let is_redacted = redaction.is_some();
+        // A call can be told at its end what was wrong, and its client may wait
+        // for the head.
+        let is_judged = redaction.is_some() && exchange.dialect() != Dialect::Grpc;
         let (idle, deadline) = (self.timeouts.response_idle, self.deadline(exchange));
-        let mut response = respond::relay(response, driver, redaction, idle, deadline, exchange);
-        if is_redacted && let Some(length) = response.body_mut().redact_ahead(self.limits.buffer, &self.budget).await? {
+        let mut response = relay::relay(response, driver, redaction, idle, deadline, exchange);
+        if is_judged && let Some(length) = response.body_mut().redact_ahead(self.limits.buffer, &self.budget).await? {
             response.headers_mut().insert(CONTENT_LENGTH, length.into());
         }
         Ok(response)
@@ -273,6 +301,9 @@ impl Proxy {
         if redaction.is_some() || (is_told && !response::passes(&rules, response.headers())) {
             headers::rewrite_redacted(response.headers_mut());
         }
+        if exchange.dialect() == Dialect::Grpc {
+            grpc::redact_end(response.headers_mut(), plan, exchange)?;
+        }
         Ok(redaction)
     }
 }
@@ -283,7 +314,7 @@ fn content_type(parts: &Parts) -> ContentType {
     if second.is_some() {
         return ContentType::ambiguous();
     }
-    ContentType::parse(first.map(hyper::header::HeaderValue::as_bytes)).sent_to(parts.uri.path())
+    ContentType::parse(first.map(HeaderValue::as_bytes)).sent_to(parts.uri.path())
 }
 
 /// The type of a body by what the route's protocol pack says tells it.
@@ -294,8 +325,25 @@ fn named_type(formats: &NamedFormats, parts: &Parts, declared: ContentType) -> R
 }
 
 fn content_coding(parts: &Parts) -> Result<Coding, Failure> {
-    let values = parts.headers.get_all(CONTENT_ENCODING).iter();
-    Coding::from_headers(values.map(hyper::header::HeaderValue::as_bytes)).map_err(|_| Failure::Coding)
+    coding_in(parts, &CONTENT_ENCODING)
+}
+
+/// Of a gRPC call's messages.
+fn message_coding(parts: &Parts) -> Result<Coding, Failure> {
+    coding_in(parts, &grpc::ENCODING)
+}
+
+fn coding_in(parts: &Parts, name: &HeaderName) -> Result<Coding, Failure> {
+    let values = parts.headers.get_all(name).iter();
+    Coding::from_headers(values.map(HeaderValue::as_bytes)).map_err(|_| Failure::Coding)
+}
+
+fn dialect(parts: &Parts) -> Dialect {
+    match parts.version {
+        Version::HTTP_2 if content_type(parts).is_grpc() => Dialect::Grpc,
+        Version::HTTP_2 => Dialect::Http2,
+        _ => Dialect::Http1,
+    }
 }
 
 /// Reads the rest of a refused body, within bounds. Whether the client's

@@ -1,18 +1,22 @@
-//! One client connection: requests one after the other, each with its time.
+//! One client connection: requests one after the other, or many at a time, each
+//! with its time.
 
 use super::Context;
+use super::preface;
+use super::streams::{Streams, Told};
 use super::timed_io::{Busy, Periods, Phase, TimedIo};
 use crate::metrics::Metrics;
-use crate::proxy::{Failure, InProgress, ResponseBody, UnreadBody};
+use crate::proxy::{Failure, IdleTimer, InProgress, ResponseBody, UnreadBody};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
-use std::future::poll_fn;
-use std::pin::pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -24,26 +28,14 @@ const LINGER_BYTES: usize = 64 * 1024 * 1024;
 const LINGER_TIME: Duration = Duration::from_secs(5);
 
 /// Serves until the connection ends; after the drain has begun, until the
-/// request in flight ends.
+/// requests in flight end.
 pub(super) async fn serve(stream: TcpStream, context: Arc<Context>, mut draining: watch::Receiver<bool>) {
     let _counted = Connected::new(&context.metrics);
     // Small responses must not wait for more to come. A failure shows later.
     let _ = stream.set_nodelay(true);
     let phase = Arc::new(Phase::default());
-    let io = TimedIo::new(stream, Arc::clone(&phase), periods(&context));
-    let service = service_fn(|request| {
-        // Boxed, since the connection has to be movable.
-        Box::pin(answer(Arc::clone(&context), Arc::clone(&phase), request))
-    });
+    let mut io = TimedIo::new(stream, Arc::clone(&phase), periods(&context));
     let late = *draining.borrow();
-    let mut connection = http1::Builder::new()
-        // `TimedIo` tells waiting for a request from reading one.
-        .header_read_timeout(None)
-        // What is a little too large is refused by the proxy, with a reason.
-        .max_header_size(context.max_head.saturating_mul(2))
-        .max_buf_size(context.max_head.saturating_mul(2).max(MIN_BUFFER))
-        .keep_alive(!late)
-        .serve_connection(TokioIo::new(io), service);
     let close = async {
         let _ = draining.wait_for(|draining| *draining).await;
         if late {
@@ -52,13 +44,55 @@ pub(super) async fn serve(stream: TcpStream, context: Arc<Context>, mut draining
         }
     };
     let (mut close, mut told) = (pin!(close), false);
+    let is_http2 = {
+        let mut reading = pin!(preface::is_http2(&mut io));
+        loop {
+            tokio::select! {
+                read = &mut reading => break read,
+                () = &mut close, if !told => {
+                    told = true;
+                    if phase.is_idle() {
+                        return;
+                    }
+                }
+            }
+        }
+    };
+    match is_http2 {
+        Ok(true) => serve_http2(io, &context, &phase, close, told).await,
+        Ok(false) => serve_http1(io, &context, &phase, close, (late, told)).await,
+        Err(error) => tracing::debug!(%error, "a connection broke"),
+    }
+}
+
+/// One request after the other. `late` when it came during the drain, `told` when
+/// that began while its first bytes came.
+async fn serve_http1(
+    io: TimedIo<TcpStream>,
+    context: &Arc<Context>,
+    phase: &Arc<Phase>,
+    mut close: Pin<&mut impl Future<Output = ()>>,
+    (late, mut told): (bool, bool),
+) {
+    let service = service_fn(|request| {
+        // Boxed, since the connection has to be movable.
+        Box::pin(answer(Arc::clone(context), Arc::clone(phase), request))
+    });
+    let mut connection = http1::Builder::new()
+        // `TimedIo` tells waiting for a request from reading one.
+        .header_read_timeout(None)
+        // What is a little too large is refused by the proxy, with a reason.
+        .max_header_size(context.max_head.saturating_mul(2))
+        .max_buf_size(context.max_head.saturating_mul(2).max(MIN_BUFFER))
+        .keep_alive(!late && !told)
+        .serve_connection(TokioIo::new(io), service);
     let result = loop {
         tokio::select! {
             result = poll_fn(|cx| connection.poll_without_shutdown(cx)) => break result,
             () = phase.ended() => {}
             () = &mut close, if !told => {
                 told = true;
-                std::pin::Pin::new(&mut connection).graceful_shutdown();
+                Pin::new(&mut connection).graceful_shutdown();
             }
         }
     };
@@ -71,6 +105,95 @@ pub(super) async fn serve(stream: TcpStream, context: Arc<Context>, mut draining
         linger(connection.into_parts().io.into_inner()).await;
     }
 }
+
+/// Many requests at a time. `told` as for HTTP/1.
+async fn serve_http2(
+    io: TimedIo<TcpStream>,
+    context: &Arc<Context>,
+    phase: &Arc<Phase>,
+    mut close: Pin<&mut impl Future<Output = ()>>,
+    mut told: bool,
+) {
+    phase.share();
+    let service = service_fn(|request| {
+        let answering = answer(Arc::clone(context), Arc::clone(phase), request);
+        async { answering.await.map(|response| response.map(Told)) }
+    });
+    let mut connection = pin!(http2_builder(context).serve_connection(TokioIo::new(io), service));
+    let mut unused = IdleTimer::new(context.timeouts.keep_alive);
+    let mut closing = false;
+    loop {
+        if told && !closing {
+            closing = true;
+            connection.as_mut().graceful_shutdown();
+            // It ends once the client has heard of it.
+            unused.restart(CLOSING_TIME);
+        }
+        let serving = poll_fn(|cx| {
+            if let Poll::Ready(result) = connection.as_mut().poll(cx) {
+                return Poll::Ready(Some(result));
+            }
+            if !phase.is_unused() {
+                unused.progress();
+                return Poll::Pending;
+            }
+            unused.poll_wait(cx).map(|()| None)
+        });
+        tokio::select! {
+            served = serving => match served {
+                None if !closing => told = true,
+                Some(Err(error)) => {
+                    tracing::debug!(%error, "a connection broke");
+                    return;
+                }
+                _ => return,
+            },
+            () = phase.ended() => {}
+            () = &mut close, if !told => told = true,
+        }
+    }
+}
+
+/// With bounds for whatever a client may pile up. Those of the frames themselves
+/// (`CONTINUATION`, empty ones, settings) are h2's own.
+fn http2_builder(context: &Context) -> http2::Builder<Streams> {
+    let mut builder = http2::Builder::new(Streams::new(context.timeouts.client_write));
+    let head = u32::try_from(context.max_head.saturating_mul(2)).unwrap_or(u32::MAX);
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(SEND_BUFFER)
+        // What is a little too large is refused by the proxy, with a reason.
+        .max_header_list_size(head)
+        .max_pending_accept_reset_streams(MAX_RESETS)
+        .max_local_error_reset_streams(MAX_MISTAKES)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIME);
+    builder
+}
+
+/// Requests at a time on one connection.
+const MAX_STREAMS: u32 = 100;
+/// What a client may send of one request's body before it is taken.
+const STREAM_WINDOW: u32 = 64 * 1024;
+/// The same of all requests on one connection.
+const CONNECTION_WINDOW: u32 = 512 * 1024;
+/// What waits to be written of one response.
+const SEND_BUFFER: usize = 64 * 1024;
+/// Streams that the client has reset before we looked at them, until the
+/// connection is closed.
+const MAX_RESETS: usize = 20;
+/// The same of streams that we reset for what the client did; what it had sent
+/// before it heard of a refusal may be such a thing.
+const MAX_MISTAKES: usize = 1024;
+/// How often a client is asked whether it is there.
+const PING_INTERVAL: Duration = Duration::from_secs(60);
+/// How long it may take to say so.
+const PING_TIME: Duration = Duration::from_secs(20);
+/// How long a client without requests may take to hear that it has to go.
+const CLOSING_TIME: Duration = Duration::from_secs(5);
 
 /// Room for whole slices of a body, however small heads must be.
 const MIN_BUFFER: usize = 64 * 1024;

@@ -8,8 +8,10 @@ mod admin;
 mod connection;
 mod harden;
 mod panics;
+mod preface;
 mod reload;
 mod signals;
+mod streams;
 mod timed_io;
 
 pub use harden::disable_core_dumps;

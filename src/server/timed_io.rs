@@ -4,6 +4,7 @@
 //! wait long, from a head that trickles in, which may not.
 
 use crate::proxy::{IdleTimer, Timer};
+use bytes::Bytes;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -29,6 +30,9 @@ pub(super) struct Phase {
     /// Told when an exchange is over.
     ended: Notify,
     lingers: AtomicBool,
+    /// Whether several exchanges share the connection, whose reads somebody else
+    /// times.
+    shared: AtomicBool,
     /// For one request after the other.
     timer: Mutex<Timer>,
 }
@@ -67,7 +71,23 @@ impl Drop for Busy {
 impl Phase {
     /// Of a connection whose reads somebody else times.
     pub(super) fn busy() -> Self {
-        Self { exchanges: AtomicU32::new(1), ..Self::default() }
+        Self { shared: AtomicBool::new(true), ..Self::default() }
+    }
+
+    /// From now on somebody else times the reads.
+    pub(super) fn share(&self) {
+        self.shared.store(true, Ordering::Release);
+        self.changes.fetch_add(1, Ordering::Release);
+    }
+
+    /// Whether no exchange is in progress.
+    pub(super) fn is_unused(&self) -> bool {
+        self.exchanges.load(Ordering::Acquire) == 0
+    }
+
+    /// Whether nothing has come of the next request.
+    pub(super) fn is_idle(&self) -> bool {
+        self.now() == Now::Idle
     }
 
     /// Waits until an exchange is over. The connection has to be polled then:
@@ -97,7 +117,7 @@ impl Phase {
     }
 
     fn now(&self) -> Now {
-        if self.exchanges.load(Ordering::Acquire) > 0 {
+        if !self.is_unused() || self.shared.load(Ordering::Acquire) {
             return Now::Busy;
         }
         if self.head.load(Ordering::Relaxed) { Now::Head } else { Now::Idle }
@@ -130,6 +150,8 @@ const LARGEST_READ: u64 = 32 * 1024 - 1;
 /// A stream whose reads and writes fail when they take too long.
 pub(super) struct TimedIo<S> {
     stream: Take<S>,
+    /// Read before, and to be read again.
+    ahead: Bytes,
     phase: Arc<Phase>,
     periods: Periods,
     reading: IdleTimer,
@@ -142,12 +164,18 @@ impl<S: AsyncRead> TimedIo<S> {
     pub(super) fn new(stream: S, phase: Arc<Phase>, periods: Periods) -> Self {
         Self {
             stream: stream.take(LARGEST_READ),
+            ahead: Bytes::new(),
             phase,
             periods,
             reading: IdleTimer::new(periods.idle),
             timed: 0,
             writing: IdleTimer::new(periods.write),
         }
+    }
+
+    /// Has these bytes read next.
+    pub(super) fn put_back(&mut self, bytes: Bytes) {
+        self.ahead = bytes;
     }
 
     fn poll_read_too_late(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -181,6 +209,11 @@ impl<S: AsyncRead> TimedIo<S> {
 
 impl<S: AsyncRead + Unpin> AsyncRead for TimedIo<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.ahead.is_empty() {
+            let length = self.ahead.len().min(buf.remaining());
+            buf.put_slice(&self.ahead.split_to(length));
+            return Poll::Ready(Ok(()));
+        }
         let before = buf.filled().len();
         self.stream.set_limit(LARGEST_READ);
         match Pin::new(&mut self.stream).poll_read(cx, buf) {

@@ -40,9 +40,11 @@ impl Message {
     /// or of gRPC.
     pub fn of_path(path: &str) -> Self {
         match path.trim_end_matches('/') {
-            path if path.ends_with("/v1/traces") || path.ends_with(".TraceService/Export") => Self::Traces,
-            path if path.ends_with("/v1/logs") || path.ends_with(".LogsService/Export") => Self::Logs,
-            path if path.ends_with("/v1/metrics") || path.ends_with(".MetricsService/Export") => Self::Metrics,
+            path if path.ends_with("/v1/traces") || path.ends_with(".trace.v1.TraceService/Export") => Self::Traces,
+            path if path.ends_with("/v1/logs") || path.ends_with(".logs.v1.LogsService/Export") => Self::Logs,
+            path if path.ends_with("/v1/metrics") || path.ends_with(".metrics.v1.MetricsService/Export") => {
+                Self::Metrics
+            }
             _ => Self::Unknown,
         }
     }

@@ -62,8 +62,7 @@ struct Scanned {
 /// Runs the whole body through a pipeline without re-encoding it: most bodies
 /// need no change, and for those the encoder would be most of the work.
 async fn scan(job: &Job<'_>, wire: &[Bytes], reservation: &mut Reservation) -> Result<Scanned, Failure> {
-    let mut pipeline =
-        Pipeline::new(job.plan, job.content, job.coding, job.coding_limits(), Delivery::Whole, &job.parts())?;
+    let mut pipeline = job.pipeline(Delivery::Whole)?;
     let mut output = Output {
         pieces: Vec::new(),
         kept: true,
@@ -94,8 +93,7 @@ async fn scan(job: &Job<'_>, wire: &[Bytes], reservation: &mut Reservation) -> R
 /// The second pass over a compressed body that changed and whose output was
 /// too large to keep.
 async fn redact_again(job: &Job<'_>, wire: &[Bytes], mut encoding: Encoding) -> Result<Vec<Bytes>, Failure> {
-    let mut pipeline =
-        Pipeline::new(job.plan, job.content, job.coding, job.coding_limits(), Delivery::Whole, &job.parts())?;
+    let mut pipeline = job.pipeline(Delivery::Whole)?;
     drive(job, wire, &mut pipeline, |pieces| pieces.drain(..).try_for_each(|piece| encoding.add(&piece))).await?;
     encoding.finish()
 }

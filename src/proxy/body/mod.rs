@@ -19,7 +19,7 @@ use super::exchange::{Exchange, Sizes};
 use super::idle::Timer;
 use super::respond::Failure;
 use crate::config::{Limits, Timeouts};
-use crate::content::{Coding, CodingLimits, ContentType, Level, PartRules, SLICE};
+use crate::content::{Coding, ContentType, Delivery, Level, Messages, PartRules, Pipeline, SLICE};
 use crate::redact::Plan;
 use crate::rule::protocol::NamedFormats;
 use bytes::{Buf, Bytes};
@@ -77,7 +77,10 @@ pub(super) struct Prepared {
 pub(super) struct Job<'a> {
     pub(super) plan: &'a Arc<Plan>,
     pub(super) content: &'a ContentType,
+    /// Of the body, or of a gRPC call's messages.
     pub(super) coding: Coding,
+    /// Of a gRPC call.
+    pub(super) messages: Option<Messages>,
     /// At which what changed is encoded again.
     pub(super) level: Level,
     pub(super) limits: &'a Limits,
@@ -112,7 +115,8 @@ pub(super) async fn prepare(
         job.exchange.pass_unscanned("media_type");
         return Ok(streaming::unscanned(job, incoming, declared));
     }
-    if declared.is_some_and(|bytes| bytes > job.limits.buffer) {
+    // Who sends messages may wait for an answer before the body ends.
+    if job.messages.is_some() || declared.is_some_and(|bytes| bytes > job.limits.buffer) {
         let nothing = (Bytes::new(), job.budget.open());
         return Box::pin(streaming::start(job, nothing, incoming, timer)).await;
     }
@@ -200,8 +204,13 @@ impl Job<'_> {
         PartRules { limit: self.limits.buffer, pass: Arc::clone(self.pass), formats: self.formats.cloned() }
     }
 
-    fn coding_limits(&self) -> CodingLimits {
-        CodingLimits { max_decoded: self.limits.decoded, max_ratio: self.limits.ratio }
+    fn pipeline(&self, delivery: Delivery) -> Result<Pipeline, Failure> {
+        let parts = self.parts();
+        if let Some(messages) = self.messages {
+            return Ok(Pipeline::grpc(self.plan, messages, &parts));
+        }
+        let limits = self.limits.coding();
+        Ok(Pipeline::new(self.plan, self.content, self.coding, limits, delivery, &parts)?)
     }
 }
 

@@ -18,8 +18,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::time::Sleep;
+
+/// How long the call of a client that sends no message is kept back.
+const FIRST_MESSAGE: Duration = Duration::from_secs(1);
 
 /// Pushes without output before other tasks get their turn.
 const MAX_STEPS: usize = 16;
@@ -61,7 +64,7 @@ pub(super) struct StreamingBody {
     sent: u64,
     /// For the bytes read before the upstream is called, and for a slice.
     reservation: Reservation,
-    /// For what the coding looks back at.
+    /// For what the coding looks back at, and what is held of a message.
     memory: Reservation,
 }
 
@@ -78,8 +81,7 @@ pub(super) async fn start(
         return Err(Failure::Signed);
     }
     reservation.grow(SLICE as u64)?;
-    let (limits, delivery) = (job.coding_limits(), Delivery::Streaming(job.level));
-    let pipeline = Pipeline::new(job.plan, job.content, job.coding, limits, delivery, &job.parts())?;
+    let pipeline = job.pipeline(Delivery::Streaming(job.level))?;
     let mut streaming = StreamingBody::new(job, Some(pipeline), reservation);
     streaming.allow(head.len())?;
     streaming.unpushed = head;
@@ -89,9 +91,16 @@ pub(super) async fn start(
             continue;
         }
         let Some(body) = incoming.as_mut() else { break };
-        let until = tokio::time::Instant::now() + job.timeouts.body_idle;
-        let data = timer.limit(until, next_data(job, body)).await.ok_or(Failure::BodyTimeout)?;
-        match data? {
+        let patience =
+            if job.messages.is_some() { FIRST_MESSAGE.min(job.timeouts.body_idle) } else { job.timeouts.body_idle };
+        let until = tokio::time::Instant::now() + patience;
+        let data = match timer.limit(until, next_data(job, body)).await {
+            Some(data) => data?,
+            // The server may be the one to speak first.
+            None if job.messages.is_some() => break,
+            None => return Err(Failure::BodyTimeout),
+        };
+        match data {
             Some(data) => {
                 streaming.allow(data.len())?;
                 streaming.unpushed = data;
@@ -158,7 +167,8 @@ impl StreamingBody {
         }
         for _ in 0..MAX_STEPS {
             if !self.released.is_empty() {
-                let frame = Slices::take(&mut self.released).of(&self.exchange);
+                let needed = self.pipeline.as_ref().map_or(0, Pipeline::memory);
+                let frame = Slices::take(&mut self.released).holding(self.memory.split(needed)).of(&self.exchange);
                 if frame.has_remaining() {
                     self.sent += frame.remaining() as u64;
                     return Poll::Ready(Some(Ok(Frame::data(frame))));

@@ -5,10 +5,12 @@ use super::unflushed::Unflushed;
 use crate::config::{self, Scheme, Timeouts};
 use crate::metrics::RouteMetrics;
 use crate::proxy::idle::IdleTimer;
+use crate::proxy::respond::Failure;
 use hyper::Uri;
+use hyper::http::uri::Scheme as UriScheme;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::{Connection, HttpConnector};
 use prometheus::IntGauge;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -27,7 +29,9 @@ type Plain = <HttpsConnector<HttpConnector> as Service<Uri>>::Response;
 
 /// Connects within a time-out, and counts.
 pub(super) struct Connector {
-    inner: HttpsConnector<HttpConnector>,
+    http1: HttpsConnector<HttpConnector>,
+    /// Asks for HTTP/2, where TLS lets it.
+    http2: HttpsConnector<HttpConnector>,
     uri: Uri,
     timeout: Duration,
     /// How long the upstream may refuse to take more.
@@ -42,6 +46,26 @@ pub(super) enum ConnectError {
     TimedOut,
     #[error("cannot connect")]
     Unreachable(#[source] Box<dyn Error + Send + Sync>),
+    #[error("the upstream does not speak HTTP/2")]
+    NoHttp2,
+}
+
+impl ConnectError {
+    /// What it is for a request.
+    pub(super) fn failure(&self) -> Failure {
+        match self {
+            Self::TimedOut => Failure::UpstreamConnectTimeout,
+            Self::Unreachable(_) | Self::NoHttp2 => Failure::UpstreamUnreachable,
+        }
+    }
+}
+
+/// What is going to be spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protocol {
+    Http1,
+    /// Over TLS by agreement, else by prior knowledge.
+    Http2,
 }
 
 impl Connector {
@@ -55,25 +79,31 @@ impl Connector {
         let mut http = HttpConnector::new();
         http.enforce_http(false);
         http.set_nodelay(true);
-        let inner = HttpsConnectorBuilder::new()
-            .with_tls_config(tls_config(route)?)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(http);
+        let tls = tls_config(route)?;
+        let builder = || HttpsConnectorBuilder::new().with_tls_config(tls.clone()).https_or_http();
+        let http1 = builder().enable_http1().wrap_connector(http.clone());
+        let http2 = builder().enable_http2().wrap_connector(http);
         let (timeout, write) = (timeouts.connect, timeouts.response_head);
-        Ok(Self { inner, uri, timeout, write, metrics: Arc::clone(metrics) })
+        Ok(Self { http1, http2, uri, timeout, write, metrics: Arc::clone(metrics) })
     }
 
     /// A new stream to the upstream, encrypted if that is what it wants.
-    pub(super) async fn connect(&self) -> Result<Stream, ConnectError> {
+    pub(super) async fn connect(&self, protocol: Protocol) -> Result<Stream, ConnectError> {
         let _counted = Gauged::new(&self.metrics.connecting);
-        let mut inner = self.inner.clone();
+        let mut inner = match protocol {
+            Protocol::Http1 => self.http1.clone(),
+            Protocol::Http2 => self.http2.clone(),
+        };
         let connecting = async {
             poll_fn(|cx| inner.poll_ready(cx)).await?;
             inner.call(self.uri.clone()).await
         };
         let connected = tokio::time::timeout(self.timeout, connecting).await;
         let stream = connected.map_err(|_| ConnectError::TimedOut)?.map_err(ConnectError::Unreachable)?;
+        let is_agreed = stream.connected().is_negotiated_h2();
+        if protocol == Protocol::Http2 && self.uri.scheme() == Some(&UriScheme::HTTPS) && !is_agreed {
+            return Err(ConnectError::NoHttp2);
+        }
         Ok(Stream {
             stream,
             writing: IdleTimer::new(self.write),

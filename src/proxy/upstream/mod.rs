@@ -1,22 +1,26 @@
-//! One route's upstream: a pool of kept connections, and its time-outs.
+//! One route's upstream: a pool of kept connections, those that gRPC calls
+//! share, and its time-outs.
 
 mod connect;
 mod pool;
+mod shared;
 mod unflushed;
 
 use super::body::RedactedBody;
 use super::exchange::Exchange;
+use super::grpc;
 use super::idle::Timer;
 use super::respond::Failure;
 use crate::causes::Causes;
 use crate::config::{self, Scheme, Timeouts};
 use crate::metrics::RouteMetrics;
-use connect::{ConnectError, Connector};
+use connect::{ConnectError, Connector, Protocol};
 use hyper::body::Incoming;
 use hyper::header::HeaderValue;
-use hyper::http::uri::Authority;
+use hyper::http::uri::{Authority, PathAndQuery};
 use hyper::{Request, Response, Uri};
 use pool::{Pool, SendError, UpstreamConnection};
+use shared::{Place, SharedPool};
 use std::error::Error;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -26,10 +30,17 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::Instant;
 
+/// How often a call is tried whose connection had ended before any of it was
+/// sent.
+const ATTEMPTS: u32 = 3;
+
 /// Where a route's requests go.
 pub(super) struct Upstream {
     connector: Arc<Connector>,
     pool: Arc<Pool>,
+    shared: Arc<SharedPool>,
+    /// Where it is, with a path of no meaning.
+    uri: Uri,
     /// The `Host` header.
     pub(super) host: HeaderValue,
     /// In front of every path.
@@ -79,9 +90,13 @@ impl Upstream {
             Scheme::Https => "https",
         };
         let uri = Uri::builder().scheme(scheme).authority(authority.clone()).path_and_query("/").build();
+        let uri = uri.map_err(|_| host())?;
+        let connector = Arc::new(Connector::new(route, uri.clone(), timeouts, metrics)?);
         Ok(Self {
-            connector: Arc::new(Connector::new(route, uri.map_err(|_| host())?, timeouts, metrics)?),
+            shared: SharedPool::new(Arc::clone(&connector), timeouts.upstream_keep_alive),
+            connector,
             pool: Pool::new(timeouts.upstream_keep_alive),
+            uri,
             host: HeaderValue::try_from(authority.as_str()).map_err(|_| host())?,
             base: route.upstream.base.clone(),
             response_head: timeouts.response_head,
@@ -115,6 +130,45 @@ impl Upstream {
         Ok((response, driver))
     }
 
+    /// The whole URI of a target here.
+    pub(super) fn uri(&self, target: PathAndQuery) -> Result<Uri, Failure> {
+        let mut parts = self.uri.clone().into_parts();
+        parts.path_and_query = Some(target);
+        Uri::from_parts(parts).map_err(|_| Failure::Target)
+    }
+
+    /// Sends a gRPC call over HTTP/2 and waits for the response's head, with the
+    /// waits of [`Upstream::send`]. The head says nothing of success yet; where
+    /// it is all that there is, it is the end.
+    pub(super) async fn call(
+        &self,
+        mut request: Request<RedactedBody>,
+        exchange: &Arc<Exchange>,
+        timer: &mut Timer,
+    ) -> Result<(Response<Incoming>, Driver), Failure> {
+        exchange.touch();
+        for attempt in 1.. {
+            let mut place = self.in_time(self.shared.place(), exchange, timer).await??;
+            let response = match self.in_time(place.send(request), exchange, timer).await? {
+                Ok(response) => response,
+                Err(mut error) => match error.take_message().filter(|_| attempt < ATTEMPTS) {
+                    Some(unsent) => {
+                        place.retire();
+                        request = unsent;
+                        continue;
+                    }
+                    None => return Err(send_failure(&error.into_error(), exchange)),
+                },
+            };
+            place.answered();
+            if grpc::is_ok(response.headers()) {
+                self.in_time(exchange.is_settled(), exchange, timer).await??;
+            }
+            return Ok((response, Driver { own: None, _place: Some(Box::new(place)) }));
+        }
+        Err(Failure::UpstreamBroke)
+    }
+
     /// Sends the request on a kept connection, or on a new one when there is
     /// none, or when those that were kept have ended meanwhile.
     async fn exchange(
@@ -129,10 +183,10 @@ impl Upstream {
                 None => Box::pin(self.connect()).await.map_err(|error| connect_failure(&error, exchange))?,
             };
             let sent = match request.body().is_streaming() {
-                true => connection.send_apart(request, exchange).await.map(|response| (response, Driver(None))),
+                true => connection.send_apart(request, exchange).await.map(|response| (response, Driver::default())),
                 false => {
                     let sent = connection.send(request, exchange).await;
-                    sent.map(|response| (response, Driver(Some(connection))))
+                    sent.map(|response| (response, Driver { own: Some(connection), _place: None }))
                 }
             };
             match sent {
@@ -148,7 +202,7 @@ impl Upstream {
     async fn connect(&self) -> Result<(UpstreamConnection, bool), ConnectError> {
         let (connector, pool) = (Arc::clone(&self.connector), Arc::clone(&self.pool));
         let mut connecting = Box::pin(async move {
-            let stream = connector.connect().await?;
+            let stream = connector.connect(Protocol::Http1).await?;
             pool.open(stream).await.map_err(|error| ConnectError::Unreachable(error.into()))
         });
         tokio::select! {
@@ -188,34 +242,38 @@ impl Upstream {
 
 /// Drives the connection that a response comes from, unless it has a task of
 /// its own, and gives it back when the response has ended. Dropped before, it
-/// closes the connection.
-pub(super) struct Driver(Option<UpstreamConnection>);
+/// closes the connection, or gives the place on a shared one back.
+#[derive(Default)]
+pub(super) struct Driver {
+    own: Option<UpstreamConnection>,
+    _place: Option<Box<Place>>,
+}
 
 impl Driver {
     /// Reads what there is of the response.
     pub(super) fn drive(&mut self, cx: &mut Context<'_>) {
-        if let Some(connection) = &mut self.0 {
+        if let Some(connection) = &mut self.own {
             // When it is over, the response tells of it.
             let _: Poll<()> = connection.poll_drive(cx);
         }
     }
 
     async fn drive_while<T>(&mut self, work: impl Future<Output = T>) -> T {
-        match &mut self.0 {
+        match &mut self.own {
             Some(connection) => connection.drive_while(work).await,
             None => work.await,
         }
     }
 
     fn detach(&mut self) {
-        if let Some(connection) = self.0.take() {
+        if let Some(connection) = self.own.take() {
             connection.detach();
         }
     }
 
     /// The response has ended.
     pub(super) fn finish(&mut self) {
-        if let Some(connection) = self.0.take() {
+        if let Some(connection) = self.own.take() {
             connection.keep();
         }
     }
@@ -223,10 +281,7 @@ impl Driver {
 
 fn connect_failure(error: &ConnectError, exchange: &Exchange) -> Failure {
     tracing::debug!(request_id = %exchange.id(), error = %Causes(error), "upstream failed");
-    match error {
-        ConnectError::TimedOut => Failure::UpstreamConnectTimeout,
-        ConnectError::Unreachable(_) => Failure::UpstreamUnreachable,
-    }
+    error.failure()
 }
 
 /// A failure of the request's own body comes first.

@@ -85,6 +85,7 @@ pass = ["image/png"]
 headers = ["X-User"]
 query = false
 query_allow = ["Token"]
+responses = true
 [route.tls]
 ca = "ca.pem"
 [route.policy]
@@ -118,7 +119,7 @@ fn every_key_of_the_file_is_read() {
     assert_eq!(action(route, "iban.code"), Action::Report);
     assert_eq!(action(route, "phone.international"), Action::Hash);
     assert_eq!(action(route, "key.password"), Action::Mask);
-    assert!(!route.query);
+    assert!(!route.query && route.responses);
     assert_eq!((route.headers[0].as_str(), route.query_allow[0].as_str()), ("x-user", "token"));
     assert_eq!(config.timeouts.small_body, Duration::from_secs(11));
     assert_eq!(config.timeouts.drain_grace, Duration::from_secs(12));

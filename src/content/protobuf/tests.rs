@@ -399,7 +399,10 @@ proptest! {
         if let Ok((once, changed)) = expected {
             prop_assert!(changed > 0 || once == raw);
             prop_assert!(limit > 0 || once.len() == raw.len());
-            prop_assert_eq!(&run(Message::Logs, limit, [&once[..]]).unwrap().0, &once);
+            // What is no message may look like one behind a mask of the same length.
+            if limit > 0 {
+                prop_assert_eq!(&run(Message::Logs, limit, [&once[..]]).unwrap().0, &once);
+            }
         }
     }
 }

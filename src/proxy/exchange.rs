@@ -6,6 +6,7 @@
 //! whatever order the two bodies end.
 
 use super::admission::Permit;
+use super::request_id::RequestId;
 use super::respond::{Failure, Kind};
 use super::route::Route;
 use crate::content::BodyFormat;
@@ -14,45 +15,12 @@ use crate::redact::{Plan, Report};
 use hyper::body::Incoming;
 use hyper::{Method, StatusCode};
 use std::any::Any;
-use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
-
-/// Identifies a request in error bodies and logs. Says nothing of its content.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct RequestId(u64);
-
-/// Makes request ids: unlike within a process, and most likely between them.
-pub(super) struct RequestIds {
-    seed: u64,
-    next: AtomicU64,
-}
-
-impl RequestIds {
-    pub(super) fn new() -> Self {
-        use std::hash::{BuildHasher, RandomState};
-        Self { seed: RandomState::new().hash_one(0), next: AtomicU64::new(0) }
-    }
-
-    pub(super) fn next(&self) -> RequestId {
-        // splitmix64: a bijection, so ids repeat after 2^64 only.
-        let count = self.next.fetch_add(1, Ordering::Relaxed);
-        let mut mixed = self.seed.wrapping_add(count.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        RequestId(mixed ^ (mixed >> 31))
-    }
-}
-
-impl fmt::Display for RequestId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
-    }
-}
 
 /// How a client is to be answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -123,9 +91,9 @@ impl Sending {
         Self { exchange: Arc::clone(exchange), done: false }
     }
 
-    /// It moves.
+    /// It moves, if not by the client's doing.
     pub(super) fn touch(&self) {
-        self.exchange.touch();
+        self.exchange.moved();
     }
 
     /// Nothing of it is missing.
@@ -231,6 +199,15 @@ impl Exchange {
         self.state().permit = Some(permit);
     }
 
+    /// Nobody waits for the exchange any more, though not all that takes part in it
+    /// may have noticed: it counts no longer.
+    pub(super) fn let_go(&self) {
+        let mut state = self.state();
+        let held = (state.permit.take(), state._in_progress.take());
+        drop(state);
+        drop(held);
+    }
+
     /// Keeps it until the end.
     pub(super) fn hold(&self, in_progress: Option<InProgress>) {
         self.state()._in_progress = in_progress;
@@ -296,10 +273,15 @@ impl Exchange {
         self.metrics.holdback_bytes.add(bytes);
     }
 
-    /// The request's body moved.
-    pub(super) fn touch(&self) {
+    /// The request's body moved, on its way to the upstream.
+    fn moved(&self) {
         let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.moved.store(now, Ordering::Relaxed);
+    }
+
+    /// The request's body moved: the client has sent more of it.
+    pub(super) fn touch(&self) {
+        self.moved();
         self.waits.store(false, Ordering::Relaxed);
     }
 
@@ -367,7 +349,10 @@ impl Exchange {
             if let Some(failure) = self.failure() {
                 return Err(failure);
             }
-            if !self.is_sending() || self.cut.load(Ordering::Acquire) || self.waits_for_client() {
+            // What waits for the client is the body itself; pieces of it that have
+            // not left count apart.
+            let waits = || self.waits_for_client() && self.unsent.load(Ordering::Acquire) <= 1;
+            if !self.is_sending() || self.cut.load(Ordering::Acquire) || waits() {
                 return Ok(());
             }
             self.over.notified().await;
@@ -498,20 +483,13 @@ fn method_label(method: &Method) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proxy::request_id::RequestIds;
 
     #[test]
     fn methods_outside_of_the_closed_set_are_other() {
         assert_eq!(method_label(&Method::PATCH), "PATCH");
         let made_up = Method::from_bytes(b"SECRET").unwrap();
         assert_eq!(method_label(&made_up), "other");
-    }
-
-    #[test]
-    fn request_ids_do_not_repeat() {
-        let ids = RequestIds::new();
-        let made: std::collections::BTreeSet<String> = (0..1000).map(|_| ids.next().to_string()).collect();
-        assert_eq!(made.len(), 1000);
-        assert!(made.iter().all(|id| id.len() == 16));
     }
 
     #[tokio::test]
@@ -523,17 +501,19 @@ mod tests {
             let mut settled = std::pin::pin!(exchange.is_settled());
             settled.as_mut().poll(&mut std::task::Context::from_waker(Waker::noop()))
         };
-        let (mut one, two) = (Sending::begin(&exchange), Sending::begin(&exchange));
+        let (mut piece, body) = (Sending::begin(&exchange), Sending::begin(&exchange));
         assert!(is_settled().is_pending());
         exchange.wait_for_client();
+        // The piece has not left.
+        assert!(is_settled().is_pending());
+        piece.touch();
+        piece.done();
+        drop(piece);
         assert!(is_settled().is_ready());
         exchange.touch();
         assert!(is_settled().is_pending());
-        one.done();
-        drop(one);
-        assert!(is_settled().is_pending());
         // By the upstream, which has answered.
-        drop(two);
+        drop(body);
         assert_eq!(is_settled(), std::task::Poll::Ready(Ok(())));
         exchange.fail(Failure::CorruptFraming);
         assert_eq!(is_settled(), std::task::Poll::Ready(Err(Failure::CorruptFraming)));

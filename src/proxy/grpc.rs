@@ -2,7 +2,8 @@
 //! status that is always 200
 //! (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>).
 
-use super::exchange::{Exchange, Place, RequestId};
+use super::exchange::{Exchange, Place};
+use super::request_id::RequestId;
 use super::respond::Failure;
 use super::text;
 use crate::redact::Plan;
@@ -80,6 +81,11 @@ pub(super) fn ask_for_redactable(headers: &mut HeaderMap) {
 /// all there is; what says it in bytes is left out.
 pub(super) fn redact_end(headers: &mut HeaderMap, plan: &Arc<Plan>, exchange: &Exchange) -> Result<(), Failure> {
     headers.remove(DETAILS);
+    if headers.get_all(MESSAGE).iter().count() > 1 {
+        let all: Vec<&[u8]> = headers.get_all(MESSAGE).iter().map(HeaderValue::as_bytes).collect();
+        let one = HeaderValue::try_from(all.join(&b", "[..])).map_err(|_| Failure::Engine)?;
+        headers.insert(MESSAGE, one);
+    }
     let Some(message) = headers.get(MESSAGE) else { return Ok(()) };
     let text = Bytes::copy_from_slice(message.as_bytes());
     if let Some(redacted) = text::redact(text, plan, Place::Response, exchange)? {

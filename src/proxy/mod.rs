@@ -13,6 +13,7 @@ mod headers;
 mod idle;
 mod query;
 mod relay;
+mod request_id;
 mod respond;
 mod response;
 mod route;

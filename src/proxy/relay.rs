@@ -367,6 +367,8 @@ impl ResponseBody {
         self.settling = None;
         let exchange = self.exchange.take().inspect(|exchange| exchange.fail(failure.clone()));
         let Some(exchange) = exchange.filter(|_| self.is_call) else { return Err(ResponseBroken) };
+        // Its request may hang in the upstream's window, where it hears of nothing.
+        exchange.let_go();
         let first = exchange.failure().unwrap_or(failure);
         Ok(Frame::trailers(grpc::trailers(&first, exchange.id())))
     }
@@ -387,6 +389,9 @@ impl Drop for ResponseBody {
             self.complete();
         } else if let Some(exchange) = &self.exchange {
             exchange.fail(Failure::ClientGone);
+            if self.is_call {
+                exchange.let_go();
+            }
         }
     }
 }

@@ -144,10 +144,12 @@ impl Redaction {
         let done = catch_unwind(AssertUnwindSafe(|| work(&mut self.pipeline, &mut out)));
         self.exchange.add_redaction(started.elapsed());
         done.map_err(|_| Failure::ResponseFailed)?.map_err(failed)?;
-        self.memory.grow_to(self.pipeline.memory()).map_err(|_| Failure::ResponseFailed)?;
-        self.memory.shrink_to(self.pipeline.memory());
         join_small(&mut out);
         self.released.extend(out);
+        let waiting: u64 = self.released.iter().map(|piece| piece.len() as u64).sum();
+        let memory = self.pipeline.memory() + waiting;
+        self.memory.grow_to(memory).map_err(|_| Failure::ResponseFailed)?;
+        self.memory.shrink_to(memory);
         let held = i64::try_from(self.pipeline.held()).unwrap_or(i64::MAX);
         self.exchange.add_held(held - self.held);
         self.held = held;

@@ -3,9 +3,10 @@
 
 use super::admission::{Admission, Budget};
 use super::body::{self, Job, Prepared};
-use super::exchange::{Dialect, Exchange, InProgress, RequestIds};
+use super::exchange::{Dialect, Exchange, InProgress};
 use super::idle::Timer;
 use super::relay::{self, ResponseBody};
+use super::request_id::RequestIds;
 use super::respond::{self, Failure};
 use super::response::{self, Redaction};
 use super::route::{Route, Routes};

@@ -234,6 +234,9 @@ fn data_url_head(text: &[u8]) -> usize {
     }
 }
 
+/// Of so many characters one at most is a sign: one in 32 is, and more in paths.
+const PER_SIGN: usize = 8;
+
 /// What was seen of a text that may be base64.
 #[derive(Default)]
 struct Tally {
@@ -241,6 +244,8 @@ struct Tally {
     around: usize,
     small: usize,
     digits: usize,
+    /// `+`, `/`, `-` and `_`.
+    signs: usize,
     /// Capitals behind capitals.
     pairs: usize,
     /// The last one is a capital.
@@ -266,6 +271,7 @@ impl Tally {
             self.around += 1;
             self.small += usize::from(byte.is_ascii_lowercase());
             self.digits += usize::from(byte.is_ascii_digit());
+            self.signs += usize::from(!byte.is_ascii_alphanumeric());
             self.pairs += usize::from(self.capital && byte.is_ascii_uppercase());
         }
         self.capital = is_around && byte.is_ascii_uppercase();
@@ -275,6 +281,7 @@ impl Tally {
     fn is_base64(&self, ends: bool) -> bool {
         let least = self.around.div_ceil(PER_DIGIT);
         self.around >= LEAST_AROUND
+            && self.signs <= self.around / PER_SIGN
             && [self.small, self.digits, self.pairs].iter().all(|&number| number >= least)
             && (ends || !self.padded)
     }

@@ -123,12 +123,18 @@ async fn a_call_that_is_refused_halfway_is_reset_and_never_ended() {
 
 #[tokio::test]
 async fn a_call_that_its_client_resets_is_reset() {
-    for reply in [Reply::Ok, Reply::Echo] {
+    for (reply, reason, rest) in [
+        (Reply::Ok, Reason::CANCEL, &[0, 0][..]),
+        (Reply::Echo, Reason::CANCEL, &[0, 0]),
+        // That of a connection which is given up: hyper takes it for an end.
+        (Reply::Ok, Reason::NO_ERROR, &[]),
+        (Reply::Echo, Reason::NO_ERROR, &[]),
+    ] {
         let rig = Rig::start(reply).await;
         let (_response, mut stream) = rig.client.begin(TALK, &[GRPC]).await;
-        send(&mut stream, &[&framed(0, &text("clean"))[..], &[0, 0]].concat()).await.unwrap();
+        send(&mut stream, &[&framed(0, &text("clean"))[..], rest].concat()).await.unwrap();
         rig.only(|call| !call.body.is_empty()).await;
-        stream.send_reset(Reason::CANCEL);
+        stream.send_reset(reason);
         let call = rig.only(|call| call.reset.is_some()).await;
         assert!(!call.complete);
     }

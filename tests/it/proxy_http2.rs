@@ -2,7 +2,7 @@
 
 use crate::grpc_rig::{H2Client, read, send};
 use crate::proxy_rig::{JSON, Rig};
-use crate::proxy_sink::{Answer, PATIENCE};
+use crate::proxy_sink::{Answer, PATIENCE, Seen};
 use bytes::Bytes;
 use h2::Reason;
 
@@ -35,13 +35,31 @@ async fn a_long_body_streams_and_its_break_is_a_break() {
     let long = format!("{{\"pad\": \"{}\", \"to\": \"bob@example.com\"}}", "x".repeat(1 << 20));
     let ended = client.exchange("/", &[JSON], &[long.as_bytes()]).await;
     assert_eq!(ended.status, 200);
-    let (_response, mut stream) = client.begin("/", &[JSON]).await;
-    send(&mut stream, &long.as_bytes()[..800_000]).await.unwrap();
-    rig.sink.wait("the first bytes", |seen| seen.len() == 2 && !seen[1].body.is_empty()).await;
-    stream.send_reset(Reason::CANCEL);
-    let seen = rig.sink.wait("the break", |seen| seen[1].broken).await;
-    assert_eq!(String::from_utf8_lossy(&seen[0].body), long.replace("bob@example.com", "[EMAIL_ADDRESS]"));
-    assert!(!seen[1].complete);
+    // hyper takes NO_ERROR for an end.
+    for (number, reason) in [(1, Reason::CANCEL), (2, Reason::NO_ERROR)] {
+        let (_response, mut stream) = client.begin("/", &[JSON]).await;
+        send(&mut stream, &long.as_bytes()[..800_000]).await.unwrap();
+        let begun = |seen: &[Seen]| seen.len() > number && !seen[number].body.is_empty();
+        rig.sink.wait("the first bytes", begun).await;
+        stream.send_reset(reason);
+        let seen = rig.sink.wait("the break", |seen| seen[number].broken).await;
+        assert_eq!(String::from_utf8_lossy(&seen[0].body), long.replace("bob@example.com", "[EMAIL_ADDRESS]"));
+        assert!(!seen[number].complete);
+    }
+}
+
+#[tokio::test]
+async fn a_short_body_that_is_reset_is_not_sent() {
+    for reason in [Reason::CANCEL, Reason::NO_ERROR] {
+        let rig = Rig::start().await;
+        let client = H2Client::connect(rig.proxy.address).await;
+        let (_response, mut stream) = client.begin("/", &[JSON]).await;
+        send(&mut stream, b"{\"to\": 1}").await.unwrap();
+        rig.proxy.wait_for_metric("inflight_requests{route=\"default\"}", 1).await;
+        stream.send_reset(reason);
+        rig.proxy.wait_for_metric("inflight_requests{route=\"default\"}", 0).await;
+        assert!(rig.sink.seen().is_empty(), "{reason:?}");
+    }
 }
 
 #[tokio::test]

@@ -20,6 +20,14 @@ pub struct CodingLimits {
     pub max_ratio: u64,
 }
 
+impl CodingLimits {
+    /// Whether so many encoded bytes may be so many when they are decoded.
+    pub(crate) fn check(self, (encoded, decoded): (u64, u64)) -> Result<(), CodingError> {
+        let ratio_broken = decoded > RATIO_GRACE && decoded > encoded.saturating_mul(self.max_ratio);
+        if decoded > self.max_decoded || ratio_broken { Err(CodingError::TooLarge) } else { Ok(()) }
+    }
+}
+
 /// One format's way from encoded bytes to decoded ones.
 pub(super) trait Decode: Send {
     /// Decodes from the front of `input` into the free capacity of `piece`, and
@@ -134,6 +142,11 @@ impl Decoder {
         self.inner.wire_format()
     }
 
+    /// Bytes so far: taken, and decoded.
+    pub(crate) fn sizes(&self) -> (u64, u64) {
+        (self.consumed, self.produced)
+    }
+
     /// Memory that the window takes: no more than was decoded.
     pub fn memory(&self) -> u64 {
         self.inner.window().min(self.produced)
@@ -150,12 +163,7 @@ impl Decoder {
 
     fn judge_size(&self) -> Result<(), CodingError> {
         let at_border = self.produced.is_multiple_of(SLICE as u64);
-        let ratio_broken = at_border
-            && self.produced > RATIO_GRACE
-            && self.produced > self.consumed.saturating_mul(self.limits.max_ratio);
-        if self.produced > self.limits.max_decoded || ratio_broken {
-            return Err(CodingError::TooLarge);
-        }
-        Ok(())
+        let encoded = if at_border { self.consumed } else { u64::MAX };
+        self.limits.check((encoded, self.produced))
     }
 }

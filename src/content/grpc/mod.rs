@@ -69,6 +69,8 @@ pub(super) struct GrpcStage {
     open: Option<Open>,
     /// Of the messages that have ended.
     report: Report,
+    /// Bytes of the compressed ones among them: as they came, and decoded.
+    sizes: (u64, u64),
     /// Whether one of them has, or the body.
     judged: bool,
 }
@@ -119,6 +121,7 @@ impl GrpcStage {
             head: BytesMut::new(),
             open: None,
             report: Report::default(),
+            sizes: (0, 0),
             judged: false,
         }
     }
@@ -211,7 +214,12 @@ impl GrpcStage {
         let report = match self.open.take() {
             None => return Ok(()),
             Some(Open::Plain(plain)) => plain.finish(out)?,
-            Some(Open::Packed(packed)) => packed.finish(out)?,
+            Some(Open::Packed(packed)) => {
+                let (encoded, decoded) = packed.decoder.sizes();
+                self.sizes = (self.sizes.0 + encoded + HEAD as u64, self.sizes.1 + decoded);
+                self.messages.limits.check(self.sizes)?;
+                packed.finish(out)?
+            }
         };
         self.report.add(&report);
         self.judged = true;

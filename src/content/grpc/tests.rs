@@ -223,6 +223,18 @@ fn a_message_that_decodes_to_too_much_is_refused() {
 }
 
 #[test]
+fn many_messages_may_grow_no_more_than_one() {
+    let limits = CodingLimits { max_decoded: u64::MAX, max_ratio: 100 };
+    let messages = Messages { limits, ..messages(UNKNOWN, Coding::Gzip) };
+    let one = framed(1, &pack(WireFormat::Gzip, &spans(&"a".repeat(600_000))));
+    assert!(run(messages, [&one[..]]).is_ok());
+    for size in [1, one.len(), usize::MAX] {
+        let two = one.repeat(2);
+        assert_eq!(run(messages, two.chunks(size)), Err(ContentError::Coding(CodingError::TooLarge)));
+    }
+}
+
+#[test]
 fn no_more_than_a_slice_is_decoded_at_a_time() {
     let long = spans(&"word ".repeat(1 << 18));
     let body = framed(1, &pack(WireFormat::Gzip, &long));

@@ -15,7 +15,7 @@ use gathered::Gathered;
 pub(super) use slices::{Slices, join_small};
 
 use super::admission::{Budget, Reservation};
-use super::exchange::{Exchange, Sizes};
+use super::exchange::{Dialect, Exchange, Sizes};
 use super::idle::Timer;
 use super::respond::Failure;
 use crate::config::{Limits, Timeouts};
@@ -253,6 +253,13 @@ async fn read_up_to_limit(
     }
 }
 
+/// Whether the client has ended a body that yields no more. hyper also takes a
+/// stream of HTTP/2 for ended that was reset with `NO_ERROR`, as all are when a
+/// ping stays unanswered.
+fn has_ended(body: &Incoming, exchange: &Exchange) -> bool {
+    exchange.dialect() == Dialect::Http1 || body.is_end_stream()
+}
+
 /// The next bytes of the client's body; trailers are dropped, since nobody
 /// looks into them.
 async fn next_data(job: &Job<'_>, body: &mut Incoming) -> Result<Option<Bytes>, Failure> {
@@ -261,8 +268,8 @@ async fn next_data(job: &Job<'_>, body: &mut Incoming) -> Result<Option<Bytes>, 
             return Ok(None);
         }
         let frame = match body.frame().await {
-            None => return Ok(None),
-            Some(Err(_)) => return Err(Failure::IncompleteBody),
+            None if has_ended(body, job.exchange) => return Ok(None),
+            None | Some(Err(_)) => return Err(Failure::IncompleteBody),
             Some(Ok(frame)) => frame,
         };
         if let Ok(data) = frame.into_data() {

@@ -3,7 +3,7 @@
 
 use super::gathered::LARGE_FRAME;
 use super::slices::Slices;
-use super::{BodyBroken, Change, Job, Prepared, RedactedBody, Repr, next_data};
+use super::{BodyBroken, Change, Job, Prepared, RedactedBody, Repr, has_ended, next_data};
 use crate::content::{Coding, Delivery, Pipeline, SLICE};
 use crate::proxy::admission::Reservation;
 use crate::proxy::exchange::{Exchange, Place, Sending, Sizes};
@@ -237,7 +237,7 @@ impl StreamingBody {
                 self.read_to_end();
                 break;
             }
-            let frame = match Pin::new(incoming).poll_frame(cx) {
+            let frame = match Pin::new(&mut *incoming).poll_frame(cx) {
                 Poll::Pending if self.gathered.is_empty() => {
                     // The wait may be long: its capacity is not kept.
                     self.gathered = BytesMut::new();
@@ -247,11 +247,11 @@ impl StreamingBody {
                 }
                 Poll::Pending => break,
                 Poll::Ready(Some(Ok(frame))) => frame,
-                Poll::Ready(Some(Err(_))) => return Poll::Ready(Err(Failure::IncompleteBody)),
-                Poll::Ready(None) => {
+                Poll::Ready(None) if has_ended(incoming, &self.exchange) => {
                     self.read_to_end();
                     break;
                 }
+                Poll::Ready(None | Some(Err(_))) => return Poll::Ready(Err(Failure::IncompleteBody)),
             };
             let Ok(data) = frame.into_data() else {
                 continue;

@@ -333,8 +333,8 @@ mod tests {
     use crate::config::{Config, Flags, Sources};
     use crate::metrics::Metrics;
     use crate::proxy::body;
-    use crate::proxy::exchange::RequestIds;
     use crate::proxy::idle::Timer;
+    use crate::proxy::request_id::RequestIds;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
 

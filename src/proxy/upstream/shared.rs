@@ -25,8 +25,9 @@ use tokio::time::Instant;
 const MOST_CALLS: usize = 100;
 /// What an upstream may send of one response before the client takes it.
 const STREAM_WINDOW: u32 = 64 * 1024;
-/// The same of all responses on one connection.
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// The same of all responses on one connection: clients that take nothing must
+/// not stop those of others.
+const CONNECTION_WINDOW: u32 = MOST_CALLS as u32 * STREAM_WINDOW;
 /// What waits to be written of one request.
 const SEND_BUFFER: usize = 64 * 1024;
 /// Bytes of a response's head.

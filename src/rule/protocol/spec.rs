@@ -16,7 +16,7 @@ pub(super) const PACK: &[Field] = &[
     field("note", Kind::Text, "what else to know: regions, what goes past the proxy"),
     field("environment", Kind::Tables(VARIABLE), "what points an SDK at the proxy"),
     field("query_allow", Kind::Texts, "parameters of the query by which the upstream knows its client"),
-    field("credential_headers", Kind::Texts, "headers by which it does; they are never redacted"),
+    field("credential_headers", Kind::Texts, "headers by which it does; a route that redacts one gets a warning"),
     field("protected", Kind::Tables(PROTECTED), "values that stay"),
     field("body", Kind::Table(BODY), "how a request names the format of its body"),
     required("example", Kind::Tables(EXAMPLE), "bodies, with what must stay and what must not"),

@@ -27,7 +27,8 @@ const MOST_CALLS: usize = 100;
 const STREAM_WINDOW: u32 = 64 * 1024;
 /// The same of all responses on one connection: clients that take nothing must
 /// not stop those of others.
-const CONNECTION_WINDOW: u32 = MOST_CALLS as u32 * STREAM_WINDOW;
+const CONNECTION_WINDOW: u32 = 100 * STREAM_WINDOW;
+const _: () = assert!(CONNECTION_WINDOW as usize == MOST_CALLS * STREAM_WINDOW as usize);
 /// What waits to be written of one request.
 const SEND_BUFFER: usize = 64 * 1024;
 /// Bytes of a response's head.

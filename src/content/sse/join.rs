@@ -390,6 +390,19 @@ mod tests {
     }
 
     #[test]
+    fn a_stream_is_redacted_alike_at_every_split() {
+        for frame in FRAMES {
+            let given = stream(frame, ["to jane.d", "oe@example.com, \u{e9}", ""]) + "data: [DONE]\r\n\r\n";
+            let expected = run([given.as_bytes()]).unwrap();
+            assert!(expected.contains("[EMAIL_ADDRESS]") && !expected.contains("jane"));
+            for at in 0..=given.len() {
+                let (one, other) = given.as_bytes().split_at(at);
+                assert_eq!(run([one, other]).unwrap(), expected, "{at}");
+            }
+        }
+    }
+
+    #[test]
     fn texts_beside_each_other_do_not_meet() {
         let choice = |index: u8, piece: &str| {
             format!("data: {}\n\n", json!({"choices": [{"index": index, "delta": {"content": piece}}]}))

@@ -18,8 +18,6 @@ use std::sync::Arc;
 
 /// Bytes read at a time.
 const READ: usize = 64 * 1024;
-/// A file of one's own may grow as much as it likes: it streams.
-const NO_LIMITS: CodingLimits = CodingLimits { max_decoded: u64::MAX, max_ratio: u64::MAX };
 /// White space before the first byte that tells the format.
 const LONGEST_LEAD: usize = 4096;
 
@@ -221,7 +219,8 @@ impl<'a, S: Sink> Feed<'a, S> {
 
     fn recognise(&self, wire: &[u8]) -> Result<Option<Decoder>, InputError> {
         let coding = self.coding.unwrap_or_else(|| coding::recognise(self.path, wire));
-        Ok(Decoder::new(coding, NO_LIMITS)?)
+        // A file of one's own may grow as much as it likes: it streams.
+        Ok(Decoder::new(coding, CodingLimits::NONE)?)
     }
 
     fn decode(&mut self, decoder: &mut Option<Decoder>, wire: Bytes) -> Result<(), InputError> {

@@ -1,5 +1,6 @@
-//! Tables that fit the terminal.
+//! Lists: tables that fit the terminal, or JSON.
 
+use serde::Serialize;
 use std::io::{IsTerminal, Write};
 
 /// Rows kept before the widths are settled; later rows use the same.
@@ -13,6 +14,21 @@ pub(super) fn stdout_width() -> Option<usize> {
     let terminal = std::io::stdout().is_terminal();
     let width = terminal.then(terminal_size::terminal_size).flatten()?.0.0;
     Some(usize::from(width))
+}
+
+/// How a list is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Style {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+/// Writes a list for programs.
+pub(super) fn write_json(list: &impl Serialize, out: &mut impl Write) -> std::io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, list)?;
+    writeln!(out)
 }
 
 /// Rows in aligned columns, in constant memory.

@@ -13,9 +13,6 @@ use crate::scan::Engine;
 use bytes::Bytes;
 use std::sync::Arc;
 
-/// An example is no bomb.
-const LIMITS: CodingLimits = CodingLimits { max_decoded: u64::MAX, max_ratio: u64::MAX };
-
 /// What is wrong with the examples of packs.
 pub fn judge_packs<'p>(engine: &Arc<Engine>, packs: impl IntoIterator<Item = &'p Arc<Pack>>) -> Vec<Problem> {
     packs.into_iter().flat_map(|pack| judge_pack(engine, pack)).collect()
@@ -61,7 +58,7 @@ fn judge_example(plan: &Arc<Plan>, pack: &Pack, example: &PackExample) -> Vec<St
 fn redact(plan: &Arc<Plan>, pack: &Pack, kind: &str, body: &str, step: usize) -> Result<String, ContentError> {
     let content = ContentType::parse(Some(kind.as_bytes()));
     let parts = PartRules { limit: SLICE as u64, pass: Arc::default(), formats: pack.body.clone() };
-    let mut pipeline = Pipeline::new(plan, &content, Coding::Identity, LIMITS, Delivery::Whole, &parts)?;
+    let mut pipeline = Pipeline::new(plan, &content, Coding::Identity, CodingLimits::NONE, Delivery::Whole, &parts)?;
     let mut out = Vec::new();
     for chunk in body.as_bytes().chunks(step) {
         pipeline.push(Bytes::copy_from_slice(chunk), &mut out)?;

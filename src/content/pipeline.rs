@@ -431,7 +431,7 @@ mod tests {
 
     #[test]
     fn a_push_lets_out_about_a_slice_however_much_it_stands_for() {
-        let limits = CodingLimits { max_decoded: u64::MAX, max_ratio: u64::MAX };
+        let limits = CodingLimits::NONE;
         let content = ContentType::parse(Some(b"application/json"));
         for (coding, form) in FORMS {
             let wire = encode(form, &vec![b' '; 40 * SLICE]);
@@ -458,7 +458,7 @@ mod tests {
             let text = [b"[\"".to_vec(), vec![b'x'; 20 * SLICE], b"\"]".to_vec()].concat();
             let wire = encode(form, &text);
             let (first, second) = wire.split_at(wire.len() - 3);
-            let limits = CodingLimits { max_decoded: u64::MAX, max_ratio: u64::MAX };
+            let limits = CodingLimits::NONE;
             let content = ContentType::parse(Some(b"application/json"));
             let mut pipeline = Pipeline::new(&plan(), &content, coding, limits, Delivery::Whole, &parts()).unwrap();
             let mut out = Vec::new();

@@ -40,6 +40,17 @@ impl Spelling {
         }
     }
 
+    /// What all of `raw` means.
+    pub(super) fn read(self, raw: &[u8]) -> Vec<u8> {
+        let (mut text, mut rest) = (Vec::with_capacity(raw.len()), raw);
+        while !rest.is_empty() {
+            let (taken, byte) = self.unit(rest);
+            text.push(byte);
+            rest = &rest[taken..];
+        }
+        text
+    }
+
     /// How much of `raw`, the beginning of a longer text, is whole units.
     pub(super) fn whole(self, raw: &[u8]) -> usize {
         let tail = raw.len().saturating_sub(2);
@@ -186,20 +197,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn decoded(spelling: Spelling, raw: &[u8]) -> Vec<u8> {
-        let (mut text, mut rest) = (Vec::new(), raw);
-        while !rest.is_empty() {
-            let (taken, byte) = spelling.unit(rest);
-            text.push(byte);
-            rest = &rest[taken..];
-        }
-        text
-    }
-
     #[test]
     fn a_form_is_read_as_browsers_write_it() {
-        assert_eq!(decoded(Spelling::Form, b"a+b%20%C3%a9%2B%"), "a b \u{e9}+%".as_bytes());
-        assert_eq!(decoded(Spelling::Form, b"100%&%zz"), b"100%&%zz");
+        assert_eq!(Spelling::Form.read(b"a+b%20%C3%a9%2B%"), "a b \u{e9}+%".as_bytes());
+        assert_eq!(Spelling::Form.read(b"100%&%zz"), b"100%&%zz");
         assert_eq!(Spelling::Form.write("[A B]\u{e9}*".as_bytes()), b"%5BA+B%5D%C3%A9*");
     }
 
@@ -215,7 +216,7 @@ mod tests {
         #[test]
         fn what_is_spelled_is_read_as_it_was(text: Vec<u8>) {
             for spelling in [Spelling::Plain, Spelling::Form, Spelling::Quoted, Spelling::Extended] {
-                prop_assert_eq!(&decoded(spelling, &spelling.write(&text)), &text);
+                prop_assert_eq!(&spelling.read(&spelling.write(&text)), &text);
             }
         }
 

@@ -12,6 +12,7 @@
 use super::ContentError;
 use super::body::{BodyFormat, BodyStage, PartRules, Place, Stage};
 use super::media::{ContentType, Media};
+use super::spelling::Spelling;
 use super::text::TextStage;
 use crate::redact::{Plan, Report};
 use crate::rule::protocol::NamedFormats;
@@ -71,26 +72,7 @@ fn pair(pair: &str) -> (String, String) {
 }
 
 fn decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, behind)) = rest.split_first() {
-        let hex = behind.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
-        match (byte, hex.and_then(|digits| u8::from_str_radix(digits, 16).ok())) {
-            (b'%', Some(value)) => {
-                bytes.push(value);
-                rest = &behind[2..];
-            }
-            (b'+', _) => {
-                bytes.push(b' ');
-                rest = behind;
-            }
-            _ => {
-                bytes.push(byte);
-                rest = behind;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+    String::from_utf8_lossy(&Spelling::Form.read(text.as_bytes())).into_owned()
 }
 
 fn content_of(name: &str, formats: &NamedFormats) -> Result<ContentType, ContentError> {

@@ -3,10 +3,10 @@
 
 use super::body::Change;
 use super::respond::Failure;
-use crate::content::Coding;
+use crate::content::{Coding, ContentType, UnsupportedCoding};
 use hyper::header::{
-    ACCEPT_ENCODING, ACCEPT_RANGES, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, COOKIE, ETAG, EXPECT,
-    HOST, HeaderMap, HeaderName, HeaderValue, IF_RANGE, RANGE, TE, TRANSFER_ENCODING, UPGRADE,
+    ACCEPT_ENCODING, ACCEPT_RANGES, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE,
+    ETAG, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, IF_RANGE, RANGE, TE, TRANSFER_ENCODING, UPGRADE,
 };
 use hyper::http::request::Parts;
 use hyper::{Method, Version};
@@ -141,6 +141,20 @@ pub(super) fn rewrite(headers: &mut HeaderMap, host: HeaderValue, length: Option
             headers.insert(POST_COMPRESSED_SIZE, HeaderValue::from(length));
         }
     }
+}
+
+/// The type that a head declares; several are none.
+pub(super) fn content_type(headers: &HeaderMap) -> ContentType {
+    let mut values = headers.get_all(CONTENT_TYPE).iter();
+    match (values.next(), values.next()) {
+        (_, Some(_)) => ContentType::ambiguous(),
+        (first, None) => ContentType::parse(first.map(HeaderValue::as_bytes)),
+    }
+}
+
+/// The coding that the header `name` declares.
+pub(super) fn coding(headers: &HeaderMap, name: &HeaderName) -> Result<Coding, UnsupportedCoding> {
+    Coding::from_headers(headers.get_all(name).iter().map(HeaderValue::as_bytes))
 }
 
 /// Asks the upstream for a response that can be redacted: all of it, and in a

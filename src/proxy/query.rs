@@ -92,7 +92,7 @@ fn redact_pairs(
 fn redact_form(form: String, plan: &Arc<Plan>, exchange: &Exchange) -> Result<Option<Vec<u8>>, Failure> {
     let content = ContentType::parse(Some(b"application/x-www-form-urlencoded"));
     // A head is small: its limit is all that counts.
-    let limits = CodingLimits { max_decoded: u64::MAX, max_ratio: u64::MAX };
+    let limits = CodingLimits::NONE;
     let parts = PartRules { limit: u64::MAX, pass: Arc::default(), formats: None };
     let started = Instant::now();
     let mut pipeline = Pipeline::new(plan, &content, Coding::Identity, limits, Delivery::Whole, &parts)?;

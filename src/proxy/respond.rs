@@ -289,24 +289,28 @@ fn client_closed_request() -> StatusCode {
     StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST)
 }
 
+/// After which the same request may succeed.
+#[cfg(test)]
+pub(super) const MAY_PASS: [Failure; 10] = [
+    Failure::Draining,
+    Failure::Overloaded,
+    Failure::BufferedTooMuch,
+    Failure::Engine,
+    Failure::Deadline,
+    Failure::Panic,
+    Failure::UpstreamUnreachable,
+    Failure::UpstreamConnectTimeout,
+    Failure::UpstreamTimeout,
+    Failure::UpstreamBroke,
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn what_may_pass_is_a_status_that_clients_retry() {
-        for failure in [
-            Failure::Draining,
-            Failure::Overloaded,
-            Failure::BufferedTooMuch,
-            Failure::Engine,
-            Failure::Deadline,
-            Failure::Panic,
-            Failure::UpstreamUnreachable,
-            Failure::UpstreamConnectTimeout,
-            Failure::UpstreamTimeout,
-            Failure::UpstreamBroke,
-        ] {
+        for failure in MAY_PASS {
             assert!(matches!(failure.status().as_u16(), 502..=504), "{failure}");
         }
     }

@@ -13,15 +13,13 @@
 use super::admission::{Budget, Reservation};
 use super::body::join_small;
 use super::exchange::{Dialect, Exchange, Place};
-use super::grpc;
 use super::respond::Failure;
+use super::{grpc, headers};
 use crate::config::Limits;
-use crate::content::{
-    Coding, CodingError, ContentError, ContentType, Delivery, Level, Media, Messages, PartRules, Pipeline, SLICE,
-};
+use crate::content::{CodingError, ContentError, Delivery, Level, Media, Messages, PartRules, Pipeline, SLICE};
 use crate::redact::{Plan, RedactError};
 use bytes::Bytes;
-use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::header::{CONTENT_ENCODING, HeaderMap};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -56,22 +54,21 @@ pub(super) struct Redaction {
 impl Redaction {
     /// What redacts a body with this head; `None` where its type passes.
     pub(super) fn new(rules: &Rules<'_>, headers: &HeaderMap) -> Result<Option<Self>, Failure> {
-        let content = content_type(headers);
-        if passes(rules, headers) {
+        let content = headers::content_type(headers);
+        if rules.pass.contains(&content.essence) {
             rules.exchange.pass_unscanned("response");
             return Ok(None);
         }
-        let codings = headers.get_all(CONTENT_ENCODING).iter().map(HeaderValue::as_bytes);
-        let coding = Coding::from_headers(codings).map_err(|_| Failure::ResponseUnsupported)?;
+        let coding = |name| headers::coding(headers, name).map_err(|_| Failure::ResponseUnsupported);
+        let body_coding = coding(&CONTENT_ENCODING)?;
         let limits = rules.limits.coding();
         let parts = PartRules { limit: rules.limits.buffer, pass: Arc::clone(rules.pass), formats: None };
         let pipeline = match content.media {
             Media::Grpc(payload) if rules.exchange.dialect() == Dialect::Grpc => {
-                let codings = headers.get_all(grpc::ENCODING).iter().map(HeaderValue::as_bytes);
-                let coding = Coding::from_headers(codings).map_err(|_| Failure::ResponseUnsupported)?;
+                let coding = coding(&grpc::ENCODING)?;
                 Pipeline::grpc(rules.plan, Messages { payload, coding, limits, level: Level::Fast }, &parts)
             }
-            _ => Pipeline::new(rules.plan, &content, coding, limits, Delivery::Prompt, &parts).map_err(failed)?,
+            _ => Pipeline::new(rules.plan, &content, body_coding, limits, Delivery::Prompt, &parts).map_err(failed)?,
         };
         Ok(Some(Self {
             pipeline,
@@ -169,15 +166,7 @@ impl Drop for Redaction {
 
 /// Whether a body with this head passes unscanned.
 pub(super) fn passes(rules: &Rules<'_>, headers: &HeaderMap) -> bool {
-    rules.pass.contains(&content_type(headers).essence)
-}
-
-fn content_type(headers: &HeaderMap) -> ContentType {
-    let mut values = headers.get_all(CONTENT_TYPE).iter();
-    match (values.next(), values.next()) {
-        (_, Some(_)) => ContentType::ambiguous(),
-        (first, None) => ContentType::parse(first.map(HeaderValue::as_bytes)),
-    }
+    rules.pass.contains(&headers::content_type(headers).essence)
 }
 
 /// Whatever is wrong with a response is not the client's fault.

@@ -21,7 +21,7 @@ use crate::scan::Engine;
 use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode, Version};
 use std::future::Future;
@@ -210,14 +210,15 @@ impl Proxy {
         };
         let mut messages = None;
         // What passes unscanned is not decoded either.
-        let mut coding = if pass { Coding::Identity } else { content_coding(parts)? };
+        let declared_coding = |name| headers::coding(&parts.headers, name).map_err(|_| Failure::Coding);
+        let mut coding = if pass { Coding::Identity } else { declared_coding(&CONTENT_ENCODING)? };
         if let Media::Grpc(payload) = content.media
             && !pass
         {
             if coding != Coding::Identity || exchange.dialect() != Dialect::Grpc {
                 return Err(Failure::Media);
             }
-            coding = message_coding(parts)?;
+            coding = declared_coding(&grpc::ENCODING)?;
             let limits = self.limits.coding();
             messages = Some(Messages { payload, coding, limits, level: self.compression });
         }
@@ -310,33 +311,14 @@ impl Proxy {
 }
 
 fn content_type(parts: &Parts) -> ContentType {
-    let mut values = parts.headers.get_all(CONTENT_TYPE).iter();
-    let (first, second) = (values.next(), values.next());
-    if second.is_some() {
-        return ContentType::ambiguous();
-    }
-    ContentType::parse(first.map(HeaderValue::as_bytes)).sent_to(parts.uri.path())
+    headers::content_type(&parts.headers).sent_to(parts.uri.path())
 }
 
 /// The type of a body by what the route's protocol pack says tells it.
 fn named_type(formats: &NamedFormats, parts: &Parts, declared: ContentType) -> Result<ContentType, Failure> {
-    let header = |name: &str| parts.headers.get(name).map(hyper::header::HeaderValue::as_bytes);
+    let header = |name: &str| parts.headers.get(name).map(HeaderValue::as_bytes);
     let named = content::named_type(formats, parts.uri.query().unwrap_or_default(), header, declared);
     named.map_err(|_| Failure::Media)
-}
-
-fn content_coding(parts: &Parts) -> Result<Coding, Failure> {
-    coding_in(parts, &CONTENT_ENCODING)
-}
-
-/// Of a gRPC call's messages.
-fn message_coding(parts: &Parts) -> Result<Coding, Failure> {
-    coding_in(parts, &grpc::ENCODING)
-}
-
-fn coding_in(parts: &Parts, name: &HeaderName) -> Result<Coding, Failure> {
-    let values = parts.headers.get_all(name).iter();
-    Coding::from_headers(values.map(HeaderValue::as_bytes)).map_err(|_| Failure::Coding)
 }
 
 fn dialect(parts: &Parts) -> Dialect {

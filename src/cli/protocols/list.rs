@@ -3,7 +3,7 @@
 use super::packs;
 use crate::cli::exit::unwritable;
 use crate::cli::setup::RuleArgs;
-use crate::cli::table::{Table, stdout_width};
+use crate::cli::table::{self, Style, Table, stdout_width};
 use crate::cli::{CliError, Exit};
 use crate::rule::protocol::{Pack, Packs};
 use serde_json::json;
@@ -17,12 +17,6 @@ pub(in crate::cli) struct Args {
     output: Style,
     #[command(flatten)]
     rules: RuleArgs,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Style {
-    Table,
-    Json,
 }
 
 /// Lists them.
@@ -67,8 +61,7 @@ fn write_json(packs: &Packs, out: &mut impl Write) -> std::io::Result<()> {
         })
     };
     let listed: Vec<_> = packs.iter().map(|pack| listed(pack)).collect();
-    serde_json::to_writer_pretty(&mut *out, &listed)?;
-    writeln!(out)
+    table::write_json(&listed, out)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use crate::cli::exit::unwritable;
 use crate::cli::setup::{RuleArgs, offline_ruleset};
-use crate::cli::table::{Table, stdout_width};
+use crate::cli::table::{self, Style, Table, stdout_width};
 use crate::cli::{CliError, Exit};
 use crate::rule::{Matcher, Rule, Ruleset};
 use serde::Serialize;
@@ -16,15 +16,6 @@ pub(in crate::cli) struct Args {
     output: Style,
     #[command(flatten)]
     rules: RuleArgs,
-}
-
-/// How a list is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Style {
-    /// For people.
-    Table,
-    /// For programs.
-    Json,
 }
 
 /// Lists them.
@@ -87,8 +78,7 @@ fn write_table(ruleset: &Ruleset, width: Option<usize>, out: &mut impl Write) ->
 
 fn write_json(ruleset: &Ruleset, out: &mut impl Write) -> std::io::Result<()> {
     let rules: Vec<Listed<'_>> = ruleset.rules.iter().map(listed).collect();
-    serde_json::to_writer_pretty(&mut *out, &rules)?;
-    writeln!(out)
+    table::write_json(&rules, out)
 }
 
 #[cfg(test)]

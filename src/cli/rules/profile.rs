@@ -1,8 +1,7 @@
 //! `expurgate rules profile`: what each rule costs on some files.
 
-use super::list::Style;
 use crate::cli::input::{InputArgs, InputError, Sink};
-use crate::cli::table::{Table, stdout_width};
+use crate::cli::table::{Style, Table, stdout_width, write_json};
 use crate::cli::{CliError, Exit};
 use crate::content::WireFormat;
 use crate::redact::{Format, Plan, Redactor, Report};
@@ -246,11 +245,6 @@ fn write_table(profile: &Profile<'_>, width: Option<usize>, out: &mut impl Write
     let time = [duration(ratio(profile.nanoseconds, 1)), percent(1.0), "-".to_owned()];
     table.add(out, &[&["total".to_owned()][..], &counts, &time].concat())?;
     table.flush(out)
-}
-
-fn write_json(profile: &Profile<'_>, out: &mut impl Write) -> std::io::Result<()> {
-    serde_json::to_writer_pretty(&mut *out, profile)?;
-    writeln!(out)
 }
 
 fn summary(profile: &Profile<'_>) -> String {

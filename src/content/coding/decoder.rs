@@ -21,6 +21,9 @@ pub struct CodingLimits {
 }
 
 impl CodingLimits {
+    /// For what is bounded otherwise, or need not be.
+    pub const NONE: Self = Self { max_decoded: u64::MAX, max_ratio: u64::MAX };
+
     /// Whether so many encoded bytes may be so many when they are decoded.
     pub(crate) fn check(self, (encoded, decoded): (u64, u64)) -> Result<(), CodingError> {
         let ratio_broken = decoded > RATIO_GRACE && decoded > encoded.saturating_mul(self.max_ratio);

@@ -53,12 +53,17 @@ async fn a_short_body_that_is_reset_is_not_sent() {
     for reason in [Reason::CANCEL, Reason::NO_ERROR] {
         let rig = Rig::start().await;
         let client = H2Client::connect(rig.proxy.address).await;
-        let (_response, mut stream) = client.begin("/", &[JSON]).await;
+        // So that there is a connection to the upstream, on which it could leave at once.
+        assert_eq!(client.exchange("/first", &[JSON], &[b"{}"]).await.status, 200);
+        rig.proxy.wait_for_metric("inflight_requests{route=\"default\"}", 0).await;
+        let (_response, mut stream) = client.begin("/reset", &[JSON]).await;
         send(&mut stream, b"{\"to\": 1}").await.unwrap();
         rig.proxy.wait_for_metric("inflight_requests{route=\"default\"}", 1).await;
         stream.send_reset(reason);
         rig.proxy.wait_for_metric("inflight_requests{route=\"default\"}", 0).await;
-        assert!(rig.sink.seen().is_empty(), "{reason:?}");
+        assert_eq!(client.exchange("/last", &[JSON], &[b"{}"]).await.status, 200);
+        let targets: Vec<String> = rig.sink.seen().into_iter().map(|seen| seen.target).collect();
+        assert_eq!(targets, ["/first", "/last"], "{reason:?}");
     }
 }
 

@@ -279,3 +279,45 @@ async fn next_data(job: &Job<'_>, body: &mut Incoming) -> Result<Option<Bytes>, 
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Metrics;
+    use crate::proxy::request_id::RequestIds;
+    use http_body_util::Empty;
+    use hyper::server::conn::http2;
+    use hyper::service::service_fn;
+    use hyper::{Method, Request, Response};
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+    use std::convert::Infallible;
+    use std::future::pending;
+
+    #[tokio::test]
+    async fn a_stream_that_is_reset_without_an_error_has_not_ended() {
+        let (near, far) = tokio::io::duplex(4096);
+        let (hand, mut handed) = tokio::sync::mpsc::unbounded_channel();
+        let service = service_fn(move |request: Request<Incoming>| {
+            let _ = hand.send(request.into_body());
+            pending::<Result<Response<Empty<Bytes>>, Infallible>>()
+        });
+        tokio::spawn(http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(far), service));
+        let (client, connection) = h2::client::handshake(near).await.unwrap();
+        tokio::spawn(connection);
+        let mut client = client.ready().await.unwrap();
+        let exchange = Exchange::begin(RequestIds::new().next(), &Method::POST, &Arc::new(Metrics::new()));
+        exchange.speak(Dialect::Http2);
+        for ends in [false, true] {
+            let request = Request::post("http://a.example/").body(()).unwrap();
+            let (_response, mut stream) = client.send_request(request, false).unwrap();
+            stream.send_data(Bytes::from_static(b"half"), ends).unwrap();
+            let mut body = handed.recv().await.unwrap();
+            assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "half");
+            if !ends {
+                stream.send_reset(h2::Reason::NO_ERROR);
+            }
+            assert!(body.frame().await.is_none(), "hyper tells no error");
+            assert_eq!(has_ended(&body, &exchange), ends);
+        }
+    }
+}

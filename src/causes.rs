@@ -51,7 +51,8 @@ mod tests {
         // words of its own (RFC 9113, sections 6.5 and 6.8).
         let words = b"bob@example.com";
         let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
-        let head = [0, 0, 8 + words.len() as u8, 7, 0, 0, 0, 0, 0];
+        let length = u8::try_from(8 + words.len()).unwrap();
+        let head = [0, 0, length, 7, 0, 0, 0, 0, 0];
         far.write_all(&[&settings[..], &head, &[0, 0, 0, 0, 0, 0, 0, 1], words].concat()).await.unwrap();
         let (_requests, connection) = h2::client::handshake(near).await.unwrap();
         let error = connection.await.unwrap_err();

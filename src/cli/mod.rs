@@ -9,6 +9,7 @@ mod demo;
 mod diff;
 mod exit;
 mod explain;
+mod framing;
 mod input;
 mod junit;
 mod log;

@@ -2,7 +2,7 @@
 
 use super::input::{InputArgs, InputError, Sink};
 use super::{CliError, Exit};
-use crate::content::{Encoder, Level, WireFormat};
+use crate::content::{Coding, CodingLimits, ContentType, Delivery, Encoder, Level, PartRules, Pipeline, WireFormat};
 use crate::redact::{Format, Plan, Redactor};
 use bytes::Bytes;
 use std::io::Write;
@@ -23,7 +23,8 @@ pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
     let setup = args.input.setup_with_actions()?;
     let mut output = Output {
         plan: setup.plan(),
-        redactor: None,
+        parts: setup.parts,
+        body: None,
         level: setup.level,
         encoder: None,
         ready: Vec::new(),
@@ -33,10 +34,35 @@ pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
     Ok(Exit::Clean)
 }
 
+/// What redacts one input.
+enum Body {
+    /// One text.
+    Plain(Box<Redactor>),
+    /// A body as it would be sent.
+    Framed(Box<Pipeline>),
+}
+
+impl Body {
+    fn push(&mut self, text: Bytes, ready: &mut Vec<Bytes>) -> Result<(), InputError> {
+        match self {
+            Self::Plain(redactor) => Ok(redactor.push(text, ready)?),
+            Self::Framed(pipeline) => Ok(pipeline.push(text, ready)?),
+        }
+    }
+
+    fn finish(&mut self, ready: &mut Vec<Bytes>) -> Result<(), InputError> {
+        match self {
+            Self::Plain(redactor) => Ok(redactor.finish(ready)?),
+            Self::Framed(pipeline) => Ok(pipeline.finish(ready)?),
+        }
+    }
+}
+
 /// Standard output behind a redactor and an encoder.
 struct Output<W> {
     plan: Arc<Plan>,
-    redactor: Option<Redactor>,
+    parts: PartRules,
+    body: Option<Body>,
     level: Level,
     encoder: Option<Encoder>,
     /// Redacted text.
@@ -45,6 +71,12 @@ struct Output<W> {
 }
 
 impl<W: Write> Output<W> {
+    /// What leaves is encoded as what came was.
+    fn encode(&mut self, form: Option<WireFormat>) -> Result<(), InputError> {
+        self.encoder = form.map(|form| Encoder::new(form, self.level, None)).transpose()?;
+        Ok(())
+    }
+
     fn write(&mut self) -> Result<(), InputError> {
         let Some(encoder) = &mut self.encoder else {
             write_all(&mut self.out, &self.ready)?;
@@ -61,21 +93,29 @@ impl<W: Write> Output<W> {
 
 impl<W: Write> Sink for Output<W> {
     fn begin(&mut self, _: &str, format: Format, form: Option<WireFormat>) -> Result<(), InputError> {
-        self.redactor = Some(Redactor::new(&self.plan, format));
-        self.encoder = form.map(|form| Encoder::new(form, self.level, None)).transpose()?;
-        Ok(())
+        self.body = Some(Body::Plain(Box::new(Redactor::new(&self.plan, format))));
+        self.encode(form)
+    }
+
+    fn begin_framed(&mut self, content: &ContentType, form: Option<WireFormat>) -> Result<(), InputError> {
+        let (plan, parts) = (&self.plan, &self.parts);
+        // What the input is compressed with is undone by now.
+        let pipeline =
+            Pipeline::new(plan, content, Coding::Identity, CodingLimits::NONE, Delivery::Streaming(self.level), parts)?;
+        self.body = Some(Body::Framed(Box::new(pipeline)));
+        self.encode(form)
     }
 
     fn push(&mut self, text: Bytes) -> Result<(), InputError> {
-        if let Some(redactor) = &mut self.redactor {
-            redactor.push(text, &mut self.ready)?;
+        if let Some(body) = &mut self.body {
+            body.push(text, &mut self.ready)?;
         }
         self.write()
     }
 
     fn finish(&mut self) -> Result<(), InputError> {
-        if let Some(redactor) = &mut self.redactor {
-            redactor.finish(&mut self.ready)?;
+        if let Some(mut body) = self.body.take() {
+            body.finish(&mut self.ready)?;
         }
         self.write()?;
         if let Some(encoder) = self.encoder.take() {

@@ -5,8 +5,8 @@ use super::file;
 use super::layers::{Sources, merge};
 use super::protocol::{of_route, upstream};
 use super::types::{Scheme, Upstream};
-use super::{Config, ConfigError, Policy, Ruleset};
-use crate::content::Level;
+use super::{Config, ConfigError, Route, Ruleset};
+use crate::content::{Level, PartRules};
 use crate::rule::Profile;
 use crate::rule::protocol::Pack;
 use crate::scan::Engine;
@@ -78,9 +78,15 @@ impl Offline {
         &self.config.packs
     }
 
-    /// The policies by the names of their routes; at least one.
-    pub fn policies(&self) -> impl Iterator<Item = (&str, &Policy)> {
-        self.config.routes.iter().map(|route| (route.name.as_str(), &route.policy))
+    /// The routes, whose upstreams may be missing; at least one.
+    pub fn routes(&self) -> &[Route] {
+        &self.config.routes
+    }
+
+    /// As in the proxy, for the parts of a body that goes by this route.
+    pub fn part_rules(&self, route: &Route) -> PartRules {
+        let formats = route.protocol.as_ref().and_then(|pack| pack.body.clone());
+        PartRules { limit: self.config.limits.buffer, pass: route.pass.clone().into(), formats }
     }
 
     /// As in [`Config`].

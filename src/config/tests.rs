@@ -311,12 +311,15 @@ fn offline_only_the_upstreams_may_be_missing() {
     };
     let nothing = offline("", &[]).unwrap();
     assert!(nothing.complete().is_none());
-    assert_eq!(nothing.policies().collect::<Vec<_>>(), [("default", &Policy::default())]);
+    assert_eq!(
+        nothing.routes().iter().map(|route| (&route.name[..], &route.policy)).collect::<Vec<_>>(),
+        [("default", &Policy::default())]
+    );
     let policy = offline("", &[("EXPURGATE_ROUTE_0_POLICY_DEFAULT", "report")]).unwrap();
-    assert!(policy.policies().all(|(_, policy)| policy.default == Treatment::Report));
+    assert!(policy.routes().iter().all(|route| route.policy.default == Treatment::Report));
     assert!(offline("", &[("EXPURGATE_UPSTREAM", "http://a")]).unwrap().complete().is_some());
     let two = "[[route]]\nname = \"a\"\n[[route]]\nname = \"b\"\npath = \"/b\"\n";
-    assert_eq!(offline(two, &[]).unwrap().policies().count(), 2);
+    assert_eq!(offline(two, &[]).unwrap().routes().len(), 2);
     for (file, variable, expected) in [
         ("[limits]\nmax_ratio = 0", ("A", ""), "\"max_ratio\" must be at least 1"),
         ("[[route]]\npath = \"v1\"", ("A", ""), "\"path\" must begin with /"),

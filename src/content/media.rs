@@ -73,9 +73,15 @@ impl ContentType {
 
     /// The same for what is sent to `path`, which tells what a message is.
     #[must_use]
-    pub fn sent_to(mut self, path: &str) -> Self {
+    pub fn sent_to(self, path: &str) -> Self {
+        self.holding(Message::of_path(path))
+    }
+
+    /// The same with this message in it, if it is one.
+    #[must_use]
+    pub fn holding(mut self, held: Message) -> Self {
         if let Media::Protobuf(message) | Media::Grpc(Payload::Protobuf(message)) = &mut self.media {
-            *message = Message::of_path(path);
+            *message = held;
         }
         self
     }

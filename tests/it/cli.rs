@@ -145,11 +145,57 @@ fn scan_fails_on_findings_only_when_told() {
     assert_eq!(expurgate(&["scan", "--fail-on-findings"], b"nothing here").status.code(), Some(0));
 }
 
+/// An OTLP request of one span with this name and `db.password`; all its lengths
+/// are below 128.
+fn traces(name: &str, password: &str) -> Vec<u8> {
+    let field = |number: u8, body: &[u8]| [&[number << 3 | 2, u8::try_from(body.len()).unwrap()], body].concat();
+    let attribute = [field(1, b"db.password"), field(2, &field(1, password.as_bytes()))].concat();
+    let start = [&[7 << 3 | 1][..], &[0; 8]].concat();
+    let span = [field(1, b"sixteen or so 16"), field(5, name.as_bytes()), start, field(9, &attribute)].concat();
+    field(1, &field(2, &field(2, &span)))
+}
+
 #[test]
-fn what_is_not_supported_yet_is_wrong_usage() {
-    let output = expurgate(&["redact", "--format", "otlp"], b"");
+fn requests_are_redacted_in_their_framing() {
+    let part = |value: &str| format!("--b\r\nContent-Disposition: form-data; name=\"to\"\r\n\r\n{value}\r\n--b--\r\n");
+    let envelope = |length, text: &str| format!("{{}}\n{{\"type\":\"log\",\"length\":{length}}}\n{text}\n");
+    let delta = |text: &str| {
+        format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n").into_bytes()
+    };
+    let cases = [
+        ("form", b"to=bob%40example.com&n=1".to_vec(), b"to=%5BEMAIL_ADDRESS%5D&n=1".to_vec()),
+        ("multipart", part("bob@example.com").into_bytes(), part("[EMAIL_ADDRESS]").into_bytes()),
+        ("sse", [delta("hi bob@exam"), delta("ple.com")].concat(), [delta("hi [EMAIL_ADDRESS]"), delta("")].concat()),
+        ("envelope", envelope(15, "bob@example.com").into_bytes(), envelope(15, "[EMAIL_ADDRESS]").into_bytes()),
+        ("otlp", traces("to bob@example.com", "hunter2"), traces("to [EMAIL_ADDRESS]", "[PASSWORD]")),
+    ];
+    let gzip = &CODECS[0];
+    for (format, body, expected) in cases {
+        let output = expurgate(&["redact", "--format", format], &body);
+        assert_eq!(output.status.code(), Some(0), "{format}: {}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&expected), "{format}");
+        let coded = expurgate(&["redact", "--format", format], &(gzip.encode)(&body)).stdout;
+        assert_eq!((gzip.decode)(&coded), expected, "{format}");
+        let scanned = expurgate(&["scan", "--format", format], &body);
+        assert_eq!(scanned.status.code(), Some(3), "{format}");
+        assert!(String::from_utf8_lossy(&scanned.stderr).contains("redact takes this format too"), "{format}");
+    }
+}
+
+#[test]
+fn a_broken_framing_ends_with_3_and_an_unknown_format_with_2() {
+    for (format, body, told) in [
+        ("multipart", &b"no boundary\n"[..], "boundary"),
+        ("multipart", b"--b\r\n\r\nbob@example.com", "framing"),
+        ("envelope", b"{}\n{\"type\":\"log\",\"length\":99}\nbob", "framing"),
+    ] {
+        let output = expurgate(&["redact", "--format", format], body);
+        assert_eq!(output.status.code(), Some(3), "{format}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains(told), "{format}");
+    }
+    let output = expurgate(&["redact", "--format", "yaml"], b"");
     assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("supported now: "));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("supported: "));
 }
 
 #[test]

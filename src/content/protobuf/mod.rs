@@ -7,6 +7,7 @@
 //! stay true. Fields that nobody knows survive byte for byte.
 
 mod classify;
+mod guess;
 mod schema;
 mod stream;
 #[cfg(test)]

@@ -422,3 +422,21 @@ fn fields() -> impl Strategy<Value = Vec<u8>> {
     });
     prop::collection::vec(tree, 0..4).prop_map(|fields| fields.concat())
 }
+
+#[test]
+fn a_message_is_known_by_its_first_record_or_not_at_all() {
+    let of = |message| match message {
+        Message::Traces => traces(&planted()),
+        Message::Logs => logs(&planted()),
+        _ => metrics(&planted()),
+    };
+    for message in [Message::Traces, Message::Logs, Message::Metrics] {
+        let raw = of(message);
+        assert_eq!(Message::guess(&raw), message);
+        for cut in 0..raw.len() {
+            let guess = Message::guess(&raw[..cut]);
+            assert!(guess == message || guess == Message::Unknown, "{message:?} {cut}: {guess:?}");
+        }
+    }
+    assert_eq!(Message::guess(b"no message"), Message::Unknown);
+}

@@ -252,7 +252,10 @@ impl<W: Write> Explainer<W> {
                 let whole = matches!(&rule.matcher, Matcher::Pattern(pattern) if pattern.contains("(?P<secret>"));
                 let wrong = !whole && rule.validator.is_some_and(|validator| !validator.accepts(&text));
                 let (near, few) = (rule.proximity, few(&rule.keywords));
-                (!wrong).then(|| format!("no keyword stands within {near} bytes before it: {few}"))
+                (!wrong).then(|| match rule.keywords.is_empty() {
+                    true => "a word right before it says that it is something else: see the rule's `unless`".into(),
+                    false => format!("no keyword stands within {near} bytes before it: {few}"),
+                })
             }
             Verdict::Validator => Some(match (&rule.matcher, rule.validator) {
                 (Matcher::Detector(detector), None) => format!("the detector `{}` turns it down", detector.name()),

@@ -10,7 +10,7 @@ use super::setup::{self, RuleArgs};
 use crate::config::{Offline, Route};
 use crate::content::{
     Coding, CodingError, CodingLimits, ContentError, ContentType, Decoder, Level, NotUtf8, PartRules, Utf8Check,
-    WireFormat,
+    WireFormat, sniff,
 };
 use crate::redact::{Format, Plan, Policy, RedactError};
 use crate::scan::Engine;
@@ -22,8 +22,6 @@ use std::sync::Arc;
 
 /// Bytes read at a time.
 const READ: usize = 64 * 1024;
-/// White space before the first byte that tells the format.
-const LONGEST_LEAD: usize = 4096;
 
 /// Which inputs, in which format, by which rules.
 #[derive(Debug, clap::Args)]
@@ -272,8 +270,7 @@ impl<'a, S: Sink> Feed<'a, S> {
         if let Choice::Framed(framing) = self.choice {
             return framing.suffices(&self.head);
         }
-        let seen = lead(&self.head) < self.head.len() && self.head.len() >= coding::MARK;
-        seen || self.head.len() > LONGEST_LEAD
+        sniff::suffices(&self.head)
     }
 
     fn begin(&mut self) -> Result<(), InputError> {
@@ -298,7 +295,7 @@ impl<'a, S: Sink> Feed<'a, S> {
         if let Some(name) = coding::foreign(&self.head) {
             return Err(InputError::Foreign(name));
         }
-        Ok(by_name(self.path).unwrap_or_else(|| by_first_byte(&self.head)))
+        Ok(by_name(self.path).unwrap_or_else(|| sniff::format(&self.head)))
     }
 
     /// What is not text reaches the sink only where the user said what it is.
@@ -333,13 +330,6 @@ fn read_into(reader: &mut dyn Read, wire: &mut BytesMut) -> std::io::Result<usiz
     read
 }
 
-/// Bytes of a byte order mark and white space.
-fn lead(head: &[u8]) -> usize {
-    let mark = if head.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-    let space = head[mark..].iter().position(|byte| !byte.is_ascii_whitespace());
-    space.map_or(head.len(), |space| mark + space)
-}
-
 fn is_wide(head: &[u8]) -> bool {
     head.starts_with(&[0xfe, 0xff]) || head.starts_with(&[0xff, 0xfe]) || head.iter().take(4).any(|&byte| byte == 0)
 }
@@ -352,28 +342,18 @@ fn by_name(path: &Path) -> Option<Format> {
     }
 }
 
-fn by_first_byte(head: &[u8]) -> Format {
-    match head.get(lead(head)) {
-        Some(b'{' | b'[' | b'"') => Format::Json,
-        _ => Format::Text,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_format_is_known_by_name_or_first_byte() {
+    fn the_format_is_known_by_name() {
         let by_name = |name: &str| by_name(Path::new(name));
         assert_eq!(by_name("a.json"), Some(Format::Json));
         assert_eq!(by_name("a/b.jsonl.gz"), Some(Format::Ndjson));
         assert_eq!(by_name("b.ndjson.zst"), Some(Format::Ndjson));
         assert_eq!(by_name("a.log"), None);
         assert_eq!(by_name("-"), None);
-        assert_eq!(by_first_byte(b"\xef\xbb\xbf \n{"), Format::Json);
-        assert_eq!(by_first_byte(b"hello {"), Format::Text);
-        assert_eq!(by_first_byte(b""), Format::Text);
     }
 
     #[test]

@@ -339,5 +339,5 @@ impl Way {
 /// Whether what is said to be a form is one, and not JSON. White space alone does
 /// not tell.
 fn is_form(head: &[u8]) -> bool {
-    sniff::begins_json(head).map_or(head.is_empty(), |is_json| !is_json || !sniff::has_bracket(head))
+    sniff::begins_json(head).map_or(head.is_empty(), |_| sniff::format(head) == Format::Text)
 }

@@ -21,7 +21,7 @@ mod part;
 mod pipeline;
 mod projection;
 mod protobuf;
-mod sniff;
+pub mod sniff;
 mod spelling;
 mod sse;
 mod statement;

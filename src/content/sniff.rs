@@ -1,5 +1,7 @@
 //! What the first bytes of a body say about it.
 
+use crate::redact::Format;
+
 /// Enough bytes to tell UTF-16 and UTF-32 from UTF-8, and compressed bytes from
 /// text.
 pub(super) const PREFIX: usize = 6;
@@ -12,7 +14,7 @@ pub(super) const MAX_PREFIX: usize = 1024;
 const WIDE: usize = 4;
 
 /// Whether `head` is enough to judge a body by.
-pub(super) fn suffices(head: &[u8]) -> bool {
+pub fn suffices(head: &[u8]) -> bool {
     head.len() >= MAX_PREFIX || (head.len() >= PREFIX && begins_json(head).is_some())
 }
 
@@ -74,9 +76,17 @@ pub(super) fn begins_json(head: &[u8]) -> Option<bool> {
     }
 }
 
-/// Whether the first byte opens an object or an array.
-pub(super) fn has_bracket(head: &[u8]) -> bool {
-    matches!(skip(head), Some((b'{' | b'[', _)))
+/// The format of a text that begins with `head`, where nothing tells: JSON if it
+/// begins as an object or an array.
+pub fn format(head: &[u8]) -> Format {
+    let has_bracket = matches!(skip(head), Some((b'{' | b'[', _)));
+    if has_bracket && begins_json(head).unwrap_or(true) { Format::Json } else { Format::Text }
+}
+
+/// Whether what is said to be JSON begins with a mark that its readers skip: a record
+/// separator (RFC 7464), or `)]}'`, which keeps browsers from running it.
+pub(super) fn is_marked(head: &[u8]) -> bool {
+    matches!(skip(head), Some((b'\x1e' | b')', _)))
 }
 
 /// The first byte that is neither white space nor part of a UTF-8 byte order

@@ -57,10 +57,12 @@ impl TextStage {
         // white space: too little to be text.
         let begins_json = sniff::begins_json(head).unwrap_or(true);
         let format = match self.media {
+            // What is said to be JSON and begins otherwise is read as what it is: a
+            // string that is none would hide what stands around it.
+            Media::Json if !begins_json && !sniff::is_marked(head) => Format::Text,
             Media::Json => Format::Json,
             Media::Ndjson => Format::Ndjson,
-            Media::Text | Media::Unknown if begins_json && sniff::has_bracket(head) => Format::Json,
-            Media::Text | Media::Unknown => Format::Text,
+            Media::Text | Media::Unknown => sniff::format(head),
             _ => return Err(ContentError::Media),
         };
         let is_text = matches!(self.media, Media::Text | Media::Unknown) || !begins_json;

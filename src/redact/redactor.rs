@@ -24,6 +24,9 @@ const PIECE: usize = 64 << 10;
 /// back is looked at again.
 const SMALLEST: usize = 16 << 10;
 
+/// A byte is looked at so often at most because others follow it one by one.
+const AGAIN: usize = 64;
+
 /// One finding as it was acted on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Applied {
@@ -131,7 +134,8 @@ impl<M: Meter> Redactor<M> {
     }
 
     /// From now on scans as soon as `bytes` new ones have come (16 KiB unless
-    /// told): less is held, more is done. The output stays the same.
+    /// told), but where few come behind much that is looked at again: less is
+    /// held, more is done. The output stays the same.
     pub fn scan_every(&mut self, bytes: usize) {
         self.smallest = bytes.clamp(1, SMALLEST);
     }
@@ -202,18 +206,33 @@ impl<M: Meter> Redactor<M> {
             let room = PIECE.saturating_sub(self.fresh).max(1);
             let taken = chunk.split_to(chunk.len().min(room));
             self.take(&taken);
-            if self.fresh >= self.smallest {
+            if self.fresh >= self.smallest && self.is_worthwhile() {
                 self.scan_buffer(false, out)?;
             }
         }
         Ok(())
     }
 
+    /// Whether a scan, which looks at all that is buffered again, is worth it: so much
+    /// is new, or a string or line has ended. Else a body that comes byte by byte would
+    /// be looked at a thousand times over.
+    fn is_worthwhile(&self) -> bool {
+        let old = self.buffer.len() - self.fresh;
+        let fence =
+            |at: usize| self.buffer[at] == self.fence() && at.checked_sub(1).is_none_or(|at| self.buffer[at] != b'\\');
+        self.fresh >= SMALLEST || self.fresh * AGAIN >= old || (old..self.buffer.len()).any(fence)
+    }
+
+    /// What most likely nothing is held back behind.
+    fn fence(&self) -> u8 {
+        if self.format == Format::Text { b'\n' } else { b'"' }
+    }
+
     /// Joins what is held with the beginning of a large chunk, up to a place
     /// at which most likely nothing need be held: then the rest of the chunk
     /// can be scanned where it lies.
     fn close_gap(&mut self, chunk: &mut Bytes, out: &mut Vec<Bytes>) -> Result<(), RedactError> {
-        let fence = if self.format == Format::Text { b'\n' } else { b'"' };
+        let fence = self.fence();
         let near = &chunk[..chunk.len().min(SMALLEST)];
         if let Some(place) = memchr::memchr_iter(fence, near).find(|&at| at > 0 && near[at - 1] != b'\\') {
             let taken = chunk.split_to(place + 1);
@@ -463,6 +482,7 @@ mod tests {
     use crate::redact::{Policy, Treatment};
     use crate::rule::Ruleset;
     use crate::scan::Engine;
+    use crate::scan::meter::Work;
 
     #[test]
     fn a_finding_longer_than_many_chunks_is_one_entry() {
@@ -481,6 +501,31 @@ mod tests {
         let spans: Vec<Span> = applied.iter().map(|found| found.span).collect();
         assert_eq!(spans, [Span::new(14, 300_014), Span::new(300_026, 300_041)]);
         assert!(unfinished > 5, "{unfinished}");
+    }
+
+    /// How often the scanner begins.
+    struct Scans(usize);
+
+    impl Meter for Scans {
+        fn turn(&mut self, work: Work) {
+            self.0 += usize::from(work == Work::Masks);
+        }
+
+        fn ask(&mut self, _: impl IntoIterator<Item = usize>) {}
+    }
+
+    #[test]
+    fn a_body_that_comes_byte_by_byte_is_not_looked_at_for_each() {
+        for (format, text) in [(Format::Json, r"\u0040"), (Format::Text, "xxx "), (Format::Text, "12 3 45 6 ")] {
+            let body = text.repeat(16_384 / text.len());
+            let (mut redactor, mut out) = (Redactor::metered(&PLAN, format, Scans(0)), Vec::new());
+            redactor.scan_every(1);
+            for byte in body.bytes() {
+                redactor.push(Bytes::copy_from_slice(&[byte]), &mut out).unwrap();
+            }
+            let scans = redactor.into_parts().1.0;
+            assert!((100..body.len() / 8).contains(&scans), "{text}: {scans}");
+        }
     }
 
     fn redacted(user: &str, policy: Policy, body: &str) -> String {

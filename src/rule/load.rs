@@ -170,7 +170,9 @@ impl<'a> Layer<'a> {
 fn apply(change: Override, place: Place, rules: &mut BTreeMap<String, Rule>) -> Result<(), String> {
     let id = &change.id.value;
     let Some(rule) = rules.get_mut(id) else { return Err(no_rule(id, rules)) };
-    if (change.keywords.is_some() || change.proximity.is_some()) && matches!(rule.matcher, Matcher::Key(_)) {
+    if (change.keywords.is_some() || change.proximity.is_some() || change.unless.is_some())
+        && matches!(rule.matcher, Matcher::Key(_))
+    {
         return Err(format!("`{id}` is a [[key]]: it has no keywords"));
     }
     let changes = changes(rule, place);
@@ -179,6 +181,7 @@ fn apply(change: Override, place: Place, rules: &mut BTreeMap<String, Rule>) -> 
     set(rule, &change);
     rule.proximity = change.proximity.unwrap_or(rule.proximity);
     replace(&mut rule.keywords, change.keywords);
+    replace(&mut rule.unless, change.unless);
     replace(&mut rule.paths, change.paths);
     replace(&mut rule.exclude_paths, change.exclude_paths);
     rule.allow.extend(change.allow);
@@ -306,6 +309,7 @@ impl Canonical {
         }
         self.texts(&[rule.validator.map_or("", |validator| validator.name())]);
         self.texts(&rule.keywords);
+        self.texts(&rule.unless);
         self.number(rule.allow.len() as u64);
         rule.allow.iter().for_each(|allow| self.allow(allow));
         for paths in [&rule.paths, &rule.exclude_paths] {
@@ -480,6 +484,7 @@ references = ["https://acme.example/keys"]
             ),
             (changed("", "validator = \"lun\""), "unknown validator `lun`; known are `luhn`, "),
             (changed("", "keywords = [\"\"]"), "0.toml:10:13: an empty keyword"),
+            (changed("", "unless = [\" \"]"), "0.toml:10:11: an empty keyword"),
             (changed("", "proximity = 0"), "0.toml:10:13: `proximity` must be a whole number from 1 to 256"),
             (changed("", "allow = [\"(\"]"), "0.toml:10:11: `allow`: invalid regular expression"),
             (changed("", "allow = [\"x*\"]"), "would allow every value"),

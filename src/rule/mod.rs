@@ -59,6 +59,9 @@ pub struct Rule {
     pub keywords: Vec<String>,
     /// Bytes; see `keywords`.
     pub proximity: usize,
+    /// Words that say of a value right behind them that it is something else: an
+    /// id, say. None may stand there.
+    pub unless: Vec<String>,
     /// What is no finding.
     pub allow: Vec<Allow>,
     /// When not empty, the rule looks at values of JSON that stand at one of

@@ -85,6 +85,8 @@ const NEGATIVE: Field =
     required("negative_examples", Kind::Examples { required: true }, "texts in which it must find nothing");
 const REFERENCES: Field = field("references", Kind::Texts, "URLs of the format's documentation");
 const KEYWORDS: Field = field("keywords", Kind::Texts, "one must stand within `proximity` bytes before the value");
+const UNLESS: Field =
+    field("unless", Kind::Texts, "none may stand right before the value: they say that it is something else");
 const NEAR: Field = field("proximity", Kind::Integer(PROXIMITY.start, PROXIMITY.end - 1), "bytes; see `keywords`");
 
 /// The fields of a `[[rule]]`.
@@ -98,6 +100,7 @@ pub(super) const RULE: &[Field] = &[
     VALIDATOR,
     KEYWORDS,
     NEAR,
+    UNLESS,
     ALLOW_LIST,
     PATHS,
     EXCLUDE,
@@ -143,6 +146,7 @@ pub(super) const OVERRIDE: &[Field] = &[
     field("allow", Kind::Allow, "added to the rule's own"),
     KEYWORDS,
     NEAR,
+    UNLESS,
     PATHS,
     EXCLUDE,
     field("examples", Kind::Examples { required: false }, "texts in which the changed rule must find something"),

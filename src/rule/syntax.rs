@@ -48,6 +48,7 @@ pub(super) struct Override {
     pub(super) keywords: Option<Vec<String>>,
     /// When present, replaces the rule's own.
     pub(super) proximity: Option<usize>,
+    pub(super) unless: Option<Vec<String>>,
     /// When present, replaces the rule's own.
     pub(super) paths: Option<Vec<PathPattern>>,
     /// When present, replaces the rule's own.
@@ -142,8 +143,9 @@ fn rule(value: &Spanned<DeValue<'_>>, base64: bool, mistakes: &mut Mistakes<'_>)
     let category = category(&mut fields, None);
     let description = fields.required_string("description");
     let matcher = matcher(&mut fields);
-    let keywords = keywords(&mut fields);
+    let keywords = words(&mut fields, "keywords");
     let proximity = proximity(&mut fields);
+    let unless = words(&mut fields, "unless");
     let numbers = fields.boolean("numbers").unwrap_or(false);
     let tests = Tests::required(&mut fields);
     let common = Common::read(&mut fields, 0, base64);
@@ -161,6 +163,7 @@ fn rule(value: &Spanned<DeValue<'_>>, base64: bool, mistakes: &mut Mistakes<'_>)
         validator: common.validator,
         keywords,
         proximity: proximity.unwrap_or(DEFAULT_PROXIMITY),
+        unless,
         allow: common.allow,
         paths: common.paths,
         exclude_paths: common.exclude_paths,
@@ -206,6 +209,7 @@ fn key(value: &Spanned<DeValue<'_>>, base64: bool, mistakes: &mut Mistakes<'_>) 
         validator: common.validator,
         keywords: Vec::new(),
         proximity: DEFAULT_PROXIMITY,
+        unless: Vec::new(),
         allow: common.allow,
         paths: common.paths,
         exclude_paths: common.exclude_paths,
@@ -236,8 +240,9 @@ fn rule_override(value: &Spanned<DeValue<'_>>, mistakes: &mut Mistakes<'_>) -> O
         shadow: fields.boolean("shadow"),
         priority: priority(&mut fields),
         base64: fields.boolean("base64"),
-        keywords: fields.has("keywords").then(|| keywords(&mut fields)),
+        keywords: fields.has("keywords").then(|| words(&mut fields, "keywords")),
         proximity: proximity(&mut fields),
+        unless: fields.has("unless").then(|| words(&mut fields, "unless")),
         paths: fields.has("paths").then(|| paths(&mut fields, "paths")),
         exclude_paths: fields.has("exclude_paths").then(|| paths(&mut fields, "exclude_paths")),
         allow: allow::entries(&mut fields),
@@ -372,8 +377,9 @@ fn validator(fields: &mut Fields<'_, '_, '_>) -> Option<Validator> {
     named(fields, "validator", false, Validator::ALL, Validator::name)
 }
 
-fn keywords(fields: &mut Fields<'_, '_, '_>) -> Vec<String> {
-    let keywords = fields.strings("keywords");
+/// The words of the field `name`.
+fn words(fields: &mut Fields<'_, '_, '_>, name: &'static str) -> Vec<String> {
+    let keywords = fields.strings(name);
     for keyword in keywords.iter().filter(|keyword| keyword.value.trim().is_empty()) {
         fields.mistakes.add(keyword.span.start, "an empty keyword stands everywhere; remove it");
     }

@@ -36,7 +36,8 @@ pub enum Verdict {
     Found,
     /// It stands where the rule does not look.
     Path,
-    /// No keyword stands near before it.
+    /// No keyword stands near before it, or one stands there that says that it is
+    /// something else.
     Keyword,
     /// The validator, or the detector, turned it down.
     Validator,

@@ -4,7 +4,7 @@ use super::check::Scope;
 use super::key::{Claimants, LONGEST_NAME, Names};
 use super::literal::{ByteSet, Needed};
 use super::naive::Plain;
-use super::nearby::{Context, Keywords, Sightings, Vocabulary};
+use super::nearby::{Context, Keywords, Sightings, UNLESS, Vocabulary};
 use super::path::Paths;
 use super::pattern::{Caches, Pattern};
 use super::roots::{Key, Roots};
@@ -31,6 +31,8 @@ pub struct Engine {
     pub(super) paths: Arc<Paths>,
     /// By rule index.
     pub(super) keywords: Vec<Keywords>,
+    /// By rule: the words that say that it is something else.
+    unless: Vec<Keywords>,
     /// Enabled detector rules.
     pub(super) detectors: Vec<(Detector, usize)>,
     /// Shapes that some enabled rule looks at.
@@ -178,6 +180,7 @@ impl Engine {
             scopes: Vec::with_capacity(rules),
             paths: Arc::default(),
             keywords: Vec::with_capacity(rules),
+            unless: Vec::with_capacity(rules),
             detectors: Vec::new(),
             kinds: 0,
             names: Names::default(),
@@ -259,6 +262,7 @@ impl Engine {
         self.patterns.push(pattern);
         self.scopes.push(Scope::compile(rule, &mut builder.paths).map_err(refuse)?);
         self.keywords.push(Keywords::new(&rule.keywords, rule.proximity, &mut self.vocabulary));
+        self.unless.push(Keywords::new(&rule.unless, UNLESS, &mut self.vocabulary));
         Ok(())
     }
 
@@ -279,6 +283,20 @@ impl Engine {
             true => Some(start),
             false => sightings.stand_before((&self.vocabulary, keywords), proximity, data, start, now),
         }
+    }
+
+    /// Whether a word stands right before `start` of the data that says that the
+    /// value there is something else. As [`Engine::keyword`] otherwise.
+    pub(super) fn is_other(
+        &self,
+        sightings: &mut Sightings,
+        rule: usize,
+        data: (&Context, &[u8]),
+        start: usize,
+        now: (u64, Format),
+    ) -> bool {
+        let unless = &self.unless[rule];
+        !unless.is_empty() && sightings.stand_right_before((&self.vocabulary, unless), data, start, now)
     }
 
     /// Whether a keyword at `at` counts for a match that stands in `string`, behind

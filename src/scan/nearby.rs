@@ -119,6 +119,10 @@ struct Sighting {
     number: usize,
 }
 
+/// At most so many raw bytes stand between a value and the word that says that it is
+/// something else: quotes and a colon, also of JSON within JSON.
+pub(super) const UNLESS: usize = 12;
+
 /// Further on, looking at what lies between costs more than a new beginning.
 const GAP: usize = 1024;
 /// Longer stretches are not kept.
@@ -133,13 +137,45 @@ impl Sightings {
         &mut self,
         (vocabulary, wanted): (&Vocabulary, &Keywords),
         proximity: usize,
-        (context, data): (&Context, &[u8]),
+        data: (&Context, &[u8]),
         place: usize,
-        (scan, format): (u64, Format),
+        now: (u64, Format),
     ) -> Option<usize> {
         // Without the automaton nothing can be told, and nothing may leak.
         let Some(words) = vocabulary.words() else { return Some(place) };
-        let reach = vocabulary.reach;
+        self.last_before((words, vocabulary.reach), wanted, proximity, data, place, now).map(|(start, _)| start)
+    }
+
+    /// Whether one of `wanted` stands before `place` with at most [`UNLESS`] raw bytes
+    /// in between, of which none is a letter or a digit. As
+    /// [`Sightings::stand_before`] otherwise.
+    pub(super) fn stand_right_before(
+        &mut self,
+        (vocabulary, wanted): (&Vocabulary, &Keywords),
+        data: (&Context, &[u8]),
+        place: usize,
+        now: (u64, Format),
+    ) -> bool {
+        // Without the automaton nothing can be told, and nothing may leak.
+        let Some(words) = vocabulary.words() else { return false };
+        let last = self.last_before((words, vocabulary.reach), wanted, UNLESS, data, place, now);
+        last.is_some_and(|(_, is_right_before)| is_right_before)
+    }
+
+    /// Where the nearest begins, and whether neither letter nor digit stands between it
+    /// and `place`.
+    fn last_before(
+        &mut self,
+        (words, reach): (&Words, usize),
+        wanted: &Keywords,
+        proximity: usize,
+        (context, data): (&Context, &[u8]),
+        place: usize,
+        (scan, format): (u64, Format),
+    ) -> Option<(usize, bool)> {
+        let told = |raw: &[u8], seen: &Sighting, place| {
+            (seen.start, !raw[seen.end..place].iter().any(u8::is_ascii_alphanumeric))
+        };
         let missing = reach.saturating_sub(place).min(context.bytes.len());
         if missing == 0 {
             if !wanted.may_stand(words, &data[..place], proximity) {
@@ -151,7 +187,7 @@ impl Sightings {
                 self.begin(scan, if from == 0 { 0 } else { sync(data, from, place) });
             }
             self.look(words, data, place, format);
-            return self.nearest(words, wanted, proximity, place);
+            return self.nearest(words, wanted, proximity, place).map(|seen| told(data, seen, place));
         }
         let mut raw: Vec<u8> = context.bytes.iter().skip(context.bytes.len() - missing).copied().collect();
         raw.extend_from_slice(&data[..data.len().min(place + SYNC)]);
@@ -159,18 +195,17 @@ impl Sightings {
         let mut across = Self::default();
         across.begin(scan, if context.is_start { 0 } else { sync(&raw, 0, place) });
         across.look(words, &raw, place, format);
-        let found = across.nearest(words, wanted, proximity, place)?;
-        Some(found.checked_sub(missing).unwrap_or(asked))
+        let (start, is_right_before) = told(&raw, across.nearest(words, wanted, proximity, place)?, place);
+        Some((start.checked_sub(missing).unwrap_or(asked), is_right_before))
     }
 
-    fn nearest(&self, words: &Words, wanted: &Keywords, proximity: usize, place: usize) -> Option<usize> {
+    fn nearest(&self, words: &Words, wanted: &Keywords, proximity: usize, place: usize) -> Option<&Sighting> {
         let last = self.seen.partition_point(|seen| seen.end <= place);
         let mut near = self.seen[..last].iter().rev().take_while(|seen| place - seen.end <= proximity);
-        let found = near.find(|seen| {
+        near.find(|seen| {
             let longest = words.list[seen.number].len() * LONGEST_LETTER;
             wanted.numbers.binary_search(&seen.number).is_ok() && seen.start + proximity + longest >= place
-        })?;
-        Some(found.start)
+        })
     }
 
     fn begin(&mut self, scan: u64, at: usize) {
@@ -317,6 +352,34 @@ mod tests {
             assert_eq!(ask(&context, &text[cut..], place - cut, cut), whole, "{text} cut at {cut}");
         }
         whole
+    }
+
+    #[test]
+    fn a_word_right_before_is_told_from_one_with_others_between() {
+        let right_before = |text: &str| {
+            let place = text.find("0044").unwrap();
+            let mut vocabulary = Vocabulary::default();
+            let wanted = Keywords::new(&["id".to_owned()], UNLESS, &mut vocabulary);
+            let mut sightings = Sightings::default();
+            let answers: Vec<bool> = (0..=place)
+                .map(|cut| {
+                    let mut context = Context::at_start();
+                    context.push(&text.as_bytes()[..cut], vocabulary.reach);
+                    let (data, now) = ((&context, &text.as_bytes()[cut..]), (cut as u64 + 1, Format::Json));
+                    sightings.stand_right_before((&vocabulary, &wanted), data, place - cut, now)
+                })
+                .collect();
+            assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "{text}: {answers:?}");
+            answers[0]
+        };
+        for text in
+            ["id 0044", r#"{"span_id": "0044"#, r#"{"spanId":0044"#, r#"\\\"id\\\": \\\"0044"#, "id=0044", "ID#0044"]
+        {
+            assert!(right_before(text), "{text}");
+        }
+        for text in ["id of 0044", "ids, card 0044", "void 0044", "id              0044", "idle 0044", "0044 id"] {
+            assert!(!right_before(text), "{text}");
+        }
     }
 
     #[test]

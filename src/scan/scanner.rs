@@ -689,7 +689,11 @@ impl<M: Meter> Scanner<M> {
         rule: usize,
         (start, scan): (usize, u64),
     ) -> Option<usize> {
-        let near = data.engine.keyword(sightings, rule, (&self.context, data.raw), start, (scan, self.format));
+        let (before, now) = ((&self.context, data.raw), (scan, self.format));
+        if data.engine.is_other(sightings, rule, before, start, now) {
+            return None;
+        }
+        let near = data.engine.keyword(sightings, rule, before, start, now);
         near.or_else(|| {
             data.outer?.is_near(rule, usize::try_from(self.absolute(start)).unwrap_or(usize::MAX)).then_some(start)
         })

@@ -214,7 +214,11 @@ pub fn nanp(value: &[u8]) -> bool {
 /// country code or as it is dialled within a country.
 pub fn accepts(value: &[u8]) -> bool {
     let value = value.trim_ascii();
-    international(value) || nanp(value) || national_of(value).is_some_and(|number| number.is_possible())
+    international(value)
+        || nanp(value)
+        || national_of(value).is_some_and(|number| number.is_possible())
+        // With a country code, and nothing that says so: messengers write it that way.
+        || digits_of(value).is_some_and(|digits| digits.is_international())
 }
 
 /// Whether `value` is a number as it is dialled within a country, and more than
@@ -227,6 +231,7 @@ pub fn written(value: &[u8]) -> bool {
 fn national_of(value: &[u8]) -> Option<National> {
     let mut number = National::default();
     let mut at = value.iter().take_while(|&&byte| byte == b'(').count();
+    at += international_prefix(value, at);
     loop {
         let size = value.get(at..)?.iter().take_while(|byte| byte.is_ascii_digit()).count();
         if size == 0 || !number.push(&value[at..at + size]) {
@@ -265,6 +270,21 @@ fn digits_of(value: &[u8]) -> Option<Digits> {
     Some(digits)
 }
 
+/// The length of the prefix of international calls at `at`, with the gap behind it:
+/// `00`, `011` (North America) or `0011` (Australia), where the number stands apart
+/// from it (ITU-T E.123 writes `+` instead; the prefixes are those of ITU's list of
+/// dialling procedures); 0 where there is none.
+pub fn international_prefix(text: &[u8], at: usize) -> usize {
+    let rest = text.get(at..).unwrap_or_default();
+    let Some(prefix) = [&b"0011"[..], b"011", b"00"].into_iter().find(|prefix| rest.starts_with(prefix)) else {
+        return 0;
+    };
+    match rest[prefix.len()..] {
+        [b' ' | b'-' | b'.', b'1'..=b'9', ..] => prefix.len() + 1,
+        _ => 0,
+    }
+}
+
 /// The length of a trunk prefix `(0)` at `at`, which is not dialled from abroad
 /// and stands right after the country code.
 pub fn trunk_at(text: &[u8], at: usize, before: &Digits) -> Option<usize> {
@@ -301,6 +321,10 @@ pub fn separator_at(text: &[u8], at: usize) -> Option<usize> {
 pub fn extension_length(text: &[u8], at: usize) -> Option<usize> {
     let rest = text.get(at..)?;
     let lead = rest.iter().take(2).take_while(|&&byte| matches!(byte, b' ' | b',')).count();
+    // What stands behind most numbers is told by its first byte.
+    if !matches!(rest.get(lead), Some(b';' | b'e' | b'E' | b'x' | b'X')) {
+        return None;
+    }
     let (marker, digits) = [";ext=", "extension", "extn", "ext", "x"].iter().find_map(|marker| {
         let named = rest.get(lead..lead + marker.len())?;
         named.eq_ignore_ascii_case(marker.as_bytes()).then(|| (marker.len(), rest.get(lead + marker.len()..)))

@@ -87,6 +87,20 @@ fn the_level_of_compression_is_the_configured_one() {
 }
 
 #[test]
+fn what_only_begins_like_json_is_text() {
+    for (before, after) in [
+        ("[client]\npassword = \"Xy7pLm2qRt\"\n", "[client]\npassword = \"[PASSWORD]\"\n"),
+        ("{ password: \"Xy7pLm2qRt\" }", "{ password: \"[PASSWORD]\" }"),
+        ("{'password': \"Xy7pLm2qRt\"}", "{'password': \"[PASSWORD]\"}"),
+        ("\"password\" = \"Xy7pLm2qRt\"", "\"password\" = \"[PASSWORD]\""),
+        ("[note] call \"bob\" on \"0171 3920091\"", "[note] call \"bob\" on \"[PHONE_NUMBER]\""),
+    ] {
+        let output = expurgate(&["redact"], before.as_bytes());
+        assert_eq!(String::from_utf8_lossy(&output.stdout), after);
+    }
+}
+
+#[test]
 fn what_is_no_text_is_refused_by_name() {
     let cases: [(&str, &[u8]); 4] = [
         ("this is xz,", b"\xfd7zXZ\0\0\x04\xe6\xd6\xb4\x46"),

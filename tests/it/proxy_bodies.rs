@@ -266,6 +266,22 @@ async fn a_success_before_the_end_of_the_body_reaches_the_client_after_it() {
 }
 
 #[tokio::test]
+async fn what_is_said_to_be_json_and_begins_otherwise_is_redacted_as_text() {
+    for (body, expected) in [
+        ("[client]\npassword = \"Xy7pLm2qRt\"\n", "[client]\npassword = \"[PASSWORD]\"\n"),
+        ("{ password: \"Xy7pLm2qRt\" }", "{ password: \"[PASSWORD]\" }"),
+        ("{'password': \"Xy7pLm2qRt\"}", "{'password': \"[PASSWORD]\"}"),
+        // Marks that readers of JSON skip.
+        ("\x1e{\"password\": \"Xy7 pLm\"}\n", "\x1e{\"password\": \"[PASSWORD]\"}\n"),
+        (")]}'\n{\"password\": \"Xy7 pLm\"}", ")]}'\n{\"password\": \"[PASSWORD]\"}"),
+    ] {
+        let rig = Rig::start().await;
+        assert_eq!(rig.post(&[JSON], body.as_bytes()).await.status, 200);
+        assert_eq!(String::from_utf8_lossy(&rig.sink.only().await.body), expected);
+    }
+}
+
+#[tokio::test]
 async fn a_client_may_wait_for_100_continue() {
     let rig = Rig::start().await;
     let mut client = rig.client().await;

@@ -71,8 +71,9 @@ fn fields(rule: &Rule) -> Value {
         Matcher::Key(names) => shown["names"] = json!(names),
     }
     let paths = |paths: &[PathPattern]| paths.iter().map(PathPattern::source).collect::<Value>();
-    let lists: [(&str, Value); 8] = [
+    let lists: [(&str, Value); 9] = [
         ("keywords", json!(rule.keywords)),
+        ("unless", json!(rule.unless)),
         ("allow", rule.allow.iter().map(allow).collect()),
         ("paths", paths(&rule.paths)),
         ("exclude_paths", paths(&rule.exclude_paths)),

@@ -21,7 +21,7 @@ use super::projection::Projection;
 use super::spelling::Spelling;
 use super::utf8::Utf8Check;
 use super::{ContentError, sniff};
-use crate::redact::{Plan, Report};
+use crate::redact::{Format, Plan, Report};
 use bytes::{Buf, Bytes, BytesMut};
 use join::Joins;
 use std::sync::Arc;
@@ -149,7 +149,7 @@ impl SseStage {
                     self.projection.frame(line);
                     return Ok(());
                 }
-                let is_json = sniff::has_bracket(lead) && sniff::begins_json(lead).unwrap_or(true);
+                let is_json = sniff::format(lead) == Format::Json;
                 let value = if is_json { Value::Json } else { Value::Text };
                 self.open(value);
                 if line == DONE {

@@ -158,6 +158,7 @@ impl ImportedRule {
             validator: self.random.then_some(Validator::Random),
             keywords: self.keywords,
             proximity: PROXIMITY,
+            unless: Vec::new(),
             allow: self.allow,
             paths: Vec::new(),
             exclude_paths: Vec::new(),

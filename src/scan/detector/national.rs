@@ -4,7 +4,7 @@
 //! values that another name stands before (`phone_id: 1234567`).
 
 use super::{before, further_before, in_word, is_digit, number_begins, number_ends};
-use crate::validator::phone::{self, National, extension_length};
+use crate::validator::phone::{self, National, extension_length, international_prefix};
 use std::ops::Range;
 
 /// A number shows where so many bytes are digits and the simplest separators.
@@ -147,7 +147,7 @@ fn read(text: &[u8], start: usize) -> Option<Option<Range<usize>>> {
     if !number_begins(text, start - usize::from(opened)) || before(text, start) == Some(b'$') {
         return None;
     }
-    let (mut number, mut at, mut best) = (National::default(), start, None);
+    let (mut number, mut at, mut best) = (National::default(), start + international_prefix(text, start), None);
     let mut brackets = Brackets { outer: opened, inner: false, closed: false };
     for _ in 0..GROUPS {
         let size = digits_at(text, at);
@@ -158,7 +158,7 @@ fn read(text: &[u8], start: usize) -> Option<Option<Range<usize>>> {
         let closes = brackets.inner && text.get(at) == Some(&b')');
         let end = at + usize::from(closes);
         // A parenthesis before the number that stays open is not the number's.
-        if brackets.inner == closes && number.is_possible() && may_end(text, end, number.is_spaced()) {
+        if brackets.inner == closes && may_end(text, end, number.is_spaced()) && number.is_possible() {
             best = Some((!number.is_list()).then(|| start - usize::from(brackets.closed)..end));
         }
         let Some(gap) = gap(text, at, &mut brackets) else { break };
@@ -172,15 +172,23 @@ fn read(text: &[u8], start: usize) -> Option<Option<Range<usize>>> {
 /// white space only, of one with spaces alone not even there, and no unit of a
 /// measure behind it.
 fn may_end(text: &[u8], end: usize, spaced: bool) -> bool {
-    const UNITS: &[&[u8]] = &[b"ms", b"us", b"ns", b"sec", b"seconds", b"bytes", b"kb", b"mb", b"px", b"tokens", b"%"];
     let next = text.get(end).copied();
-    let rest = text.get(end..).unwrap_or_default();
-    let rest = rest.strip_prefix(b" ").unwrap_or(rest);
-    let word = rest.iter().take(8).take_while(|byte| byte.is_ascii_alphanumeric()).count().max(1);
-    let unit = rest.get(..word).is_some_and(|word| UNITS.iter().any(|unit| unit.eq_ignore_ascii_case(word)));
     let more = is_digit(text.get(end + 1).copied());
     let goes_on = more && (matches!(next, Some(b':' | b'/' | b',')) || (spaced && next == Some(b' ')));
-    extension_length(text, end).is_some() || (number_ends(text, end) && !goes_on && !unit)
+    (number_ends(text, end) && !goes_on && !is_unit(text, end)) || extension_length(text, end).is_some()
+}
+
+/// Whether the unit of a measure stands at `at`, white space before it or not.
+fn is_unit(text: &[u8], at: usize) -> bool {
+    const UNITS: &[&[u8]] = &[b"ms", b"us", b"ns", b"sec", b"seconds", b"bytes", b"kb", b"mb", b"px", b"tokens", b"%"];
+    let rest = text.get(at..).unwrap_or_default();
+    let rest = rest.strip_prefix(b" ").unwrap_or(rest);
+    // Most often more digits follow, or nothing.
+    if !rest.first().is_some_and(|&byte| byte == b'%' || byte.is_ascii_alphabetic()) {
+        return false;
+    }
+    let word = rest.iter().take(8).take_while(|byte| byte.is_ascii_alphanumeric()).count().max(1);
+    UNITS.iter().any(|unit| unit.eq_ignore_ascii_case(&rest[..word]))
 }
 
 /// The parentheses of a number.
@@ -383,6 +391,9 @@ mod tests {
             "12 34 56 78",
             "030 1234567 ext. 12",
             "01234567890",
+            "011 44 20 7946 0958",
+            "00 49 171 2345678",
+            "0011-61-2-9876-5432",
         ] {
             for (before, after) in
                 [("", ""), ("phone: ", "."), ("(tel ", ")"), ("\"", "\""), ("phone=", "&x"), ("tel. ", ", ok")]

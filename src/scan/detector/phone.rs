@@ -88,7 +88,8 @@ impl<'a> Reader<'a> {
         let closing = self.open && self.text.get(self.at) == Some(&b')');
         let end = if closing { self.at + 1 } else { self.at };
         let extended = extension_length(self.text, end).is_some();
-        if self.open != closing || !(extended || self.may_end(end)) || !self.digits.is_international() {
+        let odd = is_decimal(&self.text[self.anchor..end]) || is_list_of_codes(self.text, self.anchor..end);
+        if self.open != closing || !(extended || self.may_end(end)) || odd || !self.digits.is_international() {
             return;
         }
         let start = if self.outer_closed { self.anchor - 1 } else { self.anchor };
@@ -158,6 +159,28 @@ impl<'a> Reader<'a> {
             _ => true,
         }
     }
+}
+
+/// Whether a number in two groups, a point between them, is a decimal with its sign:
+/// `+35236450.6`. A country code has three digits at most (RFC 5733, section 2.5:
+/// `+352.36450`).
+fn is_decimal(number: &[u8]) -> bool {
+    let Some(digits) = number.strip_prefix(b"+") else { return false };
+    let whole = digits.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    whole > 5 && matches!(digits[whole..], [b'.', ref rest @ ..] if rest.iter().all(u8::is_ascii_digit))
+}
+
+/// Whether a number that begins with zeros is a part of a list of hexadecimal numbers
+/// of four digits: `0061 0308 0061 030A`.
+fn is_list_of_codes(text: &[u8], number: Range<usize>) -> bool {
+    let is_code = |code: &[u8]| code.len() == 4 && code.iter().all(u8::is_ascii_hexdigit);
+    let next = text.get(number.end..number.end + 5).is_some_and(|next| next[0] == b' ' && is_code(&next[1..]))
+        && !in_word(text.get(number.end + 5).copied());
+    let last = number.start.checked_sub(5).map(|at| &text[at..number.start]);
+    let last = last.is_some_and(|last| last[4] == b' ' && is_code(&last[..4]));
+    // No country has numbers of so many such groups.
+    let long = number.len() > 14;
+    text[number.start] == b'0' && (next || last || long) && text[number].split(|&byte| byte == b' ').all(is_code)
 }
 
 /// No-break and ideographic spaces separate as spaces do.
@@ -311,6 +334,8 @@ mod tests {
             "+49(0)171/3920011",
             "+380 44 123 15 25",
             "00447700900196",
+            "+352.36450678",
+            "0065 6123 4567",
             "0049 171 3920011",
             "+46 70-174 06 41",
             "+55 (11) 91234-9383",
@@ -382,6 +407,9 @@ mod tests {
             "0000000000",
             "00123",
             "HR12 1001 0051 8630 0016 0",
+            "Decimal('+35236450.6')",
+            "0061 0308 0061 030A",
+            "0041 0061 0308 0061",
             "+",
             "00",
         ] {

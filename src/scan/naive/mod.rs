@@ -25,7 +25,7 @@ use super::detector;
 use super::engine::Engine;
 use super::finding::{Finding, Opened, Part};
 use super::key::{Names, Spelling, whole_unit};
-use super::nearby::is_word;
+use super::nearby::{UNLESS, is_word};
 use super::number::{self, Place};
 use super::pattern;
 use super::protect::Protections;
@@ -340,6 +340,11 @@ impl Search<'_> {
     /// `place`, if it has any.
     fn keyword(&self, rule: usize, place: usize) -> Option<usize> {
         let known = &self.engine.ruleset().rules[rule];
+        let other = known.unless.iter().filter_map(|word| self.nearest(word, UNLESS, place));
+        let other = other.max_by_key(|span| (span.end, span.start));
+        if other.is_some_and(|span| !self.document.raw[span.end..place].iter().any(u8::is_ascii_alphanumeric)) {
+            return None;
+        }
         if known.keywords.is_empty() {
             return Some(place);
         }

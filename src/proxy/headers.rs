@@ -10,6 +10,7 @@ use hyper::header::{
 };
 use hyper::http::request::Parts;
 use hyper::{Method, Version};
+use std::net::Ipv6Addr;
 
 /// Digests over the body; wrong once it changed.
 static DIGESTS: [HeaderName; 4] = [
@@ -54,11 +55,16 @@ pub(super) fn check(parts: &Parts, max_head: u64) -> Result<Option<&str>, Failur
     if parts.method == Method::CONNECT || !path.starts_with('/') || has_dot_segment(path) {
         return Err(Failure::Target);
     }
-    if named_by_connection(&parts.headers).any(|name| is_end_to_end(&name)) {
+    if claims_end_to_end(&parts.headers) {
         return Err(Failure::Connection);
     }
+    if parts.headers.keys().any(is_taken_for_framing) {
+        return Err(Failure::MalformedHead);
+    }
     check_upgrade(&parts.headers)?;
-    check_transfer_encoding(&parts.headers)?;
+    if !is_chunked_or_plain(&parts.headers) {
+        return Err(Failure::Coding);
+    }
     let mut hosts = parts.headers.get_all(HOST).iter();
     let host = hosts.next();
     let authority = parts.uri.authority();
@@ -67,18 +73,27 @@ pub(super) fn check(parts: &Parts, max_head: u64) -> Result<Option<&str>, Failur
     if hosts.next().is_some() || is_missing {
         return Err(Failure::Host);
     }
+    let host = host.map(|host| host.to_str().ok().filter(|host| is_host(host)).ok_or(Failure::Host)).transpose()?;
     if let Some(authority) = authority {
         // The same in other words, or not for one host (RFC 9113, section 8.3.1).
-        let is_same = |host: &HeaderValue| host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes());
-        if is_http2 && (authority.as_str().contains('@') || !host.is_none_or(is_same)) {
+        let is_same = |host: &str| host.eq_ignore_ascii_case(authority.as_str());
+        if !is_host(authority.as_str()) || (is_http2 && !host.is_none_or(is_same)) {
             return Err(Failure::Host);
         }
         // In an absolute URL the host stands there (RFC 9112, section 3.2.2).
         return Ok(Some(authority.host()));
     }
-    let Some(host) = host else { return Ok(None) };
-    let host = host.to_str().map_err(|_| Failure::Host)?;
-    Ok(Some(without_port(host)))
+    Ok(host.map(without_port))
+}
+
+/// Refuses a response that two clients may understand differently, or whose body
+/// is in a coding of the transfer that the client would not be told of.
+pub(super) fn check_response(headers: &HeaderMap) -> Result<(), Failure> {
+    let two_lengths = headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH);
+    if two_lengths || !is_chunked_or_plain(headers) || claims_end_to_end(headers) {
+        return Err(Failure::UpstreamBroke);
+    }
+    Ok(())
 }
 
 /// Removes what is meant for one connection only.
@@ -254,17 +269,25 @@ fn check_upgrade(headers: &HeaderMap) -> Result<(), Failure> {
     if offers_h2c_only { Ok(()) } else { Err(Failure::Upgrade) }
 }
 
-/// hyper frames `chunked` and refuses what does not end with it; a coding
-/// before it would reach us undecoded.
-fn check_transfer_encoding(headers: &HeaderMap) -> Result<(), Failure> {
+/// Whether the transfer has no coding but `chunked`, which hyper undoes; one
+/// before it would reach us undecoded, and without it the end is the connection's.
+fn is_chunked_or_plain(headers: &HeaderMap) -> bool {
     let mut codings = headers
         .get_all(TRANSFER_ENCODING)
         .iter()
         .flat_map(|value| value.as_bytes().split(|&byte| byte == b','))
         .map(<[u8]>::trim_ascii)
         .filter(|coding| !coding.is_empty());
-    let chunked_only = codings.next().is_none_or(|coding| coding.eq_ignore_ascii_case(b"chunked"));
-    if chunked_only && codings.next().is_none() { Ok(()) } else { Err(Failure::Coding) }
+    match codings.next() {
+        Some(coding) => coding.eq_ignore_ascii_case(b"chunked") && codings.next().is_none(),
+        None => !headers.contains_key(TRANSFER_ENCODING),
+    }
+}
+
+/// Whether a name tells the framing but for an underscore: gateways to CGI, and
+/// what came after it, take the two for the same.
+fn is_taken_for_framing(name: &HeaderName) -> bool {
+    matches!(name.as_str(), "content_length" | "transfer_encoding")
 }
 
 /// Bytes of a head as HTTP/1.1 writes it.
@@ -299,9 +322,25 @@ fn named_by_connection(headers: &HeaderMap) -> impl Iterator<Item = HeaderName> 
         .filter_map(|name| name.trim().parse().ok())
 }
 
+/// Whether `Connection` names headers that are not the connection's.
+fn claims_end_to_end(headers: &HeaderMap) -> bool {
+    named_by_connection(headers).any(|name| is_end_to_end(&name))
+}
+
 fn is_end_to_end(name: &HeaderName) -> bool {
     let signs = || SIGNATURES.contains(name) || name.as_str().starts_with("x-amz-");
     END_TO_END.contains(name) || name.as_str().starts_with("content-") || signs()
+}
+
+/// Whether this is a host, and perhaps a port (RFC 9110, section 7.2): no user, no
+/// path, no list, not nothing.
+fn is_host(value: &str) -> bool {
+    let name = without_port(value);
+    if let Some(address) = name.strip_prefix('[') {
+        return address.strip_suffix(']').is_some_and(|address| address.parse::<Ipv6Addr>().is_ok());
+    }
+    let is_of_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(&byte);
+    !name.is_empty() && name.bytes().all(is_of_name)
 }
 
 fn without_port(host: &str) -> &str {
@@ -342,6 +381,43 @@ mod tests {
         assert_eq!(check(&parts("/", &[]), MAX), Err(Failure::Host));
         let two = parts("/", &[("host", "a"), ("host", "b")]);
         assert_eq!(check(&two, MAX), Err(Failure::Host));
+    }
+
+    #[test]
+    fn a_host_is_one_host_and_perhaps_a_port() {
+        for host in ["a.example", "a_b:8080", "a.example:", "127.0.0.1:80", "[::1]", "[::1]:80", "%C3%A4.example"] {
+            assert!(check(&parts("/", &[("host", host)]), MAX).is_ok(), "{host}");
+        }
+        for host in ["", ":80", "a, b", "a b", "me@a", "a/b", "a:8o", "a:80:80", "::1", "[::1", "[a]", "[::1]a"] {
+            assert_eq!(check(&parts("/", &[("host", host)]), MAX), Err(Failure::Host), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_a_gateway_takes_for_the_framing_is_refused() {
+        for name in ["content_length", "Transfer_Encoding"] {
+            let twin = parts("/", &[("host", "a"), (name, "1")]);
+            assert_eq!(check(&twin, MAX), Err(Failure::MalformedHead), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_response_of_two_meanings_is_refused() {
+        let with = |headers: &[(&str, &str)]| check_response(&parts("/", headers).headers);
+        let (length, chunked) = (("content-length", "5"), ("transfer-encoding", "chunked"));
+        assert_eq!(with(&[]), Ok(()));
+        assert_eq!(with(&[length]), Ok(()));
+        assert_eq!(with(&[chunked, ("connection", "close")]), Ok(()));
+        for refused in [
+            &[length, chunked][..],
+            &[("transfer-encoding", "gzip, chunked")],
+            &[("transfer-encoding", "gzip"), chunked],
+            &[("transfer-encoding", "identity")],
+            &[("transfer-encoding", "")],
+            &[("connection", "content-encoding")],
+        ] {
+            assert_eq!(with(refused), Err(Failure::UpstreamBroke), "{refused:?}");
+        }
     }
 
     #[test]

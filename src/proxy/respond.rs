@@ -22,14 +22,15 @@ pub enum Failure {
     /// More bytes of request line and headers than allowed.
     #[error("the request's head is larger than the limit")]
     HeadTooLarge,
-    /// Not HTTP; hyper has answered it.
+    /// Not HTTP, which hyper has answered, or with names that may be taken for
+    /// those of its framing.
     #[error("the request's head is not valid")]
     MalformedHead,
     /// `Connection` names headers that are not the connection's.
     #[error("the Connection header names headers that are not hop-by-hop")]
     Connection,
-    /// No `Host`, or several.
-    #[error("a request needs exactly one Host header")]
+    /// No `Host`, several, or one that is no host.
+    #[error("a request needs exactly one Host header, with one host")]
     Host,
     /// A protocol upgrade.
     #[error("protocol upgrades are not supported")]

@@ -115,7 +115,9 @@ impl Proxy {
                 let unread = Box::pin(drain(rest, waits && !exchange.has_received())).await;
                 // What gRPC says is 200 is none.
                 exchange.answer(failure.status());
-                respond::refuse(&failure, &exchange, unread || exchange.is_unread())
+                // What follows may have been meant for the other end of a tunnel.
+                let unread = unread || exchange.is_unread() || parts.method == Method::CONNECT;
+                respond::refuse(&failure, &exchange, unread)
             }
         }
     }
@@ -263,6 +265,7 @@ impl Proxy {
             // An upgrade that nobody asked for.
             return Err(Failure::UpstreamBroke);
         }
+        headers::check_response(response.headers())?;
         headers::strip_hop_by_hop(response.headers_mut());
         *response.version_mut() = Version::HTTP_11;
         let redaction = match route.responses {

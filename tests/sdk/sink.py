@@ -24,11 +24,20 @@ class Broken(Exception):
 class Answer:
     """What to send back. `body` is bytes, or an iterable of bytes which is
     sent chunked, one chunk per item. `None` instead of an `Answer` closes the
-    connection without a word."""
+    connection without a word; a `Raw` is sent as it is."""
 
     status: int = 200
     body: object = b"{}"
     headers: tuple = (("Content-Type", "application/json"),)
+
+
+@dataclass
+class Raw:
+    """What to send back instead of an `Answer`, as it is, in these writes, and
+    whether the connection ends behind it."""
+
+    pieces: object
+    close: bool = False
 
 
 @dataclass
@@ -184,6 +193,10 @@ class Sink:
         answer = self.answer(request)
         if answer is None:
             return False
+        if isinstance(answer, Raw):
+            for piece in answer.pieces:
+                connection.sendall(piece)
+            return not answer.close
         _send(connection, answer)
         return (request.header("Connection") or "").lower() != "close"
 

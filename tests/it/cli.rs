@@ -93,7 +93,7 @@ fn what_only_begins_like_json_is_text() {
         ("{ password: \"Xy7pLm2qRt\" }", "{ password: \"[PASSWORD]\" }"),
         ("{'password': \"Xy7pLm2qRt\"}", "{'password': \"[PASSWORD]\"}"),
         ("\"password\" = \"Xy7pLm2qRt\"", "\"password\" = \"[PASSWORD]\""),
-        ("[note] call \"bob\" on \"0171 3920091\"", "[note] call \"bob\" on \"[PHONE_NUMBER]\""),
+        ("[note] call 0171 3920091", "[note] call [PHONE_NUMBER]"),
     ] {
         let output = expurgate(&["redact"], before.as_bytes());
         assert_eq!(String::from_utf8_lossy(&output.stdout), after);

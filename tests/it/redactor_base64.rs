@@ -220,7 +220,7 @@ fn every_finding_within_counts_by_its_rule() {
         .map(|tally| (plan.engine().ruleset().rules[tally.rule].id.as_str(), tally.action, tally.count))
         .collect();
     counts.sort_unstable();
-    assert_eq!(counts, [("email.address", Action::Replace, 2), ("payment.card", Action::Report, 1)]);
+    assert_eq!(counts, [("email.address", Action::Replace, 2), ("payment.card-grouped", Action::Report, 1)]);
 }
 
 #[test]

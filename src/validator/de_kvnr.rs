@@ -1,6 +1,7 @@
 //! German health insurance numbers (Krankenversichertennummer): a letter, eight
-//! digits, a check digit (section 290 SGB V; ITSG,
-//! <https://www.itsg.de/produkte/vst/>).
+//! digits, a check digit (guideline on the number of section 290 SGB V,
+//! <https://www.gkv-datenaustausch.de/kvnr/kvnr.jsp>; worked examples in
+//! <https://de.wikipedia.org/wiki/Krankenversichertennummer>).
 
 use super::digits::{crossed, digits, ordinal};
 

@@ -1,5 +1,7 @@
 //! Thai identification numbers: thirteen digits, the last by the weighted sum
-//! modulo 11 (Bureau of Registration Administration, <https://www.bora.dopa.go.th/>).
+//! modulo 11. The Bureau of Registration Administration gives them out; the
+//! meaning of each digit and the sum are in
+//! <https://th.wikipedia.org/wiki/เลขประจำตัวประชาชนไทย>.
 
 use super::digits::{digits, weighted};
 

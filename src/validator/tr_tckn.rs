@@ -1,6 +1,8 @@
 //! Turkish identification numbers: eleven digits, the first no zero, the last
-//! two check digits modulo 10 (General Directorate of Civil Registration,
-//! <https://www.nvi.gov.tr/>).
+//! two check digits modulo 10. The General Directorate of Civil Registration says
+//! that the last two follow from the first nine, and gives the way to whom it
+//! concerns; worked examples are in
+//! <https://matemacik.blogspot.com/2020/03/tc-kimlik-numaras.html>.
 
 use super::digits::digits;
 

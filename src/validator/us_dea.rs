@@ -1,6 +1,6 @@
 //! Registration numbers of the US Drug Enforcement Administration: two letters,
-//! or a letter and a nine, six digits and a check digit
-//! (<https://www.deadiversion.usdoj.gov/>).
+//! or a letter and a nine, six digits and a check digit. A worked example is in
+//! <https://pharmacy-tech-study.com/dea-number-verification.html>.
 
 use super::digits::digits;
 

@@ -168,8 +168,8 @@ enum Doubt {
     Form,
     /// Perhaps a statement with what it is about: if not, it is what it would be else.
     Statement(Media),
-    /// Of no type that tells. Sentry's SDKs for JavaScript do not say what they
-    /// send.
+    /// Of no type that tells: Sentry's SDKs for JavaScript do not say what they
+    /// send, and others call it JSON, which each line of it is.
     Envelope(Media),
 }
 
@@ -207,7 +207,7 @@ impl BodyStage {
             Media::Multipart => Way::known(MultipartStage::new(plan, content, rules, place.depth)?),
             Media::Sse => Way::known(SseStage::new(plan, limit)),
             Media::Envelope => Way::known(EnvelopeStage::new(plan, rules, place.depth)?),
-            media @ (Media::Unknown | Media::Text) if place.depth == 0 => undecided(Doubt::Envelope(media)),
+            media if place.depth == 0 => undecided(Doubt::Envelope(media)),
             media => Way::known(TextStage::new(text_plan, media).prompt(place.prompt)),
         };
         Ok(Self { plan: Arc::clone(plan), way, rules: rules.clone(), prompt: place.prompt, taken: 0, released: 0 })
@@ -219,10 +219,8 @@ impl BodyStage {
         Self { plan: Arc::clone(plan), way, rules: rules.clone(), prompt: false, taken: 0, released: 0 }
     }
 
-    /// Decides by what is held of the first bytes, which then go on.
-    fn decide(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
-        let Way::Undecided(head, doubt) = &mut self.way else { return Ok(()) };
-        let (head, doubt) = (head.split().freeze(), *doubt);
+    /// Decides by the first bytes, which then go on.
+    fn decide(&mut self, head: Bytes, doubt: Doubt, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
         self.way = match doubt {
             Doubt::Statement(media) => self.statement_or(media, &head),
             Doubt::Form if is_form(&head) => Way::known(FormStage::new(&self.plan, self.rules.limit())),
@@ -250,17 +248,32 @@ impl BodyStage {
         match &mut self.way {
             Way::Known(stage) => stage.push(chunk, out),
             Way::Undecided(head, doubt) => {
-                head.extend_from_slice(&chunk);
-                let suffices = match doubt {
-                    Doubt::Form => sniff::suffices(head),
-                    Doubt::Statement(_) => {
-                        let formats = self.rules.formats.as_ref();
-                        formats.is_none_or(|formats| statement::begins_with_verb(head, formats).is_some())
-                    }
-                    Doubt::Envelope(_) => envelope::begins(head).is_some(),
+                let doubt = *doubt;
+                // The usual case: the first chunk has all that is needed.
+                let head = if head.is_empty() {
+                    chunk
+                } else {
+                    head.extend_from_slice(&chunk);
+                    head.split().freeze()
                 };
-                if suffices { self.decide(out) } else { Ok(()) }
+                if self.suffices(&head, doubt) {
+                    return self.decide(head, doubt, out);
+                }
+                self.way = Way::Undecided(head.into(), doubt);
+                Ok(())
             }
+        }
+    }
+
+    /// Whether the first bytes tell what the declared type leaves open.
+    fn suffices(&self, head: &[u8], doubt: Doubt) -> bool {
+        match doubt {
+            Doubt::Form => sniff::suffices(head),
+            Doubt::Statement(_) => {
+                let formats = self.rules.formats.as_ref();
+                formats.is_none_or(|formats| statement::begins_with_verb(head, formats).is_some())
+            }
+            Doubt::Envelope(_) => envelope::begins(head).is_some(),
         }
     }
 
@@ -285,8 +298,9 @@ impl Stage for BodyStage {
 
     fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
         let from = out.len();
-        while matches!(self.way, Way::Undecided(..)) {
-            self.decide(out)?;
+        while let Way::Undecided(head, doubt) = &mut self.way {
+            let (head, doubt) = (head.split().freeze(), *doubt);
+            self.decide(head, doubt, out)?;
         }
         if let Way::Known(stage) = &mut self.way {
             stage.finish(out)?;

@@ -265,13 +265,15 @@ fn open_length(name: &[u8]) -> usize {
 }
 
 /// Whether base64 of JSON begins so: `eyJ`, `W3s` and the like, which are `{"`
-/// and `[{`.
+/// and `[{`, or a byte order mark and white space before them.
 fn may_be_encoded(lead: &[u8]) -> bool {
-    lead.len() >= SHORTEST_ENCODED
-        && lead.get(..4).is_some_and(|lead| {
-            let (text, _) = Encoding::read(lead);
-            lead.iter().all(u8::is_ascii_alphanumeric) && matches!(text[..], [b'{' | b'[', ..]) && text.is_ascii()
-        })
+    if lead.len() < SHORTEST_ENCODED || !is_base64(&lead[..Spelling::Form.whole(lead)]) {
+        return false;
+    }
+    let (text, _) = Encoding::read(lead);
+    let json = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text).trim_ascii_start();
+    let begin = &json[..json.len().min(2)];
+    json.is_empty() || (matches!(begin, [b'{' | b'[', ..]) && begin.is_ascii())
 }
 
 /// Whether `raw` holds nothing but base64, of either alphabet.
@@ -279,8 +281,8 @@ fn is_base64(raw: &[u8]) -> bool {
     let mut rest = raw;
     while !rest.is_empty() {
         let (taken, byte) = Spelling::Form.unit(rest);
-        // A plus that was not encoded reads as a space.
-        if !byte.is_ascii_alphanumeric() && !b"+/-_= ".contains(&byte) {
+        // A plus that was not encoded reads as a space; some encoders break lines.
+        if !byte.is_ascii_alphanumeric() && !b"+/-_= \r\n".contains(&byte) {
             return false;
         }
         rest = &rest[taken..];
@@ -386,8 +388,22 @@ mod tests {
             let (out, _) = run([format!("data={before}&ip=1").as_bytes()]).unwrap();
             assert_eq!(out.replace("%2B", "+"), format!("data={after}&ip=1"));
         }
-        let clean = "data=eyJhIjoiYiIsImMiOjF9&b=e30=&c=W3siYSI6MX1d";
+        let clean = "data=eyJhIjoiYiIsImMiOjF9&b=e30=&c=W3siYSI6MX1d&d=eyJhIjoi%0AYiIsImMi%0AOjF9%0A";
         assert_eq!(run([clean.as_bytes()]).unwrap(), (clean.to_owned(), 0));
+    }
+
+    #[test]
+    fn json_in_base64_may_have_broken_lines_and_a_mark_before_it() {
+        let (before, after) = (r#"{"to":"bob@example.com","n":1}"#, r#"{"to":"[EMAIL_ADDRESS]","n":1}"#);
+        for lead in ["", "\n", "  \r\n", "\u{feff}", "\u{feff}\n", "\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n"] {
+            let [before, after] = [before, after].map(|json| base64(format!("{lead}{json}").as_bytes()));
+            let broken = before.as_bytes().chunks(20).map(|line| std::str::from_utf8(line).unwrap());
+            let broken: String = broken.map(|line| format!("{line}%0A")).collect();
+            for form in [&before, &broken] {
+                let out = redacted(&format!("data={form}&ip=1"));
+                assert_eq!(out.replace("%2B", "+"), format!("data={after}&ip=1"), "{lead:?}");
+            }
+        }
     }
 
     #[test]

@@ -242,6 +242,8 @@ impl Parts {
 /// A form's field: a text under its name.
 struct Field {
     projection: Projection,
+    /// Objects around the value: `a[b]` has two.
+    depth: usize,
     spelling: Spelling,
     utf8: Utf8Check,
 }
@@ -249,12 +251,21 @@ struct Field {
 impl Field {
     fn new(plan: &Arc<Plan>, name: &[u8], same_length: bool) -> Self {
         let mut projection = Projection::new(plan);
-        let mut begin = b"{\"".to_vec();
-        name.iter().for_each(|&byte| escape(byte, &mut begin));
-        begin.extend_from_slice(b"\":\"");
+        let (mut begin, mut depth) = (Vec::new(), 0);
+        // `user[password]` is the member `password` of `user`, as in a form in a URL.
+        let mut names = name.split(|byte| matches!(byte, b'[' | b']')).filter(|name| !name.is_empty());
+        let mut next = Some(names.next().unwrap_or_default());
+        while let Some(name) = next {
+            begin.extend_from_slice(b"{\"");
+            name.iter().for_each(|&byte| escape(byte, &mut begin));
+            begin.extend_from_slice(b"\":");
+            depth += 1;
+            next = names.next();
+        }
+        begin.push(b'"');
         projection.syntax(&begin);
         let spelling = if same_length { Spelling::Fixed } else { Spelling::Plain };
-        Self { projection, spelling, utf8: Utf8Check::default() }
+        Self { projection, depth, spelling, utf8: Utf8Check::default() }
     }
 
     fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
@@ -265,7 +276,9 @@ impl Field {
 
     fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
         self.utf8.finish_text()?;
-        self.projection.syntax(b"\"}\n");
+        self.projection.syntax(b"\"");
+        (0..self.depth).for_each(|_| self.projection.syntax(b"}"));
+        self.projection.syntax(b"\n");
         self.projection.finish_to(out)
     }
 }

@@ -77,7 +77,13 @@ fn envelope(payload: &str) -> String {
 
 #[tokio::test]
 async fn an_envelope_arrives_with_true_lengths_also_when_nothing_says_that_it_is_one() {
-    for headers in [&[("content-type", "application/x-sentry-envelope")][..], &[], &[("content-type", "text/plain")]] {
+    for headers in [
+        &[("content-type", "application/x-sentry-envelope")][..],
+        &[],
+        &[("content-type", "text/plain")],
+        &[("content-type", "application/json")],
+        &[("content-type", "application/x-ndjson")],
+    ] {
         let rig = Rig::start().await;
         assert_eq!(rig.post(headers, envelope("by\nbob@example.com").as_bytes()).await.status, 200);
         let seen = rig.sink.only().await;

@@ -55,6 +55,10 @@ fn a_field_is_a_text_under_its_name() {
         ("password", "hunter2 and\nmore", "[PASSWORD]"),
         ("note", "hunter2 and\nbob@example.com\n", "hunter2 and\n[EMAIL_ADDRESS]\n"),
         ("data", "{\"api_key\": \"aZ3kQ9vT6xR1mB8n\", \"n\": 1}", "{\"api_key\": \"[API_KEY]\", \"n\": 1}"),
+        ("user[password]", "hunter2 and more", "[PASSWORD]"),
+        ("password[]", "hunter2 and more", "[PASSWORD]"),
+        ("credentials[api_key][0]", "hunter2 and more", "[API_KEY]"),
+        ("[]", "hunter2 and more", "hunter2 and more"),
         ("empty", "", ""),
         ("dashes", "--xY\n-xYz\n --xY\r--xY", "--xY\n-xYz\n --xY\r--xY"),
     ] {

@@ -401,7 +401,7 @@ mod tests {
             let broken: String = broken.map(|line| format!("{line}%0A")).collect();
             for form in [&before, &broken] {
                 let out = redacted(&format!("data={form}&ip=1"));
-                assert_eq!(out.replace("%2B", "+"), format!("data={after}&ip=1"), "{lead:?}");
+                assert_eq!(out.replace("%2B", "+").replace("%3D", "="), format!("data={after}&ip=1"), "{lead:?}");
             }
         }
     }

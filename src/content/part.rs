@@ -252,9 +252,11 @@ impl Field {
     fn new(plan: &Arc<Plan>, name: &[u8], same_length: bool) -> Self {
         let mut projection = Projection::new(plan);
         let (mut begin, mut depth) = (Vec::new(), 0);
-        // `user[password]` is the member `password` of `user`, as in a form in a URL.
-        let mut names = name.split(|byte| matches!(byte, b'[' | b']')).filter(|name| !name.is_empty());
-        let mut next = Some(names.next().unwrap_or_default());
+        // `user[password]` is the member `password` of `user`, as in a form in a URL, and
+        // `password[]` or `password[0]` one of a list.
+        let is_index = |name: &&[u8]| name.iter().all(u8::is_ascii_digit);
+        let mut names = name.split(|byte| matches!(byte, b'[' | b']')).filter(|name| !is_index(name));
+        let mut next = Some(names.next().unwrap_or(name));
         while let Some(name) = next {
             begin.extend_from_slice(b"{\"");
             name.iter().for_each(|&byte| escape(byte, &mut begin));

@@ -401,7 +401,8 @@ mod tests {
             let broken: String = broken.map(|line| format!("{line}%0A")).collect();
             for form in [&before, &broken] {
                 let out = redacted(&format!("data={form}&ip=1"));
-                assert_eq!(out.replace("%2B", "+").replace("%3D", "="), format!("data={after}&ip=1"), "{lead:?}");
+                let read = out.replace("%2B", "+").replace("%2F", "/").replace("%3D", "=");
+                assert_eq!(read, format!("data={after}&ip=1"), "{lead:?}");
             }
         }
     }

@@ -98,7 +98,12 @@ fn messages(body: &[u8], coding: Coding) -> Vec<u8> {
 /// The redacted body and how much was found; `None` when it is refused. Which of
 /// several reasons to refuse it is met first may depend on the chunks.
 fn redacted(plan: &Arc<Plan>, content: &ContentType, coding: Coding, chunks: &[&[u8]]) -> Option<(Vec<u8>, u64)> {
-    let parts = PartRules { limit: HELD, pass: [String::from("image/png")].into(), formats: None };
+    let parts = PartRules {
+        limit: HELD,
+        pass: [String::from("image/png")].into(),
+        media: [String::from("audio/wav")].into(),
+        formats: None,
+    };
     let is_call = matches!(content.media, Media::Grpc(_));
     let mut pipeline = match content.media {
         Media::Grpc(payload) => {

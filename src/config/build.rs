@@ -9,7 +9,7 @@ use super::layers::Merged;
 use super::types::{Period, Scheme, Size, Upstream};
 use super::{Config, Limits, Log, Route, Timeouts, protocol};
 use crate::redact::Policy;
-use crate::rule::protocol::{Pack, Packs};
+use crate::rule::protocol::{Pack, Packs, is_media_type, may_be_redacted};
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -24,6 +24,7 @@ pub(super) fn build(merged: Merged, reader: KeyReader) -> Result<Config, ConfigE
         let pack = route.protocol.as_deref();
         protocol::warning(&route.name, &route.headers, pack)
     }));
+    warnings.extend(packs.iter().filter(|pack| pack.replaces).map(|pack| protocol::replacement(pack)));
     let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let config = Config {
         listener: file.listener.address.unwrap_or(local(8080)),
@@ -134,13 +135,17 @@ fn build_route(route: file::Route, policy: Policy, pack: Option<Arc<Pack>>, only
         (None, Some(pack)) => Some(pack.query_allow.clone()),
         (given, _) => given,
     };
+    let mut headers = lower_case(route.headers.clone(), &HEADERS);
+    if let (None, Some(pack)) = (&route.headers, &pack) {
+        headers.extend(pack.headers.iter().cloned());
+    }
     Ok(Route {
         path,
         host: route.host.as_deref().map(normal_host),
         ca: check_ca(&name, &upstream, route.tls.ca)?,
         upstream,
         pass: route.pass.iter().map(|t| t.to_ascii_lowercase()).collect(),
-        headers: lower_case(route.headers, &HEADERS),
+        headers,
         query: route.query.unwrap_or(true),
         responses: route.responses.unwrap_or(false),
         query_allow: lower_case(query_allow, &QUERY_ALLOW),
@@ -162,13 +167,6 @@ fn lower_case(given: Option<Vec<String>>, default: &[&str]) -> Vec<String> {
     }
 }
 
-/// Whether it is a header's name, and of none that says how to read a request.
-fn may_be_redacted(name: &str) -> bool {
-    const FRAMING: [&str; 7] = ["host", "connection", "transfer-encoding", "expect", "te", "trailer", "upgrade"];
-    let is_framing = FRAMING.iter().any(|framing| name.eq_ignore_ascii_case(framing));
-    is_token(name) && !is_framing && !name.to_ascii_lowercase().starts_with("content-")
-}
-
 /// A prefix in the one way of writing it in which it is compared.
 fn normal_path(path: &str) -> Result<String, &'static str> {
     if !path.starts_with('/') {
@@ -188,20 +186,6 @@ fn normal_host(host: &str) -> String {
         Ok(address) => format!("[{address}]"),
         Err(_) => host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase(),
     }
-}
-
-/// Whether it is a name as HTTP knows them (RFC 9110, section 5.6.2).
-fn is_token(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
-}
-
-/// Whether it is `type/subtype`, without wildcard and parameters: what else is
-/// listed would never be met.
-fn is_media_type(text: &str) -> bool {
-    let is_name = |name: &str| {
-        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte))
-    };
-    text.split_once('/').is_some_and(|(kind, subtype)| is_name(kind) && is_name(subtype))
 }
 
 fn has_port(host: &str) -> bool {

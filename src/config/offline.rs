@@ -86,7 +86,8 @@ impl Offline {
     /// As in the proxy, for the parts of a body that goes by this route.
     pub fn part_rules(&self, route: &Route) -> PartRules {
         let formats = route.protocol.as_ref().and_then(|pack| pack.body.clone());
-        PartRules { limit: self.config.limits.buffer, pass: route.pass.clone().into(), formats }
+        let media = route.protocol.as_ref().map(|pack| Arc::clone(&pack.pass)).unwrap_or_default();
+        PartRules { limit: self.config.limits.buffer, pass: route.pass.clone().into(), media, formats }
     }
 
     /// As in [`Config`].

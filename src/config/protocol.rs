@@ -5,7 +5,7 @@ use super::error::ConfigError;
 use super::file::{self, File, Source};
 use super::layers::Sources;
 use super::types::Upstream;
-use crate::rule::protocol::{AUTO, Pack, Packs};
+use crate::rule::protocol::{AUTO, Pack, Packs, covers};
 use crate::rule::{RuleError, RuleTexts};
 use std::fmt;
 use std::path::PathBuf;
@@ -99,10 +99,16 @@ pub(super) fn no_upstream(route: &str, pack: Option<&Pack>) -> String {
     }
 }
 
+/// The warning that a pack of the user is in the place of a built-in one.
+pub(super) fn replacement(pack: &Pack) -> String {
+    let Pack { name, place, .. } = pack;
+    format!("{place}: the pack \"{name}\" takes the place of the built-in one; another name would leave both")
+}
+
 /// A warning if the route redacts what its upstream knows its client by.
 pub(super) fn warning(route: &str, headers: &[String], pack: Option<&Pack>) -> Option<String> {
     let Pack { title, credential_headers, .. } = pack?;
-    let needed = |header: &&String| credential_headers.iter().any(|own| own.eq_ignore_ascii_case(header));
+    let needed = |header: &&String| credential_headers.iter().any(|own| covers(header, own));
     let header = headers.iter().find(needed)?;
     Some(format!(
         "route \"{route}\": \"headers\" names {header}, by which {title} knows its client: it may be redacted"

@@ -305,6 +305,42 @@ fn packs_of_the_user_are_read_where_the_configuration_says() {
 }
 
 #[test]
+fn a_pack_of_the_user_in_the_place_of_a_built_in_one_is_warned_of() {
+    let read = |_: &[PathBuf]| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("own.toml");
+        let text = "title = 'Own'\nname = 'openai'\nupstream = 'http://a'\nreferences = ['https://a.example']\n\
+                    [[example]]\nbody = '\"bob@example.com\"'\nremoves = ['bob@example.com']\n";
+        std::fs::write(&path, text).unwrap();
+        crate::rule::RuleTexts::read(&[path])
+    };
+    let sources = sources("[[route]]\nprotocol = 'openai'\n", &[("EXPURGATE_PROTOCOLS", "x")], Flags::default());
+    let config = Config::load(&Sources { packs: PackReader(read), ..sources }).unwrap();
+    assert_eq!(config.warnings.len(), 1, "{:?}", config.warnings);
+    let told = "own.toml:2:8: the pack \"openai\" takes the place of the built-in one; another name would leave both";
+    assert!(config.warnings[0].ends_with(told), "{:?}", config.warnings);
+}
+
+#[test]
+fn headers_of_a_pack_are_redacted_beside_the_usual_ones_unless_the_route_says_which() {
+    let headers = |route: &str| {
+        from_file(&format!("[[route]]\nprotocol = 'helicone'\n{route}")).unwrap().routes[0].headers.clone()
+    };
+    let usual = headers("");
+    assert!(
+        ["referer", "helicone-user-id", "helicone-property-*"].iter().all(|name| usual.iter().any(|own| own == name))
+    );
+    assert_eq!(headers("headers = ['X-*']"), ["x-*"]);
+    assert!(from_file("[[route]]\nupstream = 'http://a'\nheaders = ['con*']").is_err());
+    let config = from_file("[[route]]\nprotocol = 'helicone'\nheaders = ['helicone-*']\n").unwrap();
+    assert!(
+        config.warnings[0].contains("names helicone-*, by which Helicone knows its client"),
+        "{:?}",
+        config.warnings
+    );
+}
+
+#[test]
 fn offline_only_the_upstreams_may_be_missing() {
     let offline = |file: &str, environment: &[(&str, &str)]| {
         Offline::load(&sources(file, environment, Flags::default())).map_err(|error| error.to_string())

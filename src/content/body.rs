@@ -79,6 +79,9 @@ pub struct PartRules {
     pub limit: u64,
     /// Media types that pass unscanned, in lower case.
     pub pass: Arc<[String]>,
+    /// The same of pictures, sound and films, in parts that are what they are said
+    /// to be.
+    pub media: Arc<[String]>,
     /// How a statement at the beginning of a body names the format of the rest.
     pub formats: Option<Arc<NamedFormats>>,
 }
@@ -91,6 +94,11 @@ impl PartRules {
     /// Whether a part of this type passes unscanned.
     pub(super) fn pass(&self, content: &ContentType) -> bool {
         self.pass.contains(&content.essence)
+    }
+
+    /// Whether a part of this type passes if it is no text.
+    pub(super) fn is_media(&self, content: &ContentType) -> bool {
+        self.media.contains(&content.essence)
     }
 }
 

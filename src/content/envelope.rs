@@ -361,7 +361,12 @@ mod tests {
     const HEADER: &str = r#"{"event_id":"9ec79c33ec9942ab8353589fcb2e04dc","sent_at":"2026-11-21T07:30:58.319966Z"}"#;
 
     fn run<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Result<(String, u64), ContentError> {
-        let rules = PartRules { limit: LIMIT as u64, pass: [String::from("image/png")].into(), formats: None };
+        let rules = PartRules {
+            limit: LIMIT as u64,
+            pass: [String::from("image/png")].into(),
+            media: Arc::default(),
+            formats: None,
+        };
         let (mut stage, mut out) = (EnvelopeStage::new(&PLAN, &rules, 0)?, Vec::new());
         for chunk in chunks {
             stage.push(Bytes::copy_from_slice(chunk), &mut out)?;

@@ -57,7 +57,12 @@ fn judge_example(plan: &Arc<Plan>, pack: &Pack, example: &PackExample) -> Vec<St
 /// What leaves of a body that comes `step` bytes at a time.
 fn redact(plan: &Arc<Plan>, pack: &Pack, kind: &str, body: &str, step: usize) -> Result<String, ContentError> {
     let content = ContentType::parse(Some(kind.as_bytes()));
-    let parts = PartRules { limit: SLICE as u64, pass: Arc::default(), formats: pack.body.clone() };
+    let parts = PartRules {
+        limit: SLICE as u64,
+        pass: Arc::default(),
+        media: Arc::clone(&pack.pass),
+        formats: pack.body.clone(),
+    };
     let mut pipeline = Pipeline::new(plan, &content, Coding::Identity, CodingLimits::NONE, Delivery::Whole, &parts)?;
     let mut out = Vec::new();
     for chunk in body.as_bytes().chunks(step) {

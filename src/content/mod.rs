@@ -16,6 +16,7 @@ mod locate;
 mod media;
 mod msgpack;
 mod multipart;
+mod original;
 mod parameter;
 mod part;
 mod pipeline;

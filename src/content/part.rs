@@ -4,6 +4,7 @@ use super::ContentError;
 use super::body::{BodyStage, DEEPEST, PartRules, Place, Stage};
 use super::media::{ContentType, Media};
 use super::projection::Projection;
+use super::sniff;
 use super::spelling::{Spelling, escape};
 use super::text::TextStage;
 use super::utf8::Utf8Check;
@@ -55,6 +56,8 @@ struct Setting {
 enum Part {
     /// By its type, as the route says.
     Passed,
+    /// Of a type that passes unless it is text: waits for its first bytes.
+    Unsure(Box<Unsure>),
     Text(Box<TextStage>),
     Field(Box<Field>),
     Body(Box<BodyStage>),
@@ -87,6 +90,10 @@ impl Part {
         if head.coded {
             return Err(ContentError::PartCoding);
         }
+        if setting.rules.is_media(&head.content) {
+            let (content, setting) = (head.content.clone(), setting.clone());
+            return Ok(Self::Unsure(Box::new(Unsure { content, setting, same_length, lead: BytesMut::new() })));
+        }
         if let Some(name) = &head.field {
             return Ok(Self::Field(Box::new(Field::new(&setting.plan, name, same_length))));
         }
@@ -99,6 +106,12 @@ impl Part {
     fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
         match self {
             Self::Passed => out.push(chunk),
+            Self::Unsure(unsure) => {
+                unsure.lead.extend_from_slice(&chunk);
+                if let Some(part) = unsure.decide(false, out)? {
+                    *self = part;
+                }
+            }
             Self::Text(text) => text.push(chunk, out)?,
             Self::Field(field) => field.push(chunk, out)?,
             Self::Body(body) => body.push(chunk, out)?,
@@ -117,6 +130,13 @@ impl Part {
     fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
         match self {
             Self::Passed => Ok(()),
+            Self::Unsure(unsure) => {
+                if let Some(mut part) = unsure.decide(true, out)? {
+                    part.finish(out)?;
+                    *self = part;
+                }
+                Ok(())
+            }
             Self::Text(text) => text.finish(out),
             Self::Field(field) => field.finish(out),
             Self::Body(body) => body.finish(out),
@@ -131,7 +151,7 @@ impl Part {
     /// All counters so far.
     fn report(&self) -> Report {
         match self {
-            Self::Passed | Self::Held(_) => Report::default(),
+            Self::Passed | Self::Unsure(_) | Self::Held(_) => Report::default(),
             Self::Text(text) => text.report(),
             Self::Field(field) => field.projection.report().clone(),
             Self::Body(body) => body.report(),
@@ -152,6 +172,7 @@ impl Part {
     fn held(&self) -> usize {
         match self {
             Self::Passed => 0,
+            Self::Unsure(unsure) => unsure.lead.len(),
             Self::Text(text) => text.held(),
             Self::Field(field) => field.projection.held(),
             Self::Body(body) => body.held(),
@@ -236,6 +257,33 @@ impl Parts {
     /// Bytes held back now.
     pub(super) fn held(&self) -> usize {
         self.open.as_ref().map_or(0, Part::held)
+    }
+}
+
+/// What is said to be a picture, sound or a film.
+struct Unsure {
+    content: ContentType,
+    setting: Setting,
+    same_length: bool,
+    lead: BytesMut,
+}
+
+impl Unsure {
+    /// The part that it is, once that is known, with what came of it.
+    fn decide(&mut self, ends: bool, out: &mut Vec<Bytes>) -> Result<Option<Part>, ContentError> {
+        // However the part is cut, the same bytes decide.
+        let near = &self.lead[..self.lead.len().min(sniff::MAX_PREFIX)];
+        let mut part = match sniff::is_media(near) {
+            true => Part::Passed,
+            false if ends || self.lead.len() >= sniff::MAX_PREFIX => {
+                let Setting { plan, rules, depth } = &self.setting;
+                let place = Place { depth: *depth, same_length: self.same_length, prompt: false };
+                Part::Body(Box::new(BodyStage::new(plan, &self.content, rules, place)?))
+            }
+            false => return Ok(None),
+        };
+        part.push(self.lead.split().freeze(), out)?;
+        Ok(Some(part))
     }
 }
 

@@ -12,6 +12,7 @@ use super::body::{BodyFormat, BodyStage, PartRules, Place, Stage};
 use super::coding::{Coding, CodingError, CodingLimits, Decoder, Encoder, Level, WireFormat};
 use super::grpc::Messages;
 use super::media::ContentType;
+use super::original::Original;
 use crate::redact::{Plan, RedactError, Report};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -53,6 +54,9 @@ pub enum Delivery {
     /// Bytes leave as soon as they may, which costs more. The output is not
     /// encoded.
     Prompt,
+    /// The bytes of the wire leave as they came, once what they mean is settled;
+    /// once it would be changed, none. Of a body without a coding, what is released.
+    Original,
 }
 
 /// One body on its way through.
@@ -63,6 +67,8 @@ pub struct Pipeline {
     level: Option<Level>,
     /// Made when something leaves: by then it is known how the input is written.
     encoder: Option<Encoder>,
+    /// The bytes of the wire, where those leave.
+    original: Option<Original>,
     /// Released by the redactor, not encoded yet; empty between calls.
     released: Vec<Bytes>,
 }
@@ -90,10 +96,11 @@ impl Pipeline {
             decoder,
             body: BodyStage::new(plan, content, parts, place)?,
             level: match delivery {
-                Delivery::Whole | Delivery::Prompt => None,
+                Delivery::Whole | Delivery::Prompt | Delivery::Original => None,
                 Delivery::Streaming(level) => Some(level),
             },
             encoder: None,
+            original: (delivery == Delivery::Original && coding != Coding::Identity).then(Original::default),
             released: Vec::new(),
         })
     }
@@ -102,7 +109,7 @@ impl Pipeline {
     /// their own.
     pub fn grpc(plan: &Arc<Plan>, messages: Messages, parts: &PartRules) -> Self {
         let body = BodyStage::grpc(plan, messages, parts);
-        Self { decoder: None, body, level: None, encoder: None, released: Vec::new() }
+        Self { decoder: None, body, level: None, encoder: None, original: None, released: Vec::new() }
     }
 
     /// Takes the next bytes from the wire and appends to `out` what may leave.
@@ -130,6 +137,9 @@ impl Pipeline {
             self.catch_up(out)?;
         }
         if let Some(decoder) = self.decoder.as_mut().filter(|_| !wire.is_empty()) {
+            if let Some(original) = &mut self.original {
+                original.take(&wire);
+            }
             decoder.push(wire);
         }
         self.advance(out)
@@ -154,6 +164,10 @@ impl Pipeline {
         if self.level.is_some() && self.decoder.is_some() {
             self.encoder()?.finish(out)?;
         }
+        let changes = self.changes();
+        if let Some(original) = self.original.as_mut().filter(|_| !changes) {
+            original.finish(out);
+        }
         Ok(())
     }
 
@@ -175,11 +189,27 @@ impl Pipeline {
             self.body.push(piece, &mut self.released)?;
             self.encode(out)?;
         }
+        self.release_original(out);
         Ok(())
+    }
+
+    /// Moves the bytes of the wire to `out` whose meaning is settled.
+    fn release_original(&mut self, out: &mut Vec<Bytes>) {
+        let (changes, (_, released)) = (self.changes(), self.body.sizes());
+        let (Some(original), Some(decoder)) = (&mut self.original, &self.decoder) else { return };
+        if !decoder.is_pending() {
+            original.mark(decoder.sizes());
+        }
+        if !changes {
+            original.release(released, out);
+        }
     }
 
     /// Moves what is released to `out`, encoded where it has to be.
     fn encode(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
+        if self.original.is_some() {
+            self.released.clear();
+        }
         if self.level.is_none() || self.decoder.is_none() {
             out.append(&mut self.released);
         }
@@ -229,6 +259,11 @@ impl Pipeline {
         self.decoder.as_ref().is_some_and(Decoder::is_annotated)
     }
 
+    /// Whether the body must not be forwarded as it came.
+    pub fn changes(&self) -> bool {
+        self.report().changed() > 0 || self.annotated()
+    }
+
     /// How the input is encoded, once something of it is decoded; `None` where
     /// it is not.
     pub fn wire_format(&self) -> Option<WireFormat> {
@@ -240,7 +275,7 @@ impl Pipeline {
     pub fn memory(&self) -> u64 {
         let coding =
             self.decoder.as_ref().map_or(0, Decoder::memory) + self.encoder.as_ref().map_or(0, Encoder::memory);
-        coding + self.body.memory()
+        coding + self.original.as_ref().map_or(0, Original::memory) + self.body.memory()
     }
 
     /// Bytes held back now.
@@ -264,7 +299,7 @@ mod tests {
     const LIMITS: CodingLimits = CodingLimits { max_decoded: 1 << 20, max_ratio: 100 };
 
     fn parts() -> PartRules {
-        PartRules { limit: 1 << 16, pass: Arc::default(), formats: None }
+        PartRules { limit: 1 << 16, pass: Arc::default(), media: Arc::default(), formats: None }
     }
 
     fn plan() -> Arc<Plan> {

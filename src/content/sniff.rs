@@ -43,6 +43,31 @@ pub(super) fn is_compressed(head: &[u8]) -> bool {
     MARKS.iter().any(|mark| head.starts_with(mark)) || is_zlib(head) || is_bzip2(head)
 }
 
+/// Whether the bytes are those of a picture, of sound or of a film, and no text
+/// that begins like one.
+pub(super) fn is_media(head: &[u8]) -> bool {
+    // Each at its place; some are of letters only.
+    const MARKS: [(usize, &[u8]); 12] = [
+        (0, b"\x89PNG\r\n\x1a\n"),
+        (0, b"\xff\xd8\xff"), // JPEG
+        (0, b"GIF87a"),
+        (0, b"GIF89a"),
+        (8, b"WEBP"),
+        (8, b"WAVE"),
+        (8, b"AVI "),
+        (0, b"ID3"), // before MP3
+        (0, b"OggS"),
+        (0, b"fLaC"),
+        (4, b"ftyp"),             // MP4 and its kin
+        (0, b"\x1a\x45\xdf\xa3"), // WebM
+    ];
+    let has = |&(at, mark): &(usize, &[u8])| head.get(at..).is_some_and(|head| head.starts_with(mark));
+    // A frame of MPEG audio, layers II and III, or AAC. Two bytes more begin UTF-16.
+    let is_frame = matches!(head, [0xff, 0xe2 | 0xe3 | 0xf0..=0xf5 | 0xf8..=0xfd, _, ..]);
+    let is_text = || std::str::from_utf8(head).map_or_else(|error| error.error_len().is_none(), |_| true);
+    (MARKS.iter().any(has) || is_frame) && (head.contains(&0) || !is_text())
+}
+
 /// A header whose two bytes may be text: `x^2` is, unless what follows is not
 /// (RFC 1950, section 2.2).
 fn is_zlib(head: &[u8]) -> bool {
@@ -100,6 +125,38 @@ fn skip(head: &[u8]) -> Option<(u8, &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn media_are_known_by_their_marks_unless_they_are_text() {
+        for head in [
+            &b"\x89PNG\r\n\x1a\n"[..],
+            b"\xff\xd8\xff\xe0\0",
+            b"GIF89a\x01\0",
+            b"RIFF\x24\0\0\0WAVEfmt ",
+            b"RIFF\x24\0\0\0WEBPVP8 ",
+            b"ID3\x04\0",
+            b"\xff\xfb\x90d",
+            b"OggS\0",
+            b"fLaC\0",
+            b"\0\0\0\x20ftypisom",
+            b"\x1a\x45\xdf\xa3\x9fB\x86\x81",
+        ] {
+            assert!(is_media(head), "{head:?}");
+        }
+        for head in [
+            &b""[..],
+            b"GIF89a is a format",
+            b"ID3 of bob",
+            b"RIFF, and WAVE",
+            b"\xff\xfeb\0o\0b\0",
+            b"\xfe\xff\0b",
+            b"b\0o\0b\0",
+            b"\x89PN",
+            b"\xc3\xa9t\xc3",
+        ] {
+            assert!(!is_media(head), "{head:?}");
+        }
+    }
 
     #[test]
     fn wide_encodings_are_seen_with_and_without_a_mark() {

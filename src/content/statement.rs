@@ -274,7 +274,7 @@ mod tests {
     }
 
     fn redact(body: &str, cut: usize) -> Result<(String, Option<BodyFormat>), ContentError> {
-        let rules = PartRules { limit: 1 << 16, pass: Arc::default(), formats: Some(formats()) };
+        let rules = PartRules { limit: 1 << 16, pass: Arc::default(), media: Arc::default(), formats: Some(formats()) };
         let content = ContentType::parse(None);
         let mut stage = BodyStage::new(&PLAN, &content, &rules, Place::default())?;
         let mut out = Vec::new();

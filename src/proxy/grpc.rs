@@ -136,6 +136,7 @@ mod tests {
             Failure::Window,
             Failure::HeadTooLarge,
             Failure::Signed,
+            Failure::Piece,
             Failure::ResponseUnsupported,
             Failure::ResponseTooLarge,
         ] {

@@ -1,8 +1,9 @@
 //! Request and response heads: what is refused, what is stripped, what is
 //! rewritten.
 
-use super::body::Change;
+use super::body::{Change, Told};
 use super::respond::Failure;
+use super::{digest, signature};
 use crate::content::{Coding, ContentType, UnsupportedCoding};
 use hyper::header::{
     ACCEPT_ENCODING, ACCEPT_RANGES, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE,
@@ -12,38 +13,14 @@ use hyper::http::request::Parts;
 use hyper::{Method, Version};
 use std::net::Ipv6Addr;
 
-/// Digests over the body; wrong once it changed.
-static DIGESTS: [HeaderName; 4] = [
-    HeaderName::from_static("content-md5"),
-    HeaderName::from_static("digest"),
-    HeaderName::from_static("content-digest"),
-    HeaderName::from_static("repr-digest"),
-];
-
 /// What LangSmith's clients tell of a body that they compress: what it had been
 /// in their own count, and what it is on the wire.
 const PRE_COMPRESSED_SIZE: HeaderName = HeaderName::from_static("x-pre-compressed-size");
 const POST_COMPRESSED_SIZE: HeaderName = HeaderName::from_static("x-post-compressed-size");
 
-/// Signatures and checksums over the body, beside AWS Signature Version 4:
-/// webhooks', HTTP message signatures (RFC 9421), object stores'. A body that
-/// was changed fails them; unlike a digest, none can be left out or made anew.
-static SIGNATURES: [HeaderName; 7] = [
-    HeaderName::from_static("x-hub-signature"),
-    HeaderName::from_static("x-hub-signature-256"),
-    HeaderName::from_static("stripe-signature"),
-    HeaderName::from_static("x-slack-signature"),
-    HeaderName::from_static("signature"),
-    HeaderName::from_static("signature-input"),
-    HeaderName::from_static("x-goog-hash"),
-];
-const AMZ_CHECKSUM: &str = "x-amz-checksum-";
-
 /// End-to-end, whatever `Connection` says: without one of them the upstream
 /// would understand the request otherwise than we do (RFC 9110, section 7.6.1).
 static END_TO_END: [HeaderName; 3] = [AUTHORIZATION, HOST, COOKIE];
-
-const AMZ_CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
 
 /// Refuses what cannot be forwarded whatever its body is. The host it is for,
 /// without port.
@@ -132,8 +109,8 @@ fn remove_all(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
 }
 
 /// Makes the head that goes upstream true for the body that goes with it.
-/// `length` is the new body's; `None` when it streams.
-pub(super) fn rewrite(headers: &mut HeaderMap, host: HeaderValue, length: Option<u64>, change: Change) {
+pub(super) fn rewrite(headers: &mut HeaderMap, host: HeaderValue, of: Told) {
+    let Told { length, change, digests } = of;
     strip_hop_by_hop(headers);
     headers.remove(EXPECT);
     headers.insert(HOST, host);
@@ -149,9 +126,13 @@ pub(super) fn rewrite(headers: &mut HeaderMap, host: HeaderValue, length: Option
     }
     if change != Change::Unchanged {
         let told = headers.contains_key(POST_COMPRESSED_SIZE);
+        let renewed = |name: &HeaderName| digests.iter().any(|(own, _)| own == name);
         remove_all(headers, |name| {
-            DIGESTS.contains(name) || [PRE_COMPRESSED_SIZE, POST_COMPRESSED_SIZE].contains(name)
+            digest::is_spare(name) || renewed(name) || [PRE_COMPRESSED_SIZE, POST_COMPRESSED_SIZE].contains(name)
         });
+        for (name, value) in digests {
+            headers.append(name, value);
+        }
         if let Some(length) = length.filter(|_| told) {
             headers.insert(POST_COMPRESSED_SIZE, HeaderValue::from(length));
         }
@@ -200,7 +181,7 @@ pub(super) fn ask_for_redactable(headers: &mut HeaderMap) -> bool {
 pub(super) fn rewrite_redacted(headers: &mut HeaderMap) {
     remove_all(headers, |name| {
         let is_original = [CONTENT_LENGTH, CONTENT_ENCODING, ACCEPT_RANGES].contains(name);
-        is_original || DIGESTS.contains(name) || SIGNATURES.contains(name) || name.as_str().starts_with(AMZ_CHECKSUM)
+        is_original || digest::is_digest(name.as_str()) || signature::is_signature(name)
     });
     let weak = headers.get(ETAG).map(HeaderValue::as_bytes).filter(|tag| tag.starts_with(b"\""));
     if let Some(Ok(weak)) = weak.map(|tag| HeaderValue::from_bytes(&[b"W/", tag].concat())) {
@@ -225,32 +206,6 @@ pub(super) fn join_cookies(parts: &mut Parts) {
     if let Ok(joined) = HeaderValue::try_from(values.join(&b"; "[..])) {
         parts.headers.insert(COOKIE, joined);
     }
-}
-
-/// Whether a signature covers the body, so that a changed one is worthless.
-pub(super) fn signs_body(parts: &Parts) -> bool {
-    let signs = |name: &HeaderName| SIGNATURES.contains(name) || name.as_str().starts_with(AMZ_CHECKSUM);
-    if parts.headers.keys().any(signs) {
-        return true;
-    }
-    let unsigned = |value: &HeaderValue| value.as_bytes() == b"UNSIGNED-PAYLOAD";
-    match parts.headers.get(AMZ_CONTENT_SHA256) {
-        Some(hash) => !unsigned(hash),
-        None => signs_head(parts),
-    }
-}
-
-/// Whether a signature covers the request's target or its headers: AWS
-/// Signature Version 4, HTTP message signatures and the draft they come from.
-pub(super) fn signs_head(parts: &Parts) -> bool {
-    let query = parts.uri.query().unwrap_or_default();
-    let in_query = query.split('&').any(|pair| pair.len() >= 16 && pair[..16].eq_ignore_ascii_case("X-Amz-Signature="));
-    let authorization = parts.headers.get(AUTHORIZATION);
-    let is_signature = |value: &HeaderValue| {
-        let value = value.as_bytes();
-        value.starts_with(b"AWS4-") || value.starts_with(b"Signature ")
-    };
-    in_query || authorization.is_some_and(is_signature) || parts.headers.contains_key("signature-input")
 }
 
 /// Whether the client waits for a `100 Continue` before it sends the body.
@@ -328,8 +283,9 @@ fn claims_end_to_end(headers: &HeaderMap) -> bool {
 }
 
 fn is_end_to_end(name: &HeaderName) -> bool {
-    let signs = || SIGNATURES.contains(name) || name.as_str().starts_with("x-amz-");
-    END_TO_END.contains(name) || name.as_str().starts_with("content-") || signs()
+    let text = name.as_str();
+    let tells_of_body = || signature::is_signature(name) || digest::is_digest(text);
+    END_TO_END.contains(name) || ["content-", "x-amz-"].iter().any(|of| text.starts_with(of)) || tells_of_body()
 }
 
 /// Whether this is a host, and perhaps a port (RFC 9110, section 7.2): no user, no
@@ -507,12 +463,16 @@ mod tests {
         assert_eq!(left, ["x_kept"]);
     }
 
+    fn told(length: Option<u64>, change: Change) -> Told {
+        Told { length, change, digests: Vec::new() }
+    }
+
     #[test]
     fn digests_go_when_the_body_may_have_changed() {
         let original = parts("/", &[("content-md5", "x"), ("repr-digest", "y")]).headers;
         let left = |change| {
             let mut headers = original.clone();
-            rewrite(&mut headers, HeaderValue::from_static("up"), Some(5), change);
+            rewrite(&mut headers, HeaderValue::from_static("up"), told(Some(5), change));
             headers.len()
         };
         assert_eq!(left(Change::Unchanged), 4);
@@ -521,48 +481,29 @@ mod tests {
     }
 
     #[test]
+    fn digests_that_were_made_anew_stand_in_the_place_of_the_old() {
+        let mut headers = parts("/", &[("content-md5", "x"), ("repr-digest", "y"), ("x-checksum", "z")]).headers;
+        let digests =
+            ["content-md5", "x-checksum"].map(|name| (name.parse().unwrap(), HeaderValue::from_static("new")));
+        let told = Told { digests: digests.into(), ..told(Some(5), Change::Changed) };
+        rewrite(&mut headers, HeaderValue::from_static("up"), told);
+        let left = |name: &str| headers.get_all(name).iter().map(|value| value.to_str().unwrap()).collect::<Vec<_>>();
+        assert_eq!((left("content-md5"), left("repr-digest"), left("x-checksum")), (vec!["new"], vec![], vec!["new"]));
+    }
+
+    #[test]
     fn sizes_told_beside_the_body_are_true_or_gone() {
         let sizes = [("x-pre-compressed-size", "900"), ("x-post-compressed-size", "200")];
-        let told = |sizes: &[(&str, &str)], length, change| {
+        let left = |sizes: &[(&str, &str)], length, change| {
             let mut headers = parts("/", sizes).headers;
-            rewrite(&mut headers, HeaderValue::from_static("up"), length, change);
+            rewrite(&mut headers, HeaderValue::from_static("up"), told(length, change));
             let told = |name| headers.get(name).map(|size: &HeaderValue| size.to_str().unwrap().to_owned());
             (told(PRE_COMPRESSED_SIZE), told(POST_COMPRESSED_SIZE))
         };
         let text = |text: &str| Some(text.to_owned());
-        assert_eq!(told(&sizes, Some(200), Change::Unchanged), (text("900"), text("200")));
-        assert_eq!(told(&sizes, Some(210), Change::Changed), (None, text("210")));
-        assert_eq!(told(&sizes, None, Change::Streaming), (None, None));
-        assert_eq!(told(&[], Some(210), Change::Changed), (None, None));
-    }
-
-    #[test]
-    fn aws_signatures_are_recognised() {
-        let aws = ("authorization", "AWS4-HMAC-SHA256 Credential=x");
-        assert!(signs_body(&parts("/", &[aws])));
-        assert!(signs_body(&parts("/", &[("x-amz-content-sha256", "ab12")])));
-        let unsigned = ("x-amz-content-sha256", "UNSIGNED-PAYLOAD");
-        assert!(!signs_body(&parts("/", &[aws, unsigned])));
-        assert!(signs_head(&parts("/?a=1&x-amz-signature=ab", &[])));
-        assert!(!signs_head(&parts("/", &[("authorization", "Bearer x")])));
-    }
-
-    #[test]
-    fn signatures_of_webhooks_and_stores_are_recognised() {
-        for name in [
-            "x-hub-signature",
-            "x-hub-signature-256",
-            "stripe-signature",
-            "x-slack-signature",
-            "signature",
-            "x-amz-checksum-crc32",
-            "x-goog-hash",
-        ] {
-            let parts = parts("/", &[(name, "x")]);
-            assert!(signs_body(&parts) && !signs_head(&parts), "{name}");
-        }
-        let message = parts("/", &[("signature-input", "sig=(\"@query\")")]);
-        assert!(signs_body(&message) && signs_head(&message));
-        assert!(!signs_body(&parts("/", &[("x-signature-of-mine", "x")])));
+        assert_eq!(left(&sizes, Some(200), Change::Unchanged), (text("900"), text("200")));
+        assert_eq!(left(&sizes, Some(210), Change::Changed), (None, text("210")));
+        assert_eq!(left(&sizes, None, Change::Streaming), (None, None));
+        assert_eq!(left(&[], Some(210), Change::Changed), (None, None));
     }
 }

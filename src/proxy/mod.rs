@@ -6,6 +6,7 @@
 
 mod admission;
 mod body;
+mod digest;
 mod exchange;
 mod fields;
 mod grpc;
@@ -18,7 +19,9 @@ mod respond;
 mod response;
 mod route;
 mod service;
+mod signature;
 mod text;
+mod upload;
 mod upstream;
 
 #[cfg(test)]

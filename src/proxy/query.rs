@@ -4,6 +4,7 @@
 use super::exchange::{Exchange, Place};
 use super::respond::Failure;
 use super::route::{Plans, Route};
+use super::signature::{Own, SignedUrl};
 use super::text;
 use crate::content::{Coding, CodingLimits, ContentType, Delivery, PartRules, Pipeline};
 use crate::redact::Plan;
@@ -42,18 +43,27 @@ pub(super) fn redact_target(
 }
 
 /// The query with what was found replaced, if anything was. Pairs without a
-/// finding keep every byte; those that the upstream knows its client by keep
-/// their credentials.
+/// finding keep every byte; those that the upstream knows its client by, or that
+/// a signature is made of, keep their credentials.
 fn redact_query(query: &str, route: &Route, plans: &Plans, exchange: &Exchange) -> Result<Option<String>, Failure> {
+    let signature = SignedUrl::of(query);
     let is_needed = |pair: &str| {
         let name = pair.split('=').next().unwrap_or_default();
         route.query_allow.iter().any(|allowed| allowed.eq_ignore_ascii_case(name))
     };
-    let mut pairs: Vec<(usize, &str)> = query.split('&').enumerate().collect();
-    let (needed, others): (Vec<_>, Vec<_>) = pairs.drain(..).partition(|(_, pair)| is_needed(pair));
-    let mut redacted = Vec::with_capacity(needed.len() + others.len());
+    let (mut others, mut needed, mut accounts) = (Vec::new(), Vec::new(), Vec::new());
+    for (place, pair) in query.split('&').enumerate() {
+        let pairs = match signature.as_ref().and_then(|signature| signature.own(pair)) {
+            Some(Own::Account) => &mut accounts,
+            Some(Own::Credential) => &mut needed,
+            None if is_needed(pair) => &mut needed,
+            None => &mut others,
+        };
+        pairs.push((place, pair));
+    }
+    let mut redacted = Vec::with_capacity(others.len() + needed.len() + accounts.len());
     let mut changed = false;
-    for (pairs, plan) in [(others, &plans.body), (needed, &plans.needed)] {
+    for (pairs, plan) in [(others, &plans.body), (needed, &plans.needed), (accounts, &plans.path)] {
         changed |= redact_pairs(pairs, plan, exchange, &mut redacted)?;
     }
     redacted.sort_by_key(|(place, _)| *place);
@@ -93,7 +103,7 @@ fn redact_form(form: String, plan: &Arc<Plan>, exchange: &Exchange) -> Result<Op
     let content = ContentType::parse(Some(b"application/x-www-form-urlencoded"));
     // A head is small: its limit is all that counts.
     let limits = CodingLimits::NONE;
-    let parts = PartRules { limit: u64::MAX, pass: Arc::default(), formats: None };
+    let parts = PartRules { limit: u64::MAX, pass: Arc::default(), media: Arc::default(), formats: None };
     let started = Instant::now();
     let mut pipeline = Pipeline::new(plan, &content, Coding::Identity, limits, Delivery::Whole, &parts)?;
     let mut out = Vec::new();

@@ -79,9 +79,14 @@ pub enum Failure {
         /// By which rule.
         rule: String,
     },
-    /// Redaction would break a signature.
+    /// Redaction would break a signature, or a digest that cannot be made anew.
     #[error("the request is signed and holds data to be redacted; redaction would break the signature")]
     Signed,
+    /// Redaction would make untrue what the head tells of an upload in pieces.
+    #[error(
+        "the request is a piece of an upload whose size is told, and holds data to be redacted; the size would be wrong"
+    )]
+    Piece,
     /// The process is told to stop.
     #[error("the proxy is about to stop; try again")]
     Draining,
@@ -193,6 +198,7 @@ impl Failure {
             Self::Window => (S::PAYLOAD_TOO_LARGE, "window_too_large", Refused),
             Self::Blocked { .. } => (S::UNPROCESSABLE_ENTITY, "blocked", Refused),
             Self::Signed => (S::UNPROCESSABLE_ENTITY, "signed_body", Refused),
+            Self::Piece => (S::UNPROCESSABLE_ENTITY, "partial_upload", Refused),
             Self::Draining => (S::SERVICE_UNAVAILABLE, "draining", Refused),
             Self::Overloaded => (S::SERVICE_UNAVAILABLE, "overloaded", Refused),
             Self::BufferedTooMuch => (S::SERVICE_UNAVAILABLE, "memory_budget", Refused),

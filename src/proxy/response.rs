@@ -30,6 +30,8 @@ pub(super) struct Rules<'a> {
     pub(super) plan: &'a Arc<Plan>,
     /// Media types that the route passes unscanned.
     pub(super) pass: &'a Arc<[String]>,
+    /// Those of parts that its protocol pack does.
+    pub(super) media: &'a Arc<[String]>,
     pub(super) limits: &'a Limits,
     pub(super) budget: &'a Arc<Budget>,
     pub(super) exchange: &'a Arc<Exchange>,
@@ -62,7 +64,12 @@ impl Redaction {
         let coding = |name| headers::coding(headers, name).map_err(|_| Failure::ResponseUnsupported);
         let body_coding = coding(&CONTENT_ENCODING)?;
         let limits = rules.limits.coding();
-        let parts = PartRules { limit: rules.limits.buffer, pass: Arc::clone(rules.pass), formats: None };
+        let parts = PartRules {
+            limit: rules.limits.buffer,
+            pass: Arc::clone(rules.pass),
+            media: Arc::clone(rules.media),
+            formats: None,
+        };
         let pipeline = match content.media {
             Media::Grpc(payload) if rules.exchange.dialect() == Dialect::Grpc => {
                 let coding = coding(&grpc::ENCODING)?;

@@ -1,6 +1,7 @@
 //! Which route a request takes: the longest path prefix wins, and among equal
 //! ones a route that names the host.
 
+use super::fields::FieldNames;
 use super::upstream::{Upstream, UpstreamError};
 use crate::config;
 use crate::metrics::{Metrics, RouteMetrics};
@@ -9,7 +10,6 @@ use crate::rule::Category;
 use crate::rule::protocol::NamedFormats;
 use crate::scan::Engine;
 use arc_swap::ArcSwap;
-use hyper::header::HeaderName;
 use std::net::Ipv6Addr;
 use std::sync::Arc;
 
@@ -19,7 +19,8 @@ pub(super) struct Route {
     path: String,
     pub(super) host: Option<String>,
     pub(super) pass: Arc<[String]>,
-    pub(super) headers: Vec<HeaderName>,
+    pub(super) media: Arc<[String]>,
+    pub(super) headers: FieldNames,
     pub(super) query: bool,
     pub(super) query_allow: Vec<String>,
     pub(super) responses: bool,
@@ -38,7 +39,7 @@ pub(super) struct Plans {
     pub(super) body: Arc<Plan>,
     /// In what the upstream knows its client by: credentials are only counted.
     pub(super) needed: Arc<Plan>,
-    /// In the path: all are only counted.
+    /// In the path, and in the name of an account that signs: all are only counted.
     pub(super) path: Arc<Plan>,
 }
 
@@ -66,8 +67,8 @@ impl Route {
             path: config.path.clone(),
             host: config.host.clone(),
             pass: config.pass.clone().into(),
-            // The configuration holds valid names only.
-            headers: config.headers.iter().filter_map(|name| name.parse().ok()).collect(),
+            media: config.protocol.as_ref().map(|pack| Arc::clone(&pack.pass)).unwrap_or_default(),
+            headers: FieldNames::new(&config.headers),
             query: config.query,
             query_allow: config.query_allow.clone(),
             responses: config.responses,

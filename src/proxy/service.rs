@@ -3,6 +3,7 @@
 
 use super::admission::{Admission, Budget};
 use super::body::{self, Job, Prepared};
+use super::digest::Digests;
 use super::exchange::{Dialect, Exchange, InProgress};
 use super::idle::Timer;
 use super::relay::{self, ResponseBody};
@@ -10,8 +11,9 @@ use super::request_id::RequestIds;
 use super::respond::{self, Failure};
 use super::response::{self, Redaction};
 use super::route::{Route, Routes};
+use super::signature::{self, Signed};
 use super::upstream::{Driver, UpstreamError};
-use super::{fields, grpc, headers, query};
+use super::{fields, grpc, headers, query, upload};
 use crate::config::{Config, Limits, Timeouts};
 use crate::content::{self, Coding, ContentType, Level, Media, Messages};
 use crate::metrics::Metrics;
@@ -160,19 +162,18 @@ impl Proxy {
         let plans = route.plans();
         let (target, query_changed) = query::redact_target(&parts.uri, &route, &plans, exchange)?;
         // Judged before a header that is part of the signature could change.
-        let (signs_head, signs_body) = (headers::signs_head(parts), headers::signs_body(parts));
+        let signed = Signed::of(parts);
         let fields_changed = fields::redact(&mut parts.headers, &route, &plans.body, exchange)?;
         let asks_otherwise = route.responses && headers::ask_for_redactable(&mut parts.headers);
-        if signs_head && (query_changed || fields_changed || asks_otherwise) {
+        if signed.head && (query_changed || fields_changed || asks_otherwise) {
             return Err(Failure::Signed);
         }
         let plan = (&*route, &plans.body);
-        let prepared = self.prepare(parts, incoming, signs_body, plan, exchange, timer).await?;
-        let mut request = Request::new(prepared.body);
+        let Prepared { body, told } = self.prepare(parts, incoming, signed, plan, exchange, timer).await?;
+        let mut request = Request::new(body);
         *request.method_mut() = parts.method.clone();
         *request.headers_mut() = std::mem::take(&mut parts.headers);
-        let host = route.upstream.host.clone();
-        headers::rewrite(request.headers_mut(), host, prepared.length, prepared.change);
+        headers::rewrite(request.headers_mut(), route.upstream.host.clone(), told);
         let sent = Instant::now();
         let (response, driver) = if exchange.dialect() == Dialect::Grpc {
             *request.uri_mut() = route.upstream.uri(target)?;
@@ -195,7 +196,7 @@ impl Proxy {
         &self,
         parts: &Parts,
         incoming: &mut Option<Incoming>,
-        signed: bool,
+        signed: Signed,
         (route, plan): (&Route, &Arc<Plan>),
         exchange: &Arc<Exchange>,
         timer: &mut Timer,
@@ -210,6 +211,10 @@ impl Proxy {
             Some(formats) if !pass => named_type(formats, parts, declared)?,
             _ => declared,
         };
+        if signature::is_in_chunks(&parts.headers) && !pass {
+            // A coding by another name: a finding may stand across two chunks.
+            return Err(Failure::Coding);
+        }
         let mut messages = None;
         // What passes unscanned is not decoded either.
         let declared_coding = |name| headers::coding(&parts.headers, name).map_err(|_| Failure::Coding);
@@ -235,8 +240,10 @@ impl Proxy {
             deadline: self.deadline(exchange),
             budget: &self.budget,
             exchange,
-            signed,
+            bound: signed.bound().or_else(|| upload::bound(&parts.headers)),
+            digests: &Digests::of(&parts.headers),
             pass: &route.pass,
+            media: &route.media,
             formats: route.formats.as_ref(),
         };
         body::prepare(&job, incoming, timer).await
@@ -294,7 +301,7 @@ impl Proxy {
         exchange: &Arc<Exchange>,
     ) -> Result<Option<Redaction>, Failure> {
         let (limits, budget) = (&self.limits, &self.budget);
-        let rules = response::Rules { plan, pass: &route.pass, limits, budget, exchange };
+        let rules = response::Rules { plan, pass: &route.pass, media: &route.media, limits, budget, exchange };
         let has_body = !response.body().is_end_stream();
         if has_body && response.status() == StatusCode::PARTIAL_CONTENT {
             // Nobody asked for it: what it begins in the middle of is not known.

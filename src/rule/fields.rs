@@ -110,7 +110,7 @@ impl<'t, 'm, 'a> Fields<'t, 'm, 'a> {
     }
 
     /// The names of a table with their strings; empty when absent.
-    pub(super) fn map_of_strings(&mut self, field: &str) -> BTreeMap<String, String> {
+    pub(super) fn map_of_strings(&mut self, field: &str) -> BTreeMap<String, Placed<String>> {
         let Some(value) = self.table.get(field) else { return BTreeMap::new() };
         let mut strings = BTreeMap::new();
         match value.get_ref().as_table() {
@@ -118,7 +118,10 @@ impl<'t, 'm, 'a> Fields<'t, 'm, 'a> {
             Some(table) => {
                 for (name, value) in table {
                     match value.get_ref().as_str() {
-                        Some(text) => drop(strings.insert(name.get_ref().to_string(), text.to_owned())),
+                        Some(text) => {
+                            let text = Placed { value: text.to_owned(), span: value.span() };
+                            drop(strings.insert(name.get_ref().to_string(), text));
+                        }
                         None => drop(self.wrong_type::<()>(name.get_ref(), value, "a string")),
                     }
                 }

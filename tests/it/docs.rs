@@ -239,3 +239,20 @@ fn the_readme_counts_the_rules() {
     let readme = documents.iter().find(|document| document.name == "README.md").unwrap();
     assert!(readme.text.contains(&count), "the README does not say:{count}");
 }
+
+/// Which failures there are is known to their one table alone.
+#[test]
+fn every_code_of_an_error_stands_in_the_table_of_codes() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let source = fs::read_to_string(root.join("src/proxy/respond.rs")).unwrap();
+    let (_, rows) = source.split_once("fn row(&self)").unwrap();
+    let (rows, _) = rows.split_once("\n    }\n").unwrap();
+    let codes: BTreeSet<&str> = rows.split('"').skip(1).step_by(2).collect();
+    assert!(codes.len() > 30 && codes.contains("part_too_large"), "{codes:?}");
+    let document = fs::read_to_string(root.join("docs/configuration.md")).unwrap();
+    let (_, section) = document.split_once("\n## Errors\n").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let cells = section.lines().filter_map(|line| line.split(" | ").nth(1));
+    let listed: BTreeSet<&str> = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    assert_eq!(listed, codes);
+}

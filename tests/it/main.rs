@@ -34,6 +34,7 @@ mod proxy_refusals;
 mod proxy_reload;
 mod proxy_responses;
 mod proxy_rig;
+mod proxy_signed;
 mod proxy_sink;
 mod proxy_tls;
 mod redactor;

@@ -262,6 +262,9 @@ async fn credentials_in_the_query_stay_where_the_pack_says() {
         ("sentry", "key", false),
         ("openai", "api_key", false),
         ("clickhouse", "password", true),
+        ("datadog", "dd-api-key", true),
+        ("datadog", "api_key", false),
+        ("mixpanel", "api_key", true),
         ("auto", "api_key", true),
     ] {
         let rig = Rig::with(&format!("[[route]]\nprotocol = '{protocol}'\n"), Answer::Ok("ok")).await;

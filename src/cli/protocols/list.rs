@@ -57,6 +57,8 @@ fn write_json(packs: &Packs, out: &mut impl Write) -> std::io::Result<()> {
             "environment": variables.collect::<Vec<_>>(),
             "query_allow": pack.query_allow,
             "credential_headers": pack.credential_headers,
+            "headers": pack.headers,
+            "pass": &*pack.pass,
             "source": &*pack.place.source,
         })
     };

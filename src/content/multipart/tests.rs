@@ -14,7 +14,12 @@ struct Outcome {
 
 fn run<'a>(kind: &str, chunks: impl IntoIterator<Item = &'a [u8]>) -> Result<Outcome, ContentError> {
     let content = ContentType::parse(Some(kind.as_bytes()));
-    let rules = PartRules { limit: LIMIT as u64, pass: [String::from("image/png")].into(), formats: None };
+    let rules = PartRules {
+        limit: LIMIT as u64,
+        pass: [String::from("image/png")].into(),
+        media: [String::from("audio/wav")].into(),
+        formats: None,
+    };
     let (mut stage, mut out) = (MultipartStage::new(&PLAN, &content, &rules, 0)?, Vec::new());
     for chunk in chunks {
         stage.push(Bytes::copy_from_slice(chunk), &mut out)?;
@@ -330,7 +335,7 @@ fn parts_nest_to_a_depth() {
 #[test]
 fn long_parts_stream() {
     let content = ContentType::parse(Some(FORM.as_bytes()));
-    let rules = PartRules { limit: LIMIT as u64, pass: Arc::default(), formats: None };
+    let rules = PartRules { limit: LIMIT as u64, pass: Arc::default(), media: Arc::default(), formats: None };
     let (mut stage, mut out, mut most) = (MultipartStage::new(&PLAN, &content, &rules, 0).unwrap(), Vec::new(), 0);
     let text = "hello bob@example.com\r\n-- and --xY\r\n--xY".repeat(20_000);
     let body = format!(

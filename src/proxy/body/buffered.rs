@@ -1,7 +1,7 @@
 //! Small bodies: redacted whole, sent with their exact length.
 
 use super::slices::{Slices, join_small};
-use super::{Change, Job, Prepared, RedactedBody, Repr, Whole};
+use super::{Change, Job, Prepared, RedactedBody, Repr, Told, Whole};
 use crate::content::{Coding, CodingError, ContentError, Delivery, Encoder, Pipeline, WireFormat};
 use crate::proxy::admission::Reservation;
 use crate::proxy::exchange::{Place, Sizes};
@@ -17,15 +17,17 @@ const KEPT: u64 = 1024 * 1024;
 /// Redacts `wire` and makes it ready to be sent.
 pub(super) async fn redact(job: &Job<'_>, wire: Vec<Bytes>, mut reservation: Reservation) -> Result<Prepared, Failure> {
     let mut scanned = scan(job, &wire, &mut reservation).await?;
-    let change = match scanned.changed {
-        true if job.signed => return Err(Failure::Signed),
-        true => Change::Changed,
-        false => Change::Unchanged,
-    };
-    let mut pieces = match (job.coding, change, scanned.kept.take()) {
-        (Coding::Identity, _, Some(output)) => output,
-        (_, Change::Unchanged, _) => wire,
-        (_, _, Some(output)) => {
+    if !scanned.changed {
+        let pieces = scanned.kept.take().filter(|_| job.coding == Coding::Identity && job.bound.is_none());
+        let frame = Slices::take(&mut pieces.unwrap_or(wire)).holding(reservation).of(job.exchange);
+        return Ok(prepared(job, &scanned, frame, Told::unchanged));
+    }
+    if let Some(failure) = &job.bound {
+        return Err(failure.clone());
+    }
+    let mut pieces = match (job.coding, scanned.kept.take()) {
+        (Coding::Identity, Some(output)) => output,
+        (_, Some(output)) => {
             let mut encoding = Encoding::new(job, &scanned)?;
             for piece in &output {
                 encoding.add(piece)?;
@@ -33,18 +35,22 @@ pub(super) async fn redact(job: &Job<'_>, wire: Vec<Bytes>, mut reservation: Res
             }
             encoding.finish()?
         }
-        (_, _, None) => redact_again(job, &wire, Encoding::new(job, &scanned)?).await?,
+        (_, None) => redact_again(job, &wire, Encoding::new(job, &scanned)?).await?,
     };
+    let digests = job.digests.renew(&wire, &pieces)?;
     let frame = Slices::take(&mut pieces).holding(reservation).of(job.exchange);
-    Ok(Prepared {
-        change,
-        length: Some(frame.remaining() as u64),
+    Ok(prepared(job, &scanned, frame, |length| Told { change: Change::Changed, length, digests }))
+}
+
+fn prepared(job: &Job<'_>, scanned: &Scanned, frame: Slices, told: impl FnOnce(Option<u64>) -> Told) -> Prepared {
+    Prepared {
+        told: told(Some(frame.remaining() as u64)),
         body: RedactedBody(Repr::Whole(Whole {
             frame: Some(frame),
             decoded: scanned.released,
             exchange: Arc::clone(job.exchange),
         })),
-    })
+    }
 }
 
 /// What the first pass over a body found out.
@@ -80,10 +86,8 @@ async fn scan(job: &Job<'_>, wire: &[Bytes], reservation: &mut Reservation) -> R
     }
     job.exchange.add_sizes(Sizes { received_decoded: pipeline.decoded().0, ..Sizes::default() });
     result?;
-    // What stands beside the body was not scanned: the coding is written anew.
-    let changed = report.changed() > 0 || pipeline.annotated();
     Ok(Scanned {
-        changed,
+        changed: pipeline.changes(),
         kept: output.kept.then_some(output.pieces),
         released: output.length,
         form: pipeline.wire_format(),

@@ -15,6 +15,7 @@ use gathered::Gathered;
 pub(super) use slices::{Slices, join_small};
 
 use super::admission::{Budget, Reservation};
+use super::digest::Digests;
 use super::exchange::{Dialect, Exchange, Sizes};
 use super::idle::Timer;
 use super::respond::Failure;
@@ -26,6 +27,7 @@ use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use hyper::header::{HeaderName, HeaderValue};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -65,12 +67,19 @@ pub(super) enum Change {
     Streaming,
 }
 
-/// A body ready to be sent.
-pub(super) struct Prepared {
-    pub(super) body: RedactedBody,
+/// What a head has to tell of a body.
+pub(super) struct Told {
     pub(super) change: Change,
     /// `None` when it is sent in chunks.
     pub(super) length: Option<u64>,
+    /// Made anew for a changed one.
+    pub(super) digests: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// A body ready to be sent.
+pub(super) struct Prepared {
+    pub(super) body: RedactedBody,
+    pub(super) told: Told,
 }
 
 /// All that decides what happens to a body.
@@ -89,10 +98,15 @@ pub(super) struct Job<'a> {
     pub(super) deadline: Option<Instant>,
     pub(super) budget: &'a Arc<Budget>,
     pub(super) exchange: &'a Arc<Exchange>,
-    /// Whether a change would break a signature.
-    pub(super) signed: bool,
+    /// What it is refused with if it would change: what signs it, or tells its
+    /// size, would be wrong.
+    pub(super) bound: Option<Failure>,
+    /// To be made anew if it changes.
+    pub(super) digests: &'a Digests,
     /// Media types that the route passes unscanned.
     pub(super) pass: &'a Arc<[String]>,
+    /// Those of parts that its protocol pack does.
+    pub(super) media: &'a Arc<[String]>,
     /// How a statement at the beginning of the body names the format of the rest.
     pub(super) formats: Option<&'a Arc<NamedFormats>>,
 }
@@ -129,6 +143,12 @@ pub(super) async fn prepare(
         return Ok(empty());
     }
     buffered::redact(job, gathered.into_pieces(), reservation).await
+}
+
+impl Told {
+    fn unchanged(length: Option<u64>) -> Self {
+        Self { change: Change::Unchanged, length, digests: Vec::new() }
+    }
 }
 
 impl RedactedBody {
@@ -201,7 +221,12 @@ impl Job<'_> {
     }
 
     fn parts(&self) -> PartRules {
-        PartRules { limit: self.limits.buffer, pass: Arc::clone(self.pass), formats: self.formats.cloned() }
+        PartRules {
+            limit: self.limits.buffer,
+            pass: Arc::clone(self.pass),
+            media: Arc::clone(self.media),
+            formats: self.formats.cloned(),
+        }
     }
 
     fn pipeline(&self, delivery: Delivery) -> Result<Pipeline, Failure> {
@@ -216,7 +241,7 @@ impl Job<'_> {
 
 /// For a request without a body.
 pub(super) fn empty() -> Prepared {
-    Prepared { body: RedactedBody(Repr::Empty), change: Change::Unchanged, length: Some(0) }
+    Prepared { body: RedactedBody(Repr::Empty), told: Told::unchanged(Some(0)) }
 }
 
 /// Reads until the end of the body or until more than the buffer limit has

@@ -3,7 +3,7 @@
 
 use super::gathered::LARGE_FRAME;
 use super::slices::Slices;
-use super::{BodyBroken, Change, Job, Prepared, RedactedBody, Repr, has_ended, next_data};
+use super::{BodyBroken, Change, Job, Prepared, RedactedBody, Repr, Told, has_ended, next_data};
 use crate::content::{Coding, Delivery, Pipeline, SLICE};
 use crate::proxy::admission::Reservation;
 use crate::proxy::exchange::{Exchange, Place, Sending, Sizes};
@@ -47,7 +47,7 @@ pub(super) struct StreamingBody {
     /// Whether it was broken off: then it has no end, however often it is
     /// polled.
     broken: bool,
-    /// The exact length of an unscanned body.
+    /// The exact length of a body that does not change.
     length: Option<u64>,
     plan: Arc<Plan>,
     exchange: Arc<Exchange>,
@@ -56,7 +56,8 @@ pub(super) struct StreamingBody {
     idle: IdleTimer,
     /// When the whole exchange has to be over.
     deadline: Option<Pin<Box<Sleep>>>,
-    signed: bool,
+    /// What it fails with once it would change.
+    bound: Option<Failure>,
     /// Bytes that the client may still send.
     allowance: u64,
     /// What the gauge of held bytes holds of ours.
@@ -76,13 +77,19 @@ pub(super) async fn start(
     incoming: &mut Option<Incoming>,
     timer: &mut Timer,
 ) -> Result<Prepared, Failure> {
-    if job.signed && job.coding != Coding::Identity {
-        // Encoding it again changes it, whatever is found.
-        return Err(Failure::Signed);
+    let bound = job.bound.clone().or_else(|| job.digests.bound());
+    let is_coded = job.coding != Coding::Identity;
+    if let Some(failure) = bound.clone().filter(|_| is_coded && job.messages.is_some()) {
+        // Messages are encoded again one by one, which changes them whatever is found.
+        return Err(failure);
     }
     reservation.grow(SLICE as u64)?;
-    let pipeline = job.pipeline(Delivery::Streaming(job.level))?;
-    let mut streaming = StreamingBody::new(job, Some(pipeline), reservation);
+    let delivery = if bound.is_some() && is_coded { Delivery::Original } else { Delivery::Streaming(job.level) };
+    let mut streaming = StreamingBody::new(job, Some(job.pipeline(delivery)?), reservation);
+    // What cannot change keeps its length; stores want to know it.
+    streaming.length =
+        incoming.as_ref().and_then(|body| body.size_hint().exact()).filter(|_| bound.is_some() && head.is_empty());
+    streaming.bound = bound;
     streaming.allow(head.len())?;
     streaming.unpushed = head;
     while !streaming.is_decided() {
@@ -112,10 +119,13 @@ pub(super) async fn start(
         }
     }
     streaming.read_on(incoming);
-    // A signed body is the same, byte for byte, or has no end: what tells of it
+    // Such a body is the same, byte for byte, or has no end: what tells of it
     // stays true.
-    let change = if job.signed { Change::Unchanged } else { Change::Streaming };
-    Ok(Prepared { body: RedactedBody(Repr::Streaming(Box::new(streaming))), change, length: None })
+    let told = match streaming.bound {
+        Some(_) => Told::unchanged(streaming.length),
+        None => Told { change: Change::Streaming, length: None, digests: Vec::new() },
+    };
+    Ok(Prepared { body: RedactedBody(Repr::Streaming(Box::new(streaming))), told })
 }
 
 /// Passes a body on as it is, since the route lists its media type.
@@ -123,7 +133,7 @@ pub(super) fn unscanned(job: &Job<'_>, incoming: &mut Option<Incoming>, length: 
     let mut streaming = StreamingBody::new(job, None, job.budget.open());
     streaming.read_on(incoming);
     streaming.length = length;
-    Prepared { body: RedactedBody(Repr::Streaming(Box::new(streaming))), change: Change::Unchanged, length }
+    Prepared { body: RedactedBody(Repr::Streaming(Box::new(streaming))), told: Told::unchanged(length) }
 }
 
 impl StreamingBody {
@@ -143,7 +153,7 @@ impl StreamingBody {
             sending: Sending::begin(job.exchange),
             idle: IdleTimer::new(job.timeouts.body_idle),
             deadline: job.deadline.map(|at| Box::pin(tokio::time::sleep_until(at))),
-            signed: job.signed,
+            bound: None,
             allowance: job.limits.body,
             held: 0,
             sent: 0,
@@ -166,7 +176,7 @@ impl StreamingBody {
             return Poll::Ready(Some(Err(self.fail(failure))));
         }
         for _ in 0..MAX_STEPS {
-            if !self.released.is_empty() {
+            if !self.released.is_empty() && !self.is_last_unjudged() {
                 let needed = self.pipeline.as_ref().map_or(0, Pipeline::memory);
                 let frame = Slices::take(&mut self.released).holding(self.memory.split(needed)).of(&self.exchange);
                 if frame.has_remaining() {
@@ -201,6 +211,13 @@ impl StreamingBody {
             return Some(Failure::Deadline);
         }
         self.exchange.failed(cx.waker())
+    }
+
+    /// Whether the body would be whole with what is released, though nobody has
+    /// said yet that it may end so.
+    fn is_last_unjudged(&self) -> bool {
+        let Some(length) = self.length.filter(|_| self.pipeline.is_some() && !self.finished) else { return false };
+        self.sent + self.released.iter().map(|piece| piece.len() as u64).sum::<u64>() >= length
     }
 
     /// Whether all of a body of known length was handed over.
@@ -328,8 +345,8 @@ impl StreamingBody {
         let Some(pipeline) = &self.pipeline else {
             return Ok(());
         };
-        if self.signed && pipeline.report().changed() > 0 {
-            return Err(Failure::Signed);
+        if let Some(failure) = self.bound.as_ref().filter(|_| pipeline.changes()) {
+            return Err(failure.clone());
         }
         self.memory.grow_to(pipeline.memory())?;
         let held = i64::try_from(pipeline.held()).unwrap_or(i64::MAX);

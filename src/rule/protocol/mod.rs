@@ -7,9 +7,11 @@
 //! *and* what the value there must look like, see [`Shape`].
 
 mod builtin;
+mod names;
 mod read;
 mod spec;
 
+pub use names::{covers, is_media_type, may_be_redacted};
 pub use spec::schema;
 
 use super::names::nearest;
@@ -39,6 +41,11 @@ pub struct Pack {
     pub query_allow: Vec<String>,
     /// Headers by which it does.
     pub credential_headers: Vec<String>,
+    /// Headers that carry data, in lower case; with a star at its end the beginning
+    /// of a name.
+    pub headers: Vec<String>,
+    /// Media types, in lower case, of parts that pass unscanned if they are no text.
+    pub pass: Arc<[String]>,
     /// Values that stay.
     pub protected: Arc<[Protected]>,
     /// How the format of a body is named, beside its `Content-Type`.
@@ -51,6 +58,8 @@ pub struct Pack {
     pub place: Place,
     /// Whether it came with the program.
     pub builtin: bool,
+    /// Whether it took the place of one that did.
+    pub replaces: bool,
     /// The file.
     pub text: Arc<str>,
 }
@@ -240,7 +249,9 @@ removes = ["bob@example.com"]
     #[test]
     fn a_pack_of_the_user_takes_the_place_of_a_built_in_one() {
         let packs = packs(&ACME.replace("\"acme\"", "\"openai\"")).unwrap();
-        assert_eq!(packs.find("openai").unwrap().title, "Acme");
+        let openai = packs.find("openai").unwrap();
+        assert_eq!((openai.title.as_str(), openai.replaces), ("Acme", true));
+        assert!(packs.iter().all(|pack| pack.replaces == (pack.name == "openai")));
     }
 
     #[test]
@@ -276,6 +287,15 @@ removes = ["bob@example.com"]
             ("[\"https://acme.example/docs\"]", "[\"docs\"]", "a reference is a URL"),
             ("[[example]]", "[example]", "write [[example]] with two brackets"),
             ("", "name = 'x'", "duplicate key"),
+            ("", "headers = ['content-*']", "1:12: `content-*` in `headers` is not a header that may be redacted"),
+            ("", "pass = ['image']", "`image` in `pass` is not a picture, sound or a film"),
+            ("", "pass = ['image/png', 'text/plain']", "1:22: `text/plain` in `pass`"),
+            ("", "pass = ['image/svg+xml']", "`image/svg+xml` in `pass`"),
+            (
+                "[[example]]",
+                "[body]\nverb = 'A'\nkeyword = 'B'\nformats = { C = 'csv' }\n[[example]]",
+                "`csv`, for `C`, is not a media type; write one like \"text/csv\"",
+            ),
         ] {
             let mistake = mistake(old, new);
             assert!(mistake.contains(told), "{new}: {mistake}");

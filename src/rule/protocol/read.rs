@@ -6,6 +6,7 @@ use super::super::path::MOST_STEPS;
 use super::super::pattern::check_allow;
 use super::super::syntax::{checked, one_of, parsed_path, references};
 use super::super::{Category, PathPattern, RuleError};
+use super::names::{is_media_type, may_be_redacted};
 use super::spec::{self, BODY, EXAMPLE, PACK, PROTECTED, VARIABLE};
 use super::{AUTO, NamedFormats, Pack, PackExample, Protected, Shape, Variable};
 use regex_automata::meta::Regex;
@@ -26,7 +27,11 @@ pub(super) fn layered(
 ) -> Result<BTreeMap<String, Arc<Pack>>, RuleError> {
     let mut errors = Vec::new();
     let mut packs = layer(builtin.iter().copied(), true, &mut errors);
-    packs.extend(layer(user.iter().map(|(path, text)| (path.as_str(), text.as_str())), false, &mut errors));
+    for (name, mut pack) in layer(user.iter().map(|(path, text)| (path.as_str(), text.as_str())), false, &mut errors) {
+        pack.replaces = packs.contains_key(&name);
+        packs.insert(name, pack);
+    }
+    let packs = packs.into_iter().map(|(name, pack)| (name, Arc::new(pack))).collect();
     match errors.pop() {
         None => Ok(packs),
         Some(only) if errors.is_empty() => Err(only),
@@ -42,8 +47,8 @@ fn layer<'a>(
     files: impl Iterator<Item = (&'a str, &'a str)>,
     builtin: bool,
     errors: &mut Vec<RuleError>,
-) -> BTreeMap<String, Arc<Pack>> {
-    let mut packs: BTreeMap<String, Arc<Pack>> = BTreeMap::new();
+) -> BTreeMap<String, Pack> {
+    let mut packs: BTreeMap<String, Pack> = BTreeMap::new();
     for (path, text) in files {
         let mut mistakes = Mistakes::new(path, text);
         if let Some((pack, name_at)) = read(&mut mistakes, builtin) {
@@ -52,7 +57,7 @@ fn layer<'a>(
                     let message = format!("the name `{}` is taken by the pack at {}", pack.name, first.place);
                     mistakes.add(name_at, message);
                 }
-                None => drop(packs.insert(pack.name.clone(), Arc::new(pack))),
+                None => drop(packs.insert(pack.name.clone(), pack)),
             }
         }
         errors.extend(mistakes.into_errors());
@@ -75,14 +80,15 @@ fn read(mistakes: &mut Mistakes<'_>, builtin: bool) -> Option<(Pack, usize)> {
     let name = name(&mut fields);
     let title = fields.required_string("title");
     let upstream = upstream(&mut fields);
-    let upstream_hint = fields.string("upstream_hint").map(|hint| hint.value);
-    let note = fields.string("note").map(|note| note.value);
+    let [upstream_hint, note] = ["upstream_hint", "note"].map(|field| fields.string(field).map(|text| text.value));
     if !fields.has("upstream") && upstream_hint.is_none() {
         fields.mistakes.add(fields.start, "give an `upstream`, or an `upstream_hint` that says which URL to look for");
     }
     let environment = tables(&mut fields, "environment", VARIABLE, variable);
     let (query_allow, credential_headers) =
         (texts(&mut fields, "query_allow"), texts(&mut fields, "credential_headers"));
+    let headers = checked_names(&mut fields, "headers", may_be_redacted, "a header that may be redacted");
+    let pass = checked_names(&mut fields, "pass", is_media, "a picture, sound or a film; write one like \"image/png\"");
     let protected = tables(&mut fields, "protected", PROTECTED, protected);
     check_size(&mut fields, &protected);
     let body = body(&mut fields);
@@ -107,12 +113,15 @@ fn read(mistakes: &mut Mistakes<'_>, builtin: bool) -> Option<(Pack, usize)> {
         environment,
         query_allow,
         credential_headers,
+        headers,
+        pass: pass.into(),
         protected: protected.into(),
         body,
         examples,
         references,
         place,
         builtin,
+        replaces: false,
         text: mistakes.text().into(),
     };
     Some((pack, name.span.start))
@@ -247,7 +256,7 @@ fn body(fields: &mut Fields<'_, '_, '_>) -> Option<Arc<NamedFormats>> {
     let value = fields.value("body")?;
     let mut table = Fields::open(value, "[body]", BODY, fields.mistakes)?;
     let (verb, keyword) = (table.required_string("verb"), table.required_string("keyword"));
-    let formats = table.map_of_strings("formats");
+    let formats = formats(&mut table);
     if formats.is_empty() {
         let place = table.place("formats");
         table.mistakes.add(place, "`formats` is missing: give the media type of each, such as { CSV = \"text/csv\" }");
@@ -259,8 +268,37 @@ fn body(fields: &mut Fields<'_, '_, '_>) -> Option<Arc<NamedFormats>> {
         query: texts(&mut table, "query"),
         headers: texts(&mut table, "headers"),
         binary: texts(&mut table, "binary"),
-        formats,
+        formats: formats.into_iter().map(|(name, kind)| (name, kind.value)).collect(),
     }))
+}
+
+/// The media type of each format. Nothing is known of how to read one that is none.
+fn formats(table: &mut Fields<'_, '_, '_>) -> BTreeMap<String, Placed<String>> {
+    let formats = table.map_of_strings("formats");
+    for (name, kind) in formats.iter().filter(|(_, kind)| !is_media_type(&kind.value)) {
+        let message = format!("`{}`, for `{name}`, is not a media type; write one like \"text/csv\"", kind.value);
+        table.mistakes.add(kind.span.start, message);
+    }
+    formats
+}
+
+/// A type of what nobody can read, and that is no text for that.
+fn is_media(kind: &str) -> bool {
+    let kinds = ["image/", "audio/", "video/"];
+    is_media_type(kind) && kinds.iter().any(|of| kind.starts_with(of)) && !kind.ends_with("+xml")
+}
+
+/// A list of names, in lower case.
+fn checked_names(fields: &mut Fields<'_, '_, '_>, field: &str, is_right: fn(&str) -> bool, what: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    for name in fields.strings(field) {
+        let lower = name.value.to_ascii_lowercase();
+        match is_right(&lower) {
+            true => names.push(lower),
+            false => fields.mistakes.add(name.span.start, format!("`{}` in `{field}` is not {what}", name.value)),
+        }
+    }
+    names
 }
 
 fn example(fields: &mut Fields<'_, '_, '_>) -> Option<PackExample> {

@@ -17,6 +17,16 @@ pub(super) const PACK: &[Field] = &[
     field("environment", Kind::Tables(VARIABLE), "what points an SDK at the proxy"),
     field("query_allow", Kind::Texts, "parameters of the query by which the upstream knows its client"),
     field("credential_headers", Kind::Texts, "headers by which it does; a route that redacts one gets a warning"),
+    field(
+        "headers",
+        Kind::Texts,
+        "headers that carry data, redacted unless a route names its own; `name-*` is all that begin so",
+    ),
+    field(
+        "pass",
+        Kind::Texts,
+        "media types of pictures, sound and films: parts of these pass unscanned, unless they are text",
+    ),
     field("protected", Kind::Tables(PROTECTED), "values that stay"),
     field("body", Kind::Table(BODY), "how a request names the format of its body"),
     required("example", Kind::Tables(EXAMPLE), "bodies, with what must stay and what must not"),

@@ -7,6 +7,7 @@ mod accept;
 mod admin;
 mod connection;
 mod harden;
+mod hints;
 mod panics;
 mod preface;
 mod reload;

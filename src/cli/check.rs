@@ -6,12 +6,10 @@ use super::setup::{self, ConfigArgs};
 use super::{CliError, Exit, sarif};
 use crate::config::Offline;
 use crate::content::judge_packs;
-use crate::metrics::Metrics;
-use crate::proxy::Proxy;
 use crate::redact::{Problem, judge};
 use crate::rule::{Place, Rule, RuleError, Ruleset};
 use crate::scan::Engine;
-use crate::server::ServerError;
+use crate::server::Server;
 use std::io::{BufWriter, Write};
 use std::sync::Arc;
 
@@ -121,13 +119,9 @@ fn cases(rules: &[Rule], problems: &[Problem]) -> Vec<Case> {
     rules.iter().map(of_rule).chain(stray.map(of_problem)).collect()
 }
 
-/// Sets up the routes with certificates, which reads them, and lets go of them.
+/// Sets up the listener and the routes with certificates, which reads them, and lets go of them.
 fn check_certificates(offline: &Offline, engine: &Arc<Engine>) -> Result<(), CliError> {
-    let rehearsal = offline.rehearsal();
-    match Proxy::new(&rehearsal, engine, Arc::new(Metrics::new())) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(ServerError::from(error).into()),
-    }
+    Ok(Server::rehearse(&offline.rehearsal(), engine)?)
 }
 
 fn tell(problems: &[Problem], summary: &str) -> std::io::Result<()> {

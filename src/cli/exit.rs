@@ -7,7 +7,6 @@ use crate::redact::Problem;
 use crate::rule::RuleError;
 use crate::scan::CompileError;
 use crate::server::ServerError;
-use rustls::pki_types::pem;
 use std::error::Error;
 use std::io::Write;
 use std::process::ExitCode;
@@ -109,8 +108,7 @@ pub(super) fn unwritable(source: std::io::Error) -> CliError {
 
 /// Whether the system could not read, write or listen.
 fn is_io(error: &(dyn Error + 'static)) -> bool {
-    // Certificate files: that type does not tell its cause by `source`.
-    error.is::<std::io::Error>() || matches!(error.downcast_ref::<pem::Error>(), Some(pem::Error::Io(_)))
+    error.is::<std::io::Error>()
 }
 
 fn lines(problems: &[Problem]) -> String {

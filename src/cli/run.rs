@@ -93,6 +93,7 @@ fn announce(config: &Config, engine: &Engine, server: &Server) -> Result<(), Cli
     tracing::info!(
         address = %server.address().map_err(unknown)?,
         admin = %server.admin_address().map_err(unknown)?,
+        tls = config.listener_tls.is_some(),
         rules = engine.ruleset().rules.len(),
         ruleset = engine.ruleset().hash,
         version = server::VERSION,

@@ -7,7 +7,7 @@ use super::file::{self, Source};
 use super::keys::{KeyReader, Keys};
 use super::layers::Merged;
 use super::types::{Period, Scheme, Size, Upstream};
-use super::{Config, Limits, Log, Route, Timeouts, protocol};
+use super::{Config, KeyPair, Limits, ListenerTls, Log, Route, Timeouts, UpstreamTls, protocol};
 use crate::redact::Policy;
 use crate::rule::protocol::{Pack, Packs, is_media_type, may_be_redacted};
 use std::collections::BTreeSet;
@@ -25,9 +25,11 @@ pub(super) fn build(merged: Merged, reader: KeyReader) -> Result<Config, ConfigE
         protocol::warning(&route.name, &route.headers, pack)
     }));
     warnings.extend(packs.iter().filter(|pack| pack.replaces).map(|pack| protocol::replacement(pack)));
+    let listener_tls = build_listener_tls(file.listener.tls, source.as_ref())?;
     let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let config = Config {
         listener: file.listener.address.unwrap_or(local(8080)),
+        listener_tls,
         admin: file.admin.address.unwrap_or(local(9090)),
         routes,
         limits: build_limits(&file.limits),
@@ -142,7 +144,7 @@ fn build_route(route: file::Route, policy: Policy, pack: Option<Arc<Pack>>, only
     Ok(Route {
         path,
         host: route.host.as_deref().map(normal_host),
-        ca: check_ca(&name, &upstream, route.tls.ca)?,
+        tls: build_tls(&upstream, route.tls).map_err(|why| format!("route \"{name}\": {why}"))?,
         upstream,
         pass: route.pass.iter().map(|t| t.to_ascii_lowercase()).collect(),
         headers,
@@ -192,11 +194,36 @@ fn has_port(host: &str) -> bool {
     host.rsplit_once(':').is_some_and(|(name, _)| !name.contains(':') || name.ends_with(']'))
 }
 
-fn check_ca(name: &str, to: &Upstream, ca: Option<PathBuf>) -> Result<Option<PathBuf>, String> {
-    if ca.is_some() && to.scheme == Scheme::Http {
-        return Err(format!("route \"{name}\": \"tls.ca\" has no use with an http:// upstream"));
+fn build_tls(to: &Upstream, file: file::Tls) -> Result<UpstreamTls, String> {
+    let set = [("ca", &file.ca), ("cert", &file.cert), ("key", &file.key)];
+    if let Some((key, _)) = set.iter().find(|(_, path)| to.scheme == Scheme::Http && path.is_some()) {
+        return Err(format!("\"tls.{key}\" has no use with an http:// upstream"));
     }
-    Ok(ca)
+    let pair = key_pair(file.cert, file.key).map_err(|(key, other)| format!("\"tls.{key}\" needs \"tls.{other}\""))?;
+    Ok(UpstreamTls { ca: file.ca, pair })
+}
+
+fn build_listener_tls(file: file::ListenerTls, source: Option<&Source>) -> Result<Option<ListenerTls>, ConfigError> {
+    let lacks = |(key, other)| {
+        let message = format!("\"listener.tls.{key}\" needs \"listener.tls.{other}\"");
+        ConfigError::at_section_key(source, "listener", key, message)
+    };
+    match (key_pair(file.cert, file.key).map_err(lacks)?, file.client_ca) {
+        (Some(pair), client_ca) => Ok(Some(ListenerTls { pair, client_ca })),
+        (None, None) => Ok(None),
+        (None, Some(_)) => Err(lacks(("client_ca", "cert"))),
+    }
+}
+
+/// A certificate and its key, or neither. The error names the one that is there
+/// and the one that is not.
+fn key_pair(cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<KeyPair>, (&'static str, &'static str)> {
+    match (cert, key) {
+        (Some(cert), Some(key)) => Ok(Some(KeyPair { cert, key })),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(("cert", "key")),
+        (None, Some(_)) => Err(("key", "cert")),
+    }
 }
 
 fn build_limits(file: &file::Limits) -> Limits {

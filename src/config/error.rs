@@ -70,13 +70,40 @@ impl ConfigError {
     /// At the line of the `nth` (from 0) `[[route]]` that sets `key`, else
     /// about the whole.
     pub(super) fn at_route_key(source: Option<&Source>, nth: usize, key: &str, message: String) -> Self {
-        let Some(source) = source else { return Self::Whole(message) };
         let mut routes = 0;
+        let is_inside = |line: &str| {
+            routes += usize::from(line.trim() == "[[route]]");
+            routes == nth + 1
+        };
+        Self::at_key_inside(source, is_inside, key, message)
+    }
+
+    /// At the line of a section, or of one in it, that sets `key`, else about the
+    /// whole.
+    pub(super) fn at_section_key(source: Option<&Source>, section: &str, key: &str, message: String) -> Self {
+        let mut inside = false;
+        let is_inside = |line: &str| {
+            if let Some(header) = line.trim_start().strip_prefix('[') {
+                inside = header.strip_prefix(section).is_some_and(|rest| rest.starts_with(['.', ']']));
+            }
+            inside
+        };
+        Self::at_key_inside(source, is_inside, key, message)
+    }
+
+    /// At the first line that sets `key` of those that are inside.
+    fn at_key_inside(
+        source: Option<&Source>,
+        mut is_inside: impl FnMut(&str) -> bool,
+        key: &str,
+        message: String,
+    ) -> Self {
+        let Some(source) = source else { return Self::Whole(message) };
         let mut offset = 0;
         for line in source.text.split_inclusive('\n') {
-            routes += usize::from(line.trim() == "[[route]]");
+            let inside = is_inside(line);
             match place_of_key(line, key) {
-                Some(place) if routes == nth + 1 => return Self::at_offset(source, offset + place, message),
+                Some(place) if inside => return Self::at_offset(source, offset + place, message),
                 _ => offset += line.len(),
             }
         }

@@ -21,7 +21,7 @@ pub(super) struct Source {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct File {
-    pub(super) listener: Address,
+    pub(super) listener: Listener,
     pub(super) admin: Address,
     pub(super) route: Vec<Route>,
     pub(super) limits: Limits,
@@ -31,6 +31,22 @@ pub(super) struct File {
     pub(super) protocols: Protocols,
     pub(super) hash: Hash,
     pub(super) log: Log,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Listener {
+    #[serde(deserialize_with = "socket_address")]
+    pub(super) address: Option<SocketAddr>,
+    pub(super) tls: ListenerTls,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ListenerTls {
+    pub(super) cert: Option<PathBuf>,
+    pub(super) key: Option<PathBuf>,
+    pub(super) client_ca: Option<PathBuf>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -61,6 +77,8 @@ pub(super) struct Route {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Tls {
     pub(super) ca: Option<PathBuf>,
+    pub(super) cert: Option<PathBuf>,
+    pub(super) key: Option<PathBuf>,
 }
 
 #[derive(Debug, Default, Deserialize)]

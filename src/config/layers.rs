@@ -133,8 +133,13 @@ fn locate(name: &str) -> Option<(Vec<String>, Kind)> {
         return locate_in_route(rest);
     }
     KEYS.iter()
-        .find(|(section, key, ..)| name == format!("{section}_{key}").to_ascii_uppercase())
-        .map(|&(section, key, kind, _)| (vec![section.to_owned(), key.to_owned()], kind))
+        .find(|(section, key, ..)| name == variable(section, key))
+        .map(|&(section, key, kind, _)| (section.split('.').chain([key]).map(str::to_owned).collect(), kind))
+}
+
+/// The name of a key's variable, without the prefix.
+fn variable(section: &str, key: &str) -> String {
+    format!("{section}_{key}").replace('.', "_").to_ascii_uppercase()
 }
 
 fn locate_in_route(name: &str) -> Option<(Vec<String>, Kind)> {
@@ -295,7 +300,7 @@ pub(super) fn short_variables() -> Vec<String> {
 
 #[cfg(test)]
 pub(super) fn variables() -> Vec<String> {
-    let of_sections = KEYS.iter().map(|(section, key, ..)| format!("{PREFIX}{section}_{key}"));
+    let of_sections = KEYS.iter().map(|(section, key, ..)| format!("{PREFIX}{}", variable(section, key)));
     let of_routes = ROUTE_KEYS.iter().map(|(keys, ..)| format!("{PREFIX}route_0_{}", keys.join("_")));
     of_sections.chain(of_routes).map(|name| name.to_ascii_uppercase()).collect()
 }

@@ -41,6 +41,8 @@ use std::time::Duration;
 pub struct Config {
     /// Where clients connect.
     pub listener: SocketAddr,
+    /// How they do it, if not in plain text.
+    pub listener_tls: Option<ListenerTls>,
     /// Where probes and Prometheus connect.
     pub admin: SocketAddr,
     /// At least one; names are unique.
@@ -82,8 +84,8 @@ pub struct Route {
     pub host: Option<String>,
     /// Where to.
     pub upstream: Upstream,
-    /// Trusted instead of the system's roots.
-    pub ca: Option<PathBuf>,
+    /// Of an `https://` upstream.
+    pub tls: UpstreamTls,
     /// Media types that pass unscanned, lower case.
     pub pass: Vec<String>,
     /// Headers whose values are scanned as text, and redacted as the policy
@@ -105,6 +107,33 @@ pub struct Route {
     pub protocol: Option<Arc<Pack>>,
     /// Action by entity.
     pub policy: Policy,
+}
+
+/// The files of a certificate and of its key, both PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyPair {
+    /// The certificate, and behind it those between it and its authority.
+    pub cert: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+/// How clients are served over TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerTls {
+    /// By which clients know us.
+    pub pair: KeyPair,
+    /// Clients need a certificate of one of these.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// How an upstream is reached over TLS.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UpstreamTls {
+    /// Trusted instead of the system's roots.
+    pub ca: Option<PathBuf>,
+    /// By which the upstream knows us.
+    pub pair: Option<KeyPair>,
 }
 
 /// Sizes in bytes, and counts. What goes beyond is refused.

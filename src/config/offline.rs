@@ -5,7 +5,7 @@ use super::file;
 use super::layers::{Sources, merge};
 use super::protocol::{of_route, upstream};
 use super::types::{Scheme, Upstream};
-use super::{Config, ConfigError, Route, Ruleset};
+use super::{Config, ConfigError, Route, Ruleset, UpstreamTls};
 use crate::content::{Level, PartRules};
 use crate::rule::Profile;
 use crate::rule::protocol::Pack;
@@ -116,12 +116,12 @@ impl Offline {
         self.config.check_actions(engine)
     }
 
-    /// The routes that bring certificates, to be set up and thrown away: that
-    /// shows whether the files are right. The others trust the system's
-    /// certificates, which say nothing about the configuration.
+    /// The listener and the routes that bring certificates, to be set up and
+    /// thrown away: that shows whether the files are right. The others trust the
+    /// system's certificates, which say nothing about the configuration.
     pub fn rehearsal(&self) -> Config {
         let mut config = self.config.clone();
-        config.routes.retain(|route| route.ca.is_some());
+        config.routes.retain(|route| route.tls != UpstreamTls::default());
         config
     }
 }
@@ -129,6 +129,7 @@ impl Offline {
 /// An upstream that goes with the route's other keys. RFC 6761, section 6.4,
 /// reserves its name to never exist.
 fn stand_in(route: &file::Route) -> Upstream {
-    let scheme = if route.tls.ca.is_some() { Scheme::Https } else { Scheme::Http };
+    let file::Tls { ca, cert, key } = &route.tls;
+    let scheme = if ca.is_some() || cert.is_some() || key.is_some() { Scheme::Https } else { Scheme::Http };
     Upstream { scheme, authority: "upstream.invalid".to_owned(), base: String::new() }
 }

@@ -9,7 +9,11 @@ use serde_json::{Map, Value, json};
 pub fn schema() -> Value {
     let mut sections = Map::new();
     for &(section, key, kind, doc) in KEYS {
-        let section = sections.entry(section).or_insert_with(|| object(Map::new()));
+        let mut names = section.split('.');
+        let mut section = sections.entry(names.next().unwrap_or_default()).or_insert_with(|| object(Map::new()));
+        for name in names {
+            section = inner(section, name);
+        }
         section["properties"][key] = described(value(kind), doc);
     }
     sections.insert("route".to_owned(), json!({"type": "array", "items": route()}));
@@ -27,16 +31,22 @@ fn object(properties: Map<String, Value>) -> Value {
     json!({"type": "object", "properties": properties, "additionalProperties": false})
 }
 
+/// A section of a section, which is made if it is not there.
+fn inner<'a>(section: &'a mut Value, name: &str) -> &'a mut Value {
+    let inner = &mut section["properties"][name];
+    if inner.is_null() {
+        *inner = object(Map::new());
+    }
+    inner
+}
+
 fn route() -> Value {
     let mut route = object(Map::new());
     for &(path, kind, doc) in ROUTE_KEYS {
         let described = described(value(kind), doc);
         match path {
             [section, key] => {
-                if route["properties"].get(section).is_none() {
-                    route["properties"][section] = object(Map::new());
-                }
-                route["properties"][section]["properties"][key] = described;
+                inner(&mut route, section)["properties"][key] = described;
             }
             _ => route["properties"][path.join(".")] = described,
         }

@@ -35,9 +35,13 @@ pub(super) enum Kind {
     Action,
 }
 
-/// Every key outside of routes: section, key, what may be written, meaning.
+/// Every key outside of routes: section, with a point for one in another, key, what
+/// may be written, meaning.
 pub(super) const KEYS: &[(&str, &str, Kind, &str)] = &[
     ("listener", "address", Kind::Address, "where clients connect"),
+    ("listener.tls", "cert", Kind::Text, "file of the certificate (PEM), with those between it and its authority"),
+    ("listener.tls", "key", Kind::Text, "file of the certificate's private key (PEM)"),
+    ("listener.tls", "client_ca", Kind::Text, "file of the certificates (PEM) of which clients must have one"),
     ("admin", "address", Kind::Address, "where probes and Prometheus connect"),
     ("rules", "builtin", Kind::Boolean, "whether the built-in rules are used"),
     ("rules", "paths", Kind::List, "rule files, or directories of them"),
@@ -87,6 +91,8 @@ pub(super) const ROUTE_KEYS: &[(&[&str], Kind, &str)] = &[
     (&["responses"], Kind::Boolean, "whether responses are redacted, too"),
     (&["query_allow"], Kind::List, "parameters of the query by which the upstream knows its client"),
     (&["tls", "ca"], Kind::Text, "file of the certificates (PEM) that are trusted"),
+    (&["tls", "cert"], Kind::Text, "file of the certificate (PEM) by which the upstream knows us"),
+    (&["tls", "key"], Kind::Text, "file of its private key (PEM)"),
 ];
 
 /// The keys of a route's policy, besides entities.

@@ -36,6 +36,10 @@ fn from_environment(variables: &[(&str, &str)]) -> Result<Config, String> {
 const ALL: &str = r#"
 [listener]
 address = "127.0.0.1:1"
+[listener.tls]
+cert = "tls.crt"
+key = "tls.key"
+client_ca = "clients.pem"
 [admin]
 address = "127.0.0.1:2"
 [rules]
@@ -88,6 +92,8 @@ query_allow = ["Token"]
 responses = true
 [route.tls]
 ca = "ca.pem"
+cert = "client.crt"
+key = "client.key"
 [route.policy]
 default = "report"
 EMAIL_ADDRESS = "block"
@@ -105,6 +111,9 @@ fn action(route: &Route, rule: &str) -> Action {
 fn every_key_of_the_file_is_read() {
     let config = from_file(ALL).unwrap();
     assert_eq!(config.listener.port(), 1);
+    let pair = |cert: &str, key: &str| KeyPair { cert: cert.into(), key: key.into() };
+    let tls = config.listener_tls.unwrap();
+    assert_eq!(tls, ListenerTls { pair: pair("tls.crt", "tls.key"), client_ca: Some("clients.pem".into()) });
     assert_eq!(config.admin.port(), 2);
     assert!(!config.builtin_rules);
     assert_eq!(config.limits.buffer, 1024);
@@ -120,6 +129,7 @@ fn every_key_of_the_file_is_read() {
     assert_eq!(action(route, "phone.international"), Action::Hash);
     assert_eq!(action(route, "key.password"), Action::Mask);
     assert!(!route.query && route.responses);
+    assert_eq!(route.tls, UpstreamTls { ca: Some("ca.pem".into()), pair: Some(pair("client.crt", "client.key")) });
     assert_eq!((route.headers[0].as_str(), route.query_allow[0].as_str()), ("x-user", "token"));
     assert_eq!(config.timeouts.small_body, Duration::from_secs(11));
     assert_eq!(config.timeouts.drain_grace, Duration::from_secs(12));
@@ -140,10 +150,13 @@ fn every_key_of_the_file_has_a_variable() {
         for key in keys.keys() {
             expected.push(match (section.as_str(), key.as_str()) {
                 ("route", "policy") => continue,
-                ("route", "tls") => "EXPURGATE_ROUTE_0_TLS_CA".to_owned(),
                 ("route", key) => format!("EXPURGATE_ROUTE_0_{}", key.to_ascii_uppercase()),
                 (section, key) => format!("EXPURGATE_{section}_{key}").to_ascii_uppercase(),
             });
+            if let (toml::Value::Table(inner), "tls") = (&keys[key], key.as_str()) {
+                let section = expected.pop().unwrap();
+                expected.extend(inner.keys().map(|key| format!("{section}_{}", key.to_ascii_uppercase())));
+            }
         }
     }
     let mut variables = layers::variables();
@@ -154,13 +167,14 @@ fn every_key_of_the_file_has_a_variable() {
 
 #[test]
 fn the_test_file_has_every_key_that_the_parser_knows() {
-    let probes = ["", "listener", "rules", "protocols", "hash", "log", "limits", "compression", "timeouts"];
+    let probes =
+        ["", "listener", "listener.tls", "rules", "protocols", "hash", "log", "limits", "compression", "timeouts"];
     for section in probes {
         let text = if section.is_empty() { "nonsense = 1".to_owned() } else { format!("[{section}]\nnonsense = 1") };
         let error = from_file(&text).unwrap_err();
         for key in error.split('`').skip(3).step_by(2) {
             assert!(
-                ALL.contains(&format!("\n{key} = ")) || ALL.contains(&format!("[{key}]")),
+                ["\n{} = ", "[{}]", ".{}]"].iter().any(|form| ALL.contains(&form.replace("{}", key))),
                 "{key} of [{section}] is not in the test file"
             );
         }
@@ -356,6 +370,7 @@ fn offline_only_the_upstreams_may_be_missing() {
     assert!(offline("", &[("EXPURGATE_UPSTREAM", "http://a")]).unwrap().complete().is_some());
     let two = "[[route]]\nname = \"a\"\n[[route]]\nname = \"b\"\npath = \"/b\"\n";
     assert_eq!(offline(two, &[]).unwrap().routes().len(), 2);
+    assert!(offline("[[route]]\ntls.cert = \"a\"\ntls.key = \"b\"", &[]).unwrap().complete().is_none());
     for (file, variable, expected) in [
         ("[limits]\nmax_ratio = 0", ("A", ""), "\"max_ratio\" must be at least 1"),
         ("[[route]]\npath = \"v1\"", ("A", ""), "\"path\" must begin with /"),
@@ -369,11 +384,37 @@ fn offline_only_the_upstreams_may_be_missing() {
 
 #[test]
 fn the_rehearsal_has_the_routes_with_certificates() {
-    let route = |name: &str, ca: &str| format!("[[route]]\nname = \"{name}\"\npath = \"/{name}\"\n{ca}\n");
-    let text = route("a", "") + &route("b", "tls.ca = \"b.pem\"");
+    let route = |name: &str, tls: &str| format!("[[route]]\nname = \"{name}\"\npath = \"/{name}\"\n{tls}\n");
+    let tls = "tls.ca = \"b.pem\"\ntls.cert = \"b.crt\"\ntls.key = \"b.key\"";
+    let text = route("a", "") + &route("b", tls);
     let offline = Offline::load(&sources(&text, &[], Flags::default())).unwrap();
     let names: Vec<String> = offline.rehearsal().routes.into_iter().map(|route| route.name).collect();
     assert_eq!(names, ["b"]);
+}
+
+#[test]
+fn a_certificate_and_its_key_go_together() {
+    let route = "[[route]]\nupstream = \"https://a\"\n";
+    for (text, expected) in [
+        ("tls.cert = \"a\"", ":2:1: route \"default\": \"tls.cert\" needs \"tls.key\""),
+        ("tls.key = \"a\"", ":2:1: route \"default\": \"tls.key\" needs \"tls.cert\""),
+        ("tls.ca = \"a\"\n[listener.tls]\n cert = \"a\"", ":6:2: \"listener.tls.cert\" needs \"listener.tls.key\""),
+        ("[listener]\ntls = { key = \"a\" }", ":5:9: \"listener.tls.key\" needs \"listener.tls.cert\""),
+        ("[listener]\ntls.client_ca = \"a\"", ":5:5: \"listener.tls.client_ca\" needs \"listener.tls.cert\""),
+        ("tls.cert = \"a\"\ntls.key = \"b\"\n[listener.tls]\ncert = \"c\"", ":7:1: \"listener.tls.cert\""),
+    ] {
+        let error = from_file(&format!("\n{route}{text}\n")).unwrap_err();
+        assert!(error.contains(&format!("expurgate.toml{expected}")), "{error}");
+    }
+    for key in ["ca", "cert", "key"] {
+        let error = from_file(&format!("[[route]]\nupstream = \"http://a\"\ntls.{key} = \"a\"")).unwrap_err();
+        assert!(error.contains(&format!("\"tls.{key}\" has no use with an http:// upstream")), "{error}");
+    }
+    let upstream = ("EXPURGATE_UPSTREAM", "http://a");
+    let error = from_environment(&[upstream, ("EXPURGATE_LISTENER_TLS_KEY", "a")]).unwrap_err();
+    assert!(error.contains("\"listener.tls.key\" needs \"listener.tls.cert\""), "{error}");
+    let pair = [upstream, ("EXPURGATE_LISTENER_TLS_KEY", "a"), ("EXPURGATE_LISTENER_TLS_CERT", "b")];
+    assert!(from_environment(&pair).unwrap().listener_tls.is_some());
 }
 
 #[test]
@@ -635,14 +676,16 @@ fn samples(schema: &serde_json::Value) -> (Vec<String>, Vec<&'static str>) {
 
 /// A file in which a key of a section has a value, and all else that it needs.
 fn with(section: &str, key: &str, value: &str) -> String {
-    let keys = if section == "hash" && key == "active" {
-        "keys = { k1 = \"one of at least thirty-two bytes\" }\n"
-    } else {
-        ""
+    let keys = match key {
+        "active" => "keys = { k1 = \"one of at least thirty-two bytes\" }\n",
+        "tls.cert" => "tls.key = \"b\"\n",
+        "tls.key" => "tls.cert = \"b\"\n",
+        "tls.client_ca" => "tls.key = \"b\"\ntls.cert = \"b\"\n",
+        _ => "",
     };
     let upstream = if key == "upstream" { "" } else { "upstream = \"https://a\"\n" };
     match section {
-        "route" => format!("[[route]]\n{upstream}{key} = {value}\n"),
+        "route" => format!("[[route]]\n{upstream}{keys}{key} = {value}\n"),
         _ => format!("[{section}]\n{keys}{key} = {value}\n[[route]]\n{upstream}"),
     }
 }

@@ -58,6 +58,11 @@ pub struct Metrics {
     pub upstream_errors: IntCounterVec,
     /// Client connections now.
     pub listener_connections: IntGauge,
+    /// Handshakes of clients.
+    pub tls_handshakes: IntCounterVec,
+    /// Until when the listener's certificate is valid, in Unix time.
+    pub tls_certificate_not_after: IntGaugeVec,
+    tls_certificate_reloads: IntCounterVec,
     ruleset_info: IntGaugeVec,
     ruleset_reloads: IntCounterVec,
     ruleset_last_reload: Gauge,
@@ -128,6 +133,21 @@ impl Metrics {
             ),
             upstream_errors: table.counters("upstream_errors_total", "Failures of upstreams.", &["route", "kind"]),
             listener_connections: table.gauge("listener_connections", "Client connections."),
+            tls_handshakes: table.counters(
+                "tls_handshakes_total",
+                "TLS handshakes of clients, by what came of them.",
+                &["outcome"],
+            ),
+            tls_certificate_not_after: table.gauges(
+                "tls_certificate_not_after_timestamp_seconds",
+                "Until when the certificate that clients see is valid, in Unix time.",
+                &["listener"],
+            ),
+            tls_certificate_reloads: table.counters(
+                "tls_certificate_reloads_total",
+                "How often changed certificates were read, by what came of it.",
+                &["outcome"],
+            ),
             ruleset_info: table.gauges(
                 "ruleset_info",
                 "Always 1; the labels tell which rules are in use.",
@@ -146,8 +166,9 @@ impl Metrics {
                 .float_counter("worker_busy_seconds_total", "Time that all worker threads together were busy."),
             registry: table.0,
         };
-        for outcome in ["success", "failure"] {
-            metrics.ruleset_reloads.with_label_values(&[outcome]).inc_by(0);
+        for used in [true, false] {
+            metrics.ruleset_reloads.with_label_values(&[outcome(used)]).inc_by(0);
+            metrics.tls_certificate_reloads.with_label_values(&[outcome(used)]).inc_by(0);
         }
         metrics.add_process();
         metrics
@@ -170,8 +191,12 @@ impl Metrics {
 
     /// Counts that rules were read again: they are in use, or refused.
     pub fn count_reload(&self, used: bool) {
-        let outcome = if used { "success" } else { "failure" };
-        self.ruleset_reloads.with_label_values(&[outcome]).inc();
+        self.ruleset_reloads.with_label_values(&[outcome(used)]).inc();
+    }
+
+    /// Counts that certificates were read again: they are in use, or refused.
+    pub fn count_certificate_reload(&self, used: bool) {
+        self.tls_certificate_reloads.with_label_values(&[outcome(used)]).inc();
     }
 
     /// Says how busy the worker threads have been since the start.
@@ -285,6 +310,11 @@ impl Table {
         self.0.register(Box::new(collector.clone())).expect("the names in the table are unique");
         collector
     }
+}
+
+/// What came of a reload, as a label.
+const fn outcome(used: bool) -> &'static str {
+    if used { "success" } else { "failure" }
 }
 
 fn options(name: &str, help: &str) -> Opts {

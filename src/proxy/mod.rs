@@ -6,6 +6,7 @@
 
 mod admission;
 mod body;
+mod certificate;
 mod digest;
 mod exchange;
 mod fields;
@@ -28,9 +29,10 @@ mod upstream;
 mod tests;
 
 pub use body::RedactedBody;
+pub use certificate::{Certified, TlsError, not_after, provider, read_pair, read_roots};
 pub use exchange::InProgress;
 pub use idle::{IdleTimer, Timer};
 pub use relay::ResponseBody;
-pub use respond::{Failure, UnreadBody};
+pub use respond::{Failure, LacksTls, UnreadBody};
 pub use service::Proxy;
 pub use upstream::UpstreamError;

@@ -32,6 +32,9 @@ pub enum Failure {
     /// No `Host`, several, or one that is no host.
     #[error("a request needs exactly one Host header, with one host")]
     Host,
+    /// In plain text where TLS is spoken.
+    #[error("this port speaks TLS only; use https")]
+    LacksTls,
     /// A protocol upgrade.
     #[error("protocol upgrades are not supported")]
     Upgrade,
@@ -183,6 +186,7 @@ impl Failure {
             Self::MalformedHead => (S::BAD_REQUEST, "malformed_head", Refused),
             Self::Connection => (S::BAD_REQUEST, "bad_connection_header", Refused),
             Self::Host => (S::BAD_REQUEST, "bad_host", Refused),
+            Self::LacksTls => (S::BAD_REQUEST, "tls_required", Refused),
             Self::Upgrade => (S::BAD_REQUEST, "unsupported_upgrade", Refused),
             Self::NoRoute => (S::NOT_FOUND, "no_route", Refused),
             Self::Coding => (S::UNSUPPORTED_MEDIA_TYPE, "unsupported_content_encoding", Refused),
@@ -248,6 +252,10 @@ impl From<RedactError> for Failure {
 /// connection must linger, else the client sees a reset instead of the status.
 #[derive(Clone, Copy, Debug)]
 pub struct UnreadBody;
+
+/// Marks a request that came in plain text where TLS is spoken.
+#[derive(Clone, Copy, Debug)]
+pub struct LacksTls;
 
 /// The answer for a failure; `unread` when the connection cannot be reused.
 pub(super) fn refuse(failure: &Failure, exchange: &Arc<Exchange>, unread: bool) -> Response<ResponseBody> {

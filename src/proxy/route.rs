@@ -1,6 +1,7 @@
 //! Which route a request takes: the longest path prefix wins, and among equal
 //! ones a route that names the host.
 
+use super::certificate::Certified;
 use super::fields::FieldNames;
 use super::upstream::{Upstream, UpstreamError};
 use crate::config;
@@ -108,6 +109,11 @@ impl Routes {
         for route in &self.0 {
             route.plans.store(Arc::new(Plans::new(engine, &route.policy)));
         }
+    }
+
+    /// What is made of files with certificates.
+    pub(super) fn certified(&self) -> Vec<Arc<dyn Certified>> {
+        self.0.iter().map(|route| route.upstream.certified()).collect()
     }
 
     /// The route for a host (without port) and a path.

@@ -3,12 +3,13 @@
 
 use super::admission::{Admission, Budget};
 use super::body::{self, Job, Prepared};
+use super::certificate::Certified;
 use super::digest::Digests;
 use super::exchange::{Dialect, Exchange, InProgress};
 use super::idle::Timer;
 use super::relay::{self, ResponseBody};
 use super::request_id::RequestIds;
-use super::respond::{self, Failure};
+use super::respond::{self, Failure, LacksTls};
 use super::response::{self, Redaction};
 use super::route::{Route, Routes};
 use super::signature::{self, Signed};
@@ -82,6 +83,11 @@ impl Proxy {
         self.routes.set_rules(engine);
     }
 
+    /// What is made of files with certificates, if it has any.
+    pub fn certified(&self) -> Vec<Arc<dyn Certified>> {
+        self.routes.certified()
+    }
+
     /// From now on new requests are refused; those that have begun go on.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Release);
@@ -152,6 +158,9 @@ impl Proxy {
         exchange: &Arc<Exchange>,
         timer: &mut Timer,
     ) -> Result<Response<ResponseBody>, Failure> {
+        if parts.extensions.get::<LacksTls>().is_some() {
+            return Err(Failure::LacksTls);
+        }
         if self.draining.load(Ordering::Acquire) {
             return Err(Failure::Draining);
         }

@@ -682,18 +682,12 @@ impl<M: Meter> Scanner<M> {
 
     /// Where the match at `start` begins with the keyword that it needs; `None`
     /// where there is none.
-    fn keyword(
-        &self,
-        sightings: &mut Sightings,
-        data: Data<'_>,
-        rule: usize,
-        (start, scan): (usize, u64),
-    ) -> Option<usize> {
+    fn keyword(&self, seen: &mut Sightings, data: Data<'_>, rule: usize, (start, scan): (usize, u64)) -> Option<usize> {
         let (before, now) = ((&self.context, data.raw), (scan, self.format));
-        if data.engine.is_other(sightings, rule, before, start, now) {
+        if data.engine.is_other(seen, rule, before, start, now) {
             return None;
         }
-        let near = data.engine.keyword(sightings, rule, before, start, now);
+        let near = data.engine.keyword(seen, rule, before, start, now);
         near.or_else(|| {
             data.outer?.is_near(rule, usize::try_from(self.absolute(start)).unwrap_or(usize::MAX)).then_some(start)
         })

@@ -5,8 +5,9 @@ use super::Context;
 use super::preface;
 use super::streams::{Streams, Told};
 use super::timed_io::{Busy, Periods, Phase, TimedIo};
+use super::tls::Shaken;
 use crate::metrics::Metrics;
-use crate::proxy::{Failure, IdleTimer, InProgress, ResponseBody, UnreadBody};
+use crate::proxy::{Failure, IdleTimer, InProgress, LacksTls, ResponseBody, UnreadBody};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -21,11 +22,16 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio_rustls::server::TlsStream;
+use tokio_util::either::Either;
 
 /// What is thrown away after an answer to a body that nobody wanted.
 const LINGER_BYTES: usize = 64 * 1024 * 1024;
 /// How long that may take.
 const LINGER_TIME: Duration = Duration::from_secs(5);
+
+/// In plain text, or behind TLS.
+type Io = TimedIo<Either<TcpStream, Box<TlsStream<TcpStream>>>>;
 
 /// Serves until the connection ends; after the drain has begun, until the
 /// requests in flight end.
@@ -33,7 +39,9 @@ pub(super) async fn serve(stream: TcpStream, context: Arc<Context>, mut draining
     let _counted = Connected::new(&context.metrics);
     // Small responses must not wait for more to come. A failure shows later.
     let _ = stream.set_nodelay(true);
-    let phase = Arc::new(Phase::default());
+    // Boxed: over soon, and large.
+    let Some((stream, way)) = Box::pin(shake_hands(stream, &context, draining.clone())).await else { return };
+    let phase = Arc::new(Phase::new(way == Way::LacksTls));
     let mut io = TimedIo::new(stream, Arc::clone(&phase), periods(&context));
     let late = *draining.borrow();
     let close = async {
@@ -58,17 +66,53 @@ pub(super) async fn serve(stream: TcpStream, context: Arc<Context>, mut draining
             }
         }
     };
-    match is_http2 {
+    match is_http2.map(|begins_so| if let Way::Tls { is_http2 } = way { is_http2 } else { begins_so }) {
         Ok(true) => serve_http2(io, &context, &phase, close, told).await,
         Ok(false) => serve_http1(io, &context, &phase, close, (late, told)).await,
         Err(error) => tracing::debug!(%error, "a connection broke"),
     }
 }
 
+/// How a client has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    PlainText,
+    /// What is spoken was agreed on.
+    Tls {
+        is_http2: bool,
+    },
+    /// In plain text, where it should not.
+    LacksTls,
+}
+
+/// The stream to speak HTTP on. During a drain a handshake has a moment to end.
+async fn shake_hands(
+    stream: TcpStream,
+    context: &Context,
+    mut draining: watch::Receiver<bool>,
+) -> Option<(Either<TcpStream, Box<TlsStream<TcpStream>>>, Way)> {
+    let Some(tls) = &context.tls else { return Some((Either::Left(stream), Way::PlainText)) };
+    let over = async {
+        let _ = draining.wait_for(|draining| *draining).await;
+        tokio::time::sleep(context.timeouts.drain_grace).await;
+    };
+    let shaken = tokio::select! {
+        shaken = tls.accept(stream, context.timeouts.head) => shaken?,
+        () = over => return None,
+    };
+    Some(match shaken {
+        Shaken::Plain(stream) => (Either::Left(stream), Way::LacksTls),
+        Shaken::Tls(stream) => {
+            let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+            (Either::Right(stream), Way::Tls { is_http2 })
+        }
+    })
+}
+
 /// One request after the other. `late` when it came during the drain, `told` when
 /// that began while its first bytes came.
 async fn serve_http1(
-    io: TimedIo<TcpStream>,
+    io: Io,
     context: &Arc<Context>,
     phase: &Arc<Phase>,
     mut close: Pin<&mut impl Future<Output = ()>>,
@@ -101,14 +145,19 @@ async fn serve_http1(
         count_malformed(&context.metrics, error);
         tracing::debug!(%error, "a connection broke");
     }
+    let mut io = connection.into_parts().io.into_inner();
     if malformed || phase.lingers() {
-        linger(connection.into_parts().io.into_inner()).await;
+        linger(io).await;
+    } else if result.is_ok() {
+        // Over TLS an end that nobody tells of is a break, as it should be after an
+        // error.
+        let _ = tokio::time::timeout(LINGER_TIME, io.shutdown()).await;
     }
 }
 
 /// Many requests at a time. `told` as for HTTP/1.
 async fn serve_http2(
-    io: TimedIo<TcpStream>,
+    io: Io,
     context: &Arc<Context>,
     phase: &Arc<Phase>,
     mut close: Pin<&mut impl Future<Output = ()>>,
@@ -201,8 +250,11 @@ const MIN_BUFFER: usize = 64 * 1024;
 async fn answer(
     context: Arc<Context>,
     phase: Arc<Phase>,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Result<Response<ResponseBody>, Infallible> {
+    if phase.lacks_tls() {
+        request.extensions_mut().insert(LacksTls);
+    }
     let in_progress = InProgress::new(Busy::begin(&phase));
     let mut timer = phase.take_timer();
     let response = context.proxy.handle(request, Some(in_progress), &mut timer).await;

@@ -5,14 +5,17 @@
 
 mod accept;
 mod admin;
+mod certificates;
 mod connection;
 mod harden;
+mod hints;
 mod panics;
 mod preface;
 mod reload;
 mod signals;
 mod streams;
 mod timed_io;
+mod tls;
 
 pub use harden::disable_core_dumps;
 pub use panics::install_panic_hook;
@@ -21,11 +24,13 @@ pub use signals::stop_signals;
 
 use crate::config::{Config, Timeouts};
 use crate::metrics::Metrics;
-use crate::proxy::{Proxy, UpstreamError};
+use crate::proxy::{Certified, Proxy, TlsError, UpstreamError};
 use crate::scan::Engine;
+use certificates::Certificates;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use tls::Tls;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
@@ -48,6 +53,12 @@ pub enum ServerError {
         /// Why.
         source: std::io::Error,
     },
+    /// The listener's certificates cannot be used.
+    #[error("listener.tls")]
+    Tls(#[source] TlsError),
+    /// The handler of a signal cannot be installed.
+    #[error("cannot install the signal handlers")]
+    Signal(#[source] std::io::Error),
     /// An upstream cannot be set up.
     #[error("an upstream cannot be set up")]
     Upstream(#[from] UpstreamError),
@@ -58,12 +69,15 @@ pub struct Server {
     listener: TcpListener,
     admin: TcpListener,
     rules: Option<RuleSource>,
+    certificates: Option<Certificates>,
     context: Arc<Context>,
 }
 
 /// What all connections share.
 struct Context {
     proxy: Proxy,
+    /// Unless clients are served in plain text.
+    tls: Option<Arc<Tls>>,
     metrics: Arc<Metrics>,
     timeouts: Timeouts,
     max_connections: usize,
@@ -80,8 +94,13 @@ impl Server {
     pub async fn bind(config: &Config, engine: &Arc<Engine>, metrics: Arc<Metrics>) -> Result<Self, ServerError> {
         metrics.set_build(VERSION, REVISION);
         let proxy = Proxy::new(config, engine, Arc::clone(&metrics))?;
+        let tls = listener_tls(config, &metrics)?;
+        let mut certified = proxy.certified();
+        certified.extend(tls.iter().map(|tls| Arc::<Tls>::clone(tls) as Arc<dyn Certified>));
+        let certificates = Certificates::new(certified, &metrics).map_err(ServerError::Signal)?;
         let context = Context {
             proxy,
+            tls,
             metrics,
             timeouts: config.timeouts.clone(),
             max_connections: usize::try_from(config.limits.connections).unwrap_or(usize::MAX),
@@ -90,7 +109,18 @@ impl Server {
         };
         context.tell_rules(engine);
         let (listener, admin) = (listen(config.listener).await?, listen(config.admin).await?);
-        Ok(Self { listener, admin, rules: None, context: Arc::new(context) })
+        Ok(Self { listener, admin, rules: None, certificates, context: Arc::new(context) })
+    }
+
+    /// Sets all of it up but for the addresses, and lets go of it.
+    ///
+    /// # Errors
+    /// When certificates cannot be used.
+    pub fn rehearse(config: &Config, engine: &Arc<Engine>) -> Result<(), ServerError> {
+        let metrics = Arc::new(Metrics::new());
+        listener_tls(config, &metrics)?;
+        Proxy::new(config, engine, metrics)?;
+        Ok(())
     }
 
     /// From [`Server::run`] on, new rules are taken from there as they come.
@@ -122,6 +152,7 @@ impl Server {
         let context = self.context;
         let admin = tokio::spawn(admin::serve(self.admin, Arc::clone(&context)));
         let reloading = self.rules.map(|rules| tokio::spawn(rules.serve(Arc::clone(&context))));
+        let renewing = self.certificates.map(|certificates| tokio::spawn(certificates.serve()));
         // The listener is bound: told first, so that nobody who was served sees
         // that it is not ready and takes that for the drain.
         context.ready.store(true, Ordering::Release);
@@ -143,8 +174,13 @@ impl Server {
         }
         accepting.abort();
         admin.abort();
-        reloading.inspect(tokio::task::JoinHandle::abort);
+        reloading.into_iter().chain(renewing).for_each(|task| task.abort());
     }
+}
+
+fn listener_tls(config: &Config, metrics: &Arc<Metrics>) -> Result<Option<Arc<Tls>>, ServerError> {
+    let tls = |files| Tls::new(files, config.listener.to_string(), Arc::clone(metrics));
+    config.listener_tls.as_ref().map(tls).transpose().map(|tls| tls.map(Arc::new)).map_err(ServerError::Tls)
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, ServerError> {

@@ -1,58 +1,34 @@
 //! New rules while the process runs.
 //!
-//! Rule files are watched by their directories, since a mounted ConfigMap
-//! replaces its files by renaming a link beside them (`..data`), and editors
-//! rename too. What a watch tells is only a hint: whether anything changed is
-//! decided by what the files hold. They are looked at every [`POLL`] as well,
-//! for file systems that tell nothing.
-//!
-//! A file may be half written. So what it holds counts only when the next look,
-//! [`APART`] later, finds the same, and not if rules are gone by it. SIGHUP says
-//! that the files are as they should be: they are used in any case, at once.
+//! When the files are looked at, and when what they hold counts, is [`super::hints`]'s
+//! to tell; beyond that, rules do not go by a file that has lost them, unless
+//! SIGHUP says that this is meant.
 //!
 //! New rules are checked as at the start, beside the requests. Only then they
 //! are used, for requests that begin from then on; bad ones are told, counted,
 //! and leave the old ones in use.
 
 use super::Context;
+use super::hints::{Failure, Hints, Settled, apart};
 use crate::causes::Causes;
 use crate::rule::RuleTexts;
 use crate::scan::Engine;
-use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
-use std::collections::BTreeSet;
-use std::error::Error;
-use std::ffi::OsStr;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-/// How often the files are looked at, whatever the watch tells.
-const POLL: Duration = Duration::from_secs(10);
-/// From a hint of the watch to a look: one change gives several hints.
-const QUIET: Duration = Duration::from_millis(100);
-/// Between the two looks that must find the same.
-const APART: Duration = Duration::from_secs(1);
-
-type Failure = Box<dyn Error + Send + Sync>;
 type Loaded = Result<Arc<Engine>, Failure>;
 /// What a look found, or why nothing can be read.
 type Found = Result<Arc<RuleTexts>, String>;
 
 /// Where rules come from, again and again.
 pub struct RuleSource {
-    /// Files and directories.
-    paths: Vec<PathBuf>,
+    hints: Hints,
     load: Arc<dyn Fn(&RuleTexts) -> Loaded + Send + Sync>,
-    hangups: Signal,
     /// What the rules in use were made of.
     used: Arc<RuleTexts>,
-    /// What was last loaded, or told to be unreadable or wrong.
-    seen: Found,
-    /// What the last look found, if it is something else.
-    pending: Option<Found>,
+    found: Settled<Found>,
 }
 
 impl RuleSource {
@@ -67,65 +43,30 @@ impl RuleSource {
         used: Arc<RuleTexts>,
         load: impl Fn(&RuleTexts) -> Loaded + Send + Sync + 'static,
     ) -> io::Result<Self> {
-        let hangups = signal(SignalKind::hangup())?;
-        let (load, seen) = (Arc::new(load), Ok(Arc::clone(&used)));
-        Ok(Self { paths: paths.to_vec(), load, hangups, used, seen, pending: None })
+        let found = Settled::new(Ok(Arc::clone(&used)));
+        Ok(Self { hints: Hints::new(paths)?, load: Arc::new(load), used, found })
     }
 
     /// Puts new rules in use as they come.
     pub(super) async fn serve(mut self, context: Arc<Context>) {
-        let (changed, mut changes) = mpsc::channel(1);
-        let _watcher = match watch(&self.paths, changed) {
-            Ok(watcher) => watcher,
-            Err(error) => {
-                tracing::warn!(%error, "the rule files cannot be watched; they are looked at every 10 seconds");
-                None
-            }
-        };
+        self.hints.watch();
         loop {
-            let told = self.next(&mut changes).await;
+            let told = self.hints.next(self.found.waits()).await;
             if let Some(loaded) = self.look(told).await {
                 context.use_rules(loaded);
             }
         }
     }
 
-    /// Waits until it is time to look; whether a signal tells to. However many
-    /// hints come, none puts a look off.
-    async fn next(&mut self, changes: &mut mpsc::Receiver<()>) -> bool {
-        let hint = async {
-            let hint = changes.recv().await;
-            tokio::time::sleep(QUIET).await;
-            hint
-        };
-        let pause = if self.pending.is_some() { APART } else { POLL };
-        tokio::select! {
-            Some(()) = self.hangups.recv() => true,
-            Some(()) = hint, if self.pending.is_none() => false,
-            () = tokio::time::sleep(pause) => false,
-        }
-    }
-
-    /// Reads the files, and loads what they hold if `told` to, or if it is
-    /// something else than before and the last look found it too.
+    /// Reads the files, and loads what they hold if it is to be used.
     async fn look(&mut self, told: bool) -> Option<Loaded> {
-        let paths = self.paths.clone();
+        let paths = self.hints.paths.clone();
         let reading = apart(move || match RuleTexts::read(&paths) {
             Ok(texts) => Ok(Arc::new(texts)),
             Err(error) => Err(Causes(&error).to_string()),
         });
         let found = reading.await.unwrap_or_else(|failure| Err(failure.to_string()));
-        let last = self.pending.take();
-        if !told && found == self.seen {
-            return None;
-        }
-        if !told && last.as_ref() != Some(&found) {
-            self.pending = Some(found);
-            return None;
-        }
-        // Whatever comes of it: what fails once fails again.
-        self.seen.clone_from(&found);
-        Some(match found {
+        Some(match self.found.look(found, told)? {
             Ok(texts) => self.load(texts, told).await,
             Err(error) => Err(error.into()),
         })
@@ -141,12 +82,6 @@ impl RuleSource {
         self.used = texts;
         Ok(engine)
     }
-}
-
-/// Runs what blocks beside the requests.
-async fn apart<T: Send + 'static>(task: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
-    // A panic, which the hook has told of.
-    tokio::task::spawn_blocking(task).await.map_err(|_| "a defect of expurgate, please report it".into())
 }
 
 impl Context {
@@ -174,57 +109,13 @@ impl Context {
     }
 }
 
-/// Tells `changed` when something happens in a directory of `paths`, or beside
-/// a file. `None` when there is nothing to watch.
-fn watch(paths: &[PathBuf], changed: mpsc::Sender<()>) -> notify::Result<Option<RecommendedWatcher>> {
-    let folders: BTreeSet<&Path> = paths.iter().map(|path| folder(path)).collect();
-    if folders.is_empty() {
-        return Ok(None);
-    }
-    let own: Vec<PathBuf> = paths.to_vec();
-    let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-        if !event.is_ok_and(|event| !concerns(&event, &own)) {
-            // One that waits tells as much as two.
-            let _ = changed.try_send(());
-        }
-    })?;
-    for folder in folders {
-        watcher.watch(folder, RecursiveMode::NonRecursive)?;
-    }
-    Ok(Some(watcher))
-}
-
-/// Whether an event may mean that the files of `paths` hold something else:
-/// to read them is an event too, and others write beside them.
-fn concerns(event: &Event, paths: &[PathBuf]) -> bool {
-    let is_own = |name: &OsStr| paths.iter().any(|path| path.file_name() == Some(name));
-    let may_hold_rules = |path: &PathBuf| {
-        let is_toml = path.extension().is_some_and(|extension| extension == "toml");
-        is_toml || path.file_name().is_none_or(|name| name == "..data" || is_own(name))
-    };
-    // One without a path tells that others were lost.
-    !matches!(event.kind, EventKind::Access(_)) && (event.paths.is_empty() || event.paths.iter().any(may_hold_rules))
-}
-
-/// The directory that a path is, or that it lies in.
-fn folder(path: &Path) -> &Path {
-    if path.is_dir() {
-        return path;
-    }
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::rule::Ruleset;
-    use notify::event::{AccessKind, ModifyKind};
     use std::fs;
+    use std::path::Path;
     use std::sync::Mutex;
-    use std::time::Instant;
 
     const RULE: &str = "[[override]]\nid = \"email.address\"\nshadow = true\n";
     const OTHER: &str = "[[override]]\nid = \"email.address\"\nenabled = false\n";
@@ -332,38 +223,5 @@ mod tests {
         assert_eq!((rig.look(false).await, rig.look(false).await), ("nothing", "refused"));
         assert_eq!((rig.look(false).await, rig.look(false).await), ("nothing", "nothing"));
         assert_eq!(rig.look(true).await, "refused");
-    }
-
-    #[tokio::test]
-    async fn however_many_hints_come_a_look_is_put_off_by_none() {
-        let mut rig = Rig::new(|_| {});
-        let (changed, mut changes) = mpsc::channel(1);
-        let hints = tokio::spawn(async move { while changed.send(()).await.is_ok() {} });
-        let begin = Instant::now();
-        assert!(!rig.source.next(&mut changes).await);
-        assert!((QUIET..APART).contains(&begin.elapsed()), "{:?}", begin.elapsed());
-        rig.write(OTHER);
-        assert_eq!(rig.look(false).await, "nothing");
-        let begin = Instant::now();
-        assert!(!rig.source.next(&mut changes).await);
-        assert!((APART..POLL).contains(&begin.elapsed()), "{:?}", begin.elapsed());
-        assert_eq!(rig.look(false).await, "used");
-        drop(changes);
-        hints.await.unwrap();
-    }
-
-    #[test]
-    fn only_events_that_may_change_rules_are_hints() {
-        let paths = [PathBuf::from("/etc/expurgate/mine.rules"), PathBuf::from("/etc/rules.d")];
-        let event = |kind, path: &str| Event::new(kind).add_path(PathBuf::from(path));
-        let changed = EventKind::Modify(ModifyKind::Any);
-        for path in ["/etc/rules.d/a.toml", "/etc/rules.d/..data", "/etc/expurgate/mine.rules", "/etc/rules.d"] {
-            assert!(concerns(&event(changed, path), &paths), "{path}");
-        }
-        for path in ["/etc/rules.d/access.log", "/etc/expurgate/.mine.rules.swp", "/etc/rules.d/..v2"] {
-            assert!(!concerns(&event(changed, path), &paths), "{path}");
-        }
-        assert!(!concerns(&event(EventKind::Access(AccessKind::Any), "/etc/rules.d/a.toml"), &paths));
-        assert!(concerns(&Event::new(EventKind::Other), &paths));
     }
 }

@@ -35,6 +35,7 @@ pub(super) struct Phase {
     shared: AtomicBool,
     /// For one request after the other.
     timer: Mutex<Timer>,
+    lacks_tls: bool,
 }
 
 /// What reads are timed by.
@@ -69,6 +70,11 @@ impl Drop for Busy {
 }
 
 impl Phase {
+    /// Of a new connection, which may lack the TLS that it should have.
+    pub(super) fn new(lacks_tls: bool) -> Self {
+        Self { lacks_tls, ..Self::default() }
+    }
+
     /// Of a connection whose reads somebody else times.
     pub(super) fn busy() -> Self {
         Self { shared: AtomicBool::new(true), ..Self::default() }
@@ -110,6 +116,11 @@ impl Phase {
     /// The client may still be sending what nobody will read.
     pub(super) fn linger(&self) {
         self.lingers.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether its requests are refused for that.
+    pub(super) fn lacks_tls(&self) -> bool {
+        self.lacks_tls
     }
 
     pub(super) fn lingers(&self) -> bool {
@@ -235,11 +246,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimedIo<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(self.stream.get_mut()).poll_flush(cx)
+        let polled = Pin::new(self.stream.get_mut()).poll_flush(cx);
+        self.time_write(cx, polled)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(self.stream.get_mut()).poll_shutdown(cx)
+        let polled = Pin::new(self.stream.get_mut()).poll_shutdown(cx);
+        self.time_write(cx, polled)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -253,5 +266,47 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimedIo<S> {
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(self.stream.get_mut()).poll_write_vectored(cx, bufs);
         self.time_write(cx, polled)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncWriteExt;
+
+    /// Takes what is written, as TLS does, and never gets rid of it.
+    struct Stuck;
+
+    impl AsyncRead for Stuck {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    impl AsyncWrite for Stuck {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(buf.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_taken_and_never_leaves_is_a_time_out() {
+        let hour = Duration::from_secs(3600);
+        let periods = Periods { idle: hour, head: hour, write: Duration::from_millis(10) };
+        let mut io = TimedIo::new(Stuck, Arc::new(Phase::default()), periods);
+        let patience = Duration::from_secs(20);
+        io.write_all(b"a response").await.unwrap();
+        let flushed = tokio::time::timeout(patience, io.flush()).await.expect("in time");
+        assert_eq!(flushed.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        let closed = tokio::time::timeout(patience, io.shutdown()).await.expect("in time");
+        assert_eq!(closed.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 }

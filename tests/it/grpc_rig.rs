@@ -71,6 +71,13 @@ impl H2Client {
     pub(crate) async fn connect_as(address: SocketAddr, builder: &h2::client::Builder) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
+        Self::over(stream, address, builder).await
+    }
+
+    pub(crate) async fn over<S>(stream: S, address: SocketAddr, builder: &h2::client::Builder) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let (requests, connection) = builder.handshake(stream).await.unwrap();
         Self { requests, connection: tokio::spawn(connection), address }
     }

@@ -3,11 +3,11 @@
 
 use crate::proxy_sink::PATIENCE;
 use std::net::SocketAddr;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-pub(crate) struct Client {
-    pub(crate) stream: TcpStream,
+pub(crate) struct Client<S = TcpStream> {
+    pub(crate) stream: S,
     /// Read, and not yet part of a response.
     unread: Vec<u8>,
 }
@@ -83,8 +83,20 @@ impl Client {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
-        let unread = Vec::new();
-        Self { stream, unread }
+        Self::over(stream)
+    }
+
+    /// Whether nothing has come that was not asked for, up to now.
+    pub(crate) fn has_nothing(&self) -> bool {
+        let mut byte = [0];
+        let read = self.stream.try_read(&mut byte);
+        self.unread.is_empty() && read.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
+    pub(crate) fn over(stream: S) -> Self {
+        Self { stream, unread: Vec::new() }
     }
 
     pub(crate) async fn send(&mut self, bytes: &[u8]) {
@@ -144,13 +156,6 @@ impl Client {
         let mut bytes = std::mem::take(&mut self.unread);
         let end = tokio::time::timeout(PATIENCE, self.stream.read_to_end(&mut bytes)).await.expect("an end in time");
         Rest { bytes, broken: end.is_err() }
-    }
-
-    /// Whether nothing has come that was not asked for, up to now.
-    pub(crate) fn has_nothing(&self) -> bool {
-        let mut byte = [0];
-        let read = self.stream.try_read(&mut byte);
-        self.unread.is_empty() && read.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
     }
 
     /// One chunk of a chunked body; empty at its end.

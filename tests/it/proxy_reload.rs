@@ -1,49 +1,21 @@
 //! Rules that change while the real binary serves, as a mounted ConfigMap does.
 
+use crate::mounted::Mounted;
 use crate::proxy_client::{Client, chunk, head, request};
 use crate::proxy_drain::Running;
 use crate::proxy_rig::JSON;
 use crate::proxy_sink::{Answer, PATIENCE, Sink};
 use rustix::process::Signal;
-use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tempfile::TempDir;
 
-/// A rule file in a directory, which is replaced at once by renaming a link.
-struct ConfigMap {
-    folder: TempDir,
-    version: usize,
-}
+const FILE: &str = "rules.toml";
 
-impl ConfigMap {
-    fn new(text: &str) -> Self {
-        let mut map = Self { folder: TempDir::new().unwrap(), version: 0 };
-        map.set(text);
-        symlink("..data/rules.toml", map.path().join("rules.toml")).unwrap();
-        map
-    }
-
-    fn path(&self) -> &Path {
-        self.folder.path()
-    }
-
-    fn set(&mut self, text: &str) {
-        let (old, link) = (self.data(), self.path().join("..data_tmp"));
-        self.version += 1;
-        std::fs::create_dir(self.data()).unwrap();
-        std::fs::write(self.data().join("rules.toml"), text).unwrap();
-        symlink(self.data().file_name().unwrap(), &link).unwrap();
-        std::fs::rename(link, self.path().join("..data")).unwrap();
-        if old.exists() {
-            std::fs::remove_dir_all(old).unwrap();
-        }
-    }
-
-    fn data(&self) -> PathBuf {
-        self.path().join(format!("..v{}", self.version))
-    }
+/// A directory with a rule file.
+fn mounted(rules: &str) -> Mounted {
+    Mounted::new(&[(FILE, rules)])
 }
 
 /// Rules of which the first finds `testtok_...` as `entity`; so many in all.
@@ -130,7 +102,7 @@ async fn load(address: std::net::SocketAddr, over: Arc<AtomicBool>) -> usize {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_changes_under_load_lose_nothing_and_never_meet_in_one_request() {
     let sink = Sink::start(Answer::Ok("ok")).await;
-    let mut map = ConfigMap::new(&rules(FIRST.0, FIRST.1));
+    let mut map = mounted(&rules(FIRST.0, FIRST.1));
     let mut running = start(&sink, map.path()).await;
     let log = running.take_log();
     let over = Arc::new(AtomicBool::new(false));
@@ -140,12 +112,12 @@ async fn a_thousand_changes_under_load_lose_nothing_and_never_meet_in_one_reques
     for change in 1..=1000 {
         if change % 10 == 0 {
             let before = failures(&metrics(&mut admin).await);
-            map.set(&wrong(change / 10));
+            map.set(&[(FILE, &wrong(change / 10))]);
             running.signal(Signal::HUP);
             wait_for(&mut admin, "the wrong rules are refused", |text| failures(text) > before).await;
         } else {
             now = if now == FIRST { SECOND } else { FIRST };
-            map.set(&rules(now.0, now.1));
+            map.set(&[(FILE, &rules(now.0, now.1))]);
             running.signal(Signal::HUP);
         }
         wait_for_rules(&mut admin, now.1).await;
@@ -172,7 +144,7 @@ async fn a_thousand_changes_under_load_lose_nothing_and_never_meet_in_one_reques
 #[tokio::test]
 async fn a_request_keeps_the_rules_that_it_began_with() {
     let sink = Sink::start(Answer::Ok("ok")).await;
-    let mut map = ConfigMap::new(&rules(FIRST.0, FIRST.1));
+    let mut map = mounted(&rules(FIRST.0, FIRST.1));
     let running = start(&sink, map.path()).await;
     let mut admin = Client::connect(running.admin).await;
     let mut client = Client::connect(running.address).await;
@@ -180,7 +152,7 @@ async fn a_request_keeps_the_rules_that_it_began_with() {
     client.send(&chunk(format!("[{}", half()).as_bytes())).await;
     wait_for(&mut admin, "it has begun", |text| text.contains("expurgate_inflight_requests{route=\"default\"} 1\n"))
         .await;
-    map.set(&rules(SECOND.0, SECOND.1));
+    map.set(&[(FILE, &rules(SECOND.0, SECOND.1))]);
     // Nobody is told: the change is seen.
     wait_for_rules(&mut admin, SECOND.1).await;
     client.send(&chunk(format!("{}0]", half()).as_bytes())).await;
@@ -196,9 +168,9 @@ async fn a_request_keeps_the_rules_that_it_began_with() {
 #[tokio::test]
 async fn wrong_rules_are_told_with_their_place_and_the_old_ones_stay() {
     let sink = Sink::start(Answer::Ok("ok")).await;
-    let mut map = ConfigMap::new(&rules(FIRST.0, FIRST.1));
+    let mut map = mounted(&rules(FIRST.0, FIRST.1));
     let mut running = start(&sink, map.path()).await;
-    map.set(&wrong(1));
+    map.set(&[(FILE, &wrong(1))]);
     let mut log = running.log.take().unwrap();
     let telling = async {
         loop {
@@ -243,7 +215,7 @@ async fn a_file_that_is_emptied_to_be_written_anew_keeps_its_rules_until_it_is_f
 #[tokio::test]
 async fn new_rules_are_used_while_files_beside_them_change_without_end() {
     let sink = Sink::start(Answer::Ok("ok")).await;
-    let mut map = ConfigMap::new(&rules(FIRST.0, FIRST.1));
+    let mut map = mounted(&rules(FIRST.0, FIRST.1));
     let running = start(&sink, map.path()).await;
     let mut admin = Client::connect(running.admin).await;
     let beside = [".hidden.toml", "access.log"].map(|name| map.path().join(name));
@@ -254,7 +226,7 @@ async fn new_rules_are_used_while_files_beside_them_change_without_end() {
             beside.iter().for_each(|file| std::fs::write(file, "noise").unwrap());
         }
     });
-    map.set(&rules(SECOND.0, SECOND.1));
+    map.set(&[(FILE, &rules(SECOND.0, SECOND.1))]);
     wait_for_rules(&mut admin, SECOND.1).await;
     noise.abort();
 }

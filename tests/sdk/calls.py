@@ -32,17 +32,22 @@ class Call:
 
 class CallSink:
     """A server that takes every method. `answer` gets the call's context and
-    its messages as they come, and yields what is sent back."""
+    its messages as they come, and yields what is sent back. Behind TLS with
+    `credentials`."""
 
-    def __init__(self):
+    def __init__(self, credentials=None):
+        self._credentials = credentials
         self.calls = []
         self.answer = echo_nothing
 
     def __enter__(self):
         self._server = grpc.server(futures.ThreadPoolExecutor(8), options=NO_LIMIT)
         self._server.add_generic_rpc_handlers([self])
-        self.port = self._server.add_insecure_port("127.0.0.1:0")
-        self.url = f"http://127.0.0.1:{self.port}"
+        if self._credentials:
+            self.port = self._server.add_secure_port("127.0.0.1:0", self._credentials)
+        else:
+            self.port = self._server.add_insecure_port("127.0.0.1:0")
+        self.url = f"{'https' if self._credentials else 'http'}://127.0.0.1:{self.port}"
         self._server.start()
         return self
 

@@ -2,23 +2,24 @@
 
 use super::UpstreamError;
 use super::unflushed::Unflushed;
-use crate::config::{self, Scheme, Timeouts};
+use crate::config::{self, Scheme, Timeouts, UpstreamTls};
 use crate::metrics::RouteMetrics;
+use crate::proxy::certificate::{self, Certified, TlsError};
 use crate::proxy::idle::IdleTimer;
 use crate::proxy::respond::Failure;
+use arc_swap::ArcSwap;
 use hyper::Uri;
 use hyper::http::uri::Scheme as UriScheme;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::{Connection, HttpConnector};
 use prometheus::IntGauge;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
+use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, RootCertStore};
 use std::error::Error;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -28,15 +29,23 @@ use tower_service::Service;
 type Plain = <HttpsConnector<HttpConnector> as Service<Uri>>::Response;
 
 /// Connects within a time-out, and counts.
-pub(super) struct Connector {
-    http1: HttpsConnector<HttpConnector>,
-    /// Asks for HTTP/2, where TLS lets it.
-    http2: HttpsConnector<HttpConnector>,
+pub(in crate::proxy) struct Connector {
+    route: String,
+    files: UpstreamTls,
+    /// Replaced when the files hold something else.
+    ways: ArcSwap<Ways>,
     uri: Uri,
     timeout: Duration,
     /// How long the upstream may refuse to take more.
     write: Duration,
     metrics: Arc<RouteMetrics>,
+}
+
+/// How a connection is made.
+struct Ways {
+    http1: HttpsConnector<HttpConnector>,
+    /// Asks for HTTP/2, where TLS lets it.
+    http2: HttpsConnector<HttpConnector>,
 }
 
 /// Why there is no connection.
@@ -76,23 +85,25 @@ impl Connector {
         timeouts: &Timeouts,
         metrics: &Arc<RouteMetrics>,
     ) -> Result<Self, UpstreamError> {
-        let mut http = HttpConnector::new();
-        http.enforce_http(false);
-        http.set_nodelay(true);
-        let tls = tls_config(route)?;
-        let builder = || HttpsConnectorBuilder::new().with_tls_config(tls.clone()).https_or_http();
-        let http1 = builder().enable_http1().wrap_connector(http.clone());
-        let http2 = builder().enable_http2().wrap_connector(http);
-        let (timeout, write) = (timeouts.connect, timeouts.response_head);
-        Ok(Self { http1, http2, uri, timeout, write, metrics: Arc::clone(metrics) })
+        let ways = Ways::new(&route.tls, route.upstream.scheme)
+            .map_err(|source| UpstreamError::Tls { route: route.name.clone(), source })?;
+        Ok(Self {
+            route: route.name.clone(),
+            files: route.tls.clone(),
+            ways: ArcSwap::from_pointee(ways),
+            uri,
+            timeout: timeouts.connect,
+            write: timeouts.response_head,
+            metrics: Arc::clone(metrics),
+        })
     }
 
     /// A new stream to the upstream, encrypted if that is what it wants.
     pub(super) async fn connect(&self, protocol: Protocol) -> Result<Stream, ConnectError> {
         let _counted = Gauged::new(&self.metrics.connecting);
         let mut inner = match protocol {
-            Protocol::Http1 => self.http1.clone(),
-            Protocol::Http2 => self.http2.clone(),
+            Protocol::Http1 => self.ways.load().http1.clone(),
+            Protocol::Http2 => self.ways.load().http2.clone(),
         };
         let connecting = async {
             poll_fn(|cx| inner.poll_ready(cx)).await?;
@@ -110,6 +121,36 @@ impl Connector {
             unflushed: Arc::default(),
             _counted: Gauged::new(&self.metrics.open),
         })
+    }
+}
+
+impl Certified for Connector {
+    fn name(&self) -> String {
+        format!("route \"{}\"", self.route)
+    }
+
+    fn paths(&self) -> Vec<&Path> {
+        let pair = self.files.pair.iter().flat_map(|pair| [&pair.cert, &pair.key]);
+        self.files.ca.iter().chain(pair).map(PathBuf::as_path).collect()
+    }
+
+    fn renew(&self) -> Result<(), TlsError> {
+        // Only TLS has files.
+        self.ways.store(Arc::new(Ways::new(&self.files, Scheme::Https)?));
+        Ok(())
+    }
+}
+
+impl Ways {
+    fn new(files: &UpstreamTls, scheme: Scheme) -> Result<Self, TlsError> {
+        let mut http = HttpConnector::new();
+        http.enforce_http(false);
+        http.set_nodelay(true);
+        let tls = tls_config(files, scheme)?;
+        let builder = || HttpsConnectorBuilder::new().with_tls_config(tls.clone()).https_or_http();
+        let http1 = builder().enable_http1().wrap_connector(http.clone());
+        let http2 = builder().enable_http2().wrap_connector(http);
+        Ok(Self { http1, http2 })
     }
 }
 
@@ -200,35 +241,21 @@ impl Write for Stream {
     }
 }
 
-fn tls_config(route: &config::Route) -> Result<ClientConfig, UpstreamError> {
-    let failed = |source: Box<dyn Error + Send + Sync>| UpstreamError::Tls { route: route.name.clone(), source };
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
+fn tls_config(files: &UpstreamTls, scheme: Scheme) -> Result<ClientConfig, TlsError> {
+    let builder = ClientConfig::builder_with_provider(certificate::provider())
         .with_safe_default_protocol_versions()
-        .map_err(|error| failed(error.into()))?;
-    let builder = match (&route.ca, route.upstream.scheme) {
+        .map_err(|error| TlsError::Library(error.into()))?;
+    let builder = match (&files.ca, scheme) {
         // Never used; the system's roots take a while to read.
         (_, Scheme::Http) => builder.with_root_certificates(RootCertStore::empty()),
-        (None, Scheme::Https) => builder.with_native_roots().map_err(|error| failed(error.into()))?,
-        (Some(path), Scheme::Https) => {
-            let roots = read_roots(path).map_err(|source| UpstreamError::Ca {
-                route: route.name.clone(),
-                path: path.display().to_string(),
-                source,
-            })?;
-            builder.with_root_certificates(roots)
-        }
+        (None, Scheme::Https) => builder.with_native_roots().map_err(TlsError::System)?,
+        (Some(path), Scheme::Https) => builder.with_root_certificates(certificate::read_roots(path)?),
     };
-    Ok(builder.with_no_client_auth())
-}
-
-fn read_roots(path: &Path) -> Result<RootCertStore, Box<dyn Error + Send + Sync>> {
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(path)? {
-        roots.add(certificate?)?;
-    }
-    if roots.is_empty() {
-        return Err("the file holds no certificate".into());
-    }
-    Ok(roots)
+    Ok(match &files.pair {
+        None => builder.with_no_client_auth(),
+        Some(pair) => {
+            let certified = certificate::read_pair(pair)?;
+            builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certified)))
+        }
+    })
 }

@@ -7,6 +7,7 @@ mod shared;
 mod unflushed;
 
 use super::body::RedactedBody;
+use super::certificate::{Certified, TlsError};
 use super::exchange::Exchange;
 use super::grpc;
 use super::idle::Timer;
@@ -51,23 +52,13 @@ pub(super) struct Upstream {
 /// Why an upstream cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum UpstreamError {
-    /// The file with the certificates cannot be used.
-    #[error("route \"{route}\": the certificates in {path} cannot be used")]
-    Ca {
-        /// The route.
-        route: String,
-        /// As configured.
-        path: String,
-        /// Why.
-        source: Box<dyn Error + Send + Sync>,
-    },
-    /// TLS cannot be set up.
+    /// The files of certificates cannot be used.
     #[error("route \"{route}\": TLS cannot be set up")]
     Tls {
         /// The route.
         route: String,
         /// Why.
-        source: Box<dyn Error + Send + Sync>,
+        source: TlsError,
     },
     /// The URL is not one that HTTP knows.
     #[error("route \"{route}\": the upstream's host is not valid")]
@@ -128,6 +119,11 @@ impl Upstream {
             driver.detach();
         }
         Ok((response, driver))
+    }
+
+    /// What has to be made anew when files of certificates change.
+    pub(super) fn certified(&self) -> Arc<dyn Certified> {
+        Arc::<Connector>::clone(&self.connector)
     }
 
     /// The whole URI of a target here.

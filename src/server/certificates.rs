@@ -1,0 +1,85 @@
+//! New certificates while the process runs.
+//!
+//! When their files are looked at is told in [`super::hints`]. A bad pair, half of
+//! one included, is told, counted, and leaves the old one in use.
+
+use super::hints::{Hints, Settled, apart};
+use crate::causes::Causes;
+use crate::metrics::Metrics;
+use crate::proxy::Certified;
+use sha2::{Digest, Sha256};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// Everything that is made of files with certificates.
+pub(super) struct Certificates {
+    hints: Hints,
+    users: Vec<User>,
+    metrics: Arc<Metrics>,
+}
+
+/// One of them, and what its files held.
+struct User {
+    certified: Arc<dyn Certified>,
+    found: Settled<[u8; 32]>,
+}
+
+impl Certificates {
+    /// Of these, whose files have just been read. `None` if none has any.
+    pub(super) fn new(all: Vec<Arc<dyn Certified>>, metrics: &Arc<Metrics>) -> io::Result<Option<Self>> {
+        let with_files = all.into_iter().filter(|certified| !certified.paths().is_empty());
+        let user = |certified: Arc<dyn Certified>| User { found: Settled::new(hash(&certified.paths())), certified };
+        let users: Vec<User> = with_files.map(user).collect();
+        let paths: Vec<PathBuf> = users.iter().flat_map(|user| user.certified.paths()).map(Path::to_path_buf).collect();
+        if users.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Self { hints: Hints::new(&paths)?, users, metrics: Arc::clone(metrics) }))
+    }
+
+    /// Puts new certificates in use as they come.
+    pub(super) async fn serve(mut self) {
+        self.hints.watch();
+        loop {
+            let waits = self.users.iter().any(|user| user.found.waits());
+            let told = self.hints.next(waits).await;
+            for user in &mut self.users {
+                user.look(told, &self.metrics).await;
+            }
+        }
+    }
+}
+
+impl User {
+    async fn look(&mut self, told: bool, metrics: &Metrics) {
+        let certified = Arc::clone(&self.certified);
+        let Ok(found) = apart(move || hash(&certified.paths())).await else { return };
+        if self.found.look(found, told).is_none() {
+            return;
+        }
+        let certified = Arc::clone(&self.certified);
+        let renewed = apart(move || certified.renew()).await.and_then(|renewed| renewed.map_err(Into::into));
+        metrics.count_certificate_reload(renewed.is_ok());
+        let of = self.certified.name();
+        match renewed {
+            Ok(()) => tracing::info!(of, "new certificates are in use"),
+            Err(error) => {
+                tracing::error!(of, error = %Causes(&*error), "the new certificates are not used; the old ones stay");
+            }
+        }
+    }
+}
+
+/// Of what the files hold; of one that cannot be read, of that.
+fn hash(paths: &[&Path]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for path in paths {
+        match std::fs::read(path).map(Zeroizing::new) {
+            Ok(content) => hash.update(Sha256::digest(&content)),
+            Err(_) => hash.update([0]),
+        }
+    }
+    hash.finalize().into()
+}

@@ -9,7 +9,7 @@
 //! Invariant: what has left, however it is decoded, means nothing that the
 //! redactor has not released.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use std::collections::VecDeque;
 
 /// What a decoder may have taken without a sign of what it means: a block of
@@ -72,7 +72,10 @@ impl Original {
     }
 
     fn leave(&mut self, bytes: usize, out: &mut Vec<Bytes>) {
-        let leaving = self.waiting.split_to(bytes.min(self.waiting.len())).freeze();
+        // A copy, so that what waits for a slow upstream does not keep all of this.
+        let bytes = bytes.min(self.waiting.len());
+        let leaving = Bytes::copy_from_slice(&self.waiting[..bytes]);
+        self.waiting.advance(bytes);
         self.left += leaving.len() as u64;
         if !leaving.is_empty() {
             out.push(leaving);

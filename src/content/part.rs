@@ -164,6 +164,7 @@ impl Part {
         match self {
             Self::Passed => true,
             Self::Body(body) => body.passed(),
+            Self::Exact(exact) => exact.part.passed(),
             _ => false,
         }
     }

@@ -81,15 +81,17 @@ pub fn read_pair(pair: &KeyPair) -> Result<CertifiedKey, TlsError> {
     })?;
     let key = ring::sign::any_supported_type(&der);
     der.zeroize();
-    let key = key.map_err(|_| wrong("holds no key that can be used; RSA from 2048 bits, ECDSA and Ed25519 can"))?;
+    let key = key.map_err(|_| {
+        wrong("holds no key that can be used; RSA of 2048 to 4096 bits, ECDSA (P-256, P-384) and Ed25519 can")
+    })?;
     let certified = CertifiedKey::new(chain, key);
     if not_after(&certified.cert[0]).is_some_and(|end| end < now()) {
-        tracing::warn!(path = %pair.cert.display(), "the certificate has expired; renew it");
+        tracing::warn!(path = %shown(&pair.cert), "the certificate has expired; renew it");
     }
     match certified.keys_match() {
         Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(certified),
         Err(Error::InconsistentKeys(_)) => {
-            Err(wrong(&format!("is not the key of the first certificate in {}", pair.cert.display())))
+            Err(wrong(&format!("is not the key of the first certificate in {}", shown(&pair.cert))))
         }
         Err(_) => Err(self::wrong(&pair.cert, "holds a first certificate that cannot be read")),
     }
@@ -136,12 +138,20 @@ fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsErr
 }
 
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, TlsError> {
-    let unreadable = |source| TlsError::Unreadable { path: path.display().to_string(), source };
+    let unreadable = |source| TlsError::Unreadable { path: shown(path), source };
     std::fs::read(path).map(Zeroizing::new).map_err(unreadable)
 }
 
 fn wrong(path: &Path, why: &str) -> TlsError {
-    TlsError::Wrong { path: path.display().to_string(), why: why.to_owned() }
+    TlsError::Wrong { path: shown(path), why: why.to_owned() }
+}
+
+/// A path as errors tell it. Whoever gives the text of a key in the place of its file's
+/// path does not find it in a log.
+fn shown(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_text = text.contains(['\n', '\r']) || text.contains("-----") || text.len() > 1024;
+    if is_text { "(not shown: this is the text of a file, where its path belongs)".to_owned() } else { text }
 }
 
 #[cfg(test)]
@@ -151,6 +161,18 @@ mod tests {
     use rcgen::{CertificateParams, date_time_ymd};
     use std::fs;
     use std::path::PathBuf;
+
+    #[test]
+    fn the_text_of_a_key_in_the_place_of_a_path_is_not_told() {
+        let text = "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49\n-----END PRIVATE KEY-----\n";
+        for path in [text, "-----BEGIN PRIVATE KEY----- MIGHAgEAMBMGByqGSM49"] {
+            let path = Path::new(path);
+            for error in [read(path).unwrap_err(), wrong(path, "is not valid PEM")] {
+                assert!(!Causes(&error).to_string().contains("MIGH"), "{error}");
+            }
+        }
+        assert!(wrong(Path::new("/tls/tls.key"), "x").to_string().contains("/tls/tls.key"));
+    }
 
     /// A file of this name and text.
     fn file(folder: &tempfile::TempDir, name: &str, text: &str) -> PathBuf {

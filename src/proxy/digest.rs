@@ -25,6 +25,9 @@ static SPARE: [HeaderName; 5] = [
 /// Those that hold several, each behind the name of its algorithm.
 const LISTS: [&str; 5] = ["digest", "content-digest", "repr-digest", "unencoded-digest", "x-goog-hash"];
 
+/// Headers, or members of one, that are looked at: no client has as many.
+const MOST: usize = 8;
+
 /// What is no digest, whatever else the name says.
 const ABOUT: [&str; 3] = ["algorithm", "type", "mode"];
 /// Of whom a digest with one of these words in its name is.
@@ -69,6 +72,10 @@ impl Digests {
     /// # Errors
     /// Where it is not.
     pub(super) fn renew(&self, before: &[Bytes], after: &[Bytes]) -> Result<Vec<(HeaderName, HeaderValue)>, Failure> {
+        // Each is a look at the whole body.
+        if self.0.len() > MOST {
+            return Err(Failure::Signed);
+        }
         let mut renewed = Vec::with_capacity(self.0.len());
         for (name, value) in &self.0 {
             let value = value.to_str().unwrap_or_default();
@@ -97,6 +104,9 @@ fn renewed_list(list: &str, all: bool, before: &[Bytes], after: &[Bytes]) -> Opt
         let new = algorithm.renewed(bare.unwrap_or(value), before, after)?;
         Some(if bare.is_some() { format!("{name}=:{new}:") } else { format!("{name}={new}") })
     };
+    if list.split(',').count() > MOST {
+        return None;
+    }
     let members: Vec<Option<String>> = list.split(',').map(|text| member(text.trim())).collect();
     if all && members.iter().any(Option::is_none) {
         return None;

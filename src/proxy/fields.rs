@@ -25,7 +25,7 @@ impl FieldNames {
         let (prefixes, exact): (Vec<_>, Vec<_>) = configured.iter().partition(|name| name.ends_with('*'));
         Self {
             exact: exact.into_iter().filter_map(|name| name.parse().ok()).collect(),
-            prefixes: prefixes.into_iter().map(|name| name.trim_end_matches('*').to_owned()).collect(),
+            prefixes: prefixes.into_iter().map(|name| name.strip_suffix('*').unwrap_or(name).to_owned()).collect(),
         }
     }
 

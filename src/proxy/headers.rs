@@ -295,7 +295,7 @@ fn is_host(value: &str) -> bool {
     if let Some(address) = name.strip_prefix('[') {
         return address.strip_suffix(']').is_some_and(|address| address.parse::<Ipv6Addr>().is_ok());
     }
-    let is_of_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(&byte);
+    let is_of_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(&byte);
     !name.is_empty() && name.bytes().all(is_of_name)
 }
 
@@ -344,7 +344,8 @@ mod tests {
         for host in ["a.example", "a_b:8080", "a.example:", "127.0.0.1:80", "[::1]", "[::1]:80", "%C3%A4.example"] {
             assert!(check(&parts("/", &[("host", host)]), MAX).is_ok(), "{host}");
         }
-        for host in ["", ":80", "a, b", "a b", "me@a", "a/b", "a:8o", "a:80:80", "::1", "[::1", "[a]", "[::1]a"] {
+        for host in ["", ":80", "a,b", "a, b", "a b", "me@a", "a/b", "a:8o", "a:80:80", "::1", "[::1", "[a]", "[::1]a"]
+        {
             assert_eq!(check(&parts("/", &[("host", host)]), MAX), Err(Failure::Host), "{host}");
         }
     }

@@ -76,8 +76,11 @@ pub(super) fn is_signature(name: &HeaderName) -> bool {
 
 /// Whether the body comes in chunks of its own framing, each with a signature.
 pub(super) fn is_in_chunks(headers: &HeaderMap) -> bool {
-    let tells = |value: &HeaderValue| value.as_bytes().starts_with(IN_CHUNKS.as_bytes());
-    PAYLOAD_HASHES.iter().any(|name| headers.get(name).is_some_and(tells))
+    let tells = |value: &HeaderValue| {
+        let begin = value.as_bytes().get(..IN_CHUNKS.len());
+        begin.is_some_and(|begin| begin.eq_ignore_ascii_case(IN_CHUNKS.as_bytes()))
+    };
+    PAYLOAD_HASHES.iter().any(|name| headers.get_all(name).iter().any(tells))
 }
 
 /// What the value of `Authorization` covers.
@@ -124,7 +127,9 @@ fn names_body(headers: &HeaderMap, query: &str) -> bool {
         let (name, list) = pair.split_once('=')?;
         name.ends_with("signedheaders").then_some(list)
     });
-    let tells = |name: &str| name == CONTENT_LENGTH.as_str() || digest::is_digest(name);
+    let is_hash = |name: &str| PAYLOAD_HASHES.iter().any(|hash| hash.as_str() == name);
+    // That the payload's hash is none is known here: it says that nothing is signed.
+    let tells = |name: &str| !is_hash(name) && (name == CONTENT_LENGTH.as_str() || digest::is_digest(name));
     listed.flat_map(|list| list.split(';')).any(tells)
 }
 
@@ -154,7 +159,10 @@ const WAYS: [Way; 6] = [
 ];
 const SAS: &[&str] = &["skoid", "sktid", "saoid", "suoid", "scid"];
 
-/// What belongs to a signature of the form `X-...-Signature`, behind its prefix.
+/// Prefixes of whom `X-...-Signature` is known to be: Amazon, Google, Alibaba, Huawei,
+/// Volcengine, Tencent. A client can make up others, and what it calls theirs is none.
+const PREFIXES: [&str; 6] = ["x-amz-", "x-goog-", "x-oss-", "x-obs-", "x-tos-", "x-cos-"];
+/// What belongs to a signature of that form, behind its prefix.
 const OWN: [&str; 5] = ["credential", "signature", "security-token", "accesskeyid", "content-sha256"];
 
 /// A signature in the query.
@@ -162,6 +170,8 @@ pub(super) struct SignedUrl {
     /// `x-amz-`, in lower case.
     prefix: Option<String>,
     way: Option<&'static Way>,
+    /// Names that stand there twice, in lower case: no signature has them.
+    repeated: Vec<String>,
 }
 
 /// What a parameter that belongs to the signature holds.
@@ -183,7 +193,10 @@ impl SignedUrl {
         });
         let has = |name: &&str| names.iter().any(|own| own == name);
         let way = WAYS.iter().find(|way| way.all.iter().all(&has) && (way.one.is_empty() || way.one.iter().any(&has)));
-        (prefix.is_some() || way.is_some()).then_some(Self { prefix, way })
+        let mut sorted: Vec<&String> = names.iter().collect();
+        sorted.sort_unstable();
+        let repeated = sorted.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0].clone()).collect();
+        (prefix.is_some() || way.is_some()).then_some(Self { prefix, way, repeated })
     }
 
     /// What the parameter holds, if it belongs to the signature and looks like
@@ -191,7 +204,11 @@ impl SignedUrl {
     pub(super) fn own(&self, pair: &str) -> Option<Own> {
         let (name, value) = pair.split_once('=')?;
         let name = name.to_ascii_lowercase();
-        let short = self.prefix.as_ref().and_then(|prefix| name.strip_prefix(prefix.as_str()));
+        if self.repeated.contains(&name) {
+            return None;
+        }
+        let prefix = self.prefix.as_deref().filter(|prefix| PREFIXES.contains(prefix));
+        let short = prefix.and_then(|prefix| name.strip_prefix(prefix));
         let of_prefix = short.is_some_and(|short| OWN.contains(&short));
         let of_way = self.way.is_some_and(|way| way.all.contains(&name.as_str()) || way.own.contains(&name.as_str()));
         if !of_prefix && !of_way {
@@ -206,6 +223,8 @@ impl SignedUrl {
             (true, false) if scoped && is_token(key) => Some(Own::Credential),
             (true, _) => None,
             (false, true) if name == "googleaccessid" => Some(Own::Account),
+            // Of Azure's: who has signed.
+            (false, _) if SAS.contains(&name.as_str()) => is_uuid(&value).then_some(Own::Credential),
             (false, _) => is_token(&value).then_some(Own::Credential),
         }
     }
@@ -225,9 +244,18 @@ fn decoded(value: &str) -> Option<String> {
     (!text.contains('%')).then_some(text)
 }
 
-/// Base64 in one of its alphabets, that of CloudFront included, or hex digits.
+/// Base64 in one of its alphabets, that of CloudFront included, or hex digits; not
+/// what begins as the tokens of other vendors do, `ghp_` or `sk-`.
 fn is_token(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=-_~".contains(&byte))
+    let letters = text.bytes().take_while(u8::is_ascii_alphabetic).count();
+    let is_foreign = (2..=12).contains(&letters) && matches!(text.as_bytes().get(letters), Some(b'_' | b'-'));
+    !text.is_empty()
+        && !is_foreign
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=-_~".contains(&byte))
+}
+
+fn is_uuid(text: &str) -> bool {
+    text.len() == 36 && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
 }
 
 /// `name@project.iam.gserviceaccount.com`.
@@ -281,6 +309,7 @@ mod tests {
         let unsigned = ("x-amz-content-sha256", UNSIGNED);
         for (named, body) in [
             ("host;x-amz-date", false),
+            ("host;x-amz-content-sha256;x-amz-date", false),
             ("content-length;host", true),
             ("content-md5;host", true),
             ("host;x-amz-checksum-crc32", true),
@@ -344,7 +373,7 @@ mod tests {
             ("sv=2024&se=2027&sr=b&sp=rw&sig=a%2fb%3D".to_owned(), vec![("sig", Credential)]),
             ("si=rule&sv=2024&sr=b&sig=ab".to_owned(), vec![("si", Credential), ("sig", Credential)]),
             (
-                "Policy=eyJ_&Signature=a~b-&Key-Pair-Id=K2JCJMDEHXQW5F".to_owned(),
+                "Policy=eyJTdGF0ZW1lbnQi_&Signature=a~b-&Key-Pair-Id=K2JCJMDEHXQW5F".to_owned(),
                 vec![("Policy", Credential), ("Signature", Credential), ("Key-Pair-Id", Credential)],
             ),
         ]
@@ -376,9 +405,18 @@ mod tests {
             "X-Amz-Credential=AKIAZ3KQ7VT6XR2MB5NW",
             "X-Amz-Credential=bob%40example.com%2F1%2Fa%2Fs3%2Faws4_request",
             "X-Amz-Date=ab",
+            "X-Amz-Security-Token=ghp_aZ3kQ9vT6xR1mB8n",
+            "X-Amz-Security-Token=sk-aZ3kQ9vT6xR1mB8n",
         ] {
             assert_eq!(amazon.own(pair), None, "{pair}");
         }
+        let invented = SignedUrl::of("x-app-signature=&x-app-security-token=aZ3kQ9vT6xR1mB8n").unwrap();
+        assert_eq!(invented.own("x-app-security-token=aZ3kQ9vT6xR1mB8n"), None);
+        let twice = SignedUrl::of("X-Amz-Signature=ab&X-Amz-Security-Token=a&x-amz-security-token=b").unwrap();
+        assert_eq!(twice.own("X-Amz-Security-Token=a"), None);
+        let azure = SignedUrl::of("sig=ab&se=1&sv=1&skoid=aZ3kQ9vT6xR1mB8n").unwrap();
+        assert_eq!(azure.own("skoid=aZ3kQ9vT6xR1mB8n"), None);
+        assert_eq!(azure.own("skoid=6f9d362e-244a-4ca5-ac48-1fc342d32173"), Some(Own::Credential));
         let google = SignedUrl::of("GoogleAccessId=a&Signature=b").unwrap();
         for value in ["bob@example.com", "bob@gserviceaccount.com.example.com", "a b@x.gserviceaccount.com"] {
             assert_eq!(google.own(&format!("GoogleAccessId={value}")), None, "{value}");

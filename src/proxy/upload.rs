@@ -11,8 +11,14 @@ static RANGES: [HeaderName; 2] = [CONTENT_RANGE, HeaderName::from_static("x-cont
 
 /// Sizes and places: tus (<https://tus.io/protocols/resumable-upload>), the
 /// draft of the IETF that came of it, and Google's.
-const SIZES: [&str; 5] =
-    ["upload-offset", "upload-length", "x-goog-upload-offset", "x-upload-offset", "x-amz-decoded-content-length"];
+const SIZES: [&str; 6] = [
+    "upload-offset",
+    "upload-length",
+    "upload-defer-length",
+    "x-goog-upload-offset",
+    "x-upload-offset",
+    "x-amz-decoded-content-length",
+];
 /// Whether it is all that there is, in the draft.
 const COMPLETE: HeaderName = HeaderName::from_static("upload-complete");
 
@@ -25,7 +31,7 @@ const GOOG_COMMAND: HeaderName = HeaderName::from_static("x-goog-upload-command"
 /// What a request is refused with whose body would change, if the head tells its
 /// size in this way.
 pub(super) fn bound(headers: &HeaderMap) -> Option<Failure> {
-    let ranged = RANGES.iter().any(|name| headers.get(name).is_some_and(is_of_bytes));
+    let ranged = RANGES.iter().any(|name| headers.get_all(name).iter().any(is_of_bytes));
     let sized = SIZES.iter().any(|name| headers.contains_key(*name));
     let unfinished = headers.get(COMPLETE).is_some_and(|value| value != "?1");
     (ranged || sized || unfinished || is_whole(headers)).then_some(Failure::Piece)

@@ -143,9 +143,8 @@ fn rule(value: &Spanned<DeValue<'_>>, base64: bool, mistakes: &mut Mistakes<'_>)
     let category = category(&mut fields, None);
     let description = fields.required_string("description");
     let matcher = matcher(&mut fields);
-    let keywords = words(&mut fields, "keywords");
+    let (keywords, unless) = (words(&mut fields, "keywords"), words(&mut fields, "unless"));
     let proximity = proximity(&mut fields);
-    let unless = words(&mut fields, "unless");
     let numbers = fields.boolean("numbers").unwrap_or(false);
     let tests = Tests::required(&mut fields);
     let common = Common::read(&mut fields, 0, base64);
@@ -199,7 +198,8 @@ fn key(value: &Spanned<DeValue<'_>>, base64: bool, mistakes: &mut Mistakes<'_>) 
     }
     let id = id?;
     let place = mistakes.place(id.span.start);
-    let description = description.map_or_else(|| format!("Values of {}", listed_names(&names)), |text| text.value);
+    let listed = || listed(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    let description = description.map_or_else(|| format!("Values of {}", listed()), |text| text.value);
     let rule = Rule {
         id: id.value,
         entity: entity?,
@@ -379,11 +379,10 @@ fn validator(fields: &mut Fields<'_, '_, '_>) -> Option<Validator> {
 
 /// The words of the field `name`.
 fn words(fields: &mut Fields<'_, '_, '_>, name: &'static str) -> Vec<String> {
-    let keywords = fields.strings(name);
-    for keyword in keywords.iter().filter(|keyword| keyword.value.trim().is_empty()) {
-        fields.mistakes.add(keyword.span.start, "an empty keyword stands everywhere; remove it");
-    }
-    keywords.into_iter().map(|keyword| keyword.value).collect()
+    let (empty, words): (Vec<_>, Vec<_>) =
+        fields.strings(name).into_iter().partition(|word| word.value.trim().is_empty());
+    empty.iter().for_each(|word| fields.mistakes.add(word.span.start, "an empty keyword stands everywhere; remove it"));
+    words.into_iter().map(|word| word.value).collect()
 }
 
 fn paths(fields: &mut Fields<'_, '_, '_>, field: &str) -> Vec<PathPattern> {
@@ -496,9 +495,4 @@ pub(super) fn checked(
 fn place_inside(text: &str, string: &Placed<String>, inner: usize) -> usize {
     let written = text.get(string.span.clone()).unwrap_or_default();
     written.find(&string.value).map_or(string.span.start, |start| string.span.start + start + inner)
-}
-
-fn listed_names(names: &[String]) -> String {
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    listed(&names)
 }

@@ -132,7 +132,9 @@ async fn serve_http1(
         .serve_connection(TokioIo::new(io), service);
     let result = loop {
         tokio::select! {
-            result = poll_fn(|cx| connection.poll_without_shutdown(cx)) => break result,
+            // It flushes what is left, and says that it ends: what is not flushed would
+            // be lost without a word.
+            result = &mut connection => break result,
             () = phase.ended() => {}
             () = &mut close, if !told => {
                 told = true;
@@ -145,13 +147,9 @@ async fn serve_http1(
         count_malformed(&context.metrics, error);
         tracing::debug!(%error, "a connection broke");
     }
-    let mut io = connection.into_parts().io.into_inner();
+    let io = connection.into_parts().io.into_inner();
     if malformed || phase.lingers() {
         linger(io).await;
-    } else if result.is_ok() {
-        // Over TLS an end that nobody tells of is a break, as it should be after an
-        // error.
-        let _ = tokio::time::timeout(LINGER_TIME, io.shutdown()).await;
     }
 }
 

@@ -4,7 +4,7 @@ use crate::config::ListenerTls;
 use crate::metrics::Metrics;
 use crate::proxy::{self, Certified, TlsError};
 use arc_swap::ArcSwap;
-use rustls::server::WebPkiClientVerifier;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::sign::SingleCertAndKey;
 use rustls::{Error, ServerConfig};
 use std::io;
@@ -84,7 +84,8 @@ impl Certified for Tls {
 }
 
 /// TLS 1.3 and 1.2. Sessions are resumed from the memory of one configuration: who
-/// comes back after a change is looked at again. There is no early data, which
+/// comes back after a change is looked at again; where clients have certificates, each
+/// time, since those may have expired meanwhile. There is no early data, which
 /// could be replayed, and keys are logged nowhere.
 fn configure(files: &ListenerTls, listener: &str, metrics: &Metrics) -> Result<ServerConfig, TlsError> {
     let refused = |error: Box<dyn std::error::Error + Send + Sync>| TlsError::Library(error);
@@ -103,6 +104,10 @@ fn configure(files: &ListenerTls, listener: &str, metrics: &Metrics) -> Result<S
         }
     };
     let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
+    if files.client_ca.is_some() {
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+    }
     config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
     metrics.tls_certificate_not_after.with_label_values(&[listener]).set(end);
     Ok(config)

@@ -242,20 +242,29 @@ async fn a_drain_does_not_wait_for_who_says_nothing() {
 }
 
 #[tokio::test]
-async fn sessions_resume_but_not_beyond_a_change_of_certificates() {
-    let (clients, others) = (Authority::new(), Authority::new());
-    let mut rig = TlsRig::with("", Some(&clients), Answer::Ok("ok")).await;
-    let address = rig.rig.proxy.address;
-    for version in [&TLS13, &TLS12] {
-        let config = Arc::new(rig.authority.client_of(&[version], &[], Some(&clients.issue(1))));
-        for expected in [HandshakeKind::Full, HandshakeKind::Resumed] {
-            let mut client = connect(address, &config).await.unwrap();
-            assert_eq!(post(&mut client).await.status, 200);
-            assert_eq!(client.stream.get_ref().1.handshake_kind(), Some(expected));
+async fn sessions_resume_where_clients_need_no_certificate() {
+    use HandshakeKind::{Full, Resumed};
+    let clients = Authority::new();
+    for (authority, second) in [(None, Resumed), (Some(&clients), Full)] {
+        let rig = TlsRig::with("", authority, Answer::Ok("ok")).await;
+        let own = authority.map(|authority| authority.issue(1));
+        for version in [&TLS13, &TLS12] {
+            let config = Arc::new(rig.authority.client_of(&[version], &[], own.as_ref()));
+            for expected in [Full, second] {
+                let mut client = connect(rig.rig.proxy.address, &config).await.unwrap();
+                assert_eq!(post(&mut client).await.status, 200);
+                assert_eq!(client.stream.get_ref().1.handshake_kind(), Some(expected));
+            }
         }
     }
+}
+
+#[tokio::test]
+async fn who_is_trusted_no_more_is_not_served_again() {
+    let (clients, others) = (Authority::new(), Authority::new());
+    let mut rig = TlsRig::with("", Some(&clients), Answer::Ok("ok")).await;
     let config = Arc::new(rig.authority.client(&[], Some(&clients.issue(1))));
-    assert_eq!(post(&mut connect(address, &config).await.unwrap()).await.status, 200);
+    assert_eq!(post(&mut connect(rig.rig.proxy.address, &config).await.unwrap()).await.status, 200);
     let leaf = rig.authority.issue(0);
     rig.files.set(&[&leaf.files()[..], &[("clients.pem", &others.pem)]].concat());
     rig.rig.proxy.wait_for_metric("tls_certificate_reloads_total{outcome=\"success\"}", 1).await;

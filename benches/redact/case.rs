@@ -79,6 +79,9 @@ const NONE: [u64; 2] = [0, 0];
 pub(crate) const HOSTILE: [Hostile; 29] = [
     hostile("digits", "0123456789", 2 * MB, NONE),
     hostile("groups", "123-4567 ", 2 * MB, NONE),
+    hostile("single-digits", "12 3 45 6 ", MB, NONE),
+    hostile("pairs", "12 34 5 ", MB, NONE),
+    hostile("cards", "4111 1111 ", MB, NONE),
     hostile("at", "a@", 2 * MB, NONE),
     hostile("at-dots", "a@b.c", 2 * MB, [104_856, 419_429]),
     hostile("plus", "+1", 2 * MB, NONE),
@@ -100,6 +103,8 @@ pub(crate) const HOSTILE: [Hostile; 29] = [
     hostile("secret:", "secret: ", MB, NONE),
     hostile("bearer", "Bearer ", 2 * MB, NONE),
     hostile("member-names", r#"\"password\":"#, MB, NONE),
+    hostile("percent-names", "%22password%22%3A", MB, NONE),
+    hostile("names-in-values", "aws_secret_access_key=aws_secret_access_key='", MB, [5825, 23_301]),
     hostile("single-quotes", r#"'pwd':'\"x"#, MB, NONE),
     hostile("hidden", "a\u{200b}@b.co ", MB, [26_214, 104_857]),
     hostile("schemes", "a://b:", MB, NONE),

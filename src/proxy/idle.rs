@@ -2,7 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
@@ -20,7 +20,12 @@ impl Timer {
             if sleep.deadline() > deadline {
                 sleep.as_mut().reset(deadline);
             }
-            ready!(sleep.as_mut().poll(cx));
+            let slept = sleep.as_mut().poll(cx);
+            // Work that always has more uses up what one turn of a task may do, and
+            // the sleep is not asked; nor do timers go off while a worker is busy.
+            if slept.is_pending() {
+                return if Instant::now() < deadline { Poll::Pending } else { Poll::Ready(()) };
+            }
             if sleep.deadline() == deadline {
                 return Poll::Ready(());
             }
@@ -75,6 +80,17 @@ impl IdleTimer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn work_that_always_has_more_is_limited_too() {
+        let busy = poll_fn(|cx| {
+            while pin!(tokio::task::consume_budget()).poll(cx).is_ready() {}
+            Poll::<()>::Pending
+        });
+        let mut timer = Timer::default();
+        let limited = timer.limit(Instant::now() + Duration::from_millis(20), busy);
+        assert_eq!(tokio::time::timeout(Duration::from_secs(30), limited).await, Ok(None));
+    }
 
     #[tokio::test]
     async fn the_deadline_that_was_named_last_is_the_one_that_counts() {

@@ -76,7 +76,7 @@ const fn hostile(name: &'static str, unit: &'static str, bytes: usize, findings:
 const MB: usize = 1 << 20;
 const NONE: [u64; 2] = [0, 0];
 
-pub(crate) const HOSTILE: [Hostile; 29] = [
+pub(crate) const HOSTILE: [Hostile; 34] = [
     hostile("digits", "0123456789", 2 * MB, NONE),
     hostile("groups", "123-4567 ", 2 * MB, NONE),
     hostile("single-digits", "12 3 45 6 ", MB, NONE),

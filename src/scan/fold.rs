@@ -10,8 +10,9 @@
 //!
 //! Which characters: Unicode's `Default_Ignorable_Code_Point`, but for those of
 //! musical notation and shorthand; its decimal digits (`Nd`) of the scripts in
-//! use; full-width forms; and between digits the hyphens and the space that are
-//! made for them.
+//! use; full-width forms; and within numbers and beside colons the dashes and
+//! spaces that typesetters and language models put there (`4111<U+00A0>1111`,
+//! `mot de passe<U+202F>: ...`).
 
 use super::key::whole_unit;
 use crate::simd::FOLD_LEADS;
@@ -32,10 +33,32 @@ enum Within {
     Any,
     /// ASCII before it: a variation selector belongs behind other characters.
     Ascii,
-    /// Digits or parentheses to either side. The dash and the spaces that prose
-    /// puts between numbers (`2010–2015`, `10 000`) are not among them: each would
-    /// have the text around it read twice.
+    /// Digits or parentheses to either side.
     Number,
+    /// The same, or a capital letter on one side (`GB82 WEST`), or a colon or `=`.
+    Space,
+}
+
+impl Within {
+    /// Whether a character that counts within numbers stands between `before` and `next`.
+    fn in_number(self, before: u8, next: u8) -> bool {
+        let digits = |before: u8, next: u8| {
+            (before.is_ascii_digit() || before == b')') && (next.is_ascii_digit() || next == b'(')
+        };
+        let assigns = |byte| matches!(byte, b':' | b'=');
+        let group = |byte: u8| if byte.is_ascii_uppercase() { b'0' } else { byte };
+        match self {
+            Self::Number => digits(before, next),
+            Self::Space => {
+                digits(before, next)
+                    || digits(group(before), next)
+                    || digits(before, group(next))
+                    || assigns(before)
+                    || assigns(next)
+            }
+            Self::Any | Self::Ascii => false,
+        }
+    }
 }
 
 /// The character that `text` begins with, if it is one of them.
@@ -55,9 +78,11 @@ fn folded(text: &[u8]) -> Option<Folded> {
         // Tags and more variation selectors.
         [0xf3, 0xa0, 0x80..=0xbf, 0x80..=0xbf, ..] => (4, None, Within::Any),
         [0xef, 0xb8, 0x80..=0x8f, ..] => (3, None, Within::Ascii),
-        // Hyphens, figure dash, the sign of minus; figure space.
-        [0xe2, 0x80, 0x90..=0x92, ..] | [0xe2, 0x88, 0x92, ..] => (3, Some(b'-'), Within::Number),
-        [0xe2, 0x80, 0x87, ..] => (3, Some(b' '), Within::Number),
+        // Hyphens, figure dash, en dash, the sign of minus.
+        [0xe2, 0x80, 0x90..=0x93, ..] | [0xe2, 0x88, 0x92, ..] => (3, Some(b'-'), Within::Number),
+        // No-break space; figure space, thin space, narrow no-break space.
+        [0xc2, 0xa0, ..] => (2, Some(b' '), Within::Space),
+        [0xe2, 0x80, 0x87 | 0x89 | 0xaf, ..] => (3, Some(b' '), Within::Space),
         // Full-width plus, hyphen, full stop and at sign.
         [0xef, 0xbc, sign @ (0x8b | 0x8d | 0x8e | 0xa0), ..] => (3, Some(sign - 0x60), Within::Any),
         // Arabic-Indic digits, Eastern and Western.
@@ -73,6 +98,8 @@ fn folded(text: &[u8]) -> Option<Folded> {
     Some(Folded { length, byte, within })
 }
 
+/// Bytes of an escape that stands for ASCII: `\U0000003a`.
+const LONGEST_ESCAPE: usize = 10;
 /// The longest of them, in bytes.
 const LONGEST: usize = 4;
 
@@ -106,10 +133,9 @@ pub(super) fn at(text: &[u8], before: Option<u8>) -> Option<(usize, Option<u8>)>
     let fits = match found.within {
         Within::Any => true,
         Within::Ascii => before.is_some_and(|before| before.is_ascii()),
-        Within::Number => {
+        Within::Number | Within::Space => {
             let next = text.get(found.length);
-            before.is_some_and(|before| before.is_ascii_digit() || before == b')')
-                && next.is_some_and(|&next| next.is_ascii_digit() || next == b'(')
+            before.zip(next).is_some_and(|(before, &next)| found.within.in_number(before, next))
         }
     };
     fits.then_some((found.length, found.byte))
@@ -129,9 +155,14 @@ pub(super) fn begins(raw: &[u8], start: usize) -> bool {
             };
             before.is_some_and(|before| before.is_ascii()) || (2..=LONGEST).any(behind_another)
         }
-        Within::Number => {
-            before.is_some_and(|before| before.is_ascii_digit() || matches!(before, b')' | b'}' | 0x80..))
-                && raw.get(end).is_some_and(|next| next.is_ascii_digit() || matches!(next, b'(' | b'\\' | b'%'))
+        Within::Number | Within::Space => {
+            let is_sign = |byte: &u8| matches!(byte, b'\\' | b'%');
+            let escapes = raw[start.saturating_sub(LONGEST_ESCAPE)..start].iter().chain(raw.get(end)).any(is_sign);
+            // Digits end the escapes of digits.
+            let before = before.map(|byte| if matches!(byte, b'}' | 0x80..) { b')' } else { byte });
+            let next = raw.get(end).map(|byte| if is_sign(byte) { b'(' } else { *byte });
+            (within == Within::Space && escapes)
+                || before.zip(next).is_some_and(|(before, next)| within.in_number(before, next))
         }
     }
 }
@@ -201,7 +232,9 @@ pub(super) fn step(raw: &[u8], at: usize, last: bool) -> Step {
         return Step::None;
     }
     match written(raw, at, last) {
-        Written::Here { end, byte, within } if within != Within::Number => Step::Over(end, byte),
+        Written::Here { end, byte, within } if !matches!(within, Within::Number | Within::Space) => {
+            Step::Over(end, byte)
+        }
         Written::Here { .. } | Written::Other => Step::None,
         Written::Cut => Step::Cut,
     }
@@ -242,11 +275,19 @@ mod tests {
             ("\u{fe00}x", Some(0xa4), None),
             ("\u{fe00}x", None, None),
             ("\u{2012}5", Some(b'7'), Some(Some(b'-'))),
-            ("–5", Some(b'7'), None),
-            ("\u{a0}5", Some(b'7'), None),
+            ("–5", Some(b'7'), Some(Some(b'-'))),
+            ("–5", Some(b'A'), None),
+            ("\u{a0}5", Some(b'7'), Some(Some(b' '))),
+            ("\u{a0}W", Some(b'7'), Some(Some(b' '))),
+            ("\u{a0}5", Some(b'W'), Some(Some(b' '))),
+            ("\u{a0}W", Some(b'W'), None),
+            ("\u{a0}w", Some(b'7'), None),
+            ("\u{202f}: x", Some(b'e'), Some(Some(b' '))),
+            ("\u{a0}x", Some(b':'), Some(Some(b' '))),
             ("\u{2212}5", Some(b')'), Some(Some(b'-'))),
             ("\u{2007}(", Some(b'7'), Some(Some(b' '))),
-            ("\u{202f}5", Some(b'7'), None),
+            ("\u{202f}5", Some(b'7'), Some(Some(b' '))),
+            ("\u{202f}5", Some(b'e'), None),
             ("\u{2011} 5", Some(b'7'), None),
             ("\u{2011}5", Some(b' '), None),
             ("\u{2011}x", Some(b'7'), None),
@@ -285,7 +326,12 @@ mod tests {
         }
         for (raw, start, is) in [
             ("7\u{2011}5", 1, true),
-            ("7–5", 1, false),
+            ("7–5", 1, true),
+            ("é–5", 2, true),
+            ("e–5", 1, false),
+            ("g\u{a0}5", 1, false),
+            ("g\u{a0}: ", 1, true),
+            (r"\u003a\u00a0x", 6, true),
             ("7\u{2011} 5", 1, false),
             ("a\u{2011}5", 1, false),
             (r"7\u2011\u0035", 1, true),

@@ -146,6 +146,12 @@ fn hyphens_and_spaces_of_other_forms_join_numbers() {
         ("card 4111\u{2007}1111\u{2007}1111\u{2007}1111 now", "CREDIT_CARD"),
         ("call +44\u{2007}20\u{2010}7946\u{2212}0129 now", "PHONE_NUMBER"),
         ("call (415)\u{2007}555\u{2012}0106 now", "PHONE_NUMBER"),
+        ("call 415\u{2013}555\u{2013}0106 now", "PHONE_NUMBER"),
+        ("card 4111\u{a0}1111\u{a0}1111\u{a0}1111 now", "CREDIT_CARD"),
+        ("card 4111\u{202f}1111\u{202f}1111\u{202f}1111 now", "CREDIT_CARD"),
+        ("to DE89\u{a0}3704\u{a0}0044\u{a0}0532\u{a0}0130\u{a0}00 now", "IBAN_CODE"),
+        ("to GB82\u{202f}WEST\u{202f}1234\u{202f}5698\u{202f}7654\u{202f}32 now", "IBAN_CODE"),
+        ("number 219\u{2013}09\u{2013}9999 now", "US_SSN"),
     ] {
         let (word, number) = text.split_once(' ').unwrap();
         let number = number.strip_suffix(" now").unwrap();
@@ -154,6 +160,17 @@ fn hyphens_and_spaces_of_other_forms_join_numbers() {
     }
     for text in ["2010–2015", "pages 10 – 20", "(see\u{a0}5) 1\u{202f}234\u{202f}567 km"] {
         assert_eq!(redacted("", Format::Json, &format!("\"{text}\"")), format!("\"{text}\""));
+    }
+}
+
+#[test]
+fn typographers_put_spaces_that_do_not_break_before_colons() {
+    for (text, expected) in [
+        ("mot de passe\u{a0}: Soleil2024xk", "mot de passe\u{a0}: [PASSWORD]"),
+        ("mot de passe\u{202f}:\u{202f}Soleil2024xk", "mot de passe\u{202f}:\u{202f}[PASSWORD]"),
+        ("password\u{a0}=\u{a0}hunter22xx", "password\u{a0}=\u{a0}[PASSWORD]"),
+    ] {
+        assert_eq!(redacted("", Format::Text, text), expected);
     }
 }
 

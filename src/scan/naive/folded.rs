@@ -53,9 +53,10 @@ const FORMS: [(char, u32, u8); 20] = [
     ('．', 0, b'.'),
     ('＠', 0, b'@'),
 ];
-/// The same, within a number.
-const IN_NUMBERS: [(char, u8); 5] =
-    [('\u{2007}', b' '), ('\u{2010}', b'-'), ('\u{2011}', b'-'), ('\u{2012}', b'-'), ('\u{2212}', b'-')];
+/// Dashes, within a number.
+const DASHES: [char; 5] = ['\u{2010}', '\u{2011}', '\u{2012}', '\u{2013}', '\u{2212}'];
+/// Spaces, there, beside a capital letter and a digit, and beside a colon or `=`.
+const SPACES: [char; 4] = ['\u{a0}', '\u{2007}', '\u{2009}', '\u{202f}'];
 
 /// What `char` is read as wherever it stands: `None` as itself.
 fn read_as(char: char) -> Option<Option<u8>> {
@@ -79,9 +80,19 @@ fn read_between(char: char, before: Option<u8>, next: Option<u8>) -> Option<Opti
     if SELECTORS.contains(&char) && !before.is_some_and(|before| before.is_ascii()) {
         return None;
     }
-    let sign = || IN_NUMBERS.iter().find(|&&(sign, _)| sign == char).map(|&(_, byte)| Some(byte));
-    let stands = |byte: Option<u8>, other| byte.is_some_and(|byte| byte.is_ascii_digit() || byte == other);
-    read_as(char).or_else(|| sign().filter(|_| stands(before, b')') && stands(next, b'(')))
+    if let Some(read) = read_as(char) {
+        return Some(read);
+    }
+    let (before, next) = (char::from(before?), char::from(next?));
+    let behind_number = before.is_ascii_digit() || before == ')';
+    let before_number = next.is_ascii_digit() || next == '(';
+    if DASHES.contains(&char) {
+        return (behind_number && before_number).then_some(Some(b'-'));
+    }
+    let fits = ":=".contains([before, next])
+        || behind_number && (before_number || next.is_ascii_uppercase())
+        || before.is_ascii_uppercase() && before_number;
+    (SPACES.contains(&char) && fits).then_some(Some(b' '))
 }
 
 /// The units of one character that `units` begin with and that is ignored, or

@@ -2,7 +2,7 @@
 
 use super::Format;
 use super::delimiter::{BEHIND_STRING, Delimiter, ends_by, string_end};
-use super::detector::private_key;
+use super::detector::private_key::{self, Gap, LONGEST_GAP};
 use super::engine::Engine;
 use super::fold;
 use super::key::{End, whole_unit};
@@ -22,6 +22,8 @@ pub(super) enum Region {
 
 /// Characters of a key block's end line, at most.
 pub(super) const LONGEST_FOOTER: usize = 80;
+/// A byte that no line of a key block holds.
+const OTHER: u8 = b'"';
 /// Raw bytes in which a footer must end to be seen.
 pub(super) const FOOTER_REACH: usize = 1024;
 
@@ -91,7 +93,9 @@ fn key_block_end(format: Format, raw: &[u8], at: usize, last: bool) -> End {
             (_, Meaning::Byte(byte)) if !format.is_some_and(|format| is_fence(format, raw[at])) => {
                 (at + unit.len, Some(byte))
             }
-            _ => return End::At(at),
+            // A fence ends it; a quote or what is not ASCII may stand between lines.
+            _ if format.is_some_and(|format| is_fence(format, raw[at])) => return End::At(at),
+            _ => (at + unit.len, Some(OTHER)),
         };
         if byte == Some(b'-') {
             match footer(raw, at, last, &mut window) {
@@ -100,12 +104,54 @@ fn key_block_end(format: Format, raw: &[u8], at: usize, last: bool) -> End {
                 Footer::None => {}
             }
         }
-        if !byte.is_none_or(private_key::is_body_byte) {
-            return End::At(at);
+        if byte.is_none_or(private_key::is_body_byte) {
+            at = behind;
+            continue;
         }
-        at = behind;
+        at = match gap(format, raw, at, last, &mut window) {
+            (Gap::Over(_), behind) => behind,
+            (Gap::Unclear, _) => return End::More(at),
+            (Gap::None, _) => return End::At(at),
+        };
     }
     if last { End::At(at) } else { End::More(at) }
+}
+
+/// What is between two lines of a block, from `at` on, and where it ends.
+fn gap(format: Option<Format>, raw: &[u8], at: usize, last: bool, window: &mut Window) -> (Gap, usize) {
+    window.clear();
+    let mut end = at;
+    let (mut is_cut, is_end) = (false, |end: usize| format.is_some_and(|format| is_fence(format, raw[end])));
+    while window.text().len() < LONGEST_GAP && end - at < FOOTER_REACH {
+        if end >= raw.len() {
+            is_cut = !last;
+            break;
+        }
+        if is_end(end) {
+            break;
+        }
+        let Some(behind) = push_folded(raw, end, last, window) else {
+            is_cut = !last;
+            break;
+        };
+        end = behind;
+    }
+    let found = private_key::gap(window.text(), format.is_some(), !is_cut);
+    let behind = if let Gap::Over(length) = found { window.raw_range(0..length).end } else { at };
+    (found, behind)
+}
+
+/// Appends the unit or the character that is read otherwise at `at`, and gives
+/// where it ends; `None` if it is cut off.
+fn push_folded(raw: &[u8], at: usize, last: bool, window: &mut Window) -> Option<usize> {
+    match (whole_unit(raw, at, last), fold::step(raw, at, last)) {
+        (None, _) | (_, fold::Step::Cut) => None,
+        (_, fold::Step::Over(behind, byte)) => {
+            byte.into_iter().for_each(|byte| window.push_byte(byte, at, behind));
+            Some(behind)
+        }
+        (Some(_), fold::Step::None) => Some(window.push_unit(raw, at)),
+    }
 }
 
 enum Footer {
@@ -118,17 +164,11 @@ fn footer(raw: &[u8], at: usize, last: bool, window: &mut Window) -> Footer {
     window.clear();
     let (mut end, mut cut) = (at, false);
     while window.text().len() < LONGEST_FOOTER && end < raw.len() && end - at < FOOTER_REACH {
-        end = match (whole_unit(raw, end, last), fold::step(raw, end, last)) {
-            (None, _) | (_, fold::Step::Cut) => {
-                cut = true;
-                break;
-            }
-            (_, fold::Step::Over(behind, byte)) => {
-                byte.into_iter().for_each(|byte| window.push_byte(byte, end, behind));
-                behind
-            }
-            (Some(_), fold::Step::None) => window.push_unit(raw, end),
+        let Some(behind) = push_folded(raw, end, last, window) else {
+            cut = true;
+            break;
         };
+        end = behind;
         if let Some(length) = private_key::footer_length(window.text()) {
             return Footer::Ends(window.raw_range(0..length).end);
         }

@@ -58,6 +58,40 @@ fn a_private_key_of_20_kib_is_one_finding() {
 }
 
 #[test]
+fn a_private_key_in_program_text_mail_or_a_comment_is_one_finding() {
+    let body = base64(1200);
+    let lines = || body.as_bytes().chunks(64).map(|line| String::from_utf8_lossy(line));
+    let lines: Vec<_> = lines().collect();
+    for between in ["\\n\" +\n    \"", "\\n\"\n  \"", "\n> ", "\n# ", "\n//! ", "\n \u{2502} ", "\\n' \\\n'"] {
+        let block = format!(
+            "-----BEGIN RSA PRIVATE KEY-----{between}{}{between}-----END RSA PRIVATE KEY-----",
+            lines.join(between)
+        );
+        check(Format::Text, "k = '", &block, "'; mail(bob@example.com)", "k = '[PRIVATE_KEY]'; mail([EMAIL_ADDRESS])");
+        let escaped = block.replace('\\', "\\\\").replace('\n', "\\n").replace('"', "\\\"");
+        let tail = r#"'; ", "to": "bob@example.com"}"#;
+        check(
+            Format::Json,
+            r#"{"code": "k = '"#,
+            &escaped,
+            tail,
+            r#"{"code": "k = '[PRIVATE_KEY]'; ", "to": "[EMAIL_ADDRESS]"}"#,
+        );
+    }
+    let list =
+        format!("-----BEGIN PRIVATE KEY-----\",\n \"{}\",\n \"-----END PRIVATE KEY-----", lines.join("\",\n \""));
+    check(Format::Text, "[\"", &list, "\"].join", "[\"[PRIVATE_KEY]\"].join");
+}
+
+#[test]
+fn a_private_key_without_an_end_leaves_json_in_a_string_whole() {
+    let name = base64(40);
+    let json = format!(r#"{{"a": "{{\"k\": \"-----BEGIN PRIVATE KEY-----\\nMC4C\", \"{name}\": 1}}"}}"#);
+    let expected = format!(r#"{{"a": "{{\"k\": \"[PRIVATE_KEY]\", \"{name}\": 1}}"}}"#);
+    assert_eq!(redact_whole(Format::Json, json.as_bytes()), expected.as_bytes());
+}
+
+#[test]
 fn a_token_of_20_kb_is_one_finding() {
     let head = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9";
     let token = format!("{head}.{}.{}", base64(20_000), base64(43));

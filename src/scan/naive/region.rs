@@ -151,14 +151,50 @@ impl Search<'_> {
             let (units, byte) = match (folded_units(&self.document.units[at..]), self.document.meaning(at)) {
                 (Some(folded), _) => folded,
                 (None, Some(Meaning::Byte(byte))) => (1, Some(byte)),
-                _ => break,
+                _ => (1, Some(b'"')),
             };
-            if !byte.is_none_or(private_key::is_body_byte) {
-                break;
+            if byte.is_none_or(private_key::is_body_byte) {
+                at += units;
+                continue;
             }
-            at += units;
+            let Some(line) = self.next_line(at, fence) else { break };
+            at = line;
         }
         self.document.start(at)
+    }
+
+    /// The unit with which the next line of a block begins, behind what the unit at
+    /// `at` and others put between lines.
+    fn next_line(&self, at: usize, fence: impl Fn(usize) -> bool) -> Option<usize> {
+        let start = self.document.start(at);
+        let mut text = Text::default();
+        let mut next = at;
+        while next < self.document.units.len()
+            && !fence(next)
+            && text.bytes.len() < private_key::LONGEST_GAP
+            && self.document.start(next) < start + FOOTER_REACH
+        {
+            next += self.push_folded(next, &mut text);
+        }
+        let private_key::Gap::Over(length) = private_key::gap(&text.bytes, self.document.format != Format::Text, true)
+        else {
+            return None;
+        };
+        let behind = text.raw(0..length).end;
+        Some(self.document.units.partition_point(|&(at, _)| at < behind))
+    }
+
+    /// Appends the unit at `at`, or the character that is read otherwise: so many
+    /// units.
+    fn push_folded(&self, at: usize, text: &mut Text) -> usize {
+        let rest = &self.document.units[at..];
+        let Some((units, byte)) = folded_units(rest) else {
+            text.extend(Text::of(&rest[..1]));
+            return 1;
+        };
+        let span = self.document.start(at)..self.document.start(at + units);
+        byte.into_iter().for_each(|byte| text.push(byte, span.clone()));
+        units
     }
 
     /// Where the end line of a block ends that begins with the unit at `at`.
@@ -167,18 +203,8 @@ impl Search<'_> {
         let mut text = Text::default();
         let mut next = at;
         while text.bytes.len() < LONGEST_FOOTER && self.document.start(next) < start + FOOTER_REACH {
-            let rest = self.document.units.get(next..).filter(|rest| !rest.is_empty())?;
-            match folded_units(rest) {
-                Some((units, byte)) => {
-                    let span = self.document.start(next)..self.document.start(next + units);
-                    byte.into_iter().for_each(|byte| text.push(byte, span.clone()));
-                    next += units;
-                }
-                None => {
-                    text.extend(Text::of(&rest[..1]));
-                    next += 1;
-                }
-            }
+            self.document.units.get(next)?;
+            next += self.push_folded(next, &mut text);
             if let Some(length) = private_key::footer_length(&text.bytes) {
                 return Some(text.raw(0..length).end);
             }

@@ -110,11 +110,18 @@ impl Media {
             "application/x-sentry-envelope" => Self::Envelope,
             "application/x-protobuf"
             | "application/protobuf"
+            | "application/proto"
+            | "application/x-proto"
             | "application/x-google-protobuf"
             | "application/vnd.google.protobuf" => Self::Protobuf(Message::Unknown),
             "application/msgpack" | "application/x-msgpack" | "application/vnd.msgpack" => Self::Msgpack,
             "text/event-stream" => Self::Sse,
-            "application/cbor" => Self::Unsupported,
+            "application/cbor"
+            | "application/avro"
+            | "avro/binary"
+            | "application/x-thrift"
+            | "application/vnd.apache.thrift.binary"
+            | "application/vnd.apache.thrift.compact" => Self::Unsupported,
             _ if essence.starts_with("multipart/") => Self::Multipart,
             "application/grpc" | "application/grpc+proto" => Self::Grpc(Payload::Protobuf(Message::Unknown)),
             "application/grpc+json" => Self::Grpc(Payload::Json),

@@ -416,6 +416,24 @@ mod tests {
     }
 
     #[test]
+    fn messages_that_are_utf8_by_chance_are_not_rewritten_as_text() {
+        // A text of 31 bytes behind its length, and one of 5.
+        let message = b"\n\x1fcanary.person@corp-mail.example\x12\x05hello";
+        for kind in [None, Some("application/octet-stream"), Some("application/x-unknown"), Some("avro/binary")] {
+            assert_eq!(whole(kind, message), Err(ContentError::Media), "{kind:?}");
+            let chunks = [&message[..20], &message[20..]];
+            assert_eq!(run(kind, Coding::Identity, Delivery::Whole, &chunks), Err(ContentError::Media), "{kind:?}");
+        }
+        for kind in ["application/proto", "application/x-proto"] {
+            assert!(matches!(whole(Some(kind), message), Ok(BodyFormat::Protobuf)), "{kind}");
+        }
+        for text in [&b"\x1b[1mred\x1b[0m \x07\x08\ta\r\nb\x0c"[..], b"\x1e{\"a\": 1}\n"] {
+            assert!(whole(None, text).is_ok(), "{}", text.escape_ascii());
+        }
+        assert_eq!(whole(Some("text/plain"), b"a\x01b"), Ok(BodyFormat::Text));
+    }
+
+    #[test]
     fn bodies_shorter_than_the_prefix_pass() {
         for body in [&b""[..], b"1", b"{}", b"   "] {
             let json = Some("application/json");

@@ -20,11 +20,25 @@ pub(super) struct TextStage {
     /// `None` for what begins as JSON under a JSON type: a parser of JSON would
     /// not look for another encoding there.
     utf8: Option<Utf8Check>,
+    /// Nothing says that it is text: control characters say that it is none.
+    doubtful: bool,
 }
+
+/// Control characters of text: tab, line feed and return, form feed; the bell and
+/// the escape of terminals, backspace; the separator of records.
+const OF_TEXT: u32 = 1 << 7 | 1 << 8 | 1 << b'\t' | 1 << b'\n' | 1 << 12 | 1 << b'\r' | 1 << 27 | 1 << 30;
 
 impl TextStage {
     pub(super) fn new(plan: &Arc<Plan>, media: Media) -> Self {
-        Self { plan: Arc::clone(plan), media, head: BytesMut::new(), redactor: None, prompt: false, utf8: None }
+        Self {
+            plan: Arc::clone(plan),
+            media,
+            head: BytesMut::new(),
+            redactor: None,
+            prompt: false,
+            utf8: None,
+            doubtful: false,
+        }
     }
 
     /// Holds back no more than has to be, if `prompt`.
@@ -67,6 +81,7 @@ impl TextStage {
         };
         let is_text = matches!(self.media, Media::Text | Media::Unknown) || !begins_json;
         self.utf8 = is_text.then(Utf8Check::default);
+        self.doubtful = self.media == Media::Unknown && format == Format::Text;
         let mut redactor = Redactor::new(&self.plan, format);
         if self.prompt {
             redactor.scan_every(1);
@@ -94,6 +109,11 @@ impl TextStage {
         }
         if memchr::memchr(0, chunk).is_some() {
             return Err(ContentError::Charset);
+        }
+        // Messages of binary formats may be UTF-8 by chance; a label would make
+        // their lengths wrong.
+        if self.doubtful && chunk.iter().any(|&byte| byte < 32 && OF_TEXT >> byte & 1 == 0) {
+            return Err(ContentError::Media);
         }
         Ok(())
     }

@@ -53,6 +53,7 @@ mod token;
 mod trail;
 mod trigger;
 mod unit;
+mod walk;
 mod window;
 mod workspace;
 mod written;

@@ -1,8 +1,8 @@
 //! What a scanner remembers of what it has begun.
 
-use super::key::Walk;
 use super::meter::Work;
 use super::region::Region;
+use super::walk::Walk;
 use crate::span::Span;
 
 /// What the scanner is in the middle of.

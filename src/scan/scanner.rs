@@ -18,7 +18,7 @@ use super::detector::private_key;
 use super::engine::{Engine, PatternUse};
 use super::finding::{Finding, Part, ScanError};
 use super::horizon::Horizon;
-use super::key::{End, Step, Walk};
+use super::key::End;
 use super::meter::{Meter, Unmetered, Work};
 use super::mode::{Last, Mode};
 use super::nearby::{Context, Sightings};
@@ -31,6 +31,7 @@ use super::resolve::{Match, Resolver, Wrap};
 use super::shape::{self, Lexical};
 use super::trigger::{self, Popped, Trigger, Triggers, What};
 use super::unit::unit;
+use super::walk::{Step, Walk};
 use super::workspace::Workspace;
 use super::written::Written;
 use super::{Format, LOOKAHEAD, LOOKBACK};
@@ -493,7 +494,7 @@ impl<M: Meter> Scanner<M> {
         self.meter.ask(rules.iter());
         let at = self.absolute(name.end);
         // Most names in prose lead nowhere: what begins here is no member's value.
-        let walk = Walk::new(rules, name.quote, self.absolute(name.start));
+        let walk = Walk::new(rules, name.quote, self.absolute(name.start), text);
         if matches!({ walk }.advance(data.raw, name.end, data.last), Step::Over(_)) {
             return false;
         }

@@ -55,7 +55,7 @@ const LONGEST_FUNCTION: usize = 60;
 
 /// What is clearer whole: all metrics are made in one place, and a state
 /// machine is one match.
-const LONG_FUNCTIONS: [(&str, &str); 2] = [("src/metrics/mod.rs", "new"), ("src/scan/key.rs", "advance")];
+const LONG_FUNCTIONS: [(&str, &str); 2] = [("src/metrics/mod.rs", "new"), ("src/scan/walk.rs", "advance")];
 
 /// Files that may be longer, and how long.
 const LONG_FILES: [(&str, usize); 1] = [("src/scan/scanner.rs", 750)];

@@ -3,10 +3,11 @@
 
 use super::super::delimiter::Delimiter;
 use super::super::detector::private_key;
-use super::super::key::{Claimants, LONGEST_NAME, Step, Walk, is_name_byte, whole_unit};
+use super::super::key::{LONGEST_NAME, is_name_byte, whole_unit};
 use super::super::region::{FOOTER_REACH, LONGEST_FOOTER};
 use super::super::resolve::Wrap;
 use super::super::unit::Meaning;
+use super::super::walk::{Step, Walk};
 use super::super::{Format, LOOKAHEAD};
 use super::Search;
 use super::document::Text;
@@ -26,8 +27,8 @@ pub(super) struct Region {
 /// What a region may begin with.
 #[derive(Clone, Copy)]
 enum Opener {
-    /// A member name: the unit behind its closing quote.
-    Key { rules: Claimants, quote: Delimiter, behind: usize },
+    /// A member name: the walk from it, and the unit behind its closing quote.
+    Key { walk: Walk, behind: usize },
     /// The unit at which a block's begin line starts, and the rule.
     PrivateKey { at: usize, rule: usize },
     /// Index of a candidate.
@@ -57,11 +58,11 @@ impl Search<'_> {
             match opener {
                 // The match has begun before the name, and goes on behind it.
                 Opener::Key { .. } if leads.iter().any(|lead| lead.contains(&at)) => {}
-                Opener::Key { rules, quote, behind } => {
+                Opener::Key { walk, behind } => {
                     let end = self.document.start(behind);
-                    let step = Walk::new(rules, quote, at as u64).advance(self.document.raw, end, true);
+                    let step = { walk }.advance(self.document.raw, end, true);
                     members.extend((!matches!(step, Step::Over(_))).then_some(at..end));
-                    self.take_values(at, rules, quote, behind);
+                    self.take_values(walk, behind);
                 }
                 Opener::PrivateKey { at: head, rule } => {
                     let line = private_key::head(&self.line(head, 512), 0).map_or(0, |line| line.end);
@@ -115,7 +116,9 @@ impl Search<'_> {
                 && spelled()
                 && let Some(rules) = self.engine.key_rules(&name, |_| false)
             {
-                names.push((document.start(open + 1), Opener::Key { rules, quote, behind: close + 1 }));
+                let begins = document.start(open + 1);
+                let walk = Walk::new(rules, quote, begins as u64, &name);
+                names.push((begins, Opener::Key { walk, behind: close + 1 }));
             }
         }
         names
@@ -247,8 +250,7 @@ impl Search<'_> {
 
     /// The values of the member whose name ends before the unit at `behind`,
     /// by the same walk as the scanner's, over the whole document.
-    fn take_values(&mut self, name: usize, rules: Claimants, quote: Delimiter, behind: usize) {
-        let mut walk = Walk::new(rules, quote, name as u64);
+    fn take_values(&mut self, mut walk: Walk, behind: usize) {
         let mut at = self.document.start(behind);
         loop {
             let taken = match walk.advance(self.document.raw, at, true) {

@@ -1,0 +1,454 @@
+//! From a member name to its value.
+//!
+//! From the name's closing quote on, [`Walk`] reads what follows, unit by unit and
+//! across chunk borders, until it is at the value or knows that none follows:
+//!
+//! ```text
+//! "password": "..."                                     a member
+//! {\"password\": 1234}                                  nested, a number
+//! "api_keys": ["...", "..."]                            an array of values
+//! {"key": "db.password", "value": {"stringValue": "..."}}   OTLP, split up
+//! {"key": "db.password", "type": "string", "value": "..."}  the same, in forms
+//! {"password": {"S": "..."}}                            in a wrapper: DynamoDB
+//! ["--password", "..."]                                 arguments of programs
+//! ["X-Api-Key", "q8f1o2m3"]                             a pair, as of headers
+//! {'password': b'...', 'token': "..."}        as Python and JavaScript write it
+//! ```
+//!
+//! Of arrays all values are read, `null` and the like passed over. Other objects stay
+//! (their members are judged by their own names; JSON Schemas put objects there), so
+//! do `true`, `false` and `null`.
+
+use super::delimiter::Delimiter;
+use super::key::{Claimants, whole_unit};
+use super::unit::Meaning;
+
+/// Where in the text behind a member name the reader is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Behind the closing quote of the name.
+    Name,
+    /// Behind a comma: `"value"` may follow.
+    Comma,
+    /// Behind `"value"` or `"stringValue"`.
+    ValueName,
+    /// Behind a colon: the value follows. `split` allows an OTLP wrapper.
+    Colon { split: bool },
+    /// Behind the brace of an OTLP wrapper: `"stringValue"` may follow.
+    Wrapper,
+    /// Behind the brace of a value that is an object: `"S"` may follow.
+    Object,
+    /// Behind a value in an array.
+    Element,
+    /// Behind `"arrayValue"`: `"values"` and a bracket follow.
+    List,
+    /// In an OTLP array: the brace of a wrapper follows.
+    Item,
+}
+
+/// Reads from a member name to its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Walk {
+    /// The key rules.
+    pub(crate) rules: Claimants,
+    /// What the name stands between.
+    pub(crate) quote: Delimiter,
+    /// Where the name begins, in bytes of the body.
+    pub(crate) begins: u64,
+    /// What the last value that is a string stands between.
+    pub(crate) value: Delimiter,
+    stage: Stage,
+    /// Arrays around the value.
+    depth: u8,
+    /// Within an OTLP array, whose elements have wrappers.
+    list: bool,
+    /// The name is an option of a program (`--password`): its value may be the
+    /// next string.
+    option: bool,
+}
+
+/// What a [`Walk`] came to; places are relative to the data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// The data ends at or behind this place, from where to go on.
+    More(usize),
+    /// No (further) value: go on scanning here.
+    Over(usize),
+    /// A string whose content begins here.
+    Text(usize),
+    /// A number begins here.
+    Number(usize),
+}
+
+impl Walk {
+    /// A walk that begins behind the closing quote of `name`.
+    pub(crate) fn new(rules: Claimants, quote: Delimiter, begins: u64, name: &[u8]) -> Self {
+        let option = name.starts_with(b"--");
+        Self { rules, quote, begins, value: quote, stage: Stage::Name, depth: 0, list: false, option }
+    }
+
+    /// Whether the values of an array are being read.
+    pub(crate) fn in_array(&self) -> bool {
+        self.depth > 0
+    }
+
+    /// Reads on from `at`. `last` tells that nothing follows `raw`.
+    pub(crate) fn advance(&mut self, raw: &[u8], at: usize, last: bool) -> Step {
+        let mut at = at;
+        loop {
+            let Some(unit) = whole_unit(raw, at, last) else {
+                return if last && at >= raw.len() { Step::Over(at) } else { Step::More(at) };
+            };
+            let after = at + unit.len;
+            if unit.is_space() {
+                at = after;
+                continue;
+            }
+            let quote = Delimiter::of(unit, raw, at);
+            match (self.stage, unit.meaning) {
+                (Stage::Name | Stage::ValueName, Meaning::Byte(b':')) => {
+                    self.stage = Stage::Colon { split: self.stage == Stage::ValueName && self.depth == 0 };
+                }
+                (Stage::Name, Meaning::Byte(b',')) => self.stage = Stage::Comma,
+                (Stage::Comma | Stage::Wrapper | Stage::Object | Stage::List, _) if quote == Some(self.quote) => {
+                    match self.value_name(raw, after, last) {
+                        Named::Yes(behind) => {
+                            at = behind;
+                            continue;
+                        }
+                        Named::No => return self.argument(raw, (at, after), last),
+                        Named::More => return Step::More(at),
+                    }
+                }
+                (Stage::Colon { .. }, _) if quote.is_some_and(|quote| self.may_open(quote)) => {
+                    self.value = quote.unwrap_or(self.quote);
+                    self.stage = Stage::Element;
+                    return Step::Text(after);
+                }
+                // `b'...'`, `u'...'`
+                (Stage::Colon { .. }, Meaning::Byte(b'b' | b'u' | b'r' | b'f')) if before_quote(raw, after, last) => {
+                    if after >= raw.len() {
+                        return Step::More(at);
+                    }
+                }
+                (Stage::Colon { .. }, Meaning::Byte(b'-' | b'0'..=b'9')) if !unit.escaped => {
+                    self.stage = Stage::Element;
+                    return Step::Number(at);
+                }
+                (Stage::Colon { split: true }, Meaning::Byte(b'{')) => self.stage = Stage::Wrapper,
+                (Stage::Colon { split: false }, Meaning::Byte(b'{')) if self.depth == 0 => self.stage = Stage::Object,
+                (Stage::Colon { .. }, Meaning::Byte(b'[' | b'(')) if self.depth < u8::MAX => {
+                    self.depth += 1;
+                    self.stage = Stage::Colon { split: false };
+                }
+                (Stage::Colon { .. }, Meaning::Byte(b'a'..=b'z' | b'N' | b'T' | b'F')) if self.depth > 0 => {
+                    // `null`, `true` and `false` between others.
+                    match over_word(raw, at, last) {
+                        Ok(behind) => at = behind,
+                        Err(step) => return step,
+                    }
+                    continue;
+                }
+                (_, Meaning::Byte(byte)) if self.passes(byte) => {}
+                (Stage::Colon { .. } | Stage::Element, Meaning::Byte(b']' | b')')) if self.depth > 1 => {
+                    self.depth -= 1;
+                    self.stage = Stage::Element;
+                }
+                (Stage::Element, Meaning::Byte(b',')) if self.depth > 0 => {
+                    self.stage = if self.list { Stage::Item } else { Stage::Colon { split: false } };
+                }
+                (Stage::List, Meaning::Byte(b'[')) => {
+                    (self.depth, self.list, self.stage) = (1, true, Stage::Item);
+                }
+                (Stage::Item, Meaning::Byte(b'{')) => self.stage = Stage::Wrapper,
+                _ => return Step::Over(at),
+            }
+            at = after;
+        }
+    }
+
+    /// Whether `byte` stands between what is walked to, and tells nothing.
+    fn passes(&self, byte: u8) -> bool {
+        match self.stage {
+            Stage::Colon { .. } => byte == b',' && self.depth > 0,
+            Stage::Element => byte == b'}' && self.list,
+            Stage::List => matches!(byte, b':' | b'{'),
+            _ => false,
+        }
+    }
+
+    /// The string that begins at `at`, its text at `text`, if it may be what the
+    /// option before it is given, no option itself; or what goes with the name before
+    /// it in a list: `["X-Api-Key", "q8f1..."]`.
+    fn argument(&mut self, raw: &[u8], (at, text): (usize, usize), last: bool) -> Step {
+        let unit = whole_unit(raw, text, last);
+        match unit.map(|unit| unit.meaning) {
+            _ if self.stage != Stage::Comma => return Step::Over(at),
+            None if !last => return Step::More(at),
+            Some(Meaning::Byte(b'-')) if self.option => return Step::Over(at),
+            _ if self.option => {}
+            _ => match self.ends_list(raw, text, last) {
+                Some(true) => {}
+                Some(false) => return Step::Over(at),
+                None => return Step::More(at),
+            },
+        }
+        self.stage = Stage::Element;
+        Step::Text(text)
+    }
+
+    /// Whether the string at `text` is the last of a list and looks like no name:
+    /// what stands in the list before it is one. `None` if more data tells.
+    fn ends_list(&self, raw: &[u8], text: usize, last: bool) -> Option<bool> {
+        let (mut at, mut length, mut digits, mut is_over) = (text, 0, 0, false);
+        while length <= LONGEST_LISTED {
+            let Some(unit) = whole_unit(raw, at, last) else { return last.then_some(false) };
+            let is_quote = Delimiter::of(unit, raw, at) == Some(self.quote);
+            at += unit.len;
+            match unit.meaning {
+                _ if is_over && unit.is_space() => {}
+                Meaning::Byte(byte) if is_over => return Some(matches!(byte, b']' | b')')),
+                _ if is_quote && !is_over && length >= SHORTEST_LISTED && digits >= 2 => is_over = true,
+                Meaning::Byte(byte) if !is_quote && !is_over => digits += usize::from(byte.is_ascii_digit()),
+                _ => return Some(false),
+            }
+            length += 1;
+        }
+        Some(false)
+    }
+
+    /// Whether a value may begin with `quote`: the kind that the name stands
+    /// between, or, as Python chooses what need not be escaped, the other.
+    fn may_open(&self, quote: Delimiter) -> bool {
+        match (self.quote, quote) {
+            (Delimiter::Double(_), Delimiter::Single(_)) | (Delimiter::Single(_), Delimiter::Double(_)) => true,
+            (name, value) => name == value,
+        }
+    }
+
+    /// Whether what follows is the name of a split member's value and its
+    /// closing quote.
+    fn value_name(&mut self, raw: &[u8], at: usize, last: bool) -> Named {
+        let wanted: &[&[u8]] = match self.stage {
+            Stage::Wrapper => &[
+                b"stringValue",
+                b"string_value",
+                b"intValue",
+                b"int_value",
+                b"bytesValue",
+                b"doubleValue",
+                b"arrayValue",
+                b"array_value",
+            ],
+            Stage::List => &[b"values"],
+            Stage::Object => &[b"S", b"value", b"Value", b"stringValue", b"string_value", b"string"],
+            _ => &[b"value", b"Value", b"VALUE", b"val", b"v", b"vStr", b"v_str"],
+        };
+        let may_wait = matches!(self.stage, Stage::Comma | Stage::Object);
+        let mut text = Vec::with_capacity(16);
+        let mut at = at;
+        while text.len() <= 12 {
+            let Some(unit) = whole_unit(raw, at, last) else {
+                return if last { Named::No } else { Named::More };
+            };
+            let place = at;
+            at += unit.len;
+            match unit.meaning {
+                _ if Delimiter::of(unit, raw, place) == Some(self.quote) && wanted.contains(&text.as_slice()) => {
+                    self.stage = match self.stage {
+                        Stage::Object => Stage::Name,
+                        Stage::Wrapper if !text.starts_with(b"array") => Stage::Name,
+                        // One array only.
+                        Stage::Wrapper if self.list => return Named::No,
+                        Stage::Wrapper | Stage::List => Stage::List,
+                        _ => Stage::ValueName,
+                    };
+                    return Named::Yes(at);
+                }
+                _ if may_wait
+                    && Delimiter::of(unit, raw, place) == Some(self.quote)
+                    && WORDS.contains(&text.as_slice()) =>
+                {
+                    return self.behind_word(raw, at, last);
+                }
+                Meaning::Byte(byte) => text.push(byte),
+                _ => return Named::No,
+            }
+        }
+        Named::No
+    }
+
+    /// Goes from the end of one of the [`WORDS`] over its value and a comma: a few
+    /// letters, in which nothing hides, or `true` and the like.
+    fn behind_word(&self, raw: &[u8], at: usize, last: bool) -> Named {
+        let (mut at, mut place) = (at, InWord::Name);
+        for _ in 0..LONGEST_WORD {
+            let Some(unit) = whole_unit(raw, at, last) else {
+                return if last { Named::No } else { Named::More };
+            };
+            let is_quote = Delimiter::of(unit, raw, at) == Some(self.quote);
+            at += unit.len;
+            place = match (place, unit.meaning) {
+                (InWord::Bare, _) if unit.is_space() => InWord::Behind,
+                (InWord::Name | InWord::Colon | InWord::Behind, _) if unit.is_space() => place,
+                (InWord::Name, Meaning::Byte(b':')) => InWord::Colon,
+                (InWord::Colon, _) if is_quote => InWord::Text,
+                (InWord::Text, _) if is_quote => InWord::Behind,
+                (InWord::Text, Meaning::Byte(b'a'..=b'z' | b'A'..=b'Z' | b'_')) => InWord::Text,
+                (InWord::Colon | InWord::Bare, Meaning::Byte(b'a'..=b'z')) => InWord::Bare,
+                (InWord::Bare | InWord::Behind, Meaning::Byte(b',')) => return Named::Yes(at),
+                _ => return Named::No,
+            };
+        }
+        Named::No
+    }
+}
+
+/// Units of a value that goes with a name in a list; shorter ones may be names, and
+/// are in lists of required members.
+const SHORTEST_LISTED: usize = 6;
+const LONGEST_LISTED: usize = 512;
+/// Members that may stand before a value and tell about it.
+const WORDS: &[&[u8]] =
+    &[b"type", b"vType", b"valueType", b"kind", b"in", b"required", b"enabled", b"disabled", b"sensitive", b"hidden"];
+/// Units that such a member has behind its name, at most.
+const LONGEST_WORD: usize = 40;
+
+/// Where in such a member the reader is.
+#[derive(Clone, Copy)]
+enum InWord {
+    /// Behind its name.
+    Name,
+    /// Behind its colon.
+    Colon,
+    Text,
+    /// In `true`, `false` or `null`.
+    Bare,
+    /// Behind its value.
+    Behind,
+}
+
+enum Named {
+    Yes(usize),
+    No,
+    More,
+}
+
+/// Whether a quote may stand at `at`, or its data is still to come.
+fn before_quote(raw: &[u8], at: usize, last: bool) -> bool {
+    raw.get(at).map_or(!last, |byte| matches!(byte, b'"' | b'\'' | b'\\'))
+}
+
+/// Where the word of JSON or Python at `at` ends; else what the walk came to.
+fn over_word(raw: &[u8], at: usize, last: bool) -> Result<usize, Step> {
+    let rest = &raw[at..];
+    for word in [&b"null"[..], b"true", b"false", b"None", b"True", b"False"] {
+        if rest.starts_with(word) {
+            return Ok(at + word.len());
+        }
+        if !last && word.starts_with(rest) {
+            return Err(Step::More(at));
+        }
+    }
+    Err(Step::Over(at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Walks over `raw` from behind its first `|`.
+    fn walk(raw: &str, level: u32) -> (Step, String) {
+        let at = raw.find('|').unwrap();
+        let raw = raw.replacen('|', "", 1);
+        let name = raw[..at - 1].rsplit('"').next().unwrap_or_default().as_bytes();
+        let step = Walk::new(Claimants::one(0), Delimiter::Double(level), 0, name).advance(raw.as_bytes(), at, true);
+        let place = match step {
+            Step::More(at) | Step::Over(at) | Step::Text(at) | Step::Number(at) => at,
+        };
+        (step, raw[place..].to_owned())
+    }
+
+    #[test]
+    fn the_value_is_reached_at_every_level_and_spelling() {
+        for (raw, level, rest) in [
+            (r#""p"| : "v""#, 0, "v\""),
+            (r#"{\"p\"|:\n \"v\"}"#, 1, r#"v\"}"#),
+            (r#"{"key":"p"|,"value":{"stringValue":"v"}}"#, 0, "v\"}}"),
+            (r#"{"key":"p"|, "value": "v"}"#, 0, "v\"}"),
+            (r#"{"k":"p"|,"v":"v"}"#, 0, "v\"}"),
+            (r#"{"key":"p"|,"type" : "string","hidden":true , "value": "v"}"#, 0, "v\"}"),
+            (r#"{\"key\":\"p\"|,\"vType\":\"string\",\"vStr\":\"v\"}"#, 1, r#"v\"}"#),
+            (r#"{"p"|: {"S": "v"}}"#, 0, "v\"}}"),
+            (r#"{"p"|:{"type":"String","value":"v"}}"#, 0, "v\"}}"),
+            (r#"["--p"|, "w"]"#, 0, "w\"]"),
+            (r#"["p"|, "q8f1o2"]"#, 0, "q8f1o2\"]"),
+            (r#"[[\"p\"|,\"q8f1o2\" ], 1]"#, 1, r#"q8f1o2\" ], 1]"#),
+            (r#""p"|: ["v"]"#, 0, "v\"]"),
+            (r#""p"|: [null, [], [true, "v"]]"#, 0, "v\"]]"),
+            (r#"{"key":"p"|,"value":{"arrayValue":{"values":[{"stringValue":"v"}]}}}"#, 0, "v\"}]}}}"),
+        ] {
+            let (step, found) = walk(raw, level);
+            assert!(matches!(step, Step::Text(_)), "{raw}: {step:?}");
+            assert_eq!(found, rest, "{raw}");
+        }
+        assert!(matches!(walk(r#""p"|: -12"#, 0), (Step::Number(_), rest) if rest == "-12"));
+    }
+
+    #[test]
+    fn all_values_of_an_array_are_reached() {
+        for raw in [
+            r#""p": ["v", null, "v"], "q""#,
+            r#""p": [["v"], ["v"]], "q""#,
+            r#""p","value":{"arrayValue":{"values":[{"stringValue":"v"},{"stringValue":"v"}]}}, "q""#,
+        ] {
+            let mut walk = Walk::new(Claimants::one(0), Delimiter::Double(0), 0, b"p");
+            let (mut at, mut found) = (3, 0);
+            while let Step::Text(start) = walk.advance(raw.as_bytes(), at, true) {
+                assert!(raw[start..].starts_with('v'), "{raw}");
+                found += 1;
+                at = start + 2;
+            }
+            assert_eq!(found, 2, "{raw}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_value_ends_the_walk() {
+        for raw in [
+            r#""p"|: null"#,
+            r#""p"|: {"a": 1}"#,
+            r#""p"|, "q""#,
+            r#"["--p"|, "--q"]"#,
+            r#"["-p"|, "q"]"#,
+            r#"["p"|, "username"]"#,
+            r#"["p"|, "q8f1o2", "r"]"#,
+            r#"["p"|, "q8f1o2""#,
+            r#"["p"|, "q8f1"]"#,
+            r#""p"|, "type": "a1", "value": "v"}"#,
+            r#""p"|, "type": "a@b.c", "value": "v"}"#,
+            r#""p"|: {"type": "string"}"#,
+            r#""p"|: {"type": ["string"], "value": "v"}"#,
+            r#""p"|]"#,
+            r#""p"|: \"x\""#,
+            r#""p"|"#,
+        ] {
+            assert!(matches!(walk(raw, 0).0, Step::Over(_)), "{raw}");
+        }
+    }
+
+    #[test]
+    fn a_walk_cut_anywhere_comes_to_the_same() {
+        let raw = br#"{\"key\":\"p\" , \"type\": \"x\" ,\"required\":true,\"value\" : { \"stringValue\"\n: \"v\"}}"#;
+        let start = 14;
+        let mut whole = Walk::new(Claimants::one(0), Delimiter::Double(1), 0, b"p");
+        let expected = whole.advance(raw, start, true);
+        assert!(matches!(expected, Step::Text(_)));
+        for cut in start..raw.len() {
+            let mut walk = Walk::new(Claimants::one(0), Delimiter::Double(1), 0, b"p");
+            let step = walk.advance(&raw[..cut], start, false);
+            let step = if let Step::More(at) = step { walk.advance(raw, at, true) } else { step };
+            assert_eq!(step, expected, "cut at {cut}");
+        }
+    }
+}

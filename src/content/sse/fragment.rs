@@ -11,13 +11,20 @@
 //! {"type":"content_block_delta","index":0,"delta":{"partial_json":"{\""}}    Anthropic
 //! {"candidates":[{"content":{"parts":[{"text":"jane.d"}]}}]}             Gemini
 //! {"type":"content-delta","delta":{"message":{"content":{"text":"j"}}}}  Cohere
+//! {"type":"message.output.delta","output_index":0,"content":"jane.d"}    Mistral's agents
+//! [{"type":"AIMessageChunk","id":"m","content":"jane.d"},{}]             LangGraph
+//! {"event":"message","answer":"jane.d"}                                  Dify
 //! ```
 //!
 //! Sources: <https://platform.openai.com/docs/api-reference/chat-streaming>,
 //! <https://platform.openai.com/docs/api-reference/responses-streaming>,
 //! <https://docs.anthropic.com/en/docs/build-with-claude/streaming>,
 //! <https://ai.google.dev/api/generate-content#v1beta.GenerateContentResponse>,
-//! <https://docs.cohere.com/v2/docs/streaming>.
+//! <https://docs.cohere.com/v2/docs/streaming>,
+//! <https://docs.mistral.ai/api/#tag/beta.conversations>,
+//! <https://docs.langchain.com/langsmith/streaming>,
+//! <https://docs.dify.ai/api-reference/chat/send-chat-message>,
+//! <https://cloud.ibm.com/apidocs/watsonx-ai#text-generation-stream>.
 
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -45,18 +52,21 @@ const MOST_ENDS: usize = 16;
 /// Members beside a piece, or around it, that tell what it belongs to.
 const SCOPES: [&str; 8] =
     ["index", "output_index", "content_index", "summary_index", "item_id", "message_id", "messageId", "toolCallId"];
+/// The same beside the type of what comes in pieces.
+const IDS: [&str; 2] = ["id", "tool_call_id"];
 /// Members whose value, if there is one, tells that a text is over.
 const REASONS: [&str; 4] = ["finish_reason", "stop_reason", "finishReason", "stopReason"];
 /// How the type of an event ends that tells so.
 const ENDS: [&str; 8] = ["stop", "done", "end", "finish", "complete", "completed", "failed", "incomplete"];
 /// The names of texts, besides names that end with `delta`. Others under a delta
 /// are facts.
-const TEXTS: [&str; 18] = [
+const TEXTS: [&str; 19] = [
     "text",
     "content",
     "value",
     "stringValue",
     "arguments",
+    "args",
     "partial_json",
     "thinking",
     "reasoning",
@@ -73,6 +83,10 @@ const TEXTS: [&str; 18] = [
 ];
 /// Where pieces of answers have the same members as whole ones.
 const ROOTS: [&str; 2] = ["choices", "candidates"];
+/// Names of texts that are pieces wherever they are the event's own.
+const OWN: [&str; 2] = ["completion", "answer"];
+/// How the type of an object ends whose texts are pieces.
+const PIECEMEAL: [&str; 2] = ["delta\"", "MessageChunk\""];
 /// What stands there is whole.
 const WHOLE: &str = "message";
 
@@ -209,7 +223,9 @@ impl Walk {
             Some(index) => self.path.push_str(&format!("/{index}")),
             None => {}
         }
-        self.read_facts(members, place.depth == 0);
+        let piecemeal = members.iter().any(|(name, value)| name == "type" && is_piecemeal(value.get()));
+        self.read_facts(members, place.depth == 0, piecemeal);
+        let place = Place { is_delta: place.is_delta || piecemeal, ..place };
         let (named, begun) = (self.path.len(), self.before.len());
         let mut before: Option<(&str, &str)> = None;
         for (name, value) in members {
@@ -232,10 +248,12 @@ impl Walk {
         }
     }
 
-    /// What the members of an object tell of the pieces in it.
-    fn read_facts(&mut self, members: &Members<'_>, is_event: bool) {
+    /// What the members of an object tell of the pieces in it; of one with a
+    /// `piecemeal` type its id, too.
+    fn read_facts(&mut self, members: &Members<'_>, is_event: bool, piecemeal: bool) {
         for (name, value) in members.iter().map(|(name, value)| (name, value.get())) {
-            if is_scope(name, value) && self.path.len() <= LONGEST_PATH && self.scope.len() < MOST_IDS {
+            let is_id = piecemeal && IDS.contains(&name.as_str()) && is_short(value);
+            if (is_id || is_scope(name, value)) && self.path.len() <= LONGEST_PATH && self.scope.len() < MOST_IDS {
                 self.scope.push((format!("{}/{name}", self.path), value.to_owned()));
                 self.shared = None;
             }
@@ -271,19 +289,28 @@ impl Place<'_> {
     fn is_piece(&self) -> bool {
         let Some(name) = self.name else { return false };
         let is_answer = self.is_delta || (ROOTS.contains(&self.root) && !self.is_whole);
-        let is_known = (self.root == "token" && name == "text") || (self.depth == 1 && name == "completion");
+        let is_known = (self.root == "token" && name == "text")
+            || (self.root == "results" && name == "generated_text")
+            || (self.depth == 1 && OWN.contains(&name));
         is_delta(name) || (is_answer && TEXTS.contains(&name)) || is_known
     }
 }
 
 fn is_scope(name: &str, value: &str) -> bool {
-    let is_short = value.len() <= LONGEST_ID && !value.starts_with(['{', '[']) && value != "null";
-    is_short && SCOPES.contains(&name)
+    SCOPES.contains(&name) && is_short(value)
+}
+
+fn is_short(value: &str) -> bool {
+    value.len() <= LONGEST_ID && !value.starts_with(['{', '[']) && value != "null"
 }
 
 fn is_delta(name: &str) -> bool {
     let end = name.len().checked_sub(5).and_then(|from| name.get(from..));
     end.is_some_and(|end| end.eq_ignore_ascii_case("delta"))
+}
+
+fn is_piecemeal(kind: &str) -> bool {
+    kind.len() <= LONGEST_ID && PIECEMEAL.iter().any(|end| kind.ends_with(end))
 }
 
 /// Whether the type of an event, in quotes, says that something is over.
@@ -351,6 +378,14 @@ mod tests {
             (r#"{"delta":{"content":[{"index":0,"type":"text","text":{"value":"ab"}}]}}"#, &["ab"]),
             (r#"{"token":{"id":1,"text":"ab"}}"#, &["ab"]),
             (r#"{"completion":"ab"}"#, &["ab"]),
+            (r#"{"type":"message.output.delta","output_index":0,"id":"m","content":"ab"}"#, &["ab"]),
+            (r#"{"type":"function.call.delta","name":"f","tool_call_id":"c","arguments":"{\"a"}"#, &[r#"{\"a"#]),
+            (
+                r#"[{"type":"AIMessageChunk","content":"ab","tool_call_chunks":[{"index":0,"args":"cd"}]},{"thread_id":"t"}]"#,
+                &["ab", "cd"],
+            ),
+            (r#"{"event":"message","answer":"ab","message_id":"m"}"#, &["ab"]),
+            (r#"{"results":[{"generated_text":"ab"}]}"#, &["ab"]),
             (r#"{"type":"tool-plan-delta","delta":{"message":{"tool_plan":"ab"}}}"#, &["ab"]),
         ] {
             assert_eq!(texts(event), expected, "{event}");
@@ -366,6 +401,10 @@ mod tests {
             r#"{"delta":{"password":"ab","name":"ab","id":"ab"}}"#,
             r#"{"completion":{"key":"password","value":"ab"}}"#,
             r#"{"zdelta":["ab","ab"]}"#,
+            r#"{"type":"AIMessage","content":"ab"}"#,
+            r#"{"type":"delta.done","content":"ab"}"#,
+            r#"{"data":{"answer":"ab"}}"#,
+            r#"{"generated_text":"ab"}"#,
             r#"{"delta":""}"#,
             r#"{"delta":"ab","broken"}"#,
             r#"{"delta":"ab"} {"#,
@@ -385,6 +424,9 @@ mod tests {
         assert_eq!(key(r#"{"id":"x","choices":[{"delta":{"content":"cd"},"index":0}]}"#), one);
         assert_ne!(key(r#"{"choices":[{"delta":{"content":"cd"},"index":1}]}"#), one);
         assert_ne!(key(r#"{"choices":[{"delta":{"reasoning":"cd"},"index":0}]}"#), one);
+        let chunk = key(r#"[{"type":"AIMessageChunk","id":"m","content":"ab"}]"#);
+        assert_eq!(key(r#"[{"content":"cd","type":"AIMessageChunk","id":"m"}]"#), chunk);
+        assert_ne!(key(r#"[{"type":"AIMessageChunk","id":"n","content":"cd"}]"#), chunk);
         let audio = key(r#"{"type":"response.audio.delta","delta":"ab"}"#);
         assert_ne!(key(r#"{"type":"response.audio_transcript.delta","delta":"ab"}"#), audio);
     }

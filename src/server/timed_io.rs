@@ -189,6 +189,25 @@ impl<S: AsyncRead> TimedIo<S> {
         self.ahead = bytes;
     }
 
+    /// What was put back, together with what else is there: hyper doubles its
+    /// buffer, and keeps it so, when the first bytes of a head come by themselves.
+    fn poll_read_ahead(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>>
+    where
+        S: Unpin,
+    {
+        let length = self.ahead.len().min(buf.remaining());
+        buf.put_slice(&self.ahead.split_to(length));
+        if buf.remaining() == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        self.stream.set_limit(LARGEST_READ);
+        match Pin::new(&mut self.stream).poll_read(cx, buf) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            // An end is read again with the next call.
+            Poll::Ready(Ok(())) | Poll::Pending => Poll::Ready(Ok(())),
+        }
+    }
+
     fn poll_read_too_late(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // In this order: a change in between is seen with the next read, which
         // its notification brings about.
@@ -221,9 +240,7 @@ impl<S: AsyncRead> TimedIo<S> {
 impl<S: AsyncRead + Unpin> AsyncRead for TimedIo<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if !self.ahead.is_empty() {
-            let length = self.ahead.len().min(buf.remaining());
-            buf.put_slice(&self.ahead.split_to(length));
-            return Poll::Ready(Ok(()));
+            return self.poll_read_ahead(cx, buf);
         }
         let before = buf.filled().len();
         self.stream.set_limit(LARGEST_READ);
@@ -295,6 +312,18 @@ mod tests {
         fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
             Poll::Pending
         }
+    }
+
+    #[tokio::test]
+    async fn what_was_put_back_is_read_together_with_what_is_there() {
+        let hour = Duration::from_secs(3600);
+        let periods = Periods { idle: hour, head: hour, write: hour };
+        let mut io = TimedIo::new(&b" / HTTP/1.1\r\n\r\n"[..], Arc::new(Phase::default()), periods);
+        io.put_back(Bytes::from_static(b"GET"));
+        let mut buffer = [0; 64];
+        let read = io.read(&mut buffer).await.unwrap();
+        assert_eq!(&buffer[..read], b"GET / HTTP/1.1\r\n\r\n");
+        assert_eq!(io.read(&mut buffer).await.unwrap(), 0);
     }
 
     #[tokio::test]

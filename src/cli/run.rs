@@ -4,6 +4,7 @@ use super::setup::{self, ConfigArgs};
 use super::{CliError, Exit, log};
 use crate::config::Config;
 use crate::content::judge_packs;
+use crate::hyperscan::give_memory_back;
 use crate::metrics::Metrics;
 use crate::redact::judge_own;
 use crate::rule::RuleTexts;
@@ -50,6 +51,7 @@ async fn serve(config: &Config) -> Result<(), CliError> {
     let rules = RuleSource::new(&config.rules, Arc::clone(&texts), move |texts| Ok(judged_engine(&loaded, texts)?))
         .map_err(|source| failed("cannot install the signal handlers", source))?;
     let engine = judged_engine(config, &texts)?;
+    give_memory_back();
     let server = Server::bind(config, &engine, metrics).await?.reload_from(rules);
     announce(config, &engine, &server)?;
     server.run(stop).await;

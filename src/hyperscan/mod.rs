@@ -16,6 +16,9 @@
 #![allow(unsafe_code, reason = "the C library; each block argues its soundness")]
 
 mod ffi;
+mod memory;
+
+pub use memory::give_memory_back;
 
 use ffi::{HsCompileError, HsDatabase, HsScratch};
 use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_ulonglong, c_void};

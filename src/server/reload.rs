@@ -11,6 +11,7 @@
 use super::Context;
 use super::hints::{Failure, Hints, Settled, apart};
 use crate::causes::Causes;
+use crate::hyperscan::give_memory_back;
 use crate::rule::RuleTexts;
 use crate::scan::Engine;
 use std::io;
@@ -54,6 +55,8 @@ impl RuleSource {
             let told = self.hints.next(self.found.waits()).await;
             if let Some(loaded) = self.look(told).await {
                 context.use_rules(loaded);
+                // The old rules are gone by now, but for requests that go on with them.
+                let _ = apart(give_memory_back).await;
             }
         }
     }

@@ -4,6 +4,8 @@
 //! values come from the configuration or from closed sets, never from what a
 //! client sends.
 
+mod open;
+
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{
     Counter, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
@@ -214,6 +216,11 @@ impl Metrics {
         // Cannot fail: every family has a name and at least one metric.
         let _ = TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text);
         text
+    }
+
+    /// Everything in OpenMetrics.
+    pub fn render_open(&self) -> String {
+        open::open_metrics(&self.render())
     }
 
     /// The handles of one route.

@@ -3,7 +3,9 @@ to each other, and right where a schema has no opinion."""
 
 import copy
 import json
+import re
 import subprocess
+import textwrap
 import tomllib
 
 import helm_python
@@ -326,3 +328,25 @@ def test_chart_and_manifests_are_of_this_version():
         for line in path.read_text().splitlines():
             if "image: ghcr.io/expurgate/" in line:
                 assert line.split("image: ")[1] == IMAGE, path
+
+
+def test_yaml_in_the_docs_is_what_kubernetes_or_kustomize_reads():
+    text = (REPOSITORY / "docs/kubernetes.md").read_text()
+    blocks = [textwrap.dedent(block) for block in re.findall(r"^ *```yaml\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)]
+    loaded = [yaml.safe_load(block) for block in blocks]
+    whole = [each for each in loaded if "kind" in each]
+    validate(whole)
+    assert len(loaded) >= 4 and whole
+    name = ("NetworkPolicy", "expurgate-only")
+    installed, _ = helm(EXAMPLES["gateway"])
+    assert normal(whole)[name]["spec"] == normal(installed)[name]["spec"]
+
+
+@needs_kubectl
+def test_the_docs_patch_for_memory_fits_the_example(tmp_path):
+    text = (REPOSITORY / "docs/kubernetes.md").read_text()
+    (block,) = [each for each in re.findall(r"^  ```yaml\n(.*?)^  ```$", text, re.MULTILINE | re.DOTALL)]
+    (tmp_path / "overlay").symlink_to(KUSTOMIZE / "overlays/example")
+    (tmp_path / "kustomization.yaml").write_text("resources: [overlay]\n" + textwrap.dedent(block))
+    sidecar = pod_of(only(kustomize(tmp_path), "Deployment"))["initContainers"][0]
+    assert sidecar["resources"]["limits"] == {"cpu": "500m", "memory": "256Mi"}

@@ -176,7 +176,8 @@ class Prometheus:
         """Waits until `holds()`, and returns what it says."""
         end = time.monotonic() + seconds
         while True:
-            with contextlib.suppress(OSError):
+            # It answers in plain text while it starts.
+            with contextlib.suppress(OSError, json.JSONDecodeError):
                 if found := holds():
                     return found
             assert time.monotonic() < end, "Prometheus was asked in vain"

@@ -76,8 +76,10 @@ def _sidecar_mistakes(pod):
     settings = {each["name"]: each.get("value") for each in sidecar["env"]}
     if settings.get("EXPURGATE_LISTEN") != "127.0.0.1:8080":
         yield "others than this pod reach it, or nobody does"
-    if settings.get("EXPURGATE_ADMIN") != "0.0.0.0:9090" or "http://127.0.0.1:8080" not in json.dumps(pod["containers"]):
-        yield "probes or the application do not reach it"
+    if settings.get("EXPURGATE_ADMIN") != "0.0.0.0:9090":
+        yield "probes do not reach it"
+    if "http://127.0.0.1:8080" not in json.dumps(pod["containers"]):
+        yield "the application does not send to it"
     if sidecar["resources"]["limits"] != {"cpu": "500m", "memory": "64Mi"}:
         yield "it may take more than it should, or less"
     yield from container_mistakes(sidecar, pod)
@@ -101,7 +103,8 @@ def container_mistakes(container, pod):
         yield "it runs as another user"
     if container.get("args", [None])[0] != "run" or "command" in container:
         yield "it does not run the proxy"
-    if not {"cpu", "memory"} <= set(container["resources"]["requests"]) or "memory" not in container["resources"]["limits"]:
+    resources = container["resources"]
+    if not {"cpu", "memory"} <= set(resources["requests"]) or "memory" not in resources["limits"]:
         yield "what it needs is not told"
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
         if container.get(probe, {}).get("httpGet", {}).get("port") != "metrics":

@@ -201,7 +201,8 @@ def test_traffic_through_the_pod_is_redacted_and_bodies_beyond_its_memory_stream
     state = pod.state(NAME)["State"]
     assert state["Running"] and not state["OOMKilled"]
     peak = int(re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pod.pid(NAME)}/status").read_text())[1])
-    report("a pod with 64 MiB and half a CPU", [f"resident at most {peak / 1024:.1f} MiB, four bodies of 64 MiB at once"])
+    measured = f"resident at most {peak / 1024:.1f} MiB, four bodies of 64 MiB at once"
+    report("a pod with 64 MiB and half a CPU", [measured])
 
 
 class Nothing:

@@ -194,7 +194,8 @@ OF_HELM = ("app.kubernetes.io/instance", "app.kubernetes.io/managed-by", "app.ku
 def normal(objects):
     """Objects by kind and name, without what only Helm says, and without hashes,
     by which both make pods restart."""
-    hashed = {each["metadata"]["name"]: plain(each["metadata"]["name"]) for each in objects if each["kind"] == "ConfigMap"}
+    names = [each["metadata"]["name"] for each in objects if each["kind"] == "ConfigMap"]
+    hashed = {name: plain(name) for name in names}
 
     def cleaned(value):
         if isinstance(value, dict):
@@ -239,7 +240,8 @@ def test_what_an_example_configures_is_accepted_by_the_program(name, tmp_path):
     rules.mkdir()
     for file, text in only(objects, "ConfigMap", "expurgate-rules")["data"].items():
         (rules / file).write_text(text)
-    settings = dict(next((each["data"] for each in objects if each["metadata"]["name"] == "expurgate-settings"), {}))
+    named = [each["data"] for each in objects if each["metadata"]["name"] == "expurgate-settings"]
+    settings = dict(next(iter(named), {}))
     command = [str(BINARY), "check"]
     for each in objects:
         if "config.toml" in each.get("data", {}):
@@ -332,8 +334,8 @@ def test_chart_and_manifests_are_of_this_version():
 
 def test_yaml_in_the_docs_is_what_kubernetes_or_kustomize_reads():
     text = (REPOSITORY / "docs/kubernetes.md").read_text()
-    blocks = [textwrap.dedent(block) for block in re.findall(r"^ *```yaml\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)]
-    loaded = [yaml.safe_load(block) for block in blocks]
+    blocks = re.findall(r"^ *```yaml\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)
+    loaded = [yaml.safe_load(textwrap.dedent(block)) for block in blocks]
     whole = [each for each in loaded if "kind" in each]
     validate(whole)
     assert len(loaded) >= 4 and whole

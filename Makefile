@@ -22,7 +22,7 @@ PARTS ?=
 LINTED := 1.95
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo run test test-rust test-sdk equality accuracy features captures bench memory performance loadtest fuzz sanitize fmt lint clean
+.PHONY: help build demo run test test-rust test-sdk deploy-test image package equality accuracy features captures bench memory performance loadtest fuzz sanitize fmt lint clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +65,21 @@ test-sdk: build ## Run the Python tests against the release binary only
 	@scripts/python-env
 	@scripts/node-env
 	EXPURGATE_BIN="$(abspath $(BIN))" .venv/bin/python -m pytest tests/sdk $(PYTEST_FLAGS)
+
+deploy-test: build ## Test all of deploy/: image and pod by podman, package, manifests, chart, alerts
+	@scripts/setup test
+	@scripts/setup deploy
+	@scripts/python-env
+	EXPURGATE_DEPLOY=1 EXPURGATE_BIN="$(abspath $(BIN))" .venv/bin/python -m pytest -rs \
+		tests/sdk/test_image.py tests/sdk/test_package.py tests/sdk/test_compose.py tests/sdk/test_manifests.py \
+		tests/sdk/test_metrics.py tests/sdk/test_deploy.py $(PYTEST_FLAGS)
+
+image: build ## Build the container image, without a registry
+	@scripts/setup deploy
+	scripts/image "$(BIN)"
+
+package: build ## Make a tarball and a Debian package, into target/package
+	scripts/package "$(BIN)" "$(TARGET_DIR)/package"
 
 bench: build ## Run the in-process benches on one core: make bench [TABLES="density flat"]
 	$(CARGO) bench $(CARGO_FLAGS) --bench redact --no-run

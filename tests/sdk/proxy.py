@@ -41,7 +41,8 @@ def memory(pid, name):
 
 
 class Proxy:
-    """`expurgate run` before `upstream`, with `config` (TOML) on top.
+    """`expurgate run` before `upstream`, with `config` (TOML) on top, which names
+    the upstreams itself where there is none.
 
     On exit it is sent SIGTERM and must end with code 0, with nothing of
     `planted` in its log.
@@ -54,8 +55,9 @@ class Proxy:
         self.url = f"http://{self.address}"
         self.planted = set()
         self._log_path = Path(folder) / f"expurgate-{listen}.log"
-        self._command = [str(BINARY), "run", "--listen", self.address, "--upstream", upstream]
-        self._command += ["--admin", f"127.0.0.1:{admin}"]
+        self._command = [str(BINARY), "run", "--listen", self.address, "--admin", f"127.0.0.1:{admin}"]
+        if upstream:
+            self._command += ["--upstream", upstream]
         if config:
             path = Path(folder) / f"expurgate-{listen}.toml"
             path.write_text(config)

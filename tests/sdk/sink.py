@@ -74,7 +74,7 @@ class Collected(bytearray):
 class Sink:
     """Use as a context manager; `address` is `127.0.0.1:port`."""
 
-    def __init__(self, answer=None, new_body=Collected):
+    def __init__(self, answer=None, new_body=Collected, port=0):
         self.answer = answer or (lambda request: Answer())
         self.new_body = new_body
         self.requests = []
@@ -89,7 +89,7 @@ class Sink:
         # Where accepted connections came from.
         self._peers = set()
         self._connection_count = 0
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self._listener = socket.create_server(("127.0.0.1", port), backlog=256)
         self.port = self._listener.getsockname()[1]
         self.address = f"127.0.0.1:{self.port}"
         self.url = f"http://{self.address}"

@@ -12,6 +12,7 @@
 //! - [`content`]: media types and content codings.
 //! - [`metrics`]: every metric in one table.
 //! - [`config`]: one configuration from file, environment and flags.
+//! - [`manifest`]: Kubernetes manifests, and the sidecar in them.
 //! - [`proxy`]: the first layer with sockets: routes, bodies, upstreams.
 //! - [`server`]: accept, admin, drain.
 //! - [`cli`]: the commands.
@@ -23,6 +24,7 @@ pub mod cli;
 pub mod config;
 pub mod content;
 pub mod hyperscan;
+pub mod manifest;
 pub mod metrics;
 pub mod proxy;
 pub mod redact;

@@ -10,8 +10,10 @@ mod diff;
 mod exit;
 mod explain;
 mod framing;
+mod inject;
 mod input;
 mod junit;
+mod knobs;
 mod log;
 mod near;
 mod preview;
@@ -25,6 +27,8 @@ mod scan;
 mod schema;
 mod setup;
 mod table;
+mod verify;
+mod webhook;
 
 pub use exit::{CliError, Exit};
 pub use input::InputError;
@@ -63,6 +67,12 @@ enum Command {
     Rules(rules::Args),
     /// List and show protocol packs
     Protocols(protocols::Args),
+    /// Add the sidecar to Kubernetes manifests
+    Inject(inject::Args),
+    /// List pods that should have the sidecar and do not
+    Verify(verify::Args),
+    /// Run the admission webhook that adds the sidecar to new pods
+    Webhook(webhook::Args),
     /// Print the JSON Schema of a kind of file
     Schema(schema::Args),
 }
@@ -85,6 +95,9 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Rules(args) => rules::run(&args),
         Command::Protocols(args) => protocols::run(&args),
+        Command::Inject(args) => inject::run(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Webhook(args) => webhook::run(&args),
         Command::Schema(args) => schema::run(&args),
     };
     match result {

@@ -38,7 +38,7 @@ pub(super) fn key_name_mistake(name: &str) -> Option<String> {
 }
 
 /// The name among `names` that `word` is most likely a slip of.
-pub(super) fn nearest<'n>(word: &str, names: &[&'n str]) -> Option<&'n str> {
+pub fn nearest<'n>(word: &str, names: &[&'n str]) -> Option<&'n str> {
     names
         .iter()
         .map(|name| (edits(word, name), *name))

@@ -16,11 +16,13 @@ mod signals;
 mod streams;
 mod timed_io;
 mod tls;
+mod webhook;
 
 pub use harden::disable_core_dumps;
 pub use panics::install_panic_hook;
 pub use reload::RuleSource;
 pub use signals::stop_signals;
+pub use webhook::Webhook;
 
 use crate::config::{Config, Timeouts};
 use crate::metrics::Metrics;

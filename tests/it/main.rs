@@ -14,6 +14,7 @@ mod docs;
 mod equality;
 mod grpc_rig;
 mod listener_tls;
+mod manifests;
 mod mounted;
 mod protocols;
 mod proxy_admin;

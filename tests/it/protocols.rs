@@ -181,7 +181,8 @@ fn row(pack: &Pack) -> String {
         .iter()
         .map(|one| {
             let sdk = one.sdk.as_ref().map_or_else(String::new, |sdk| format!(" ({sdk})"));
-            format!("`{}={}`{sdk}", one.name, one.value)
+            let only = if one.if_set { " (where it is set)" } else { "" };
+            format!("`{}={}`{sdk}{only}", one.name, one.value)
         })
         .collect();
     let mut keeps: Vec<String> = pack

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the bottom up: a layer may use those before it.
-const LAYERS: [&str; 14] = [
+const LAYERS: [&str; 15] = [
     "causes",
     "span",
     "hyperscan",
@@ -17,6 +17,7 @@ const LAYERS: [&str; 14] = [
     "content",
     "metrics",
     "config",
+    "manifest",
     "proxy",
     "server",
     "cli",

@@ -5,7 +5,7 @@ use crate::cli::exit::unwritable;
 use crate::cli::setup::RuleArgs;
 use crate::cli::table::{self, Style, Table, stdout_width};
 use crate::cli::{CliError, Exit};
-use crate::rule::protocol::{Pack, Packs};
+use crate::rule::protocol::{Pack, Packs, Variable};
 use serde_json::json;
 use std::io::{BufWriter, Write};
 
@@ -38,7 +38,8 @@ fn upstream(pack: &Pack) -> &str {
 fn write_table(packs: &Packs, width: Option<usize>, out: &mut impl Write) -> std::io::Result<()> {
     let mut table = Table::new(&["NAME", "TITLE", "UPSTREAM", "SET"], width);
     for pack in packs.iter() {
-        let set: Vec<String> = pack.environment.iter().map(|one| format!("{}={}", one.name, one.value)).collect();
+        let set = pack.environment.iter().filter(|one| !one.if_set);
+        let set: Vec<String> = set.map(|one| format!("{}={}", one.name, one.value)).collect();
         table.add(out, &[pack.name.clone(), pack.title.clone(), upstream(pack).to_owned(), set.join(" ")])?;
     }
     table.flush(out)
@@ -46,8 +47,9 @@ fn write_table(packs: &Packs, width: Option<usize>, out: &mut impl Write) -> std
 
 fn write_json(packs: &Packs, out: &mut impl Write) -> std::io::Result<()> {
     let listed = |pack: &Pack| {
-        let variables =
-            pack.environment.iter().map(|one| json!({"name": one.name, "value": one.value, "sdk": one.sdk}));
+        let variable =
+            |one: &Variable| json!({"name": one.name, "value": one.value, "sdk": one.sdk, "if_set": one.if_set});
+        let variables = pack.environment.iter().map(variable);
         json!({
             "name": pack.name,
             "title": pack.title,

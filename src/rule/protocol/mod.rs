@@ -73,6 +73,8 @@ pub struct Variable {
     pub value: String,
     /// Which SDKs read it, if not all.
     pub sdk: Option<String>,
+    /// Whether it matters only where it is set already: it wins over another one.
+    pub if_set: bool,
 }
 
 /// Values that stay though a rule finds something in them.

@@ -158,13 +158,14 @@ fn upstream(fields: &mut Fields<'_, '_, '_>) -> Option<String> {
 fn variable(fields: &mut Fields<'_, '_, '_>) -> Option<Variable> {
     let (name, value) = (fields.required_string("name"), fields.required_string("value"));
     let sdk = fields.string("sdk").map(|sdk| sdk.value);
+    let if_set = fields.boolean("if_set").unwrap_or(false);
     let value = value?;
     if !value.value.contains(LISTENER) && !value.value.contains("{host}") {
         let message =
             "`{listener}` stands for the proxy's URL, such as \"{listener}/v1\", and `{host}` for its host and port";
         fields.mistakes.add(value.span.start, message);
     }
-    Some(Variable { name: name?.value, value: value.value, sdk })
+    Some(Variable { name: name?.value, value: value.value, sdk, if_set })
 }
 
 fn protected(fields: &mut Fields<'_, '_, '_>) -> Option<Protected> {

@@ -37,6 +37,7 @@ pub(super) const VARIABLE: &[Field] = &[
     required("name", Kind::Text, "the variable, or what the SDK is given in its code"),
     required("value", Kind::Text, "its value; `{listener}` is the proxy's URL, `{host}` its host and port"),
     field("sdk", Kind::Text, "which SDKs read it"),
+    field("if_set", Kind::Flag, "true: it wins over another one; only where it is set it has to point at the proxy"),
 ];
 
 pub(super) const PROTECTED: &[Field] = &[

@@ -1,0 +1,223 @@
+//! Pods of a cluster that should have the sidecar, and have none, or go past it.
+
+use super::endpoint::{Endpoint, lists};
+use super::kind::{Named, each_document};
+use super::knob::PREFIX;
+use super::node::Node;
+use super::state::{self, DOMAIN, SIDECAR};
+use crate::rule::protocol::Packs;
+
+/// What was seen.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// How many pods there are.
+    pub pods: usize,
+    /// How many of them should have the sidecar.
+    pub meant: usize,
+    /// What is wrong.
+    pub problems: Vec<Problem>,
+}
+
+/// Something that is wrong with a pod.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Where it is.
+    pub namespace: String,
+    /// What it is called.
+    pub pod: String,
+    /// What is wrong.
+    pub problem: String,
+}
+
+/// Looks at the pods in a document: those that say they want the sidecar, or `all`.
+/// Those that have ended, and those that say they do not want it, are left out.
+pub fn verify(document: &mut Node, all: bool, packs: &Packs) -> Verdict {
+    let mut verdict = Verdict::default();
+    each_document(document, &mut |pod| {
+        if pod.text_of("kind") != Some("Pod") {
+            return;
+        }
+        verdict.pods += 1;
+        let phase = pod.at(&["status", "phase"]).and_then(Node::as_text);
+        let says = pod.at(&["metadata", "annotations", &format!("{PREFIX}inject")]).and_then(Node::as_text);
+        let is_meant = all || says == Some("true") || state::is_injected(pod);
+        if !is_meant || says == Some("false") || matches!(phase, Some("Succeeded" | "Failed")) {
+            return;
+        }
+        verdict.meant += 1;
+        let (named, name) = (Named::of(pod), pod.at(&["metadata", "name"]).and_then(Node::as_text));
+        let told = |problem| Problem {
+            namespace: named.namespace.clone().unwrap_or_else(|| "default".to_owned()),
+            pod: name.unwrap_or_default().to_owned(),
+            problem,
+        };
+        verdict.problems.extend(look(pod, packs).into_iter().map(told));
+    });
+    verdict
+}
+
+/// What is wrong with one.
+fn look(pod: &Node, packs: &Packs) -> Vec<String> {
+    let Some(spec) = pod.at(&["spec"]) else { return vec!["it has no spec".to_owned()] };
+    let find = |kind: &str| spec.items(kind).iter().position(|one| one.text_of("name") == Some(SIDECAR));
+    let mut problems = Vec::new();
+    let sidecar = match (find("initContainers"), find("containers")) {
+        (Some(place), _) => {
+            let sidecar = &spec.items("initContainers")[place];
+            if sidecar.text_of("restartPolicy") != Some("Always") {
+                return vec![
+                    "its sidecar ends before the application begins: restartPolicy: Always is missing".to_owned(),
+                ];
+            }
+            if place > 0 {
+                problems
+                    .push("the sidecar is not the first of the init containers: those before it go past it".to_owned());
+            }
+            sidecar
+        }
+        (None, Some(place)) => &spec.items("containers")[place],
+        (None, None) => return vec!["it has no sidecar".to_owned()],
+    };
+    let keeps = pod.at(&["metadata", "annotations", &format!("{PREFIX}keep-variables")]).and_then(Node::as_text);
+    let keeps = keeps.map(str::to_owned);
+    let others = ["initContainers", "containers"].into_iter().flat_map(|kind| spec.items(kind));
+    let others: Vec<&Node> = others.filter(|one| one.text_of("name") != Some(SIDECAR)).collect();
+    let port = port(sidecar);
+    let mut seen = Vec::new();
+    for pack in packs.iter() {
+        for endpoint in Endpoint::of(pack, "").into_iter().filter(|endpoint| !lists(keeps.as_ref(), endpoint.name)) {
+            if seen.contains(&endpoint.name.to_owned()) {
+                continue;
+            }
+            seen.push(endpoint.name.to_owned());
+            problems.extend(others.iter().filter_map(|container| past(&endpoint, container, &port)));
+        }
+    }
+    for name in protocols(sidecar) {
+        let Ok(pack) = packs.find(&name) else { continue };
+        let endpoints = Endpoint::of(pack, "");
+        let is_set = |endpoint: &Endpoint<'_>| {
+            lists(keeps.as_ref(), endpoint.name)
+                || others.iter().any(|container| !matches!(endpoint.find(container), Ok(None)))
+        };
+        if !endpoints.is_empty() && !endpoints.iter().any(is_set) {
+            let names = endpoints.iter().filter(|endpoint| !endpoint.if_set).map(|endpoint| endpoint.name);
+            let names: Vec<&str> = names.collect();
+            problems.push(format!("no container sets {}, so nothing points at the sidecar", names.join(" or ")));
+        }
+    }
+    problems
+}
+
+/// What is wrong with a variable, if it is set. Values are not told: they may hold a
+/// password.
+fn past(endpoint: &Endpoint<'_>, container: &Node, port: &str) -> Option<String> {
+    let (name, variable) = (container.text_of("name").unwrap_or_default(), endpoint.name);
+    match endpoint.find(container) {
+        Ok(Some(Some(value))) if !is_sidecar(value, port) => {
+            Some(format!("container {name}: {variable} goes past the sidecar"))
+        }
+        Ok(_) => None,
+        Err(_) => Some(format!("container {name}: where {variable} goes is not seen: it is set elsewhere, or twice")),
+    }
+}
+
+/// Whether a URL is one of the sidecar.
+fn is_sidecar(url: &str, port: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let authority = authority.rsplit('@').next().unwrap_or_default();
+    let Some((host, own)) = authority.rsplit_once(':') else { return false };
+    own == port && (matches!(host, "127.0.0.1" | "localhost") || host.ends_with(DOMAIN))
+}
+
+/// The values of the sidecar's variables whose names are so.
+fn values<'n>(sidecar: &'n Node, is_meant: impl Fn(&str) -> bool + 'n) -> impl Iterator<Item = &'n str> {
+    let meant = sidecar.items("env").iter().filter(move |entry| entry.text_of("name").is_some_and(&is_meant));
+    meant.filter_map(|entry| entry.text_of("value"))
+}
+
+fn port(sidecar: &Node) -> String {
+    let listen = values(sidecar, |name| matches!(name, "EXPURGATE_LISTEN" | "EXPURGATE_LISTENER_ADDRESS")).last();
+    listen.and_then(|address| address.rsplit_once(':')).map_or("8080", |(_, port)| port).to_owned()
+}
+
+fn protocols(sidecar: &Node) -> Vec<String> {
+    let is_protocol = |name: &str| {
+        name == "EXPURGATE_PROTOCOL" || (name.starts_with("EXPURGATE_ROUTE_") && name.ends_with("_PROTOCOL"))
+    };
+    values(sidecar, is_protocol).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::yaml::read_yaml;
+    use crate::manifest::{Injector, Settings};
+
+    fn pod(spec: &str, annotations: &str) -> Node {
+        let text = format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: a, namespace: n, annotations: {{{annotations}}}}}\nspec: {spec}\n"
+        );
+        read_yaml(&text).unwrap().unwrap().node
+    }
+
+    fn problems(mut pod: Node, all: bool) -> Vec<String> {
+        let verdict = verify(&mut pod, all, &Packs::builtin().unwrap());
+        verdict.problems.into_iter().map(|problem| problem.problem).collect()
+    }
+
+    const APP: &str = "{containers: [{name: app}]}";
+
+    #[test]
+    fn what_inject_makes_is_right_whatever_the_packs() {
+        for protocol in ["openai", "openai,langfuse,sentry", "braintrust", "amplitude"] {
+            let mut pod = pod("{containers: [{name: app, env: [{name: SENTRY_DSN, value: \"https://k@h/1\"}]}]}", "");
+            let settings = Settings::from([("protocol", protocol.to_owned()), ("upstream", String::new())]);
+            let settings = settings.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+            Injector::new(Packs::builtin().unwrap(), settings, false).unwrap().inject(&mut pod).unwrap();
+            let expected: &[&str] = match protocol.contains("sentry") {
+                true => &[],
+                // Nobody has told that the sidecar is to have it.
+                false => &["container app: SENTRY_DSN goes past the sidecar"],
+            };
+            assert_eq!(problems(pod, false), expected, "{protocol}");
+        }
+    }
+
+    #[test]
+    fn a_pod_is_looked_at_if_it_says_so_or_all_are() {
+        let wants = "expurgate.dev/inject: \"true\"";
+        assert_eq!(problems(pod(APP, wants), false), ["it has no sidecar"]);
+        assert_eq!(problems(pod(APP, ""), true), ["it has no sidecar"]);
+        assert!(problems(pod(APP, ""), false).is_empty());
+        assert!(problems(pod(APP, "expurgate.dev/inject: \"false\""), true).is_empty());
+        let mut ended = pod(APP, wants);
+        ended.as_map_mut().unwrap().set("status", Node::map([("phase", Node::text("Succeeded"))]));
+        assert!(problems(ended, true).is_empty());
+    }
+
+    #[test]
+    fn what_goes_past_the_sidecar_is_told_without_its_value() {
+        let sidecar = "{name: expurgate, restartPolicy: Always, env: [{name: EXPURGATE_PROTOCOL, value: openai}]}";
+        let with = |init: &str, env: &str| {
+            pod(&format!("{{initContainers: [{init}], containers: [{{name: app, env: [{env}]}}]}}"), "")
+        };
+        for (env, told) in [
+            ("", "no container sets OPENAI_BASE_URL"),
+            ("{name: OPENAI_BASE_URL, value: \"https://u:secret@api.openai.com/v1\"}", "OPENAI_BASE_URL goes past"),
+            ("{name: OPENAI_BASE_URL, value: \"http://127.0.0.1:8081/v1\"}", "OPENAI_BASE_URL goes past"),
+            ("{name: OPENAI_BASE_URL, value: \"http://127.0.0.1:8080@evil.example/v1\"}", "OPENAI_BASE_URL goes past"),
+            ("{name: OPENAI_BASE_URL, valueFrom: {secretKeyRef: {name: a, key: b}}}", "is not seen"),
+        ] {
+            let found = problems(with(sidecar, env), true);
+            assert!(found.len() == 1 && found[0].contains(told) && !found[0].contains("secret@"), "{env}: {found:?}");
+        }
+        let right = "{name: OPENAI_BASE_URL, value: \"http://localhost:8080/v1\"}";
+        assert!(problems(with(sidecar, right), true).is_empty());
+        let late = problems(with(&format!("{{name: migrate}}, {sidecar}"), right), true);
+        assert!(late.len() == 1 && late[0].contains("not the first"), "{late:?}");
+        let short = problems(with("{name: expurgate}", right), true);
+        assert!(short.len() == 1 && short[0].contains("restartPolicy: Always is missing"), "{short:?}");
+    }
+}

@@ -1,0 +1,503 @@
+//! The sidecar in manifests: golden files of what the command writes, what it refuses,
+//! and properties that hold for manifests of all kinds.
+
+use crate::cli::expurgate;
+use expurgate::manifest::{
+    Injector, KNOBS, Map, Node, PREFIX, Settings, Stream, each_document, inject, uninject, write_yaml,
+};
+use expurgate::rule::protocol::Packs;
+use proptest::prelude::*;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/manifests")
+}
+
+/// Inputs, and the arguments that the first line of each asks for.
+fn cases() -> Vec<(String, String, Vec<String>)> {
+    let mut cases = Vec::new();
+    for entry in fs::read_dir(folder()).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if name.contains(".out.") {
+            continue;
+        }
+        let text = fs::read_to_string(folder().join(&name)).unwrap();
+        let args = text.lines().next().unwrap().strip_prefix("# args: ").unwrap_or("--protocol openai");
+        let args = args.split_whitespace().map(str::to_owned).collect();
+        cases.push((name, text, args));
+    }
+    cases.sort();
+    assert!(cases.len() >= 6, "the manifests are not where this test looks");
+    cases
+}
+
+fn command(args: &[String], input: &str) -> String {
+    let args: Vec<&str> = std::iter::once("inject").chain(args.iter().map(String::as_str)).collect();
+    let output = expurgate(&args, input.as_bytes());
+    assert_eq!(output.status.code(), Some(0), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// `UPDATE_DOCS=1` writes what is made anew; then look at what changed.
+#[test]
+fn manifests_become_what_the_golden_files_say_and_come_back() {
+    for (name, text, args) in cases() {
+        let (stem, kind) = name.rsplit_once('.').unwrap();
+        let golden = folder().join(format!("{stem}.out.{kind}"));
+        let injected = command(&args, &text);
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            fs::write(&golden, &injected).unwrap();
+        }
+        assert_eq!(injected, fs::read_to_string(&golden).unwrap(), "{name}");
+        assert_eq!(command(&args, &injected), injected, "{name}: twice is not once");
+        let back = command(&["--uninject".to_owned()], &injected);
+        assert_eq!(trees(&back), trees(&text), "{name}: not what it was");
+    }
+}
+
+/// All documents, with one spelling of null.
+fn trees(text: &str) -> Vec<Node> {
+    let stream = Stream::read(text).unwrap();
+    stream.documents().filter_map(|document| document.node.as_ref().map(normal)).collect()
+}
+
+fn normal(node: &Node) -> Node {
+    match node {
+        _ if node.is_null() => Node::plain("null"),
+        Node::Scalar(_) => node.clone(),
+        Node::List(items) => Node::List(items.iter().map(normal).collect()),
+        Node::Map(map) => {
+            let mut normalised = Map::default();
+            map.iter().for_each(|(key, value)| normalised.set(&key.text, normal(value)));
+            Node::Map(normalised)
+        }
+    }
+}
+
+/// A pod of one container, with more of each.
+fn pod(annotations: &str, spec: &str, container: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: web, annotations: {{{annotations}}}}}\n\
+         spec: {{{spec}containers: [{{name: app{container}}}]}}\n"
+    )
+}
+
+#[test]
+fn what_would_go_past_the_sidecar_or_break_is_refused_with_what_to_do() {
+    let env = |entry: &str| pod("", "", &format!(", env: [{entry}]"));
+    let own = "initContainers: [{name: expurgate}], ";
+    for (args, text, told) in [
+        (&["--protocol", "opanai"][..], pod("", "", ""), "unknown protocol \"opanai\"; did you mean \"openai\"?"),
+        (&["--protocol", "openai,openai"], pod("", "", ""), "named twice"),
+        (&["--protocol", "openai,helicone"], pod("", "", ""), "told by the same variable"),
+        (&[], pod("", "", ""), "Pod web: name the protocol, the upstream, or both"),
+        (&["--protocol", "otlp"], pod("", "", ""), "name the upstream (--upstream, or expurgate.dev/upstream): the endpoint of your collector"),
+        (&["--upstream", "collector:4318"], pod("", "", ""), "--upstream: not an upstream"),
+        (&["--protocol", "openai,otlp", "--upstream", "http://a"], pod("", "", ""), "write PACK=URL"),
+        (&["--protocol", "openai,otlp", "--upstream", "oltp=http://a"], pod("", "", ""), "oltp is no protocol named"),
+        (&["--memory-limit", "64MB"], pod("", "", ""), "--memory-limit: \"64MB\" is no quantity"),
+        (&["--protocol", "openai"], pod("", "hostNetwork: true, ", ""), "the sidecar's ports would be the node's"),
+        (&["--protocol", "openai"], pod("", "os: {name: windows}, ", ""), "Windows"),
+        (&["--protocol", "openai"], pod("", own, ""), "a container called expurgate that inject did not put in"),
+        (&["--protocol", "openai"], pod("", "volumes: [{name: expurgate-rules}], ", ""), "call it otherwise"),
+        (&["--protocol", "openai", "--port", "8080"], pod("", "", ", ports: [{containerPort: 8080}]"), "port 8080 is used"),
+        (&["--protocol", "openai"], pod("expurgate.dev/imgae: x", "", ""), "did you mean expurgate.dev/image?"),
+        (&["--protocol", "openai"], pod("expurgate.dev/port: \"80\"", "", ""), "no port from 1024"),
+        (&["--protocol", "openai"], pod("expurgate.dev/containers: ap", "", ""), "there is no container ap"),
+        (&["--protocol", "openai"], pod("expurgate.dev/injected: x", "", ""), "is damaged"),
+        (
+            &["--protocol", "openai"],
+            env("{name: OPENAI_BASE_URL, valueFrom: {configMapKeyRef: {name: llm, key: url}}}"),
+            "container app: OPENAI_BASE_URL comes from ConfigMap llm, which is not seen here: write it as a value \
+             instead, or let it say http://127.0.0.1:8080/v1 there, add the annotation expurgate.dev/keep-variables: \
+             OPENAI_BASE_URL, and name the upstream",
+        ),
+        (
+            &["--protocol", "sentry"],
+            env("{name: SENTRY_DSN, valueFrom: {secretKeyRef: {name: dsn, key: dsn}}}"),
+            "write the DSN (its key is public) as a value instead, or let it say http://PUBLIC_KEY@127.0.0.1:8080/PROJECT",
+        ),
+        (&["--protocol", "sentry"], env("{name: SENTRY_DSN, value: nonsense}"), "does not tell where requests go"),
+        (&["--protocol", "openai"], env("{name: OPENAI_BASE_URL, value: \"https://a/v2\"}"), "does not tell where"),
+        (
+            &["--protocol", "langfuse"],
+            env("{name: LANGFUSE_HOST, value: \"https://a\"}, {name: LANGFUSE_BASE_URL, value: \"https://b\"}"),
+            "LANGFUSE_HOST of app says https://a, but LANGFUSE_BASE_URL of app says https://b",
+        ),
+        (
+            &["--protocol", "openai"],
+            env("{name: OPENAI_BASE_URL, value: \"https://a/v1\"}, {name: OPENAI_BASE_URL, value: x}"),
+            "is set twice",
+        ),
+        (
+            &["--protocol", "openai"],
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a, namespace: n, annotations: {expurgate.dev/inject: \
+             \"false\"}}\n"
+                .to_owned(),
+            "Deployment n/a: move the annotation expurgate.dev/inject to spec.template.metadata.annotations",
+        ),
+        (&["--protocol", "openai"], "a: 1\n---\nb: [\n".to_owned(), "standard input: line "),
+    ] {
+        let args: Vec<&str> = std::iter::once("inject").chain(args.iter().copied()).collect();
+        let output = expurgate(&args, text.as_bytes());
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(2), &b""[..]), "{args:?} {text} {error}");
+        assert!(error.contains(told), "{told}: {error}");
+    }
+}
+
+#[test]
+fn what_is_not_seen_is_warned_of() {
+    for (args, text, told) in [
+        ("amplitude", pod("", "", ""), "set in your code server_url=http://127.0.0.1:8080/2/httpapi"),
+        ("sentry", pod("", "", ""), "no container sets SENTRY_DSN"),
+        ("openai", pod("", "", ", envFrom: [{secretRef: {name: a}}]"), "envFrom sets OPENAI_BASE_URL"),
+        ("openai", pod("", "", ", env: [{name: HTTP_PROXY, value: \"http://p\"}]"), "add 127.0.0.1 to NO_PROXY"),
+        ("openai", "kind: Service\n".to_owned(), "no workload gets the sidecar"),
+    ] {
+        let args = ["inject", "--protocol", args, "--upstream", "https://a.example"];
+        let args = if told.contains("envFrom") { &args[..3] } else { &args };
+        let output = expurgate(args, text.as_bytes());
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{error}");
+        assert!(error.contains("warning: ") && error.contains(told), "{told}: {error}");
+    }
+}
+
+#[test]
+fn rules_come_with_the_pods_checked_and_once_per_namespace() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("mine.toml");
+    let rule = "[[override]]\nid = \"email.address\"\nshadow = true\n";
+    fs::write(&file, rule).unwrap();
+    let args = ["--protocol", "openai", "--rules", file.to_str().unwrap()].map(str::to_owned);
+    let pods = ["n", "n", "m"]
+        .map(|namespace| pod("", "", "").replace("name: web,", &format!("name: web, namespace: {namespace},")));
+    let text = pods.join("---\n") + "---\nkind: ConfigMap\nmetadata: {name: expurgate-rules, namespace: other}\n";
+    let injected = command(&args, &text);
+    assert_eq!(injected.matches("\nkind: ConfigMap\n").count(), 3, "{injected}");
+    assert!(
+        injected.contains("data:\n  mine.toml: |\n    [[override]]\n") && !injected.contains("optional"),
+        "{injected}"
+    );
+    assert_eq!(command(&args, &injected), injected);
+    assert_eq!(trees(&command(&["--uninject".to_owned()], &injected)), trees(&text));
+
+    let args = ["inject", "--protocol", "openai", "--rules", file.to_str().unwrap()];
+    let output = expurgate(&args, text.replace("namespace: other", "namespace: n").as_bytes());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("the ConfigMap expurgate-rules is there already"));
+    fs::write(&file, rule.replace("email.address", "email.adress")).unwrap();
+    let output = expurgate(&args, text.as_bytes());
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("mine.toml:2:"));
+}
+
+#[test]
+fn verify_lists_what_has_no_sidecar_and_ends_with_1() {
+    let args = ["--protocol", "openai"].map(str::to_owned);
+    let good = command(&args, &pod("expurgate.dev/inject: \"true\"", "", ""));
+    let output = expurgate(&["verify"], good.as_bytes());
+    assert_eq!(
+        (output.status.code(), output.stdout.len()),
+        (Some(0), 0),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let bad = format!("{good}---\n{}", pod("expurgate.dev/inject: \"true\"", "", ""));
+    let output = expurgate(&["verify", "--output", "json"], bad.as_bytes());
+    assert_eq!(output.status.code(), Some(1));
+    let listed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let expected = serde_json::json!([{"namespace": "default", "pod": "web", "problem": "it has no sidecar"}]);
+    assert_eq!(listed, expected);
+    let table = expurgate(&["verify", "--all"], bad.as_bytes());
+    assert!(String::from_utf8_lossy(&table.stdout).contains("NAMESPACE  POD  PROBLEM\ndefault    web  it has no"));
+    assert_eq!(expurgate(&["verify"], b"kind: Service").status.code(), Some(2));
+}
+
+/// `UPDATE_DOCS=1` writes it.
+#[test]
+fn the_document_lists_every_setting() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/inject.md");
+    let document = fs::read_to_string(&path).unwrap();
+    let (before, rest) = document.split_once("<!-- table -->\n").unwrap();
+    let (_, after) = rest.split_once("<!-- end -->").unwrap();
+    let rows = KNOBS.iter().map(|knob| {
+        let flag = if knob.is_flag { format!("`--{} {}`", knob.name, knob.value) } else { String::new() };
+        format!("| `{PREFIX}{}` | {flag} | {} | {} |\n", knob.name, knob.default, knob.meaning)
+    });
+    let table: String = std::iter::once("| annotation | flag | default | meaning |\n|---|---|---|---|\n".to_owned())
+        .chain(rows)
+        .collect();
+    let expected = format!("{before}<!-- table -->\n{table}<!-- end -->{after}");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&path, &expected).unwrap();
+    }
+    assert_eq!(fs::read_to_string(&path).unwrap(), expected, "UPDATE_DOCS=1 cargo test --test it manifests");
+}
+
+/// Values of all spellings.
+fn scalar() -> impl Strategy<Value = Node> {
+    let plain = ["8080", "0.10", "1e3", "yes", "off", "~", "null", "", "0o17", "12:30:45", "1_000", "-1", "true", ".5"];
+    let text = [
+        "yes",
+        "0.10",
+        "8080",
+        "",
+        "null",
+        "a: b",
+        "#c",
+        "x #y",
+        "it's \"so\"",
+        "é\u{1f600}",
+        "two\nlines\n",
+        " lead\nx",
+        "t\t",
+        "end\n\n",
+        "- x",
+        "{a}",
+        "*a",
+        "!t",
+        "@",
+        "`",
+        "a\\b",
+        "\u{85}\u{2028}",
+        "x:",
+        "---",
+        "| x",
+        "<<",
+        "https://a/b?c=d#e",
+    ];
+    prop_oneof![
+        prop::sample::select(plain.to_vec()).prop_map(Node::plain),
+        prop::sample::select(text.to_vec()).prop_map(Node::text),
+        "[ -~]{0,12}".prop_map(Node::text),
+    ]
+}
+
+fn value() -> impl Strategy<Value = Node> {
+    scalar().prop_recursive(3, 12, 3, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Node::List),
+            prop::collection::btree_map("[a-z0-9 ]{1,5}", inner, 0..3).prop_map(map_of),
+        ]
+    })
+}
+
+fn map_of<K: AsRef<str>>(entries: impl IntoIterator<Item = (K, Node)>) -> Node {
+    let mut map = Map::default();
+    entries.into_iter().for_each(|(key, value)| map.set(key.as_ref(), value));
+    Node::Map(map)
+}
+
+/// A collection that may be missing, null or empty.
+fn maybe(some: impl Strategy<Value = Node> + 'static, empty: Node) -> impl Strategy<Value = Option<Node>> {
+    prop_oneof![
+        2 => Just(None),
+        1 => Just(Some(empty)),
+        1 => Just(Some(Node::plain("null"))),
+        4 => some.prop_map(Some),
+    ]
+}
+
+fn variable() -> impl Strategy<Value = Node> {
+    let entry = |name: &str, value: Node| Node::map([("name", Node::text(name)), ("value", value)]);
+    let from = Node::map([
+        ("name", Node::text("KEY")),
+        ("valueFrom", Node::map([("secretKeyRef", Node::Map(Map::default()))])),
+    ]);
+    prop_oneof![
+        "[A-Z]{1,4}".prop_map(move |name| entry(&name, Node::text("1"))),
+        Just(from),
+        "OTHER_[A-Z]".prop_map(|name| Node::map([("name", Node::text(name))])),
+        prop::sample::select(vec!["8080", "18080", "9090"]).prop_map(move |port| entry("APP_PORT", Node::text(port))),
+    ]
+}
+
+fn container(name: String) -> impl Strategy<Value = Node> {
+    let own = prop::sample::select(vec![
+        None,
+        Some("https://gateway.example/v1"),
+        Some("https://gateway.example/v1/"),
+        Some("http://127.0.0.1:8080/v1"),
+        Some(""),
+    ]);
+    let variables = (prop::collection::vec(variable(), 0..3), own, any::<prop::sample::Index>());
+    let env = variables.prop_map(|(mut variables, own, place)| {
+        if let Some(own) = own {
+            let own = Node::map([("name", Node::text("OPENAI_BASE_URL")), ("value", Node::text(own))]);
+            variables.insert(place.index(variables.len() + 1), own);
+        }
+        Node::List(variables)
+    });
+    (maybe(env, Node::List(Vec::new())), value(), any::<bool>()).prop_map(move |(env, other, is_first)| {
+        let mut map = Map::default();
+        let set_env = |map: &mut Map| {
+            if let Some(env) = env.clone() {
+                map.set("env", env);
+            }
+        };
+        if is_first {
+            set_env(&mut map);
+        }
+        map.set("name", Node::text(&name));
+        map.set("x", other);
+        if !is_first {
+            set_env(&mut map);
+        }
+        Node::Map(map)
+    })
+}
+
+fn template() -> impl Strategy<Value = Node> {
+    let list = || Node::List(Vec::new());
+    let empty = || Node::Map(Map::default());
+    let some = || prop::collection::btree_map("[a-z]{1,4}(/[a-z])?", scalar(), 1..3).prop_map(map_of);
+    let metadata = (maybe(some(), empty()), maybe(some(), empty()));
+    let metadata = metadata.prop_map(|(labels, annotations)| {
+        let parts = [("labels", labels), ("annotations", annotations)];
+        map_of(parts.into_iter().filter_map(|(key, part)| Some((key, part?))))
+    });
+    let volumes = prop::collection::vec(value().prop_map(|x| Node::map([("name", Node::text("v")), ("x", x)])), 1..3);
+    let spec = (
+        maybe(container("init".to_owned()).prop_map(|one| Node::List(vec![one])), list()),
+        prop_oneof![
+            container("app".to_owned()).prop_map(|one| vec![one]),
+            (container("app".to_owned()), container("b".to_owned())).prop_map(|(one, two)| vec![one, two]),
+        ],
+        maybe(volumes.prop_map(Node::List), list()),
+        value(),
+    );
+    let spec = spec.prop_map(|(init, containers, volumes, other)| {
+        let parts = [("other", Some(other)), ("initContainers", init), ("containers", Some(Node::List(containers)))];
+        map_of(parts.into_iter().chain([("volumes", volumes)]).filter_map(|(key, part)| Some((key, part?))))
+    });
+    (maybe(metadata, empty()), spec).prop_map(|(metadata, spec)| {
+        let parts = [("metadata", metadata), ("spec", Some(spec))];
+        map_of(parts.into_iter().filter_map(|(key, part)| Some((key, part?))))
+    })
+}
+
+fn workload() -> impl Strategy<Value = Node> {
+    let document = |version: &str, kind: &str| {
+        vec![("apiVersion".to_owned(), Node::text(version)), ("kind".to_owned(), Node::text(kind))]
+    };
+    let kinds = vec![
+        ("apps/v1", "Deployment"),
+        ("apps/v1", "StatefulSet"),
+        ("apps/v1", "DaemonSet"),
+        ("apps/v1", "ReplicaSet"),
+        ("batch/v1", "Job"),
+        ("batch/v1", "CronJob"),
+        ("v1", "Pod"),
+    ];
+    (prop::sample::select(kinds), template(), "[a-z]{1,8}", value()).prop_map(
+        move |((version, kind), template, name, other)| {
+            let mut parts = document(version, kind);
+            if kind == "Pod" {
+                let own = template.as_map().unwrap();
+                parts.extend(own.iter().map(|(key, value)| (key.text.clone(), value.clone())));
+                return map_of(parts);
+            }
+            parts.push(("metadata".to_owned(), Node::map([("name", Node::text(name)), ("x", other)])));
+            let spec = Node::map([("template", template)]);
+            let spec = if kind == "CronJob" { Node::map([("jobTemplate", Node::map([("spec", spec)]))]) } else { spec };
+            parts.push(("spec".to_owned(), spec));
+            map_of(parts)
+        },
+    )
+}
+
+/// Documents as text, and whether each is a workload.
+fn manifests() -> impl Strategy<Value = Vec<(String, bool)>> {
+    let others = prop::sample::select(vec![
+        "kind:   Service   # odd\n",
+        "# only a comment\n",
+        "\n",
+        "apiVersion: example.com/v1\nkind: Deployment\nspec: {template: {spec: {containers: [a]}}}\n",
+        "a: !Tagged x\n'b' : \"c\" \n...\n",
+        "- 1\n-   2\n",
+        "{\"kind\": \"Secret\",\"n\":0.10}\n",
+    ]);
+    let write = |node: &Node, has_comments: bool| match has_comments {
+        false => write_yaml(node),
+        true => format!("# above\n\n{}# below\n", write_yaml(node)),
+    };
+    let list = |nodes: Vec<Node>| {
+        Node::map([("apiVersion", Node::text("v1")), ("kind", Node::text("List")), ("items", Node::List(nodes))])
+    };
+    let one = prop_oneof![
+        2 => others.prop_map(|text| (text.to_owned(), false)),
+        4 => (workload(), any::<bool>()).prop_map(move |(node, style)| (write(&node, style), true)),
+        1 => (prop::collection::vec(workload(), 1..3), any::<bool>()).prop_map(move |(nodes, style)| (write(&list(nodes), style), true)),
+    ];
+    prop::collection::vec(one, 1..4)
+}
+
+/// The chunks that begin with a marker.
+fn chunks(text: &str) -> Vec<String> {
+    format!("\n{text}").split("\n---\n").skip(1).map(str::to_owned).collect()
+}
+
+fn injector() -> Injector {
+    let settings =
+        Settings::from([("protocol", "openai".to_owned()), ("upstream", "https://gateway.example".to_owned())]);
+    Injector::new(Packs::builtin().unwrap(), settings, false).unwrap()
+}
+
+/// The first init container is the sidecar, restricted, and nothing points past it.
+fn judge(document: &Node) {
+    let paths: [&[&str]; 3] = [&["spec", "jobTemplate", "spec", "template"], &["spec", "template"], &[]];
+    let template = paths.iter().find_map(|path| document.at(path)).unwrap();
+    let spec = template.at(&["spec"]).unwrap();
+    let sidecar = &spec.items("initContainers")[0];
+    assert_eq!((sidecar.text_of("name"), sidecar.text_of("restartPolicy")), (Some("expurgate"), Some("Always")));
+    let security = sidecar.at(&["securityContext"]).unwrap();
+    for (key, value) in [
+        ("runAsNonRoot", "true"),
+        ("runAsUser", "65532"),
+        ("readOnlyRootFilesystem", "true"),
+        ("allowPrivilegeEscalation", "false"),
+    ] {
+        assert_eq!(security.text_of(key), Some(value));
+    }
+    assert_eq!(security.at(&["capabilities", "drop"]), Some(&Node::List(vec![Node::text("ALL")])));
+    assert_eq!(security.at(&["seccompProfile", "type"]), Some(&Node::text("RuntimeDefault")));
+    let env = |container: &Node, name: &str| -> Vec<String> {
+        let own = container.items("env").iter().filter(|entry| entry.text_of("name") == Some(name));
+        own.map(|entry| entry.text_of("value").unwrap_or_default().to_owned()).collect()
+    };
+    let listen = env(sidecar, "EXPURGATE_LISTEN");
+    let containers = spec.items("initContainers")[1..].iter().chain(spec.items("containers"));
+    for container in containers {
+        assert_eq!(env(container, "OPENAI_BASE_URL"), [format!("http://{}/v1", listen[0])]);
+        assert!(env(container, "APP_PORT").iter().all(|port| !listen[0].ends_with(&format!(":{port}"))));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+
+    #[test]
+    fn injecting_is_idempotent_and_comes_back_and_leaves_all_else(documents in manifests()) {
+        let text: String = documents.iter().map(|(text, _)| format!("---\n{text}")).collect();
+        let once = inject(&text, &injector(), &[]).unwrap().text;
+        let twice = inject(&once, &injector(), &[]).unwrap().text;
+        prop_assert_eq!(&twice, &once);
+        let back = uninject(&once).unwrap().text;
+        prop_assert_eq!(trees(&back), trees(&text));
+        let (before, after, returned) = (chunks(&text), chunks(&once), chunks(&back));
+        prop_assert_eq!(before.len(), documents.len());
+        prop_assert_eq!(after.len(), documents.len());
+        for (index, (_, is_workload)) in documents.iter().enumerate() {
+            if !is_workload {
+                prop_assert_eq!(&after[index], &before[index]);
+                prop_assert_eq!(&returned[index], &before[index]);
+                continue;
+            }
+            let mut stream = Stream::read(&after[index]).unwrap();
+            let document = stream.documents_mut().next().unwrap();
+            each_document(document.node.as_mut().unwrap(), &mut |document| judge(document));
+        }
+    }
+}

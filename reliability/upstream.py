@@ -10,6 +10,8 @@ stands in its header `X-Upstream`, which the proxy forwards:
 - `wait N`: the answer comes after N ms
 - `answer NAME`: the answer of that name; with `reset N` or `stall N` behind it
   only its first N bytes come, and then a reset or nothing
+
+What has no such header may be answered by its path.
 """
 
 import asyncio
@@ -45,12 +47,12 @@ class Upstream:
 
     def __init__(self, keep=False, host="127.0.0.1"):
         self.keep, self._host = keep, host
-        self.answers = {}
+        self.answers, self.by_path = {}, {}
         # By number: how often a request's head came, and how often all of it.
         self.heads, self.wholes = collections.Counter(), collections.Counter()
         # All bytes by connection, and all requests.
         self.raw, self.seen = [], []
-        self.connections = 0
+        self.connections = self.sent = 0
         self._writers = set()
 
     async def __aenter__(self):
@@ -99,7 +101,7 @@ class Upstream:
         await self._body(reader, writer, seen, breaks_at, wants)
         seen.whole = True
         self.wholes[number] += 1
-        return await self._answer(writer, wants)
+        return await self._answer(writer, head, wants)
 
     async def _body(self, reader, writer, seen, breaks_at, wants):
         async for piece in reader.body(seen.headers):
@@ -111,8 +113,8 @@ class Upstream:
         if breaks_at is not None:
             _end(writer, wants[0])
 
-    async def _answer(self, writer, wants):
-        answer = DEFAULT
+    async def _answer(self, writer, head, wants):
+        answer = self.by_path.get(head.split(b" ", 2)[1], DEFAULT)
         if wants[:1] == ["stall"]:
             await asyncio.sleep(3600)
         elif wants[:1] == ["wait"]:
@@ -128,8 +130,10 @@ class Upstream:
                 # What is still in the way would be lost with a reset.
                 await asyncio.sleep(0.02)
                 _end(writer, "reset")
-        writer.write(answer)
-        await writer.drain()
+        for at in range(0, len(answer), BLOCK):
+            writer.write(answer[at : at + BLOCK])
+            await writer.drain()
+            self.sent += BLOCK
         return True
 
 

@@ -5,21 +5,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Claim:
-    """One row of a table: `promised` and `measured` are words for a reader,
-    `holds` is what a run fails by."""
+    """One row of a table: `promised` and `measured` are words for a reader, a run
+    fails unless all `holds`. None is what could not be measured here."""
 
     what: str
     promised: str
     measured: str
-    holds: bool
+    holds: bool | None
 
     def row(self):
-        return f"| {self.what} | {self.promised} | {self.measured} | {'holds' if self.holds else '**broken**'} |"
-
-
-def none_of(count, total, unit, what=""):
-    """What is promised to be nothing: the count, and of how many."""
-    return f"{count} of {total:,} {unit}{' ' + what if what else ''}"
+        verdict = {True: "holds", False: "**broken**", None: "not measured"}[self.holds]
+        return f"| {self.what} | {self.promised} | {self.measured} | {verdict} |"
 
 
 def table(claims, note=""):

@@ -75,17 +75,11 @@ async def _rules(folder, times, builtin):
     config = f'[rules]\nbuiltin = {str(builtin).lower()}\npaths = ["{path}"]\n'
     async with Upstream(keep=True) as upstream:
         with Proxy(upstream.url, folder, config, {"EXPURGATE_LOG": "warn"}) as proxy:
+            resident = [proxy.resident_memory()]
             async with _under_load(proxy) as clients:
                 started, link, wrong = time.monotonic(), client.Link(proxy.address), 0
                 for number in range(1, times + 1):
-                    before = await _ruleset(proxy)
-                    path.write_text(RULE.format(number=number))
-                    proxy.send_signal(signal.SIGHUP)
-
-                    async def changed():
-                        return await _ruleset(proxy) != before
-
-                    await _until(changed, f"reload {number}")
+                    await reload(proxy, path, number)
                     # The new rule is in force, and it alone.
                     upstream.forget()
                     body = f"TICKET-{number:05}-123456 TICKET-{number - 1:05}-123456".encode()
@@ -94,6 +88,7 @@ async def _rules(folder, times, builtin):
                     wrong += b"[TICKET] TICKET-%05d-123456" % (number - 1) not in arrived
                 link.close()
                 seconds = time.monotonic() - started
+            resident.append(proxy.resident_memory())
             refused = proxy.metric("expurgate_ruleset_reloads_total", outcome="failure")
     failed = [each for each in clients.ended if not each.answer.good]
     twice = sum(count > 1 for number, count in upstream.heads.items() if number != b"own")
@@ -101,9 +96,21 @@ async def _rules(folder, times, builtin):
         f"{times:,} reloads of {'all built-in rules' if builtin else 'own rules'} under load: failed requests",
         "0",
         f"{len(failed)} of {len(clients.ended):,} in {seconds:.0f} s; {wrong} reloads not in force at once, {refused:.0f} refused; "
-        f"{twice} requests came twice",
+        f"{twice} requests came twice; {resident[0] >> 20} MiB resident before, {resident[1] >> 20} after",
         not failed and not wrong and not twice and not refused and len(clients.ended) > 0,
     )
+
+
+async def reload(proxy, path, number):
+    """Writes the rules of this number, and waits until they are in use."""
+    before = await _ruleset(proxy)
+    path.write_text(RULE.format(number=number))
+    proxy.send_signal(signal.SIGHUP)
+
+    async def changed():
+        return await _ruleset(proxy) != before
+
+    await _until(changed, f"reload {number}")
 
 
 async def _ruleset(proxy):

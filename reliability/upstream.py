@@ -26,6 +26,8 @@ BLOCK = 1 << 16
 ENDS = (OSError, asyncio.IncompleteReadError, asyncio.CancelledError, asyncio.LimitOverrunError)
 DEFAULT = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 
+CLOSING = DEFAULT.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+
 
 class GivenUp(Exception):
     """The request said that its connection ends here."""
@@ -43,10 +45,11 @@ class Seen:
 
 
 class Upstream:
-    """Use as an asynchronous context manager. With `keep` all that comes is kept."""
+    """Use as an asynchronous context manager. With `keep` all that comes is kept; one
+    that `closes` ends each connection with its first answer."""
 
-    def __init__(self, keep=False, host="127.0.0.1"):
-        self.keep, self._host = keep, host
+    def __init__(self, keep=False, closes=False):
+        self.keep, self._closes = keep, closes
         self.answers, self.by_path = {}, {}
         # By number: how often a request's head came, and how often all of it.
         self.heads, self.wholes = collections.Counter(), collections.Counter()
@@ -56,9 +59,9 @@ class Upstream:
         self._writers = set()
 
     async def __aenter__(self):
-        self._server = await asyncio.start_server(self._serve, self._host, 0, backlog=4096, limit=1 << 20)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=4096, limit=1 << 20)
         self.port = self._server.sockets[0].getsockname()[1]
-        self.url = f"http://{self._host}:{self.port}"
+        self.url = f"http://127.0.0.1:{self.port}"
         return self
 
     async def __aexit__(self, *_):
@@ -114,7 +117,7 @@ class Upstream:
             _end(writer, wants[0])
 
     async def _answer(self, writer, head, wants):
-        answer = self.by_path.get(head.split(b" ", 2)[1], DEFAULT)
+        answer = self.by_path.get(head.split(b" ", 2)[1], CLOSING if self._closes else DEFAULT)
         if wants[:1] == ["stall"]:
             await asyncio.sleep(3600)
         elif wants[:1] == ["wait"]:
@@ -134,7 +137,7 @@ class Upstream:
             writer.write(answer[at : at + BLOCK])
             await writer.drain()
             self.sent += BLOCK
-        return True
+        return not self._closes
 
 
 def _end(writer, how):

@@ -93,10 +93,12 @@ async def _measure(cases, kills, seed):
         for number in range(kills):
             number_of = signal.SIGKILL if number % 6 else signal.SIGABRT
             total.add(await Batch(folder, seed + number, kill=number_of).run(10**9))
-        plans = itertools.cycle(({}, {"budget": "64KiB"}, {"reloads": True}, {"text_log": False}))
-        while total.cases < cases:
-            seed += 1000
-            total.add(await Batch(folder, seed, **next(plans)).run(max(600, cases // 12)))
+        # Each plan at least once.
+        plans = ({}, {"budget": "64KiB"}, {"reloads": True}, {"text_log": False})
+        for number, plan in enumerate(itertools.cycle(plans)):
+            if number >= len(plans) and total.cases >= cases:
+                break
+            total.add(await Batch(folder, seed + 1000 * (number + 1), **plan).run(max(1000, cases // 12)))
         dumps = control_dumps(folder)
     return claims(total, checked, dumps, kills)
 
@@ -273,10 +275,12 @@ class Batch:
         size = int(2 ** rng.uniform(8, 11)) if rng.random() < 0.6 else int(2 ** rng.uniform(13, 16))
         media, body = documents.FORMATS[name](canaries, rng, size, not damages)
         encoding, encode = documents.CODINGS[coding]
-        if fault == "damaged body" and encoding is None:
+        # The framing of the format, or that of the coding.
+        inside = encoding is None or rng.random() < 0.5
+        if fault == "damaged body" and inside:
             body = damaged_between(body, rng) if name in documents.LENIENT else damaged(body, rng)
         body = encode(body)
-        if fault == "damaged body" and encoding is not None:
+        if fault == "damaged body" and not inside:
             body = damaged(body, rng)
         if damages:
             self._damaged.add(str(self._number).encode())

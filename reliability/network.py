@@ -35,7 +35,7 @@ from upstream import Upstream
 CONFIG = """
 [timeouts]
 head = "1s"
-keep_alive = "3s"
+keep_alive = "1s"
 body_idle = "1s"
 small_body = "2s"
 request = "4s"
@@ -43,7 +43,7 @@ connect = "1s"
 response_head = "1500ms"
 response_idle = "1500ms"
 client_write = "1500ms"
-upstream_keep_alive = "3s"
+upstream_keep_alive = "1s"
 """
 # The head, the whole exchange, and what a busy machine may add.
 BOUND = 1 + 4 + 2
@@ -51,10 +51,12 @@ NEEDS = "needs root, unshare, ip and nft (scripts/setup reliability)"
 BLOCK = 1 << 14
 
 
-def measure(seconds=10.0, rounds=2):
-    """`seconds` of load for each kind of fault, so many times."""
-    claims = asyncio.run(_relayed(seconds * rounds))
-    return [*claims, *_in_namespace(seconds * rounds)]
+SCENES = ("loss 1", "loss 5", "loss 20", "reset 2", "silence", "clients 10", "names 30", "names 100")
+
+
+def measure(seconds=20.0, scenes=SCENES):
+    """`seconds` of load for each kind of fault."""
+    return [*asyncio.run(_relayed(seconds)), *_in_namespace(seconds, scenes)]
 
 
 class Relay:
@@ -187,25 +189,25 @@ def _claim(what, ended, upstream, left, met=None, hears=True, works=True):
 # In a namespace of its own.
 
 
-def _in_namespace(seconds):
+def _in_namespace(seconds, scenes):
     tools = all(shutil.which(tool, path=os.environ["PATH"] + ":/usr/sbin:/sbin") for tool in ("unshare", "ip", "nft"))
     command = ["unshare", "--net", "--mount", sys.executable, __file__]
     allowed = tools and os.geteuid() == 0 and subprocess.run([*command[:3], "true"], capture_output=True).returncode == 0
     if not allowed:
         return [Claim("loss of packets and of answers of the DNS, in a network namespace", "0 hang, 0 come twice", NEEDS, None)]
-    done = subprocess.run([*command, str(seconds)], stdout=subprocess.PIPE, text=True, timeout=30 * seconds + 120)
+    done = subprocess.run([*command, str(seconds), *scenes], stdout=subprocess.PIPE, text=True, timeout=30 * seconds + 120)
     if done.returncode:
         raise SystemExit(f"in the namespace: exit code {done.returncode}\n{done.stdout}")
     return [Claim(**each) for each in json.loads(done.stdout.splitlines()[-1])]
 
 
-def _inside(seconds):
+def _inside(seconds, scenes):
     os.environ["PATH"] += ":/usr/sbin:/sbin"
     _run("ip", "link", "set", "lo", "up")
     _run("nft", "add table inet bad")
     _run("nft", "add chain inet bad in { type filter hook input priority 0; }")
     with tempfile.TemporaryDirectory(prefix="expurgate-network-") as folder:
-        claims = asyncio.run(_scenes(Path(folder), seconds))
+        claims = asyncio.run(_scenes(Path(folder), seconds, scenes))
     print(json.dumps([dataclasses.asdict(each) for each in claims]))
 
 
@@ -223,15 +225,22 @@ def _rules(*rules):
         _run("nft", "flush chain inet bad in")
 
 
-async def _scenes(folder, seconds):
+async def _scenes(folder, seconds, scenes):
     claims = []
-    for share in (1, 5, 20):
-        claims.append(await _scene(folder, seconds, f"{share} % of the packets between proxy and upstream lost", f"numgen random mod 100 < {share} drop"))
-    claims.append(await _scene(folder, seconds, "2 % of them answered with a reset", "numgen random mod 100 < 2 reject with tcp reset"))
-    claims.append(await _scene(folder, seconds, "an upstream that is silent from one moment to the next", "drop", pauses=True))
-    claims.append(await _lossy_clients(folder, seconds))
-    claims += await _names(folder, seconds)
-    return claims
+    for kind, share in (scene.partition(" ")[::2] for scene in scenes):
+        if kind == "loss":
+            what, verdict = f"{share} % of the packets between proxy and upstream lost", f"numgen random mod 100 < {share} drop"
+            claims.append(await _scene(folder, seconds, what, verdict))
+        elif kind == "reset":
+            what, verdict = f"{share} % of them answered with a reset", f"numgen random mod 100 < {share} reject with tcp reset"
+            claims.append(await _scene(folder, seconds, what, verdict))
+        elif kind == "silence":
+            what = "an upstream that is silent from one moment to the next, and again there"
+            claims.append(await _scene(folder, seconds, what, "drop", pauses=True))
+        elif kind == "clients":
+            claims.append(await _lossy_clients(folder, seconds, int(share)))
+    shares = [int(scene.split()[1]) for scene in scenes if scene.startswith("names")]
+    return claims + await _names(folder, seconds, shares)
 
 
 async def _scene(folder, seconds, what, verdict, pauses=False):
@@ -261,13 +270,13 @@ async def _works(proxy):
     return False
 
 
-async def _lossy_clients(folder, seconds):
+async def _lossy_clients(folder, seconds, share):
     async with Upstream() as upstream:
         with Proxy(upstream.url, folder, CONFIG, {"EXPURGATE_LOG": "error"}) as proxy:
-            with _rules(*(f"tcp {way} {proxy.port} numgen random mod 100 < 10 drop" for way in ("dport", "sport"))):
+            with _rules(*(f"tcp {way} {proxy.port} numgen random mod 100 < {share} drop" for way in ("dport", "sport"))):
                 ended = await _load(proxy.address, seconds)
             left = await _left(proxy)
-    return _claim("10 % of the packets between clients and proxy lost", ended, upstream, left, hears=False)
+    return _claim(f"{share} % of the packets between clients and proxy lost", ended, upstream, left, hears=False)
 
 
 class Names(asyncio.DatagramProtocol):
@@ -291,7 +300,9 @@ class Names(asyncio.DatagramProtocol):
         self._transport.sendto(head + question + answer, address)
 
 
-async def _names(folder, seconds):
+async def _names(folder, seconds, shares):
+    if not shares:
+        return []
     resolver = folder / "resolv.conf"
     resolver.write_text("nameserver 127.0.0.1\noptions timeout:1 attempts:2\n")
     _run("mount", "--bind", str(resolver), os.path.realpath("/etc/resolv.conf"))
@@ -300,21 +311,21 @@ async def _names(folder, seconds):
     async with Upstream(closes=True) as upstream:
         url = f"http://upstream.test:{upstream.port}"
         with Proxy(url, folder, CONFIG, {"EXPURGATE_LOG": "error"}) as proxy:
-            for number, lost in enumerate((0.3, 1.0)):
+            for number, share in enumerate(shares):
                 before = names.asked
                 asking = asyncio.ensure_future(_load(proxy.address, seconds, seed=number + 1))
                 await asyncio.sleep(seconds / 4)
-                names.lost = lost
+                names.lost = share / 100
                 await asyncio.sleep(seconds / 2)
                 names.lost = 0.0
                 ended = await asking
                 works = await _works(proxy)
                 left = await _left(proxy)
-                what = f"{lost:.0%} of the questions to the DNS lost ({names.asked - before:,} asked)"
+                what = f"{share} % of the questions to the DNS lost ({names.asked - before:,} asked)"
                 claims.append(_claim(what, ended, upstream, left, works=works and names.asked > before))
                 upstream.heads.clear()
     return claims
 
 
 if __name__ == "__main__":
-    _inside(float(sys.argv[1]))
+    _inside(float(sys.argv[1]), sys.argv[2:])

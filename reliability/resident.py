@@ -30,20 +30,34 @@ RATE = 1_000_000
 BEGUN = 1_000
 
 
-def measure(uploads=200, seconds=60, idle=5000):
-    files = 3 * max(uploads, idle) + 1000
+def measure(count=200, seconds=60, connections=5000):
+    return [uploads(count, seconds), idle(connections)]
+
+
+def uploads(count, seconds):
+    _allow(3 * count)
+    return asyncio.run(_uploads(count, seconds))
+
+
+def idle(count):
+    _allow(3 * count)
+    return asyncio.run(_idle(count))
+
+
+def _allow(files):
+    """So many file descriptors and some more, to this process and to the proxy."""
+    files += 1000
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < files:
         raise SystemExit(f"needs {files} file descriptors, {hard} are allowed: ulimit -Hn")
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, files), hard))
-    return [asyncio.run(_uploads(uploads, seconds)), asyncio.run(_idle(idle))]
 
 
 class SlowSink:
-    """Reads `RATE` bytes a second of all connections together, in small pieces."""
+    """Reads `rate` bytes a second of all connections together, in small pieces."""
 
     def __init__(self):
-        self.read_by_connection, self._next = [], time.monotonic()
+        self.read_by_connection, self.rate, self._next = [], RATE, time.monotonic()
 
     async def __aenter__(self):
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=4096, limit=4096)
@@ -61,7 +75,7 @@ class SlowSink:
                 self.read_by_connection[place] += len(data)
                 # Whoever reads takes the next moment at which somebody may.
                 now = time.monotonic()
-                self._next = max(self._next, now) + len(data) / RATE
+                self._next = max(self._next, now) + len(data) / self.rate
                 await asyncio.sleep(self._next - now)
 
 
@@ -105,6 +119,8 @@ async def _uploads(count, seconds):
                 for each in clients:
                     each.cancel()
                 await asyncio.gather(*clients, return_exceptions=True)
+                # Resets are seen once there is room for what came before.
+                sink.rate = 1e9
                 gone = await _until_none_is_left(proxy)
                 after = proxy.resident_memory()
     return Claim(

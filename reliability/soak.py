@@ -112,9 +112,12 @@ async def _wrk(proxy, bodies, seconds, pause):
 
 async def _watch(proxy, seconds):
     """(time, resident bytes, open files) at short intervals."""
-    started, samples = time.monotonic(), []
+    started, samples, told = time.monotonic(), [], 0
     while (now := time.monotonic()) < started + seconds:
         samples.append((now, proxy.resident_memory(), len(os.listdir(f"/proc/{proxy.pid}/fd"))))
+        if now >= started + told * seconds / 20:
+            told += 1
+            print(f"  {(now - started) / 60:.1f} min: {samples[-1][1] / MIB:.1f} MiB, {samples[-1][2]} files", flush=True)
         await asyncio.sleep(min(1.0, seconds / 100))  # the interval of the samples
     return samples
 

@@ -20,7 +20,7 @@ from claim import Claim
 from proxy import Proxy
 from upstream import Upstream
 
-PATIENCE = 30
+PATIENCE = 120
 RULE = """
 [[rule]]
 id = "own.ticket"

@@ -14,7 +14,7 @@ BINARY = Path(
     os.environ.get("EXPURGATE_BIN")
     or Path(os.environ.get("CARGO_TARGET_DIR") or REPOSITORY / "target") / "release/expurgate"
 )
-START_SECONDS = 20
+START_SECONDS = 60
 METRIC_SECONDS = 5
 # Longer than the drain of an idle proxy may take.
 END_SECONDS = 20

@@ -26,6 +26,8 @@ class Answer:
     # Whether the body came to the end that its framing announced.
     whole: bool = False
     seconds: float = 0.0
+    # When the first bytes of the request were the kernel's.
+    sent: float = float("inf")
 
     def header(self, name):
         for line in self.head.split(b"\r\n")[1:]:
@@ -101,7 +103,7 @@ class Link:
         try:
             if self._writer is None:
                 await self.open()
-            await asyncio.wait_for(self._send(segments), self._patience)
+            await asyncio.wait_for(self._send(segments, answer), self._patience)
             answer.raw = await asyncio.wait_for(self._reader.read(BLOCK), LOOK)
         except (OSError, asyncio.TimeoutError):
             pass
@@ -109,7 +111,7 @@ class Link:
         return answer
 
     async def _exchange(self, segments, method, answer):
-        sending = asyncio.ensure_future(self._send(segments))
+        sending = asyncio.ensure_future(self._send(segments, answer))
         try:
             await self._receive(method, answer)
             # An early answer: what was left to send is of no use to anybody.
@@ -120,7 +122,7 @@ class Link:
             with contextlib.suppress(asyncio.CancelledError, OSError):
                 await sending
 
-    async def _send(self, segments):
+    async def _send(self, segments, answer):
         # Who reads the answer learns of an end that sending meets.
         with contextlib.suppress(ConnectionError):
             for segment in segments:
@@ -128,6 +130,7 @@ class Link:
                     await asyncio.sleep(segment)
                     continue
                 self._writer.write(segment)
+                answer.sent = min(answer.sent, time.monotonic())
                 await self._writer.drain()
 
     async def _receive(self, method, answer):

@@ -86,10 +86,11 @@ async def _once(folder, number, rng):
         if each.answer.good:
             told.before += 1
         elif seen or isinstance(status, int) and status != 503 or status == client.LATE:
-            told.failed.append(f"{status}, {'seen' if seen else 'not seen'} upstream, {each.began - signalled:+.4f} s")
-        elif each.began < signalled - NOTICE:
+            told.failed.append(f"{status}, {'seen' if seen else 'not seen'} upstream, sent {each.answer.sent - signalled:+.4f} s")
+        elif each.answer.sent < signalled - NOTICE:
             # Longer on its way than the signal, and not even looked at.
-            told.failed.append(f"{status}, begun {each.began - signalled:+.4f} s, not seen upstream")
+            nth = "the first of its connection" if each.first else "not the first of its connection"
+            told.failed.append(f"{status}, not seen upstream, sent {each.answer.sent - signalled:+.4f} s, {nth}")
         elif status == 503:
             told.late[load.outcomes([each]).popitem()[0]] += 1
         elif each.first or status == client.REFUSED:

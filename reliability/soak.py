@@ -103,7 +103,12 @@ async def _wrk(proxy, bodies, seconds, pause):
     command = ["wrk", "--threads", "1", "--connections", str(CONNECTIONS), "--duration", f"{max(1, round(seconds))}s"]
     command += ["--timeout", "30s", "--script", str(Path(__file__).parent / "paced.lua"), proxy.url, "--", str(bodies), str(pause)]
     wrk = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-    out, _ = await wrk.communicate()
+    try:
+        out, _ = await wrk.communicate()
+    finally:
+        # Where another part of the run failed.
+        if wrk.returncode is None:
+            wrk.kill()
     line = next((line for line in out.decode().splitlines() if line.startswith("RESULT ")), None)
     if line is None:
         raise SystemExit(f"wrk failed:\n{out.decode()}")

@@ -17,12 +17,14 @@ SECONDS ?= 60
 TABLES ?=
 TARGETS ?=
 PARTS ?=
+# Of the soak of `make reliability`.
+MINUTES ?= 20
 # Lints come with every Rust. They fail the build with this version, for which
 # all were mended last, and warn with others.
 LINTED := 1.95
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo run test test-rust test-sdk deploy-test image package equality accuracy features captures bench memory performance loadtest fuzz sanitize fmt lint clean
+.PHONY: help build demo run test test-rust test-sdk deploy-test image package equality accuracy features captures bench memory performance loadtest reliability fuzz sanitize fmt lint clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -98,6 +100,11 @@ performance: bench memory ## Measure, and refresh the tables of docs/performance
 loadtest: build ## Compare CPU, latency and memory with nginx, side by side
 	@scripts/setup bench
 	EXPURGATE_BIN="$(abspath $(BIN))" loadtest/compare --output $(TARGET_DIR)/bench/loadtest.md
+
+reliability: build ## Leaks, drains, reloads, memory, bad networks, a soak: make reliability [PARTS="leaks soak"] [MINUTES=20]
+	@scripts/setup test reliability
+	@scripts/python-env
+	EXPURGATE_BIN="$(abspath $(BIN))" .venv/bin/python reliability/run --write --minutes $(MINUTES) $(PARTS)
 
 fuzz: ## Fuzz each target: make fuzz [SECONDS=60] [TARGETS="hyperscan pipeline"]
 	scripts/fuzz $(SECONDS) $(TARGETS)

@@ -260,8 +260,7 @@ impl Proxy {
 
     fn route(&self, parts: &Parts) -> Result<Arc<Route>, Failure> {
         let host = headers::check(parts, self.limits.head)?;
-        let route = self.routes.find(host, parts.uri.path());
-        let route = route.ok_or(Failure::NoRoute)?;
+        let route = self.routes.find(host, parts.uri.path())?;
         if parts.uri.authority().is_some() && route.host.is_none() && parts.version != Version::HTTP_2 {
             // A client that takes us for its forward proxy.
             return Err(Failure::Target);

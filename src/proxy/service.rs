@@ -280,7 +280,8 @@ impl Proxy {
             // An upgrade that nobody asked for.
             return Err(Failure::UpstreamBroke);
         }
-        headers::check_response(response.headers())?;
+        let has_body = !is_head && !matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        headers::check_response(response.headers_mut(), has_body)?;
         headers::strip_hop_by_hop(response.headers_mut());
         *response.version_mut() = Version::HTTP_11;
         let redaction = match route.responses {

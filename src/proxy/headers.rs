@@ -64,11 +64,18 @@ pub(super) fn check(parts: &Parts, max_head: u64) -> Result<Option<&str>, Failur
 }
 
 /// Refuses a response that two clients may understand differently, or whose body
-/// is in a coding of the transfer that the client would not be told of.
-pub(super) fn check_response(headers: &HeaderMap) -> Result<(), Failure> {
+/// is in a coding of the transfer that the client would not be told of. Where
+/// there is no body by the request's method or the status (RFC 9112, section
+/// 6.3), two lengths lead nobody astray; which one is true is not known, so
+/// neither is told.
+pub(super) fn check_response(headers: &mut HeaderMap, has_body: bool) -> Result<(), Failure> {
     let two_lengths = headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH);
-    if two_lengths || !is_chunked_or_plain(headers) || claims_end_to_end(headers) {
+    let is_ambiguous = two_lengths || !is_chunked_or_plain(headers);
+    if (is_ambiguous && has_body) || claims_end_to_end(headers) {
         return Err(Failure::UpstreamBroke);
+    }
+    if is_ambiguous {
+        headers.remove(CONTENT_LENGTH);
     }
     Ok(())
 }
@@ -360,7 +367,7 @@ mod tests {
 
     #[test]
     fn a_response_of_two_meanings_is_refused() {
-        let with = |headers: &[(&str, &str)]| check_response(&parts("/", headers).headers);
+        let with = |headers: &[(&str, &str)]| check_response(&mut parts("/", headers).headers, true);
         let (length, chunked) = (("content-length", "5"), ("transfer-encoding", "chunked"));
         assert_eq!(with(&[]), Ok(()));
         assert_eq!(with(&[length]), Ok(()));
@@ -375,6 +382,19 @@ mod tests {
         ] {
             assert_eq!(with(refused), Err(Failure::UpstreamBroke), "{refused:?}");
         }
+    }
+
+    #[test]
+    fn a_response_without_a_body_tells_no_length_that_may_be_wrong() {
+        let left = |headers: &[(&str, &str)]| {
+            let mut headers = parts("/", headers).headers;
+            check_response(&mut headers, false).map(|()| headers.contains_key("content-length"))
+        };
+        let (length, chunked) = (("content-length", "5"), ("transfer-encoding", "chunked"));
+        assert_eq!(left(&[length]), Ok(true));
+        assert_eq!(left(&[length, chunked]), Ok(false));
+        assert_eq!(left(&[length, ("transfer-encoding", "gzip, chunked")]), Ok(false));
+        assert_eq!(left(&[("connection", "content-encoding")]), Err(Failure::UpstreamBroke));
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod fields;
 mod grpc;
 mod headers;
 mod idle;
+mod path;
 mod query;
 mod relay;
 mod request_id;

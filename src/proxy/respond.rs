@@ -19,6 +19,9 @@ pub enum Failure {
     /// we do not serve.
     #[error("the request target is not served here")]
     Target,
+    /// A path that an upstream may take for one of another route.
+    #[error("servers may take the path for one of another route; send it without // ; \\ and needless %-escapes")]
+    AmbiguousTarget,
     /// More bytes of request line and headers than allowed.
     #[error("the request's head is larger than the limit")]
     HeadTooLarge,
@@ -182,6 +185,7 @@ impl Failure {
         use StatusCode as S;
         match self {
             Self::Target => (S::BAD_REQUEST, "unsupported_request_target", Refused),
+            Self::AmbiguousTarget => (S::BAD_REQUEST, "ambiguous_request_target", Refused),
             Self::HeadTooLarge => (S::REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large", Refused),
             Self::MalformedHead => (S::BAD_REQUEST, "malformed_head", Refused),
             Self::Connection => (S::BAD_REQUEST, "bad_connection_header", Refused),

@@ -3,6 +3,8 @@
 
 use super::certificate::Certified;
 use super::fields::FieldNames;
+use super::path::Reading;
+use super::respond::Failure;
 use super::upstream::{Upstream, UpstreamError};
 use crate::config;
 use crate::metrics::{Metrics, RouteMetrics};
@@ -17,7 +19,9 @@ use std::sync::Arc;
 /// A route, ready for use.
 pub(super) struct Route {
     pub(super) name: String,
-    path: String,
+    path: Reading,
+    /// What a server may take it for.
+    resolved: Reading,
     pub(super) host: Option<String>,
     pub(super) pass: Arc<[String]>,
     pub(super) media: Arc<[String]>,
@@ -65,7 +69,8 @@ impl Route {
         let metrics = Arc::new(metrics.route(&config.name));
         Ok(Self {
             name: config.name.clone(),
-            path: config.path.clone(),
+            path: Reading::plain(&config.path),
+            resolved: Reading::resolved(&config.path),
             host: config.host.clone(),
             pass: config.pass.clone().into(),
             media: config.protocol.as_ref().map(|pack| Arc::clone(&pack.pass)).unwrap_or_default(),
@@ -98,8 +103,7 @@ impl Routes {
             routes.push(Arc::new(Route::new(route, &config.timeouts, engine, metrics)?));
         }
         routes.sort_by_key(|route| {
-            let length = route.path.trim_end_matches('/').len();
-            (std::cmp::Reverse(length), route.host.is_none())
+            (std::cmp::Reverse(route.path.length()), route.host.is_none())
         });
         Ok(Self(routes))
     }
@@ -117,14 +121,28 @@ impl Routes {
     }
 
     /// The route for a host (without port) and a path.
-    pub(super) fn find(&self, host: Option<&str>, path: &str) -> Option<&Arc<Route>> {
+    ///
+    /// # Errors
+    /// When there is none, or another one for what an upstream may take the path
+    /// for.
+    pub(super) fn find(&self, host: Option<&str>, path: &str) -> Result<&Arc<Route>, Failure> {
+        let written = Reading::plain(path);
+        let route = self.first(host, |route| written.has_prefix(&route.path)).ok_or(Failure::NoRoute)?;
+        let is_same = |reading: Reading| {
+            let other = self.first(host, |route| reading.has_prefix(&route.path) || reading.has_prefix(&route.resolved));
+            other.is_some_and(|other| Arc::ptr_eq(other, route))
+        };
+        if Reading::others(path).into_iter().all(is_same) { Ok(route) } else { Err(Failure::AmbiguousTarget) }
+    }
+
+    fn first(&self, host: Option<&str>, path_fits: impl Fn(&Route) -> bool) -> Option<&Arc<Route>> {
         self.0.iter().find(|route| {
             let host_fits = match (&route.host, host) {
                 (None, _) => true,
                 (Some(wanted), Some(host)) => is_same_host(wanted, host),
                 (Some(_), None) => false,
             };
-            host_fits && has_prefix(path, &route.path)
+            host_fits && path_fits(route)
         })
     }
 }
@@ -139,13 +157,6 @@ fn is_same_host(wanted: &str, host: &str) -> bool {
     let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     let address = address.and_then(|address| address.parse::<Ipv6Addr>().ok());
     address.is_some_and(|address| wanted == format!("[{address}]"))
-}
-
-/// Whether `prefix` ends where a segment of `path` ends.
-fn has_prefix(path: &str, prefix: &str) -> bool {
-    let prefix = prefix.trim_end_matches('/');
-    let rest = path.strip_prefix(prefix);
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 #[cfg(test)]
@@ -170,7 +181,7 @@ mod tests {
     }
 
     fn found<'a>(routes: &'a Routes, host: Option<&str>, path: &str) -> Option<&'a str> {
-        routes.find(host, path).map(|route| route.name.as_str())
+        routes.find(host, path).ok().map(|route| route.name.as_str())
     }
 
     #[test]
@@ -182,6 +193,21 @@ mod tests {
         assert_eq!(found(&routes, None, "/api/v1"), Some("1"));
         assert_eq!(found(&routes, None, "/api/v2"), Some("2"));
         assert_eq!(found(&routes, None, "/api/v2/x"), Some("2"));
+    }
+
+    #[test]
+    fn a_path_that_may_be_taken_for_one_of_another_route_is_refused() {
+        let routes = routes(&[("/", None), ("/api", None), ("/api/v2", Some("a.example")), ("/x%2Fy;z", None)]);
+        let found = |host, path| routes.find(host, path).map(|route| route.name.as_str());
+        for path in ["//api", "/%61pi", "/api;x", "/api%2fv1", "/x/..;/api", "/%2561pi/x", "/;/api", "/x;/y"] {
+            assert_eq!(found(None, path), Err(Failure::AmbiguousTarget), "{path}");
+        }
+        // Another route, but for another host.
+        assert_eq!(found(None, "/api//v2"), Ok("1"));
+        assert_eq!(found(Some("a.example"), "/api//v2"), Err(Failure::AmbiguousTarget));
+        for (path, route) in [("/api//v1;y/%7Ea", "1"), ("/v1/x%2Fy", "0"), ("/x%2Fy;z/a", "3"), ("/apis;x", "0")] {
+            assert_eq!(found(None, path), Ok(route), "{path}");
+        }
     }
 
     #[test]
@@ -224,5 +250,6 @@ mod tests {
     fn no_route_is_found_outside_of_all_prefixes() {
         let routes = routes(&[("/api", None)]);
         assert_eq!(found(&routes, None, "/"), None);
+        assert_eq!(routes.find(None, "//api").err(), Some(Failure::NoRoute));
     }
 }

@@ -260,8 +260,7 @@ impl Proxy {
 
     fn route(&self, parts: &Parts) -> Result<Arc<Route>, Failure> {
         let host = headers::check(parts, self.limits.head)?;
-        let route = self.routes.find(host, parts.uri.path());
-        let route = route.ok_or(Failure::NoRoute)?;
+        let route = self.routes.find(host, parts.uri.path())?;
         if parts.uri.authority().is_some() && route.host.is_none() && parts.version != Version::HTTP_2 {
             // A client that takes us for its forward proxy.
             return Err(Failure::Target);
@@ -281,7 +280,8 @@ impl Proxy {
             // An upgrade that nobody asked for.
             return Err(Failure::UpstreamBroke);
         }
-        headers::check_response(response.headers())?;
+        let has_body = !is_head && !matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        headers::check_response(response.headers_mut(), has_body)?;
         headers::strip_hop_by_hop(response.headers_mut());
         *response.version_mut() = Version::HTTP_11;
         let redaction = match route.responses {

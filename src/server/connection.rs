@@ -129,6 +129,8 @@ async fn serve_http1(
         .max_header_size(context.max_head.saturating_mul(2))
         .max_buf_size(context.max_head.saturating_mul(2).max(MIN_BUFFER))
         .keep_alive(!late && !told)
+        // Who says no more may still wait for the answer.
+        .half_close(true)
         .serve_connection(TokioIo::new(io), service);
     let result = loop {
         tokio::select! {

@@ -12,7 +12,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf, Take};
+use tokio::net::TcpStream;
 use tokio::sync::Notify;
+use tokio_rustls::server::TlsStream;
+use tokio_util::either::Either;
 
 /// What a connection is doing; shared by its stream and its service.
 ///
@@ -91,6 +94,11 @@ impl Phase {
         self.exchanges.load(Ordering::Acquire) == 0
     }
 
+    /// Whether one exchange is in progress, and has the connection for itself.
+    fn is_answering(&self) -> bool {
+        !self.is_unused() && !self.shared.load(Ordering::Acquire)
+    }
+
     /// Whether nothing has come of the next request.
     pub(super) fn is_idle(&self) -> bool {
         self.now() == Now::Idle
@@ -157,6 +165,31 @@ pub(super) struct Periods {
 /// Bytes that a read takes at most: hyper grows its buffer when one fills it, up
 /// to twice the largest head, and keeps that while a client is slow.
 const LARGEST_READ: u64 = 32 * 1024 - 1;
+
+/// Tells of a reset that nobody reads to.
+pub(super) trait Resets {
+    /// Ready when the other side has reset the connection.
+    fn poll_reset(&self, cx: &mut Context<'_>) -> Poll<io::Error>;
+}
+
+impl Resets for TcpStream {
+    fn poll_reset(&self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        match self.poll_peek(cx, &mut ReadBuf::new(&mut [0])) {
+            Poll::Ready(Err(error)) => Poll::Ready(error),
+            // Bytes are for later, and an end is no reset.
+            _ => Poll::Pending,
+        }
+    }
+}
+
+impl Resets for Either<TcpStream, Box<TlsStream<TcpStream>>> {
+    fn poll_reset(&self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        match self {
+            Self::Left(stream) => stream.poll_reset(cx),
+            Self::Right(stream) => stream.get_ref().0.poll_reset(cx),
+        }
+    }
+}
 
 /// A stream whose reads and writes fail when they take too long.
 pub(super) struct TimedIo<S> {
@@ -256,13 +289,20 @@ impl<S: AsyncRead + Unpin> AsyncRead for TimedIo<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimedIo<S> {
+impl<S: AsyncRead + AsyncWrite + Resets + Unpin> AsyncWrite for TimedIo<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(self.stream.get_mut()).poll_write(cx, buf);
         self.time_write(cx, polled)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // While a request is answered, hyper reads nothing that comes behind it; so a
+        // client may end its side and wait, and one that has gone is looked for here.
+        if self.phase.is_answering()
+            && let Poll::Ready(error) = self.stream.get_ref().poll_reset(cx)
+        {
+            return Poll::Ready(Err(error));
+        }
         let polled = Pin::new(self.stream.get_mut()).poll_flush(cx);
         self.time_write(cx, polled)
     }
@@ -310,6 +350,12 @@ mod tests {
         }
 
         fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    impl Resets for Stuck {
+        fn poll_reset(&self, _: &mut Context<'_>) -> Poll<io::Error> {
             Poll::Pending
         }
     }

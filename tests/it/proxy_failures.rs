@@ -4,6 +4,7 @@ use crate::proxy_client::{Client, chunk, head, request};
 use crate::proxy_rig::{JSON, Proxy, Rig};
 use crate::proxy_sink::{Answer, silent};
 use std::net::SocketAddr;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
 const SMALL: &[u8] = b"{\"a\": 1}";
@@ -256,11 +257,43 @@ async fn broken_chunk_framing_never_reaches_the_upstream() {
 }
 
 #[tokio::test]
+async fn a_client_that_says_no_more_gets_its_answer() {
+    let rig = Rig::with("", Answer::Gated("late")).await;
+    let long = format!("[{}1]", "1,".repeat(300_000));
+    for (number, body) in [SMALL, long.as_bytes()].into_iter().enumerate() {
+        let mut client = rig.client().await;
+        client.send(&request("POST", "/", &[JSON], body)).await;
+        client.stream.shutdown().await.unwrap();
+        rig.sink.wait("the request", |seen| seen.len() == number + 1 && seen[number].complete).await;
+        rig.sink.open_gate();
+        let reply = client.reply().await;
+        assert_eq!((reply.status, reply.text()), (200, "late"));
+        assert_eq!(client.rest().await.bytes, b"");
+    }
+    rig.proxy.wait_for_metric("listener_connections", 0).await;
+}
+
+#[tokio::test]
+async fn a_client_that_says_no_more_in_the_middle_of_its_body_gets_no_answer_of_the_upstream() {
+    let rig = Rig::start().await;
+    let mut client = rig.client().await;
+    let bytes = request("POST", "/", &[JSON], SMALL);
+    client.send(&bytes[..bytes.len() - 2]).await;
+    client.stream.shutdown().await.unwrap();
+    let rest = client.rest().await;
+    assert!(rest.bytes.is_empty() || rest.bytes.starts_with(b"HTTP/1.1 400 "), "{rest:?}");
+    assert!(rig.sink.seen().is_empty());
+    rig.proxy.wait_for_metric("listener_connections", 0).await;
+}
+
+#[tokio::test]
 async fn a_client_that_does_not_wait_for_its_answer_is_counted() {
     let rig = Rig::with("", Answer::Gated("late")).await;
     let mut client = rig.client().await;
     client.send(&request("POST", "/", &[JSON], SMALL)).await;
     rig.sink.only().await;
+    // One that only says no more may still wait.
+    client.stream.set_zero_linger().unwrap();
     drop(client);
     let labels = "code=\"499\",method=\"POST\",outcome=\"failed\",route=\"default\"";
     let line = format!("requests_total{{{labels}}}");

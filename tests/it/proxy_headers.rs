@@ -83,6 +83,28 @@ async fn paths_that_an_upstream_would_resolve_are_refused() {
 }
 
 #[tokio::test]
+async fn a_path_cannot_pass_by_the_policy_of_its_route() {
+    let routes = "[[route]]\nname = \"blocks\"\npath = \"/api\"\nupstream = \"UP\"\npolicy.default = \"block\"\n\
+                  [[route]]\nname = \"counts\"\nupstream = \"UP\"\npolicy.default = \"report\"\n";
+    let sink = Sink::start(Answer::Ok("ok")).await;
+    let upstream = format!("http://{}", sink.address);
+    let proxy = Proxy::start(&routes.replace("UP", &upstream), &upstream).await;
+    let mut client = Client::connect(proxy.address).await;
+    let mail = b"{\"to\": \"canary@example.com\"}";
+    assert_eq!(client.exchange(&request("POST", "/api", &[JSON], mail)).await.code(), "blocked");
+    for target in ["//api", "/%61pi", "/api;x", "/api%2fx", "/;x/api", "/%2561pi", "/api%5cx"] {
+        let mut client = Client::connect(proxy.address).await;
+        let reply = client.exchange(&request("POST", target, &[JSON], mail)).await;
+        assert_eq!((reply.status, reply.code().as_str()), (400, "ambiguous_request_target"), "{target}");
+    }
+    assert!(sink.seen().is_empty());
+    // It is the same route, and what arrives is what was sent.
+    let odd = "/v1//x%2Fy;z/%7Ea";
+    assert_eq!(Client::connect(proxy.address).await.exchange(&request("POST", odd, &[JSON], mail)).await.status, 200);
+    assert_eq!(sink.only().await.target, odd);
+}
+
+#[tokio::test]
 async fn a_connection_header_cannot_name_what_is_end_to_end() {
     for name in ["content-encoding", "Content-Type", "close, authorization", "host", "cookie"] {
         let got = refused(&request("POST", "/", &[JSON, ("connection", name)], b"{}")).await;

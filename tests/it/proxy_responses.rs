@@ -2,8 +2,8 @@
 
 use crate::codings::CODECS;
 use crate::proxy_client::{Client, Reply, request};
-use crate::proxy_rig::Rig;
-use crate::proxy_sink::Answer;
+use crate::proxy_rig::{Proxy, Rig};
+use crate::proxy_sink::{Answer, scripted};
 
 const ROUTE: &str = "[[route]]\nresponses = true";
 const BODY: &str = r#"{"id": "a1",  "to": "jane.doe@example.com", "password": "hunter2"}"#;
@@ -171,6 +171,24 @@ async fn responses_without_a_body_stay_so() {
         assert_eq!((reply.status, reply.header("x-id")), (status, Some("7")), "{method}");
         assert_eq!(reply.header("content-length").filter(|_| method == "HEAD"), None);
         assert_eq!(reply.header("etag"), Some(if status == 204 { "\"1\"" } else { "W/\"1\"" }));
+    }
+}
+
+#[tokio::test]
+async fn two_lengths_of_a_body_that_there_is_not_are_told_nobody() {
+    let lengths = "content-length: 5\r\ntransfer-encoding: chunked\r\nx-id: 7\r\n\r\n";
+    for (method, status, expected) in [("HEAD", 200, 200), ("GET", 204, 204), ("GET", 304, 304), ("GET", 200, 502)] {
+        let answer: &'static str = Box::leak(format!("HTTP/1.1 {status} X\r\n{lengths}").into_boxed_str());
+        let proxy = Proxy::start("", &format!("http://{}", scripted(answer).await)).await;
+        let mut client = Client::connect(proxy.address).await;
+        client.send(&request(method, "/", &[("connection", "close")], b"")).await;
+        let reply = client.reply_to(method).await;
+        assert_eq!(reply.status, expected, "{method} {status}");
+        if expected != 502 {
+            assert_eq!(reply.header("x-id"), Some("7"));
+            assert_eq!((reply.header("content-length"), reply.header("transfer-encoding")), (None, None));
+            assert_eq!(client.rest().await.bytes, b"");
+        }
     }
 }
 

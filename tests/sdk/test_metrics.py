@@ -77,12 +77,23 @@ def test_every_metric_is_there_documented_and_clean(fleet, prometheus):
     assert sorted(documented()) == sorted(found)
 
 
-def test_the_content_type_is_that_of_the_text_format(fleet):
+@pytest.mark.parametrize(
+    "accept, kind, end",
+    [
+        (None, "text/plain; version=0.0.4; charset=utf-8", b"\n"),
+        ("text/plain", "text/plain; version=0.0.4; charset=utf-8", b"\n"),
+        ("application/openmetrics-text; version=1.0.0, text/plain;q=0.5",
+         "application/openmetrics-text; version=1.0.0; charset=utf-8", b"\n# EOF\n"),
+    ],
+)  # fmt: skip
+def test_the_format_is_the_one_that_is_asked_for(fleet, accept, kind, end):
     connection = http.client.HTTPConnection("127.0.0.1", fleet.proxies[0].admin_port, timeout=10)
-    connection.request("GET", "/metrics")
+    connection.request("GET", "/metrics", headers={"Accept": accept} if accept else {})
     response = connection.getresponse()
-    assert response.getheader("Content-Type") == "text/plain; version=0.0.4; charset=utf-8"
-    assert response.read().endswith(b"\n")
+    assert response.getheader("Content-Type") == kind
+    text = response.read()
+    assert text.endswith(end)
+    assert (b"# TYPE expurgate_requests counter" in text) == (b"# EOF" in text)
     connection.close()
 
 

@@ -27,7 +27,9 @@ pub(super) struct Args {
 /// Serves until told to stop.
 pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
     let config = args.config.load()?;
-    log::start(config.log);
+    let metrics = Arc::new(Metrics::new());
+    let _flushed = log::start(config.log, metrics.log_lines_dropped.clone())
+        .map_err(|source| failed("cannot start the log", source))?;
     if let Err(error) = server::disable_core_dumps() {
         tracing::warn!(%error, "core dumps could not be disabled");
     }
@@ -35,16 +37,15 @@ pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
         .enable_all()
         .build()
         .map_err(|source| failed("cannot start the runtime", source))?;
-    runtime.block_on(serve(&config))?;
+    runtime.block_on(serve(&config, metrics))?;
     // Whatever still runs is aborted with the runtime.
     runtime.shutdown_background();
     Ok(Exit::Clean)
 }
 
-async fn serve(config: &Config) -> Result<(), CliError> {
+async fn serve(config: &Config, metrics: Arc<Metrics>) -> Result<(), CliError> {
     // First of all, so that no signal is missed while the rules are compiled.
     let stop = server::stop_signals().map_err(|source| failed("cannot install the signal handlers", source))?;
-    let metrics = Arc::new(Metrics::new());
     server::install_panic_hook(Arc::clone(&metrics));
     let texts = Arc::new(RuleTexts::read(&config.rules)?);
     let loaded = config.clone();

@@ -7,13 +7,14 @@ use super::file::{self, Source};
 use super::keys::{KeyReader, Keys};
 use super::layers::Merged;
 use super::types::{Period, Scheme, Size, Upstream};
-use super::{Config, KeyPair, Limits, ListenerTls, Log, Route, Timeouts, UpstreamTls, protocol};
+use super::{Breaker, Config, KeyPair, Limits, ListenerTls, Log, Route, Timeouts, UpstreamTls, protocol};
 use crate::redact::Policy;
 use crate::rule::protocol::{Pack, Packs, is_media_type, may_be_redacted};
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub(super) fn build(merged: Merged, reader: KeyReader) -> Result<Config, ConfigError> {
     let Merged { file, source, ignored, packs } = merged;
@@ -130,6 +131,11 @@ fn build_route(route: file::Route, policy: Policy, pack: Option<Arc<Pack>>, only
             "route \"{name}\": \"{kind}\" in \"pass\" is not a media type; write one like \"image/png\""
         ));
     }
+    if let Some(protocol) = route.upgrades.iter().find(|protocol| !may_be_upgraded_to(protocol)) {
+        return Err(format!(
+            "route \"{name}\": \"{protocol}\" in \"upgrades\" is not a protocol to upgrade to; write one like \"websocket\""
+        ));
+    }
     if let Some(host) = route.host.as_ref().filter(|host| has_port(host)) {
         return Err(format!("route \"{name}\": \"host\" must not have a port, but is \"{host}\""));
     }
@@ -144,12 +150,14 @@ fn build_route(route: file::Route, policy: Policy, pack: Option<Arc<Pack>>, only
     Ok(Route {
         path,
         host: route.host.as_deref().map(normal_host),
+        breaker: build_breaker(&route.breaker).map_err(|why| format!("route \"{name}\": {why}"))?,
         tls: build_tls(&upstream, route.tls).map_err(|why| format!("route \"{name}\": {why}"))?,
         upstream,
         pass: route.pass.iter().map(|t| t.to_ascii_lowercase()).collect(),
         headers,
         query: route.query.unwrap_or(true),
         responses: route.responses.unwrap_or(false),
+        upgrades: route.upgrades.iter().map(|protocol| protocol.to_ascii_lowercase()).collect(),
         query_allow: lower_case(query_allow, &QUERY_ALLOW),
         protocol: pack,
         policy,
@@ -167,6 +175,13 @@ fn lower_case(given: Option<Vec<String>>, default: &[&str]) -> Vec<String> {
         Some(names) => names.iter().map(|name| name.to_ascii_lowercase()).collect(),
         None => default.iter().map(|&name| name.to_owned()).collect(),
     }
+}
+
+/// Whether this names a protocol (RFC 9110, section 7.8) that is not HTTP itself.
+fn may_be_upgraded_to(protocol: &str) -> bool {
+    let is_of_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~/".contains(&byte);
+    let is_http = ["h2c", "http"].iter().any(|http| protocol.to_ascii_lowercase().split('/').next() == Some(http));
+    !protocol.is_empty() && protocol.bytes().all(is_of_token) && !is_http
 }
 
 /// A prefix in the one way of writing it in which it is compared.
@@ -192,6 +207,18 @@ fn normal_host(host: &str) -> String {
 
 fn has_port(host: &str) -> bool {
     host.rsplit_once(':').is_some_and(|(name, _)| !name.contains(':') || name.ends_with(']'))
+}
+
+/// How long an upstream is left alone, unless told.
+const PAUSE: Duration = Duration::from_secs(10);
+
+fn build_breaker(file: &file::Breaker) -> Result<Option<Breaker>, &'static str> {
+    match (file.failures, file.pause) {
+        (Some(0), _) => Err("\"breaker.failures\" must be at least 1"),
+        (Some(failures), pause) => Ok(Some(Breaker { failures, pause: pause.map_or(PAUSE, |pause| pause.0) })),
+        (None, Some(_)) => Err("\"breaker.pause\" needs \"breaker.failures\""),
+        (None, None) => Ok(None),
+    }
 }
 
 fn build_tls(to: &Upstream, file: file::Tls) -> Result<UpstreamTls, String> {
@@ -256,6 +283,7 @@ fn build_timeouts(file: &file::Timeouts) -> Timeouts {
         response_idle: or(file.response_idle, default.response_idle),
         client_write: or(file.client_write, default.client_write),
         upstream_keep_alive: or(file.upstream_keep_alive, default.upstream_keep_alive),
+        upstream_max_age: or(file.upstream_max_age, default.upstream_max_age),
         drain: or(file.drain, default.drain),
         drain_grace: or(file.drain_grace, default.drain_grace),
     }

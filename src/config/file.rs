@@ -69,8 +69,17 @@ pub(super) struct Route {
     pub(super) query: Option<bool>,
     pub(super) query_allow: Option<Vec<String>>,
     pub(super) responses: Option<bool>,
+    pub(super) upgrades: Vec<String>,
+    pub(super) breaker: Breaker,
     pub(super) tls: Tls,
     pub(super) policy: BTreeMap<String, ActionSpec>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Breaker {
+    pub(super) failures: Option<u32>,
+    pub(super) pause: Option<Period>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -107,6 +116,7 @@ pub(super) struct Timeouts {
     pub(super) response_idle: Option<Period>,
     pub(super) client_write: Option<Period>,
     pub(super) upstream_keep_alive: Option<Period>,
+    pub(super) upstream_max_age: Option<Period>,
     pub(super) drain: Option<Period>,
     pub(super) drain_grace: Option<Period>,
 }

@@ -84,6 +84,8 @@ pub struct Route {
     pub host: Option<String>,
     /// Where to.
     pub upstream: Upstream,
+    /// When the upstream is left alone; `None` for never.
+    pub breaker: Option<Breaker>,
     /// Of an `https://` upstream.
     pub tls: UpstreamTls,
     /// Media types that pass unscanned, lower case.
@@ -102,11 +104,23 @@ pub struct Route {
     pub query_allow: Vec<String>,
     /// Whether responses are redacted, too.
     pub responses: bool,
+    /// Protocols that clients may ask to go on with (`Upgrade`), unredacted;
+    /// lower case.
+    pub upgrades: Vec<String>,
     /// What is known of the upstream, if it was named. What its pack protects is in
     /// the policy.
     pub protocol: Option<Arc<Pack>>,
     /// Action by entity.
     pub policy: Policy,
+}
+
+/// When an upstream that fails is left alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Breaker {
+    /// After so many failures in a row.
+    pub failures: u32,
+    /// For so long.
+    pub pause: Duration,
 }
 
 /// The files of a certificate and of its key, both PEM.
@@ -188,6 +202,8 @@ pub struct Timeouts {
     pub client_write: Duration,
     /// An unused connection to the upstream.
     pub upstream_keep_alive: Duration,
+    /// A connection to the upstream takes requests for so long.
+    pub upstream_max_age: Duration,
     /// For requests in flight when the process is told to stop.
     pub drain: Duration,
     /// How much of that connections are still accepted, for clients that have
@@ -292,6 +308,7 @@ impl Default for Timeouts {
             response_idle: seconds(300),
             client_write: seconds(60),
             upstream_keep_alive: seconds(30),
+            upstream_max_age: seconds(300),
             drain: seconds(30),
             drain_grace: seconds(1),
         }

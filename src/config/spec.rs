@@ -71,6 +71,7 @@ pub(super) const KEYS: &[(&str, &str, Kind, &str)] = &[
     ("timeouts", "response_idle", Kind::Period, "between two pieces of the response's body"),
     ("timeouts", "client_write", Kind::Period, "a client that does not read its response"),
     ("timeouts", "upstream_keep_alive", Kind::Period, "an unused connection to the upstream"),
+    ("timeouts", "upstream_max_age", Kind::Period, "how long a connection to the upstream takes requests"),
     ("timeouts", "drain", Kind::Period, "for requests in flight when the process is told to stop"),
     ("timeouts", "drain_grace", Kind::Period, "how much of that connections are still accepted"),
 ];
@@ -89,7 +90,10 @@ pub(super) const ROUTE_KEYS: &[(&[&str], Kind, &str)] = &[
     (&["headers"], Kind::List, "headers that are redacted"),
     (&["query"], Kind::Boolean, "whether the query string is redacted"),
     (&["responses"], Kind::Boolean, "whether responses are redacted, too"),
+    (&["upgrades"], Kind::List, "protocols that clients may upgrade to, unredacted"),
     (&["query_allow"], Kind::List, "parameters of the query by which the upstream knows its client"),
+    (&["breaker", "failures"], Kind::Integer(1), "failures of the upstream in a row after which it is left alone"),
+    (&["breaker", "pause"], Kind::Period, "how long it is left alone"),
     (&["tls", "ca"], Kind::Text, "file of the certificates (PEM) that are trusted"),
     (&["tls", "cert"], Kind::Text, "file of the certificate (PEM) by which the upstream knows us"),
     (&["tls", "key"], Kind::Text, "file of its private key (PEM)"),

@@ -77,6 +77,7 @@ response_head = "6s"
 response_idle = "7s"
 client_write = "8s"
 upstream_keep_alive = "9s"
+upstream_max_age = "13s"
 drain = "10s"
 drain_grace = "12s"
 [[route]]
@@ -90,6 +91,9 @@ headers = ["X-User"]
 query = false
 query_allow = ["Token"]
 responses = true
+upgrades = ["WebSocket"]
+breaker.failures = 5
+breaker.pause = "14s"
 [route.tls]
 ca = "ca.pem"
 cert = "client.crt"
@@ -129,10 +133,13 @@ fn every_key_of_the_file_is_read() {
     assert_eq!(action(route, "phone.international"), Action::Hash);
     assert_eq!(action(route, "key.password"), Action::Mask);
     assert!(!route.query && route.responses);
+    assert_eq!(route.upgrades, ["websocket"]);
     assert_eq!(route.tls, UpstreamTls { ca: Some("ca.pem".into()), pair: Some(pair("client.crt", "client.key")) });
     assert_eq!((route.headers[0].as_str(), route.query_allow[0].as_str()), ("x-user", "token"));
+    assert_eq!(route.breaker, Some(Breaker { failures: 5, pause: Duration::from_secs(14) }));
     assert_eq!(config.timeouts.small_body, Duration::from_secs(11));
     assert_eq!(config.timeouts.drain_grace, Duration::from_secs(12));
+    assert_eq!(config.timeouts.upstream_max_age, Duration::from_secs(13));
 }
 
 /// The keys in the table of environment variables are those of the file: one
@@ -153,7 +160,7 @@ fn every_key_of_the_file_has_a_variable() {
                 ("route", key) => format!("EXPURGATE_ROUTE_0_{}", key.to_ascii_uppercase()),
                 (section, key) => format!("EXPURGATE_{section}_{key}").to_ascii_uppercase(),
             });
-            if let (toml::Value::Table(inner), "tls") = (&keys[key], key.as_str()) {
+            if let (toml::Value::Table(inner), "tls" | "breaker") = (&keys[key], key.as_str()) {
                 let section = expected.pop().unwrap();
                 expected.extend(inner.keys().map(|key| format!("{section}_{}", key.to_ascii_uppercase())));
             }
@@ -678,6 +685,7 @@ fn samples(schema: &serde_json::Value) -> (Vec<String>, Vec<&'static str>) {
 fn with(section: &str, key: &str, value: &str) -> String {
     let keys = match key {
         "active" => "keys = { k1 = \"one of at least thirty-two bytes\" }\n",
+        "breaker.pause" => "breaker.failures = 1\n",
         "tls.cert" => "tls.key = \"b\"\n",
         "tls.key" => "tls.cert = \"b\"\n",
         "tls.client_ca" => "tls.key = \"b\"\ntls.cert = \"b\"\n",

@@ -58,6 +58,8 @@ pub struct Metrics {
     pub upstream_connections: IntGaugeVec,
     /// What went wrong with upstreams.
     pub upstream_errors: IntCounterVec,
+    /// Whether upstreams are left alone.
+    pub upstream_circuit_open: IntGaugeVec,
     /// Client connections now.
     pub listener_connections: IntGauge,
     /// Handshakes of clients.
@@ -70,6 +72,8 @@ pub struct Metrics {
     ruleset_last_reload: Gauge,
     /// Panics caught, and survived.
     pub panics: IntCounter,
+    /// Lines of the log that nobody took in time.
+    pub log_lines_dropped: IntCounter,
     worker_threads: IntGauge,
     worker_busy_seconds: Counter,
 }
@@ -134,6 +138,11 @@ impl Metrics {
                 &["route", "state"],
             ),
             upstream_errors: table.counters("upstream_errors_total", "Failures of upstreams.", &["route", "kind"]),
+            upstream_circuit_open: table.gauges(
+                "upstream_circuit_open",
+                "1 while an upstream that has failed repeatedly is left alone.",
+                &["route"],
+            ),
             listener_connections: table.gauge("listener_connections", "Client connections."),
             tls_handshakes: table.counters(
                 "tls_handshakes_total",
@@ -163,6 +172,10 @@ impl Metrics {
             ruleset_last_reload: table
                 .float_gauge("ruleset_last_reload_timestamp_seconds", "When the rules in use were read, in Unix time."),
             panics: table.counter("panics_total", "Panics that were caught."),
+            log_lines_dropped: table.counter(
+                "log_lines_dropped_total",
+                "Lines of the log that were dropped because their reader is too slow.",
+            ),
             worker_threads: table.gauge("worker_threads", "Threads that do the work."),
             worker_busy_seconds: table
                 .float_counter("worker_busy_seconds_total", "Time that all worker threads together were busy."),
@@ -237,6 +250,7 @@ impl Metrics {
             inflight: self.inflight_requests.with_label_values(&[name]),
             connecting: self.upstream_connections.with_label_values(&[name, "connecting"]),
             open: self.upstream_connections.with_label_values(&[name, "open"]),
+            circuit_open: self.upstream_circuit_open.with_label_values(&[name]),
         }
     }
 
@@ -275,6 +289,8 @@ pub struct RouteMetrics {
     pub connecting: IntGauge,
     /// Upstream connections in use or idle.
     pub open: IntGauge,
+    /// See [`Metrics::upstream_circuit_open`].
+    pub circuit_open: IntGauge,
 }
 
 /// Makes metrics with our prefix and registers them. Names are literals above,

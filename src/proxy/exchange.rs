@@ -327,6 +327,11 @@ impl Exchange {
         self.unsent.load(Ordering::Acquire) > 0
     }
 
+    /// What was cut off is sent anew.
+    pub(super) fn begin_again(&self) {
+        self.cut.store(false, Ordering::Release);
+    }
+
     /// Waits until all of the request's body has left.
     pub(super) async fn request_is_whole(&self) -> Result<(), Failure> {
         loop {

@@ -94,6 +94,11 @@ pub(super) fn redact_end(headers: &mut HeaderMap, plan: &Arc<Plan>, exchange: &E
     Ok(())
 }
 
+/// Whether these end a call.
+pub(super) fn has_status(trailers: &HeaderMap) -> bool {
+    trailers.contains_key(STATUS)
+}
+
 /// Whether these end a call well.
 pub(super) fn is_ok(trailers: &HeaderMap) -> bool {
     trailers.get(STATUS).is_some_and(|status| status.as_bytes() == b"0")

@@ -38,7 +38,6 @@ pub(super) fn check(parts: &Parts, max_head: u64) -> Result<Option<&str>, Failur
     if parts.headers.keys().any(is_taken_for_framing) {
         return Err(Failure::MalformedHead);
     }
-    check_upgrade(&parts.headers)?;
     if !is_chunked_or_plain(&parts.headers) {
         return Err(Failure::Coding);
     }
@@ -220,15 +219,39 @@ pub(super) fn expects_continue(headers: &HeaderMap) -> bool {
     headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
-/// An upgrade to HTTP/2 is an offer that may be passed over in silence, and
-/// some clients make it with every request; any other cannot work.
-fn check_upgrade(headers: &HeaderMap) -> Result<(), Failure> {
-    let offers_h2c_only = headers
-        .get_all(UPGRADE)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|&byte| byte == b','))
-        .all(|protocol| protocol.trim_ascii().eq_ignore_ascii_case(b"h2c"));
-    if offers_h2c_only { Ok(()) } else { Err(Failure::Upgrade) }
+/// The protocol that a client asks to speak from now on, in lower case. An upgrade
+/// to HTTP/2 is an offer that may be passed over in silence, and some clients make
+/// it with every request.
+///
+/// # Errors
+/// When it asks for several, or in a way that cannot work.
+pub(super) fn upgrade(parts: &Parts) -> Result<Option<String>, Failure> {
+    let values = parts.headers.get_all(UPGRADE).iter().map(HeaderValue::as_bytes);
+    let protocols: Vec<&[u8]> =
+        values.flat_map(|value| value.split(|&byte| byte == b',')).map(<[u8]>::trim_ascii).collect();
+    if protocols.iter().all(|protocol| protocol.eq_ignore_ascii_case(b"h2c")) {
+        return Ok(None);
+    }
+    let is_asked = parts.version == Version::HTTP_11 && named_by_connection(&parts.headers).any(|name| name == UPGRADE);
+    match protocols[..] {
+        [one] if is_asked => String::from_utf8(one.to_ascii_lowercase()).map(Some).map_err(|_| Failure::Upgrade),
+        _ => Err(Failure::Upgrade),
+    }
+}
+
+/// Whether an upstream agrees to speak this protocol.
+pub(super) fn agrees_to(headers: &HeaderMap, protocol: &str) -> bool {
+    let mut agreed = headers.get_all(UPGRADE).iter();
+    let is_same = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(protocol.as_bytes());
+    agreed.next().is_some_and(is_same) && agreed.next().is_none()
+}
+
+/// Asks, or agrees, to speak this protocol.
+pub(super) fn put_upgrade(headers: &mut HeaderMap, protocol: &str) -> Result<(), Failure> {
+    headers.remove(CONTENT_LENGTH);
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, HeaderValue::try_from(protocol).map_err(|_| Failure::Upgrade)?);
+    Ok(())
 }
 
 /// Whether the transfer has no coding but `chunked`, which hyper undoes; one
@@ -460,10 +483,26 @@ mod tests {
 
     #[test]
     fn only_the_offer_of_http2_is_passed_over() {
-        let with = |value| check(&parts("/", &[("host", "a"), ("upgrade", value)]), MAX).err();
-        assert_eq!(with("h2c"), None);
-        assert_eq!(with("websocket"), Some(Failure::Upgrade));
-        assert_eq!(with("h2c, websocket"), Some(Failure::Upgrade));
+        let with = |value, connection| upgrade(&parts("/", &[("upgrade", value), ("connection", connection)]));
+        assert_eq!(upgrade(&parts("/", &[])), Ok(None));
+        assert_eq!(with("h2c", "upgrade"), Ok(None));
+        assert_eq!(with("h2c, H2C", "upgrade"), Ok(None));
+        assert_eq!(with("WebSocket", "keep-alive, Upgrade"), Ok(Some("websocket".to_owned())));
+        for (value, connection) in [("h2c, websocket", "upgrade"), ("a, b", "upgrade"), ("websocket", "close")] {
+            assert_eq!(with(value, connection), Err(Failure::Upgrade), "{value} {connection}");
+        }
+        let mut old = parts("/", &[("upgrade", "websocket"), ("connection", "upgrade")]);
+        old.version = Version::HTTP_10;
+        assert_eq!(upgrade(&old), Err(Failure::Upgrade));
+    }
+
+    #[test]
+    fn an_upstream_agrees_to_what_was_asked_for() {
+        let agrees = |headers: &[(&str, &str)]| agrees_to(&parts("/", headers).headers, "websocket");
+        assert!(agrees(&[("upgrade", "WebSocket")]));
+        for headers in [&[][..], &[("upgrade", "other")], &[("upgrade", "websocket"), ("upgrade", "other")]] {
+            assert!(!agrees(headers), "{headers:?}");
+        }
     }
 
     #[test]

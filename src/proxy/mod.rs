@@ -23,6 +23,7 @@ mod route;
 mod service;
 mod signature;
 mod text;
+mod tunnel;
 mod upload;
 mod upstream;
 
@@ -30,10 +31,11 @@ mod upstream;
 mod tests;
 
 pub use body::RedactedBody;
-pub use certificate::{Certified, TlsError, not_after, provider, read_pair, read_roots};
+pub use certificate::{Certified, Snapshot, TlsError, not_after, provider, read_pair, read_roots};
 pub use exchange::InProgress;
 pub use idle::{IdleTimer, Timer};
 pub use relay::ResponseBody;
 pub use respond::{Failure, LacksTls, UnreadBody};
 pub use service::Proxy;
+pub use tunnel::Tunnel;
 pub use upstream::UpstreamError;

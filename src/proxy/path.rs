@@ -4,6 +4,10 @@
 //! they look for what a path names, each in its own way. A path that one of them
 //! takes for a path of another route would pass that route's policy by.
 
+/// Of servers: those that decode what means the same encoded, or all of it, and
+/// those that cut parameters off or not.
+pub(super) const KINDS: usize = 4;
+
 /// A path as a server may see it: whole segments, with `/` before each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Reading(Vec<u8>);
@@ -14,14 +18,10 @@ impl Reading {
         Self(path.as_bytes().to_vec())
     }
 
-    /// All that a path may be taken for, besides what is written. Nothing for
-    /// one that leaves no choice.
-    pub(super) fn others(path: &str) -> Vec<Self> {
-        if !path.contains(['%', ';', '\\']) && !path.contains("//") && !path.contains("/.") {
-            return Vec::new();
-        }
+    /// All that a path may be taken for, one for each kind of server.
+    pub(super) fn all(path: &str) -> [Self; KINDS] {
         let (strict, lenient) = (decode(path.as_bytes(), is_unreserved), decode_all(path.as_bytes()));
-        vec![
+        [
             Self(segments(&strict, |byte| byte == b'/', false)),
             Self(segments(&strict, |byte| byte == b'/', true)),
             Self(segments(&lenient, is_slash, false)),
@@ -29,9 +29,10 @@ impl Reading {
         ]
     }
 
-    /// The most that a path may be taken for.
-    pub(super) fn resolved(path: &str) -> Self {
-        Self(segments(&decode_all(path.as_bytes()), is_slash, true))
+    /// The same, unless the path leaves no choice.
+    pub(super) fn others(path: &str) -> Option<[Self; KINDS]> {
+        let is_odd = path.contains(['%', ';', '\\']) || path.contains("//") || path.contains("/.");
+        is_odd.then(|| Self::all(path))
     }
 
     /// Bytes that a path has to begin with to have it as its prefix.
@@ -117,7 +118,7 @@ mod tests {
     #[test]
     fn an_ordinary_path_leaves_no_choice() {
         for path in ["/", "/api/v1", "/api/", "/a.b/c..d", "/a:b/c@d,e"] {
-            assert_eq!(Reading::others(path), [], "{path}");
+            assert_eq!(Reading::others(path), None, "{path}");
         }
     }
 
@@ -140,14 +141,15 @@ mod tests {
             ("/x/%25252e%25252e/api", "/api"),
             ("/api%3bx", "/api"),
         ] {
-            assert!(Reading::others(path).contains(&Reading::plain(resolved)), "{path}: {:?}", Reading::others(path));
+            let others = Reading::others(path).unwrap();
+            assert!(others.contains(&Reading::plain(resolved)), "{path}: {others:?}");
         }
     }
 
     #[test]
     fn an_encoding_that_is_none_stays() {
         for path in ["/%", "/%6", "/%6g", "/%zz%"] {
-            assert!(Reading::others(path).contains(&Reading::plain(path)), "{path}");
+            assert!(Reading::all(path).contains(&Reading::plain(path)), "{path}");
         }
     }
 

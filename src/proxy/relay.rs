@@ -29,10 +29,13 @@ pub(super) fn relay(
     deadline: Option<Instant>,
     exchange: &Arc<Exchange>,
 ) -> Response<ResponseBody> {
+    let is_call = exchange.dialect() == Dialect::Grpc;
+    let lacks_end = is_call && !grpc::has_status(response.headers());
     let mut response = response.map(|incoming| ResponseBody {
         inner: Inner::Upstream(Upstream { incoming, driver, ahead: None }),
         redaction: redaction.map(Box::new),
-        is_call: exchange.dialect() == Dialect::Grpc,
+        is_call,
+        lacks_end,
         settling: None,
         _reservation: None,
         idle: IdleTimer::new(idle),
@@ -52,6 +55,8 @@ pub struct ResponseBody {
     redaction: Option<Box<Redaction>>,
     /// Whether it ends with a status of gRPC's.
     is_call: bool,
+    /// Whether that status is still to come.
+    lacks_end: bool,
     settling: Option<Settling>,
     /// For what is held whole.
     _reservation: Option<Reservation>,
@@ -120,7 +125,7 @@ impl Body for ResponseBody {
     fn is_end_stream(&self) -> bool {
         match (&self.inner, &self.redaction) {
             (Inner::Fixed(bytes), _) => bytes.is_none(),
-            (Inner::Upstream(_), _) if self.settling.is_some() => false,
+            (Inner::Upstream(_), _) if self.settling.is_some() || self.lacks_end => false,
             (Inner::Upstream(_), Some(redaction)) => redaction.is_over(),
             (Inner::Upstream(upstream), None) => upstream.is_end_stream(),
         }
@@ -196,6 +201,7 @@ impl ResponseBody {
             inner: Inner::Fixed(bytes),
             redaction: None,
             is_call: false,
+            lacks_end: false,
             settling: None,
             _reservation: None,
             idle: IdleTimer::new(Duration::MAX),
@@ -217,6 +223,10 @@ impl ResponseBody {
             return self.poll_too_late(cx).map(|failure| Some(Err(failure)));
         };
         self.idle.progress();
+        if polled.is_none() && self.lacks_end {
+            // Whether the call went well is for the upstream to say.
+            return Poll::Ready(Some(Err(Failure::UpstreamBroke)));
+        }
         let Some(Ok(frame)) = polled else {
             return Poll::Ready(polled.map(|frame| frame.map_err(|_| Failure::UpstreamBroke)));
         };
@@ -234,6 +244,7 @@ impl ResponseBody {
         if let Some(redaction) = &self.redaction {
             redaction.redact_end(&mut trailers)?;
         }
+        self.lacks_end = false;
         let is_ok = grpc::is_ok(&trailers);
         let settled = Box::pin(async move { if is_ok { exchange.is_settled().await } else { Ok(()) } });
         self.settling = Some(Settling { trailers, settled });

@@ -39,7 +39,7 @@ pub enum Failure {
     #[error("this port speaks TLS only; use https")]
     LacksTls,
     /// A protocol upgrade.
-    #[error("protocol upgrades are not supported")]
+    #[error("the route allows no upgrade to this protocol; its `upgrades` lists those that pass unredacted")]
     Upgrade,
     /// No route has this host and path.
     #[error("no route is configured for this host and path")]
@@ -114,6 +114,9 @@ pub enum Failure {
     /// The upstream could not be reached.
     #[error("the upstream could not be reached")]
     UpstreamUnreachable,
+    /// The upstream has failed all the time, and is left alone.
+    #[error("the upstream has failed repeatedly and is left alone for a while; try again")]
+    UpstreamCircuitOpen,
     /// The upstream could not be reached in time.
     #[error("the upstream could not be reached in time")]
     UpstreamConnectTimeout,
@@ -132,6 +135,9 @@ pub enum Failure {
     /// A response could not be redacted, by no fault of its own.
     #[error("the upstream's response could not be redacted; the request may have been carried out")]
     ResponseFailed,
+    /// A connection that spoke something else broke off, or was silent for too long.
+    #[error("the upgraded connection broke off")]
+    TunnelBroke,
     /// The client went away.
     #[error("the client went away")]
     ClientGone,
@@ -210,6 +216,7 @@ impl Failure {
             Self::Draining => (S::SERVICE_UNAVAILABLE, "draining", Refused),
             Self::Overloaded => (S::SERVICE_UNAVAILABLE, "overloaded", Refused),
             Self::BufferedTooMuch => (S::SERVICE_UNAVAILABLE, "memory_budget", Refused),
+            Self::UpstreamCircuitOpen => (S::SERVICE_UNAVAILABLE, "upstream_circuit_open", Refused),
             Self::Engine => (S::SERVICE_UNAVAILABLE, "engine_failed", Failed),
             Self::Deadline => (S::SERVICE_UNAVAILABLE, "deadline", Failed),
             Self::Panic => (S::SERVICE_UNAVAILABLE, "panic", Failed),
@@ -220,6 +227,8 @@ impl Failure {
             Self::ResponseUnsupported => (S::BAD_GATEWAY, "unsupported_response", Refused),
             Self::ResponseTooLarge => (S::BAD_GATEWAY, "response_too_large", Refused),
             Self::ResponseFailed => (S::BAD_GATEWAY, "response_failed", Failed),
+            // Told nobody: the response was long ago.
+            Self::TunnelBroke => (S::BAD_GATEWAY, "tunnel_broke", Failed),
             // Nobody is there to read it; the number is nginx's, for the logs.
             Self::ClientGone => (client_closed_request(), "client_gone", Failed),
         }
@@ -310,13 +319,14 @@ fn client_closed_request() -> StatusCode {
 
 /// After which the same request may succeed.
 #[cfg(test)]
-pub(super) const MAY_PASS: [Failure; 10] = [
+pub(super) const MAY_PASS: [Failure; 11] = [
     Failure::Draining,
     Failure::Overloaded,
     Failure::BufferedTooMuch,
     Failure::Engine,
     Failure::Deadline,
     Failure::Panic,
+    Failure::UpstreamCircuitOpen,
     Failure::UpstreamUnreachable,
     Failure::UpstreamConnectTimeout,
     Failure::UpstreamTimeout,

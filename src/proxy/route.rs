@@ -3,7 +3,7 @@
 
 use super::certificate::Certified;
 use super::fields::FieldNames;
-use super::path::Reading;
+use super::path::{KINDS, Reading};
 use super::respond::Failure;
 use super::upstream::{Upstream, UpstreamError};
 use crate::config;
@@ -20,8 +20,8 @@ use std::sync::Arc;
 pub(super) struct Route {
     pub(super) name: String,
     path: Reading,
-    /// What a server may take it for.
-    resolved: Reading,
+    /// What servers may take it for.
+    readings: [Reading; KINDS],
     pub(super) host: Option<String>,
     pub(super) pass: Arc<[String]>,
     pub(super) media: Arc<[String]>,
@@ -29,6 +29,8 @@ pub(super) struct Route {
     pub(super) query: bool,
     pub(super) query_allow: Vec<String>,
     pub(super) responses: bool,
+    /// Protocols that clients may ask to go on with, unredacted.
+    pub(super) upgrades: Vec<String>,
     /// How requests name the format of their body, beside its type.
     pub(super) formats: Option<Arc<NamedFormats>>,
     pub(super) upstream: Upstream,
@@ -70,7 +72,7 @@ impl Route {
         Ok(Self {
             name: config.name.clone(),
             path: Reading::plain(&config.path),
-            resolved: Reading::resolved(&config.path),
+            readings: Reading::all(&config.path),
             host: config.host.clone(),
             pass: config.pass.clone().into(),
             media: config.protocol.as_ref().map(|pack| Arc::clone(&pack.pass)).unwrap_or_default(),
@@ -78,6 +80,7 @@ impl Route {
             query: config.query,
             query_allow: config.query_allow.clone(),
             responses: config.responses,
+            upgrades: config.upgrades.clone(),
             formats: config.protocol.as_ref().and_then(|pack| pack.body.clone()),
             upstream: Upstream::new(config, timeouts, &metrics)?,
             metrics,
@@ -102,9 +105,7 @@ impl Routes {
         for route in &config.routes {
             routes.push(Arc::new(Route::new(route, &config.timeouts, engine, metrics)?));
         }
-        routes.sort_by_key(|route| {
-            (std::cmp::Reverse(route.path.length()), route.host.is_none())
-        });
+        routes.sort_by_key(|route| (std::cmp::Reverse(route.path.length()), route.host.is_none()));
         Ok(Self(routes))
     }
 
@@ -128,11 +129,12 @@ impl Routes {
     pub(super) fn find(&self, host: Option<&str>, path: &str) -> Result<&Arc<Route>, Failure> {
         let written = Reading::plain(path);
         let route = self.first(host, |route| written.has_prefix(&route.path)).ok_or(Failure::NoRoute)?;
-        let is_same = |reading: Reading| {
-            let other = self.first(host, |route| reading.has_prefix(&route.path) || reading.has_prefix(&route.resolved));
+        let is_same = |(kind, reading): (usize, Reading)| {
+            let other = self.first(host, |route| reading.has_prefix(&route.readings[kind]));
             other.is_some_and(|other| Arc::ptr_eq(other, route))
         };
-        if Reading::others(path).into_iter().all(is_same) { Ok(route) } else { Err(Failure::AmbiguousTarget) }
+        let mut others = Reading::others(path).into_iter().flatten().enumerate();
+        if others.all(is_same) { Ok(route) } else { Err(Failure::AmbiguousTarget) }
     }
 
     fn first(&self, host: Option<&str>, path_fits: impl Fn(&Route) -> bool) -> Option<&Arc<Route>> {

@@ -2,7 +2,7 @@
 //! response.
 
 use super::admission::{Admission, Budget};
-use super::body::{self, Job, Prepared};
+use super::body::{self, Job, Prepared, RedactedBody};
 use super::certificate::Certified;
 use super::digest::Digests;
 use super::exchange::{Dialect, Exchange, InProgress};
@@ -13,7 +13,8 @@ use super::respond::{self, Failure, LacksTls};
 use super::response::{self, Redaction};
 use super::route::{Route, Routes};
 use super::signature::{self, Signed};
-use super::upstream::{Driver, UpstreamError};
+use super::tunnel::Tunnel;
+use super::upstream::{Asked, Driver, Upgraded, UpstreamError};
 use super::{fields, grpc, headers, query, upload};
 use crate::config::{Config, Limits, Timeouts};
 use crate::content::{self, Coding, ContentType, Level, Media, Messages};
@@ -26,6 +27,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderValue};
 use hyper::http::request::Parts;
+use hyper::http::uri::PathAndQuery;
 use hyper::{Method, Request, Response, StatusCode, Version};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -166,8 +168,10 @@ impl Proxy {
         }
         let route = self.route(parts)?;
         exchange.enter(&route);
+        let upgrade = upgrade(parts, &route, incoming.as_ref())?;
         headers::join_cookies(parts);
         exchange.keep(self.admission.admit()?);
+        let passage = route.upstream.breaker.pass()?;
         let plans = route.plans();
         let (target, query_changed) = query::redact_target(&parts.uri, &route, &plans, exchange)?;
         // Judged before a header that is part of the signature could change.
@@ -184,21 +188,39 @@ impl Proxy {
         *request.headers_mut() = std::mem::take(&mut parts.headers);
         headers::rewrite(request.headers_mut(), route.upstream.host.clone(), told);
         let sent = Instant::now();
-        let (response, driver) = if exchange.dialect() == Dialect::Grpc {
-            *request.uri_mut() = route.upstream.uri(target)?;
-            *request.version_mut() = Version::HTTP_2;
-            headers::rewrite_call(request.headers_mut());
-            if route.responses {
-                grpc::ask_for_redactable(request.headers_mut());
-            }
-            route.upstream.call(request, exchange, timer).await?
-        } else {
-            *request.uri_mut() = target.into();
-            *request.version_mut() = Version::HTTP_11;
-            route.upstream.send(request, exchange, timer).await?
-        };
+        let answered = send(&route, request, target, upgrade.as_deref(), exchange, timer).await;
+        passage.tell(&answered);
+        let answered = answered?;
         exchange.set_upstream(sent.elapsed());
-        self.relay(response, driver, parts.method == Method::HEAD, plan, exchange).await
+        match (answered, upgrade) {
+            (Asked::Answered(response, driver), _) => {
+                self.relay(response, driver, parts.method == Method::HEAD, plan, exchange).await
+            }
+            (Asked::Agreed(response, upgraded), Some(protocol)) => self.tunnel(response, upgraded, &protocol, exchange),
+            (Asked::Agreed(..), None) => Err(Failure::UpstreamBroke),
+        }
+    }
+
+    /// Tells the client that the upstream speaks something else from now on, and
+    /// whoever has its connection where to.
+    fn tunnel(
+        &self,
+        mut response: Response<Incoming>,
+        upgraded: Upgraded,
+        protocol: &str,
+        exchange: &Arc<Exchange>,
+    ) -> Result<Response<ResponseBody>, Failure> {
+        headers::check_response(response.headers_mut(), false)?;
+        if !headers::agrees_to(response.headers(), protocol) {
+            return Err(Failure::UpstreamBroke);
+        }
+        headers::strip_hop_by_hop(response.headers_mut());
+        headers::put_upgrade(response.headers_mut(), protocol)?;
+        exchange.pass_unscanned("upgrade");
+        let tunnel = Tunnel::new(upgraded, self.timeouts.response_idle, exchange);
+        let mut response = response.map(|_| ResponseBody::fixed(None, exchange));
+        response.extensions_mut().insert(tunnel);
+        Ok(response)
     }
 
     async fn prepare(
@@ -327,6 +349,42 @@ impl Proxy {
         }
         Ok(redaction)
     }
+}
+
+/// The protocol that a client asks to speak from now on, if its route lets it.
+fn upgrade(parts: &Parts, route: &Route, incoming: Option<&Incoming>) -> Result<Option<String>, Failure> {
+    let upgrade = headers::upgrade(parts)?;
+    let has_body = incoming.is_some_and(|body| !body.is_end_stream());
+    let may_be = |protocol: &String| route.upgrades.contains(protocol) && !has_body;
+    if upgrade.as_ref().is_none_or(may_be) { Ok(upgrade) } else { Err(Failure::Upgrade) }
+}
+
+/// Sends a request in the way that it wants, and waits for the response's head.
+async fn send(
+    route: &Route,
+    mut request: Request<RedactedBody>,
+    target: PathAndQuery,
+    upgrade: Option<&str>,
+    exchange: &Arc<Exchange>,
+    timer: &mut Timer,
+) -> Result<Asked, Failure> {
+    let answered = |(response, driver)| Asked::Answered(response, driver);
+    if exchange.dialect() == Dialect::Grpc {
+        *request.uri_mut() = route.upstream.uri(target)?;
+        *request.version_mut() = Version::HTTP_2;
+        headers::rewrite_call(request.headers_mut());
+        if route.responses {
+            grpc::ask_for_redactable(request.headers_mut());
+        }
+        return route.upstream.call(request, exchange, timer).await.map(answered);
+    }
+    *request.uri_mut() = target.into();
+    *request.version_mut() = Version::HTTP_11;
+    let Some(protocol) = upgrade else {
+        return route.upstream.send(request, exchange, timer).await.map(answered);
+    };
+    headers::put_upgrade(request.headers_mut(), protocol)?;
+    route.upstream.ask(request, exchange, timer).await
 }
 
 fn content_type(parts: &Parts) -> ContentType {

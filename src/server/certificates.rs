@@ -6,12 +6,10 @@
 use super::hints::{Hints, Settled, apart};
 use crate::causes::Causes;
 use crate::metrics::Metrics;
-use crate::proxy::Certified;
-use sha2::{Digest, Sha256};
+use crate::proxy::{Certified, Snapshot};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use zeroize::Zeroizing;
 
 /// Everything that is made of files with certificates.
 pub(super) struct Certificates {
@@ -27,10 +25,10 @@ struct User {
 }
 
 impl Certificates {
-    /// Of these, whose files have just been read. `None` if none has any.
+    /// Of these. `None` if none has any.
     pub(super) fn new(all: Vec<Arc<dyn Certified>>, metrics: &Arc<Metrics>) -> io::Result<Option<Self>> {
         let with_files = all.into_iter().filter(|certified| !certified.paths().is_empty());
-        let user = |certified: Arc<dyn Certified>| User { found: Settled::new(hash(&certified.paths())), certified };
+        let user = |certified: Arc<dyn Certified>| User { found: Settled::new(certified.first()), certified };
         let users: Vec<User> = with_files.map(user).collect();
         let paths: Vec<PathBuf> = users.iter().flat_map(|user| user.certified.paths()).map(Path::to_path_buf).collect();
         if users.is_empty() {
@@ -55,12 +53,12 @@ impl Certificates {
 impl User {
     async fn look(&mut self, told: bool, metrics: &Metrics) {
         let certified = Arc::clone(&self.certified);
-        let Ok(found) = apart(move || hash(&certified.paths())).await else { return };
-        if self.found.look(found, told).is_none() {
+        let Ok(read) = apart(move || Snapshot::of(&certified.paths())).await else { return };
+        if self.found.look(read.hash(), told).is_none() {
             return;
         }
         let certified = Arc::clone(&self.certified);
-        let renewed = apart(move || certified.renew()).await.and_then(|renewed| renewed.map_err(Into::into));
+        let renewed = apart(move || certified.renew(&read)).await.and_then(|renewed| renewed.map_err(Into::into));
         metrics.count_certificate_reload(renewed.is_ok());
         let of = self.certified.name();
         match renewed {
@@ -70,16 +68,4 @@ impl User {
             }
         }
     }
-}
-
-/// Of what the files hold; of one that cannot be read, of that.
-fn hash(paths: &[&Path]) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    for path in paths {
-        match std::fs::read(path).map(Zeroizing::new) {
-            Ok(content) => hash.update(Sha256::digest(&content)),
-            Err(_) => hash.update([0]),
-        }
-    }
-    hash.finalize().into()
 }

@@ -7,7 +7,7 @@ use super::streams::{Streams, Told};
 use super::timed_io::{Busy, Periods, Phase, TimedIo};
 use super::tls::Shaken;
 use crate::metrics::Metrics;
-use crate::proxy::{Failure, IdleTimer, InProgress, LacksTls, ResponseBody, UnreadBody};
+use crate::proxy::{Failure, IdleTimer, InProgress, LacksTls, ResponseBody, Tunnel, UnreadBody};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -149,7 +149,11 @@ async fn serve_http1(
         count_malformed(&context.metrics, error);
         tracing::debug!(%error, "a connection broke");
     }
-    let io = connection.into_parts().io.into_inner();
+    let parts = connection.into_parts();
+    let io = parts.io.into_inner();
+    if let Some(tunnel) = phase.leads().filter(|_| result.is_ok()) {
+        return tunnel.run(io, parts.read_buf).await;
+    }
     if malformed || phase.lingers() {
         linger(io).await;
     }
@@ -257,8 +261,11 @@ async fn answer(
     }
     let in_progress = InProgress::new(Busy::begin(&phase));
     let mut timer = phase.take_timer();
-    let response = context.proxy.handle(request, Some(in_progress), &mut timer).await;
+    let mut response = context.proxy.handle(request, Some(in_progress), &mut timer).await;
     phase.keep_timer(timer);
+    if let Some(tunnel) = response.extensions_mut().remove::<Tunnel>() {
+        phase.lead(tunnel);
+    }
     if response.extensions().get::<UnreadBody>().is_some() {
         phase.linger();
     }

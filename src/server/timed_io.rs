@@ -3,7 +3,7 @@
 //! hyper's own header time-out cannot tell an idle kept connection, which may
 //! wait long, from a head that trickles in, which may not.
 
-use crate::proxy::{IdleTimer, Timer};
+use crate::proxy::{IdleTimer, Timer, Tunnel};
 use bytes::Bytes;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -38,6 +38,8 @@ pub(super) struct Phase {
     shared: AtomicBool,
     /// For one request after the other.
     timer: Mutex<Timer>,
+    /// To where the connection leads once it is not HTTP's any more.
+    tunnel: Mutex<Option<Tunnel>>,
     lacks_tls: bool,
 }
 
@@ -119,6 +121,16 @@ impl Phase {
     /// Keeps it for the next request.
     pub(super) fn keep_timer(&self, timer: Timer) {
         *self.timer.lock().unwrap_or_else(PoisonError::into_inner) = timer;
+    }
+
+    /// The connection leads there once the response has been written.
+    pub(super) fn lead(&self, tunnel: Tunnel) {
+        *self.tunnel.lock().unwrap_or_else(PoisonError::into_inner) = Some(tunnel);
+    }
+
+    /// Where it leads, if anywhere.
+    pub(super) fn leads(&self) -> Option<Tunnel> {
+        self.tunnel.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// The client may still be sending what nobody will read.

@@ -2,7 +2,7 @@
 
 use crate::config::ListenerTls;
 use crate::metrics::Metrics;
-use crate::proxy::{self, Certified, TlsError};
+use crate::proxy::{self, Certified, Snapshot, TlsError};
 use arc_swap::ArcSwap;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::sign::SingleCertAndKey;
@@ -24,6 +24,7 @@ const HANDSHAKE: u8 = 22;
 /// The TLS of a listener.
 pub(super) struct Tls {
     files: ListenerTls,
+    first: [u8; 32],
     /// As configured: a label of metrics.
     listener: String,
     /// Replaced when the files hold something else.
@@ -45,8 +46,9 @@ impl Tls {
         for outcome in Outcome::ALL {
             metrics.tls_handshakes.with_label_values(&[outcome.name()]).inc_by(0);
         }
-        let config = ArcSwap::from_pointee(configure(files, &listener, &metrics)?);
-        Ok(Self { files: files.clone(), listener, config, metrics })
+        let read = Snapshot::of(&paths(files));
+        let config = ArcSwap::from_pointee(configure(files, &read, &listener, &metrics)?);
+        Ok(Self { files: files.clone(), first: read.hash(), listener, config, metrics })
     }
 
     /// Shakes hands, and counts. `None` when nothing can be said to the client.
@@ -73,24 +75,37 @@ impl Certified for Tls {
     }
 
     fn paths(&self) -> Vec<&Path> {
-        let pair = [&self.files.pair.cert, &self.files.pair.key];
-        pair.into_iter().chain(&self.files.client_ca).map(PathBuf::as_path).collect()
+        paths(&self.files)
     }
 
-    fn renew(&self) -> Result<(), TlsError> {
-        self.config.store(Arc::new(configure(&self.files, &self.listener, &self.metrics)?));
+    fn first(&self) -> [u8; 32] {
+        self.first
+    }
+
+    fn renew(&self, files: &Snapshot) -> Result<(), TlsError> {
+        self.config.store(Arc::new(configure(&self.files, files, &self.listener, &self.metrics)?));
         Ok(())
     }
+}
+
+fn paths(files: &ListenerTls) -> Vec<&Path> {
+    let pair = [&files.pair.cert, &files.pair.key];
+    pair.into_iter().chain(&files.client_ca).map(PathBuf::as_path).collect()
 }
 
 /// TLS 1.3 and 1.2. Sessions are resumed from the memory of one configuration: who
 /// comes back after a change is looked at again; where clients have certificates, each
 /// time, since those may have expired meanwhile. There is no early data, which
 /// could be replayed, and keys are logged nowhere.
-fn configure(files: &ListenerTls, listener: &str, metrics: &Metrics) -> Result<ServerConfig, TlsError> {
+fn configure(
+    files: &ListenerTls,
+    read: &Snapshot,
+    listener: &str,
+    metrics: &Metrics,
+) -> Result<ServerConfig, TlsError> {
     let refused = |error: Box<dyn std::error::Error + Send + Sync>| TlsError::Library(error);
     let provider = proxy::provider();
-    let certified = proxy::read_pair(&files.pair)?;
+    let certified = proxy::read_pair(&files.pair, read)?;
     let end = proxy::not_after(&certified.cert[0]).map_or(0, |end| i64::try_from(end.as_secs()).unwrap_or(i64::MAX));
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
@@ -98,7 +113,7 @@ fn configure(files: &ListenerTls, listener: &str, metrics: &Metrics) -> Result<S
     let builder = match &files.client_ca {
         None => builder.with_no_client_auth(),
         Some(path) => {
-            let roots = Arc::new(proxy::read_roots(path)?);
+            let roots = Arc::new(proxy::read_roots(path, read)?);
             let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider).build();
             builder.with_client_cert_verifier(verifier.map_err(|error| refused(error.into()))?)
         }

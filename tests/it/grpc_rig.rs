@@ -189,6 +189,10 @@ pub(crate) enum Reply {
     Break,
     /// A message and a status that tell of somebody.
     Tell,
+    /// A message and an end, without a status.
+    Unsaid,
+    /// That it is not wanted, at once, and no window for what comes.
+    Shut,
     /// Nothing.
     Never,
     /// A connection that is closed after one call.
@@ -270,7 +274,11 @@ impl Shared {
 
 async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, shared: Arc<Shared>) {
     shared.connections.send_modify(|count| *count += 1);
-    let Ok(mut connection) = h2::server::handshake(stream).await else { return };
+    let mut builder = h2::server::Builder::new();
+    if matches!(shared.reply, Reply::Shut) {
+        builder.initial_window_size(0);
+    }
+    let Ok(mut connection) = builder.handshake(stream).await else { return };
     while let Some(Ok((request, respond))) = connection.accept().await {
         let (head, body) = request.into_parts();
         let index = {
@@ -293,6 +301,11 @@ async fn answer(mut body: RecvStream, mut respond: SendResponse<Bytes>, index: u
         Reply::Echo => Some(respond.send_response(head(), false).unwrap()),
         _ => None,
     };
+    if matches!(shared.reply, Reply::Shut) {
+        let mut out = respond.send_response(head(), false).unwrap();
+        let status = ("grpc-status".parse().unwrap(), HeaderValue::from_static("8"));
+        out.send_trailers(HeaderMap::from_iter([status])).unwrap();
+    }
     while let Some(data) = body.data().await {
         match data {
             Ok(data) => {
@@ -314,6 +327,11 @@ async fn answer(mut body: RecvStream, mut respond: SendResponse<Bytes>, index: u
     }
     match shared.reply {
         Reply::Never => std::future::pending().await,
+        Reply::Shut => {}
+        Reply::Unsaid => {
+            let mut out = respond.send_response(head(), false).unwrap();
+            out.send_data(framed(0, b"\x0a\x02hi").into(), true).unwrap();
+        }
         Reply::Break => {
             let mut out = respond.send_response(head(), false).unwrap();
             out.send_data(Bytes::from_static(b"\0\0\0\0\x09half"), false).unwrap();

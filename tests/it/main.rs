@@ -40,6 +40,7 @@ mod proxy_rig;
 mod proxy_signed;
 mod proxy_sink;
 mod proxy_tls;
+mod proxy_upgrades;
 mod redactor;
 mod redactor_actions;
 mod redactor_base64;

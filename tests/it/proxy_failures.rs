@@ -2,9 +2,9 @@
 
 use crate::proxy_client::{Client, chunk, head, request};
 use crate::proxy_rig::{JSON, Proxy, Rig};
-use crate::proxy_sink::{Answer, silent};
+use crate::proxy_sink::{Answer, PATIENCE, silent};
 use std::net::SocketAddr;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 const SMALL: &[u8] = b"{\"a\": 1}";
@@ -29,6 +29,41 @@ async fn an_upstream_that_is_down_is_a_bad_gateway() {
     proxy.wait_for_metric(line, 2).await;
     let line = "failures_total{reason=\"upstream_unreachable\",route=\"default\"}";
     proxy.wait_for_metric(line, 2).await;
+}
+
+#[tokio::test]
+async fn an_upstream_that_is_down_all_the_time_is_left_alone_until_it_answers() {
+    let address = free_address().await;
+    let route = "[[route]]\nbreaker.failures = 2\nbreaker.pause = \"300ms\"";
+    let proxy = Proxy::start(route, &format!("http://{address}")).await;
+    let code = async || {
+        let mut client = Client::connect(proxy.address).await;
+        let reply = client.exchange(&request("POST", "/", &[JSON], SMALL)).await;
+        if reply.status == 200 { "ok".to_owned() } else { reply.code() }
+    };
+    let open = "upstream_circuit_open{route=\"default\"}";
+    proxy.wait_for_metric(open, 0).await;
+    assert_eq!(code().await, "upstream_unreachable");
+    assert_eq!(code().await, "upstream_unreachable");
+    proxy.wait_for_metric(open, 1).await;
+    assert_eq!(code().await, "upstream_circuit_open");
+    let listener = TcpListener::bind(address).await.unwrap();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = Vec::new();
+        while !request.ends_with(SMALL) {
+            stream.read_buf(&mut request).await.unwrap();
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
+        let _ = stream.read_buf(&mut request).await;
+    });
+    let again = async {
+        while code().await != "ok" {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, again).await.expect("an answer in time");
+    proxy.wait_for_metric(open, 0).await;
 }
 
 #[tokio::test]

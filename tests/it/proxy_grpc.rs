@@ -261,3 +261,26 @@ async fn over_tls_the_upstream_has_to_agree_to_http2() {
         assert_eq!(sink.calls().len(), usize::from(expected == "0"));
     }
 }
+
+/// A server that breaks, or something between, ends a stream so; a client that is
+/// told of no status makes up its own.
+#[tokio::test]
+async fn a_call_that_ends_without_a_status_is_broken() {
+    for configuration in ["", "[[route]]\nresponses = true"] {
+        let rig = Rig::with(configuration, Reply::Unsaid).await;
+        let ended = rig.client.exchange(TALK, &[GRPC], &[&framed(0, b"")]).await;
+        assert_eq!((ended.status, ended.grpc()), (200, Some("14")), "{ended:?}");
+        assert!(ended.message().contains("upstream_broke"), "{}", ended.message());
+        rig.proxy.wait_for_metric("failures_total{reason=\"upstream_broke\",route=\"default\"}", 1).await;
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_hangs_in_a_window_that_stays_shut_is_given_up_with_its_connection() {
+    let rig = Rig::with("[timeouts]\nupstream_keep_alive = \"100ms\"", Reply::Shut).await;
+    let ended = rig.client.exchange(TALK, &[GRPC], &[&framed(0, &text("hi"))]).await;
+    assert_eq!((ended.status, ended.grpc()), (200, Some("8")));
+    for gauge in ["upstream_connections{route=\"default\",state=\"open\"}", "inflight_requests{route=\"default\"}"] {
+        rig.proxy.wait_for_metric(gauge, 0).await;
+    }
+}

@@ -5,6 +5,7 @@ use crate::proxy_rig::{JSON, Proxy, Rig};
 use crate::proxy_sink::{Answer, PATIENCE};
 use crate::proxy_tls::{authority, proxy_trusting};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -14,7 +15,7 @@ const OK: &[u8] = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok
 
 async fn read_head(stream: &mut (impl AsyncRead + Unpin)) {
     let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
+    while !head.windows(4).any(|end| end == b"\r\n\r\n") {
         assert_ne!(stream.read_buf(&mut head).await.unwrap(), 0);
     }
 }
@@ -91,6 +92,61 @@ async fn a_kept_connection_over_tls_is_closed_as_tls_wants_it() {
     let end = tokio::time::timeout(PATIENCE, stream.read(&mut [0])).await.expect("an end in time");
     // Without a word before it, it would be an error.
     assert_eq!(end.unwrap(), 0);
+}
+
+/// An upstream that answers the first request of its first connection, and ends
+/// that behind the second one; it says how many requests have come.
+async fn ends_behind_the_second(listener: TcpListener, later: &'static [u8]) -> usize {
+    let (mut stream, _) = listener.accept().await.unwrap();
+    read_head(&mut stream).await;
+    stream.write_all(OK).await.unwrap();
+    read_head(&mut stream).await;
+    drop(stream);
+    let mut requests = 2;
+    while let Ok(accepted) = tokio::time::timeout(QUIET, listener.accept()).await {
+        let mut stream = accepted.unwrap().0;
+        read_head(&mut stream).await;
+        requests += 1;
+        stream.write_all(later).await.unwrap();
+    }
+    requests
+}
+
+/// In which nobody comes who does not come at all.
+const QUIET: Duration = Duration::from_secs(1);
+
+#[tokio::test]
+async fn a_request_that_can_do_no_harm_is_sent_again_once_where_its_connection_has_ended() {
+    let cases: [(&str, &[u8], &'static [u8], u16, usize); 5] = [
+        ("GET", b"", OK, 200, 3),
+        ("DELETE", b"", OK, 200, 3),
+        // The new connection ends, too.
+        ("GET", b"", b"", 502, 3),
+        ("POST", b"", OK, 502, 2),
+        ("PUT", b"{}", OK, 502, 2),
+    ];
+    for (method, body, later, status, requests) in cases {
+        let (proxy, listener) = start().await;
+        let serving = tokio::spawn(ends_behind_the_second(listener, later));
+        let mut client = Client::connect(proxy.address).await;
+        assert_eq!(client.exchange(&request("GET", "/", &[], b"")).await.status, 200);
+        proxy.wait_for_metric("inflight_requests{route=\"default\"}", 0).await;
+        let reply = client.exchange(&request(method, "/", &[JSON], body)).await;
+        assert_eq!(reply.status, status, "{method}");
+        assert_eq!(serving.await.unwrap(), requests, "{method}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_is_used_until_it_has_its_age() {
+    let rig = Rig::with("[timeouts]\nupstream_max_age = \"200ms\"", Answer::Ok("ok")).await;
+    let (begin, mut requests) = (Instant::now(), 0);
+    while rig.sink.connections() < 3 {
+        assert_eq!(rig.post(&[JSON], b"{}").await.status, 200);
+        requests += 1;
+        assert!(begin.elapsed() < PATIENCE);
+    }
+    assert!(begin.elapsed() >= Duration::from_millis(400) && requests > 3, "{requests} in {:?}", begin.elapsed());
 }
 
 #[tokio::test]

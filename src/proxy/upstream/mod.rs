@@ -1,12 +1,15 @@
 //! One route's upstream: a pool of kept connections, those that gRPC calls
 //! share, and its time-outs.
 
+mod breaker;
 mod connect;
 mod pool;
 mod shared;
+mod socket;
 mod unflushed;
+mod upgrade;
 
-use super::body::RedactedBody;
+use super::body::{self, RedactedBody};
 use super::certificate::{Certified, TlsError};
 use super::exchange::Exchange;
 use super::grpc;
@@ -15,7 +18,9 @@ use super::respond::Failure;
 use crate::causes::Causes;
 use crate::config::{self, Scheme, Timeouts};
 use crate::metrics::RouteMetrics;
+use breaker::Breaker;
 use connect::{ConnectError, Connector, Protocol};
+use http_body::Body;
 use hyper::body::Incoming;
 use hyper::header::HeaderValue;
 use hyper::http::uri::{Authority, PathAndQuery};
@@ -30,6 +35,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::Instant;
+pub(super) use upgrade::{Asked, Upgraded};
 
 /// How often a call is tried whose connection had ended before any of it was
 /// sent.
@@ -44,6 +50,7 @@ pub(super) struct Upstream {
     uri: Uri,
     /// The `Host` header.
     pub(super) host: HeaderValue,
+    pub(super) breaker: Breaker,
     /// In front of every path.
     pub(super) base: String,
     response_head: Duration,
@@ -84,11 +91,12 @@ impl Upstream {
         let uri = uri.map_err(|_| host())?;
         let connector = Arc::new(Connector::new(route, uri.clone(), timeouts, metrics)?);
         Ok(Self {
-            shared: SharedPool::new(Arc::clone(&connector), timeouts.upstream_keep_alive),
+            shared: SharedPool::new(Arc::clone(&connector), timeouts.upstream_keep_alive, timeouts.upstream_max_age),
             connector,
-            pool: Pool::new(timeouts.upstream_keep_alive),
+            pool: Pool::new(timeouts.upstream_keep_alive, timeouts.upstream_max_age),
             uri,
             host: HeaderValue::try_from(authority.as_str()).map_err(|_| host())?,
+            breaker: Breaker::new(route, metrics),
             base: route.upstream.base.clone(),
             response_head: timeouts.response_head,
         })
@@ -119,6 +127,20 @@ impl Upstream {
             driver.detach();
         }
         Ok((response, driver))
+    }
+
+    /// Sends a request that asks for another protocol, with the wait of
+    /// [`Upstream::send`].
+    pub(super) async fn ask(
+        &self,
+        request: Request<RedactedBody>,
+        exchange: &Arc<Exchange>,
+        timer: &mut Timer,
+    ) -> Result<Asked, Failure> {
+        exchange.touch();
+        // Boxed: rare, and large.
+        let asking = Box::pin(upgrade::ask(&self.connector, request, exchange));
+        self.in_time(asking, exchange, timer).await?
     }
 
     /// What has to be made anew when files of certificates change.
@@ -172,12 +194,14 @@ impl Upstream {
         mut request: Request<RedactedBody>,
         exchange: &Arc<Exchange>,
     ) -> Result<(Response<Incoming>, Driver), Failure> {
+        let mut again = false;
         loop {
-            let (mut connection, is_kept) = match self.pool.take() {
+            let (mut connection, is_kept) = match if again { None } else { self.pool.take() } {
                 Some(kept) => (kept, true),
                 // Boxed: rare, and large.
-                None => Box::pin(self.connect()).await.map_err(|error| connect_failure(&error, exchange))?,
+                None => Box::pin(self.connect(again)).await.map_err(|error| connect_failure(&error, exchange))?,
             };
+            let spare = if is_kept { repeatable(&request) } else { None };
             let sent = match request.body().is_streaming() {
                 true => connection.send_apart(request, exchange).await.map(|response| (response, Driver::default())),
                 false => {
@@ -188,14 +212,20 @@ impl Upstream {
             match sent {
                 Ok(sent) => return Ok(sent),
                 Err(SendError { unsent: Some(unsent), .. }) if is_kept => request = unsent,
-                Err(SendError { error, .. }) => return Err(send_failure(&error, exchange)),
+                Err(SendError { error, .. }) => match spare.filter(|_| is_end(&error)) {
+                    Some(spare) => (request, again) = (spare, true),
+                    None => return Err(send_failure(&error, exchange)),
+                },
             }
+            // Whatever was cut off is sent anew.
+            exchange.begin_again();
         }
     }
 
-    /// A new connection, or one that comes to be kept before that is there; the
-    /// new one is for others then. Tells whether it was kept.
-    async fn connect(&self) -> Result<(UpstreamConnection, bool), ConnectError> {
+    /// A new connection, or, unless it has to be `new`, one that comes to be kept
+    /// before that is there; the new one is for others then. Tells whether it was
+    /// kept.
+    async fn connect(&self, new: bool) -> Result<(UpstreamConnection, bool), ConnectError> {
         let (connector, pool) = (Arc::clone(&self.connector), Arc::clone(&self.pool));
         let mut connecting = Box::pin(async move {
             let stream = connector.connect(Protocol::Http1).await?;
@@ -205,9 +235,10 @@ impl Upstream {
             biased;
             connected = &mut connecting => match connected {
                 Ok(connection) => Ok((connection, false)),
+                Err(error) if new => Err(error),
                 Err(error) => self.pool.take().map(|kept| (kept, true)).ok_or(error),
             },
-            kept = self.pool.wait() => {
+            kept = self.pool.wait(), if !new => {
                 tokio::spawn(async move { connecting.await.map(UpstreamConnection::keep) });
                 Ok((kept, true))
             }
@@ -273,6 +304,28 @@ impl Driver {
             connection.keep();
         }
     }
+}
+
+/// The same request once more, if nothing comes of it when it is carried out twice
+/// (RFC 9110, section 9.2.2), and all of it is here.
+fn repeatable(request: &Request<RedactedBody>) -> Option<Request<RedactedBody>> {
+    if !request.method().is_idempotent() || !request.body().is_end_stream() {
+        return None;
+    }
+    let mut spare = Request::new(body::empty().body);
+    *spare.method_mut() = request.method().clone();
+    *spare.uri_mut() = request.uri().clone();
+    *spare.version_mut() = request.version();
+    *spare.headers_mut() = request.headers().clone();
+    Some(spare)
+}
+
+/// Whether the connection has ended, and nothing else is wrong.
+fn is_end(error: &hyper::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof};
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+    let is_cut = |kind| matches!(kind, BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | UnexpectedEof);
+    error.is_incomplete_message() || cause.is_some_and(|cause| is_cut(cause.kind()))
 }
 
 fn connect_failure(error: &ConnectError, exchange: &Exchange) -> Failure {

@@ -8,6 +8,7 @@
 //! be kept on.
 
 use super::connect::Stream;
+use super::socket::Socket;
 use super::unflushed::{Outgoing, Unflushed};
 use crate::proxy::body::RedactedBody;
 use crate::proxy::exchange::Exchange;
@@ -27,6 +28,10 @@ use tokio::sync::Notify;
 use tokio::task::coop::unconstrained;
 use tokio::time::Instant;
 
+/// Kept for less than this, a connection is used without a look at its socket:
+/// under load, where looks add up, the next request comes sooner.
+const FRESH: Duration = Duration::from_millis(1);
+
 /// Bytes that hyper reads or writes at a time, for each connection; response
 /// heads must fit too.
 const BUFFER: usize = 64 * 1024;
@@ -38,6 +43,9 @@ pub(super) struct Pool {
     /// Told for each that comes to be kept.
     arrived: Notify,
     keep_alive: Duration,
+    /// After which a connection is not used again: the name may have another
+    /// address by then.
+    max_age: Duration,
     swept: AtomicBool,
 }
 
@@ -48,15 +56,23 @@ struct Kept {
 }
 
 impl Pool {
-    pub(super) fn new(keep_alive: Duration) -> Arc<Self> {
+    pub(super) fn new(keep_alive: Duration, max_age: Duration) -> Arc<Self> {
         let (kept, arrived, swept) = (Mutex::default(), Notify::new(), AtomicBool::new(false));
-        Arc::new(Self { kept, arrived, keep_alive, swept })
+        Arc::new(Self { kept, arrived, keep_alive, max_age, swept })
     }
 
-    /// The connection that was used last.
+    /// The connection that was used last, of those that are good still.
     pub(super) fn take(&self) -> Option<UpstreamConnection> {
-        let kept = self.kept().pop_back()?;
-        Some(kept.take())
+        loop {
+            let kept = self.kept().pop_back()?;
+            let is_fresh = kept.since.elapsed() < FRESH;
+            let connection = kept.take();
+            if connection.opened.elapsed() >= self.max_age {
+                connection.close();
+            } else if is_fresh || connection.is_quiet() {
+                return Some(connection);
+            }
+        }
     }
 
     /// The next connection that is kept.
@@ -76,6 +92,8 @@ impl Pool {
         if !self.swept.swap(true, Ordering::Relaxed) {
             tokio::spawn(sweep(Arc::downgrade(self), self.keep_alive));
         }
+        // Without one, what the runtime knows has to do.
+        let socket = stream.socket().ok();
         let unflushed = Arc::clone(stream.unflushed());
         let (requests, io) = http1::Builder::new().max_buf_size(BUFFER).handshake(stream).await?;
         let watch = Arc::new(Watch {
@@ -84,7 +102,7 @@ impl Pool {
             kept: AtomicBool::new(false),
             stirred: AtomicBool::new(false),
         });
-        Ok(UpstreamConnection { requests, io: Some(Box::new(io)), unflushed, watch })
+        Ok(UpstreamConnection { requests, io: Some(Box::new(io)), unflushed, watch, socket, opened: Instant::now() })
     }
 
     /// Keeps a connection that was used until `since`, if it can be used again.
@@ -97,6 +115,10 @@ impl Pool {
         // with it.
         let driving = pin!(unconstrained(poll_fn(|cx| connection.poll_drive(cx))));
         let over = driving.poll(&mut Context::from_waker(&waker)).is_ready();
+        if !over && connection.is_idle() && connection.opened.elapsed() >= self.max_age {
+            watch.kept.store(false, Ordering::Release);
+            return connection.close();
+        }
         if !over && connection.is_idle() {
             return self.put(Kept { since, connection });
         }
@@ -209,6 +231,8 @@ pub(super) struct UpstreamConnection {
     io: Option<Box<http1::Connection<Stream, Outgoing>>>,
     unflushed: Arc<Unflushed>,
     watch: Arc<Watch>,
+    socket: Option<Socket>,
+    opened: Instant,
 }
 
 /// Why there is no response; with the request when nothing of it was written.
@@ -287,6 +311,11 @@ impl UpstreamConnection {
         Poll::Pending
     }
 
+    /// Whether the upstream has said nothing since.
+    fn is_quiet(&self) -> bool {
+        self.socket.as_ref().is_none_or(Socket::is_quiet)
+    }
+
     /// Whether all of the request has left and all of the response has come.
     fn is_idle(&self) -> bool {
         self.requests.is_ready() && self.unflushed.is_empty()
@@ -316,13 +345,14 @@ impl UpstreamConnection {
     /// would take it for a break. Nothing was written that could keep that from
     /// leaving at once; if it does not, nothing is lost.
     fn close(self) {
-        let Self { requests, io, watch, .. } = self;
+        let Self { requests, io, watch, socket, .. } = self;
         let _runtime = watch.runtime.enter();
         drop(requests);
         if let Some(mut io) = io {
             let closing = pin!(unconstrained(poll_fn(|cx| Pin::new(&mut io).poll(cx))));
             let _: Poll<hyper::Result<()>> = closing.poll(&mut Context::from_waker(Waker::noop()));
         }
+        drop(socket);
     }
 }
 
@@ -360,7 +390,7 @@ mod tests {
         }
 
         async fn connect(&self) -> (UpstreamConnection, TcpStream) {
-            let (connected, accepted) = tokio::join!(self.upstream.connect(), self.listener.accept());
+            let (connected, accepted) = tokio::join!(self.upstream.connect(false), self.listener.accept());
             let (Ok((connection, false)), Ok((stream, _))) = (connected, accepted) else { panic!("a new connection") };
             (connection, stream)
         }
@@ -420,6 +450,33 @@ mod tests {
             done.send(()).unwrap();
         });
         told.recv_timeout(PATIENCE).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_has_just_ended_is_not_used() {
+        let rig = Rig::start().await;
+        for ends in [false, true] {
+            let (connection, stream) = rig.connect().await;
+            rig.pool().put(Kept { since: Instant::now() - FRESH, connection });
+            let kept = (!ends).then_some(stream);
+            // The runtime has had no chance to look.
+            assert_eq!(rig.pool().take().is_some(), kept.is_some());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_is_old_is_not_used() {
+        let rig = Rig::start().await;
+        for is_old in [false, true] {
+            let (mut connection, _stream) = rig.connect().await;
+            connection.opened -= rig.pool().max_age - Duration::from_secs(if is_old { 0 } else { 60 });
+            rig.pool().put(Kept { since: Instant::now(), connection });
+            assert_eq!(rig.pool().take().is_none(), is_old);
+        }
+        let (mut connection, _stream) = rig.connect().await;
+        connection.opened -= rig.pool().max_age;
+        connection.keep();
+        assert!(rig.pool().kept().is_empty());
     }
 
     #[tokio::test]

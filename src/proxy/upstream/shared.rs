@@ -42,6 +42,7 @@ pub(super) struct SharedPool {
     state: Mutex<State>,
     connector: Arc<Connector>,
     keep_alive: Duration,
+    max_age: Duration,
 }
 
 #[derive(Default)]
@@ -80,8 +81,8 @@ pub(super) struct Place {
 }
 
 impl SharedPool {
-    pub(super) fn new(connector: Arc<Connector>, keep_alive: Duration) -> Arc<Self> {
-        Arc::new(Self { state: Mutex::default(), connector, keep_alive })
+    pub(super) fn new(connector: Arc<Connector>, keep_alive: Duration, max_age: Duration) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::default(), connector, keep_alive, max_age })
     }
 
     /// A place on an open connection, or on a new one.
@@ -142,7 +143,7 @@ impl SharedPool {
             Failure::UpstreamUnreachable
         })?;
         let usage = Arc::new(Usage::new());
-        tokio::spawn(drive(Box::pin(io), Arc::clone(&usage), Arc::downgrade(self), self.keep_alive));
+        tokio::spawn(drive(Box::pin(io), Arc::clone(&usage), Arc::downgrade(self), (self.keep_alive, self.max_age)));
         Ok(Shared { requests, usage })
     }
 
@@ -241,8 +242,10 @@ impl Usage {
 type Io = Pin<Box<Connection<Stream, RedactedBody, TokioExecutor>>>;
 
 /// Reads and writes until the connection ends.
-async fn drive(mut io: Io, usage: Arc<Usage>, pool: Weak<SharedPool>, keep_alive: Duration) {
-    let mut is_used = true;
+async fn drive(mut io: Io, usage: Arc<Usage>, pool: Weak<SharedPool>, (keep_alive, max_age): (Duration, Duration)) {
+    let old = tokio::time::sleep(max_age);
+    let mut old = std::pin::pin!(old);
+    let (mut is_used, mut is_young) = (true, true);
     let result = loop {
         let driving = poll_fn(|cx| {
             let polled = io.as_mut().poll(cx);
@@ -257,6 +260,15 @@ async fn drive(mut io: Io, usage: Arc<Usage>, pool: Weak<SharedPool>, keep_alive
             () = usage.unused(keep_alive), if is_used => {
                 // With the last sender gone it ends by itself.
                 is_used = pool.upgrade().is_some_and(|pool| !pool.retire_unused(&usage));
+            }
+            // A request that has its answer and hangs in the upstream's window, which
+            // nobody waits for, would keep it open.
+            () = usage.unused(keep_alive), if !is_used => break Ok(()),
+            () = &mut old, if is_young => {
+                is_young = false;
+                if let Some(pool) = pool.upgrade() {
+                    pool.retire(&usage);
+                }
             }
         }
     };

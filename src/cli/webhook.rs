@@ -36,7 +36,10 @@ pub(super) struct Args {
 /// Serves until told to stop.
 pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
     let injector = Injector::new(Packs::builtin()?, args.knobs.0.clone(), false).map_err(CliError::Usage)?;
-    log::start(Log { level: LogLevel::default(), format: LogFormat::Json });
+    let metrics = Arc::new(Metrics::new());
+    let logged = Log { level: LogLevel::default(), format: LogFormat::Json };
+    let _flushed = log::start(logged, metrics.log_lines_dropped.clone())
+        .map_err(|source| failed("cannot start the log", source))?;
     let files = ListenerTls { pair: KeyPair { cert: args.cert.clone(), key: args.key.clone() }, client_ca: None };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -44,7 +47,6 @@ pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
         .map_err(|source| failed("cannot start the runtime", source))?;
     let serving = async {
         let stop = server::stop_signals().map_err(|source| failed("cannot install the signal handlers", source))?;
-        let metrics = Arc::new(Metrics::new());
         server::install_panic_hook(Arc::clone(&metrics));
         let review = move |text: &str| manifest::review(text, &injector);
         let webhook = Webhook::bind(args.listen, &files, &metrics, review).await?;

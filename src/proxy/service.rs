@@ -196,7 +196,9 @@ impl Proxy {
             (Asked::Answered(response, driver), _) => {
                 self.relay(response, driver, parts.method == Method::HEAD, plan, exchange).await
             }
-            (Asked::Agreed(response, upgraded), Some(protocol)) => self.tunnel(response, upgraded, &protocol, exchange),
+            (Asked::Agreed(response, upgraded), Some(protocol)) => {
+                self.tunnel(response, *upgraded, &protocol, exchange)
+            }
             (Asked::Agreed(..), None) => Err(Failure::UpstreamBroke),
         }
     }

@@ -117,15 +117,14 @@ const QUIET: Duration = Duration::from_secs(1);
 
 #[tokio::test]
 async fn a_request_that_can_do_no_harm_is_sent_again_once_where_its_connection_has_ended() {
-    let cases: [(&str, &[u8], &'static [u8], u16, usize); 5] = [
-        ("GET", b"", OK, 200, 3),
+    for (method, body, later, status, requests) in [
+        ("GET", &b""[..], OK, 200, 3),
         ("DELETE", b"", OK, 200, 3),
         // The new connection ends, too.
         ("GET", b"", b"", 502, 3),
         ("POST", b"", OK, 502, 2),
         ("PUT", b"{}", OK, 502, 2),
-    ];
-    for (method, body, later, status, requests) in cases {
+    ] {
         let (proxy, listener) = start().await;
         let serving = tokio::spawn(ends_behind_the_second(listener, later));
         let mut client = Client::connect(proxy.address).await;

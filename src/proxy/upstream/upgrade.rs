@@ -24,7 +24,7 @@ pub(in crate::proxy) struct Upgraded {
 
 /// What came of asking.
 pub(in crate::proxy) enum Asked {
-    Agreed(Response<Incoming>, Upgraded),
+    Agreed(Response<Incoming>, Box<Upgraded>),
     /// An answer as any other.
     Answered(Response<Incoming>, Driver),
 }
@@ -55,7 +55,7 @@ pub(super) async fn ask(
         }
         let parts = io.into_parts();
         let upgraded = Upgraded { stream: TokioIo::new(parts.io), ahead: parts.read_buf };
-        return Ok(Asked::Agreed(response, upgraded));
+        return Ok(Asked::Agreed(response, Box::new(upgraded)));
     }
     tokio::spawn(async move {
         // It goes on until the answer has ended.

@@ -50,6 +50,8 @@ class Pod:
         settings = folder / "containers.conf"
         settings.write_text(f'[containers]\ndefault_ulimits = ["nofile={files}:{files}", "nproc=4096:4096"]\n')
         self._environment = {"CONTAINERS_CONF": str(settings)}
+        # By container: to ask podman takes its time.
+        self._pids = {}
 
     def __enter__(self):
         self.__exit__()
@@ -71,7 +73,9 @@ class Pod:
         return json.loads(podman("inspect", f"{self._name}-{container}").stdout)[0]
 
     def pid(self, container):
-        return self.state(container)["State"]["Pid"]
+        if container not in self._pids:
+            self._pids[container] = self.state(container)["State"]["Pid"]
+        return self._pids[container]
 
     def log(self, container):
         said = podman("logs", f"{self._name}-{container}")

@@ -276,7 +276,7 @@ def test_sigterm_with_requests_in_flight_lets_them_end_and_ends_with_0(played):
     threads = [threading.Thread(target=post_inside, args=(pod, b'{"a": 1}', statuses)) for _ in range(8)]
     for thread in threads:
         thread.start()
-    sink.wait_for(lambda sink: sum(request.clean for request in sink.requests) == 8)
+    sink.wait_for(lambda sink: sum(request.clean for request in sink.requests) == 8, WAIT_SECONDS)
     pod.terminate(NAME)
     wait_for(lambda: admin("/readyz")[0] == 503)
     release.set()

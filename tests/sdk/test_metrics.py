@@ -147,7 +147,7 @@ def test_alerts_see_what_the_load_does_and_rules_that_are_refused(fleet, prometh
         assert not alerting(quiet)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_hostile_requests_add_no_series(tmp_path):
     """Paths, hosts, methods, types and codings are the client's to choose, and
     their number is not bounded."""

@@ -90,13 +90,13 @@ impl<'p> Endpoint<'p> {
             return Err(format!("{} is set twice; keep one", self.name));
         }
         match entry.at(&["valueFrom"]).filter(|from| !from.is_empty()) {
-            Some(from) => Err(self.from_elsewhere(from)),
+            Some(from) => Err(self.elsewhere(from)),
             None => Ok(Some(entry.text_of("value"))),
         }
     }
 
     /// What to do about a value that is kept somewhere else.
-    fn from_elsewhere(&self, from: &Node) -> String {
+    fn elsewhere(&self, from: &Node) -> String {
         let name = self.name;
         let reference = from.as_map().and_then(|from| from.iter().next());
         let place = match reference.map(|(kind, reference)| (kind.text.as_str(), reference)) {

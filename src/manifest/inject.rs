@@ -394,7 +394,7 @@ impl<'p> Plan<'p> {
         let meant = self.endpoints.iter().flat_map(|(endpoints, _)| endpoints);
         let meant: Vec<_> = meant.filter(|own| !sidecar::keeps(self.settings, own.name)).collect();
         let is_new = |endpoint: &&Endpoint<'_>| !endpoint.is_dsn() && !endpoint.if_set;
-        if container.get("env").is_none_or(Node::is_empty) && !meant.iter().any(|endpoint| is_new(&endpoint)) {
+        if container.get("env").is_none_or(Node::is_empty) && !meant.iter().any(|endpoint| is_new(endpoint)) {
             return;
         }
         let variables = state.grow(container, "env", &variables_of(name), Node::List(Vec::new()));

@@ -18,7 +18,7 @@ pub fn is_label(value: &[u8]) -> bool {
 }
 
 /// Whether `value` stands where a value would: a label, `<token>`, `${VAR}`,
-/// `{{x}}`, `%s`, `null`, `changeme`, `process.env.X`, `your-api-key`, `sk-...`.
+/// `{{x}}`, `%s`, `null`, `changeme`, `process.env.X`, `vault:app/db`, `your-api-key`, `sk-...`.
 pub fn is_placeholder(value: &[u8]) -> bool {
     let value = value.trim_ascii();
     // No one writes more to say that there is nothing.
@@ -29,6 +29,7 @@ pub fn is_placeholder(value: &[u8]) -> bool {
         || is_label(value)
         || is_template(value)
         || is_lookup(value)
+        || is_reference(value)
         || is_cut_off(value)
         || words::is_stand_in(value)
 }
@@ -100,7 +101,8 @@ fn is_cut_off(value: &[u8]) -> bool {
     head.is_some_and(|head| head.len() <= 12 && !head.iter().any(u8::is_ascii_digit))
 }
 
-/// `${X}`, `$X`, `$(x)`, `{{x}}`, `{x}`, `<x>`, `%s`, `%(x)s`, `%X%`, `@{x}`.
+/// `${X}`, `$X`, `$(x)`, `{{x}}`, `{x}`, `<x>`, `%s`, `%(x)s`, `%X%`, `@X@`, `@{x}`, `#{x}`,
+/// the last also without its end, where a rule takes no bracket at the end of a value.
 fn is_template(value: &[u8]) -> bool {
     const EXPRESSIONS: [(&[u8], &[u8]); 7] =
         [(b"${", b"}"), (b"$(", b")"), (b"@{", b"}"), (b"{{", b"}}"), (b"<%", b"%>"), (b"#{", b"}"), (b"%(", b")s")];
@@ -114,7 +116,13 @@ fn is_template(value: &[u8]) -> bool {
     match value {
         _ if EXPRESSIONS.iter().any(wrapped) => true,
         [b'%', b's' | b'd' | b'v' | b'r' | b'@'] => true,
-        [b'{', name @ .., b'}'] | [b'<', name @ .., b'>'] | [b'%', name @ .., b'%'] => is_named(name),
+        [b'{', name @ .., b'}']
+        | [b'<', name @ .., b'>']
+        | [b'%', name @ .., b'%']
+        | [b'@', name @ .., b'@']
+        | [b'%', b'(', name @ .., b')']
+        | [b'#', b'{', name @ .., b'}', b'#'] => is_named(name),
+        [b'#' | b'$', b'{', name @ ..] | [b'%', b'(', name @ ..] => is_named(name),
         [b'$', name @ ..] => words::is_variable(name),
         _ => false,
     }
@@ -154,6 +162,43 @@ fn is_lookup(value: &[u8]) -> bool {
     LOOKUPS
         .iter()
         .any(|lookup| value.get(..lookup.len()).is_some_and(|head| head.eq_ignore_ascii_case(lookup.as_bytes())))
+}
+
+/// Where a value is kept, in place of the value: `vault:secret/data/db#password`,
+/// `ssm:/prod/db`, `op://app/db/password`, `file:/run/pw`, `@/run/secrets/pw`.
+fn is_reference(value: &[u8]) -> bool {
+    const STORES: [&str; 18] = [
+        "vault",
+        "ssm",
+        "file",
+        "op",
+        "env",
+        "secretsmanager",
+        "secretmanager",
+        "awssm",
+        "awskms",
+        "gcpsm",
+        "gcp",
+        "azurekv",
+        "akv",
+        "keyvault",
+        "keychain",
+        "sops",
+        "arn",
+        "ref",
+    ];
+    let named = |part: &[u8]| part.len() < 3 || words::is_word(part) || part.iter().all(u8::is_ascii_digit);
+    let path = match value.iter().position(|&byte| byte == b':') {
+        Some(colon) if STORES.iter().any(|store| value[..colon].eq_ignore_ascii_case(store.as_bytes())) => {
+            &value[colon + 1..]
+        }
+        _ => match value.strip_prefix(b"@") {
+            Some(path) if path.starts_with(b"/") => path,
+            _ => return false,
+        },
+    };
+    let joined = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-./:#?@=".contains(byte);
+    !path.is_empty() && path.iter().all(joined) && words::parts(path).all(named)
 }
 
 /// What stands between the two bytes, when they enclose `value`.
@@ -227,6 +272,18 @@ mod tests {
         "sk-...",
         "<EMAIL_ADDRESS>",
         "{{API_KEY}}",
+        "%(db_password)",
+        "#{db.password}",
+        "#{db.password}#",
+        "#{password",
+        "@PASSWORD@",
+        "@db.password@",
+        "vault:secret/data/db#password",
+        "ssm:/prod/db/password",
+        "op://app/db/password",
+        "file:/run/pw",
+        "@/run/secrets/pw",
+        "arn:aws:secretsmanager:us-east-1:123456789012:secret:db",
         "",
     ];
 
@@ -259,6 +316,12 @@ mod tests {
         "p4ss____",
         "[EMAIL_ADDRESS]hunter2[PASSWORD]",
         "[PASSWORD:k1:hunter2]",
+        "vault:k8Fj3Lq9",
+        "file:/k8Fj3Lq9",
+        "@/k8Fj3Lq9",
+        "@k8Fj3Lq9@",
+        "#{k8Fj3Lq9",
+        "%(k8Fj3Lq9)",
     ];
 
     #[test]

@@ -202,7 +202,7 @@ pub(super) fn is_word(letters: &[u8]) -> bool {
         return false;
     }
     if letters.iter().any(|&byte| byte >= 0x80) {
-        return true;
+        return !capitals_within(letters);
     }
     let joints = letters.windows(2).filter(|pair| begins_word(pair[0], pair[1], None)).count();
     let acronyms = letters.windows(3).filter(|three| begins_word(three[0], three[1], Some(three[2]))).count();
@@ -212,6 +212,13 @@ pub(super) fn is_word(letters: &[u8]) -> bool {
     let spoken = length <= 4 || (vowels * 8 >= length && longest_consonants(letters) <= CONSONANTS);
     let longest = if letters.iter().all(u8::is_ascii_uppercase) { LONGEST_CAPITALS } else { LONGEST_WORD * words };
     !restless && spoken && length <= longest
+}
+
+/// Whether a capital stands right behind a letter beyond ASCII, with small ones
+/// before: `huwKéDOGH`. Words of other languages do so in capitals alone.
+fn capitals_within(letters: &[u8]) -> bool {
+    let small = letters.iter().position(u8::is_ascii_lowercase).unwrap_or(letters.len());
+    letters[small..].windows(2).any(|pair| pair[0] >= 0x80 && pair[1].is_ascii_uppercase())
 }
 
 /// Whether a word of camel case begins at `byte`: a capital after a small
@@ -275,6 +282,10 @@ mod tests {
             "HttpClientFactory",
             "internationalization",
             "пароль",
+            "contraseña",
+            "CONTRASEÑA",
+            "Überschrift",
+            "密码Password",
             "GitHub",
             "XMLHttpRequest",
             "AWSSecretKey",
@@ -295,6 +306,8 @@ mod tests {
             "JCVIYbDLiRNzbjMe",
             "qzxvkjwpt",
             "AKIABYXFETUWYTPVNONJ",
+            "huwKéDOGH",
+            "kwéDpxz",
             "abcd1",
             "a-b",
             "",

@@ -172,7 +172,8 @@ fn configuration_mistake(text: &str) -> Option<String> {
 fn every_command_is_one_that_the_program_takes() {
     let mut seen = 0;
     for document in documents() {
-        for words in document.commands().into_iter().filter(|words| words[0] == "expurgate") {
+        // The word alone is a name: of a container, of a package.
+        for words in document.commands().into_iter().filter(|words| words[0] == "expurgate" && words.len() > 1) {
             seen += 1;
             let error = cli::command().try_get_matches_from(&words).err().map(|error| error.to_string());
             assert_eq!(error, None, "{}: {}", document.name, words.join(" "));

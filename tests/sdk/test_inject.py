@@ -157,7 +157,7 @@ def test_the_sidecar_starts_with_the_variables_that_it_is_given(tmp_path):
     rules.mkdir()
     assert variables["EXPURGATE_RULES"] == sidecar["volumeMounts"][0]["mountPath"]
     variables["EXPURGATE_RULES"] = str(rules)
-    with ProxyOfItsVariables(None, tmp_path, environment=variables) as proxy:
+    with Proxy(None, tmp_path, environment=variables) as proxy:
         for name in ("openai", "otlp"):
             asked = http.client.HTTPConnection(proxy.host, proxy.port, timeout=10)
             asked.request("POST", "/v1/x", body=b"{}", headers={"Host": f"{name}.expurgate.internal"})
@@ -166,15 +166,6 @@ def test_the_sidecar_starts_with_the_variables_that_it_is_given(tmp_path):
             asked.close()
         log = proxy.log()
     assert "is not known" not in log and "ignored" not in log
-
-
-class ProxyOfItsVariables(Proxy):
-    """Whose upstream no flag tells."""
-
-    def __init__(self, *arguments, **more):
-        super().__init__(*arguments, **more)
-        place = self._command.index("--upstream")
-        del self._command[place : place + 2]
 
 
 class Webhook:

@@ -56,6 +56,10 @@ def test_many_slow_uploads_take_little_memory(holds):
     holds("uploads", [resident.uploads(200, 4)])
 
 
+def test_an_idle_connection_takes_little_memory(holds):
+    holds("idle connections", [resident.idle(1000)])
+
+
 @needs("slowhttptest")
 def test_slow_clients_do_not_slow_others_down(holds):
     holds("slow clients", slow.measure(connections=300, rounds=2, seconds=0.7, attacks=["slow bodies", "slow readers"], share=0.5))

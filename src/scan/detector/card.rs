@@ -3,7 +3,8 @@
 //!
 //! Any digit may be the anchor, and every digit of a number gives the same
 //! extent: the first start of a group to the left from which a number reaches
-//! over the anchor decides.
+//! over the anchor decides. Groups of four among others of hexadecimal digits,
+//! or each one more than the one before, are a table of code points.
 
 use super::{number_begins, number_ends};
 use crate::validator::card;
@@ -47,12 +48,30 @@ fn number_at(text: &[u8], start: usize) -> Option<Range<usize>> {
     let valid = |length: usize| {
         let end = start + length;
         let value = text.get(start..end)?;
-        (number_ends(text, end) && card::accepts(value)).then_some(start..end)
+        (number_ends(text, end) && card::accepts(value) && !is_tabular(text, start..end)).then_some(start..end)
     };
     if digits > GROUPINGS[0][0] {
         return (DIGITS.0..=DIGITS.1).contains(&digits).then(|| valid(digits))?;
     }
     GROUPINGS.iter().find_map(|groups| grouped(rest, groups).and_then(valid))
+}
+
+/// Whether the groups of four stand in a table of hexadecimal numbers: beside
+/// one with a letter, or as numbers that count up.
+fn is_tabular(text: &[u8], number: Range<usize>) -> bool {
+    const GROUP: usize = 4;
+    let hexadecimal = |group: Option<&[u8]>| {
+        group.is_some_and(|group| group.iter().all(u8::is_ascii_hexdigit) && group.iter().any(u8::is_ascii_alphabetic))
+    };
+    let beside = |at: usize, separator: Option<usize>| {
+        separator.and_then(|at| text.get(at)) == Some(&b' ') && hexadecimal(text.get(at..at + GROUP))
+    };
+    let left = number.start.checked_sub(GROUP + 1).is_some_and(|at| beside(at, number.start.checked_sub(1)));
+    let groups = text.get(number.clone()).unwrap_or_default().split(|&byte| byte == b' ');
+    let values: Vec<u16> =
+        groups.filter_map(|group| std::str::from_utf8(group).ok().and_then(|text| text.parse().ok())).collect();
+    let counts_up = values.len() == GROUP && values.windows(2).all(|pair| pair[0].checked_add(1) == Some(pair[1]));
+    left || beside(number.end + 1, Some(number.end)) || counts_up
 }
 
 /// The length of the number at the start of `text`, grouped so by one kind of
@@ -136,6 +155,9 @@ mod tests {
             "629417824651511376",
             "+4111111111111111",
             "RS35 2600 0560 1001 6113 79",
+            "54E8 5546 5531 5617 5968 59be",
+            "5546 5531 5617 5968 59BE",
+            "5424 5425 5426 5427",
         ] {
             assert_eq!(found(text), Vec::<&str>::new(), "{text}");
         }

@@ -22,7 +22,7 @@ const LARGEST: u64 = 256 * 1024 * 1024;
 /// their SDKs at it; all else leaves as it came. Injecting twice is injecting once.
 /// Annotations of a pod, expurgate.dev/ and the name of a flag, win over the flags.
 ///
-///     expurgate inject --protocol openai < deployment.yaml | kubectl apply -f -
+///   expurgate inject --protocol openai < deployment.yaml | kubectl apply -f -
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Args {

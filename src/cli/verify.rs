@@ -13,7 +13,7 @@ use std::io::{BufWriter, Write};
 ///
 /// Reads pods from standard input. Exit code 1 if there is anything to list.
 ///
-///     kubectl get pods --all-namespaces -o json | expurgate verify
+///   kubectl get pods --all-namespaces -o json | expurgate verify
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Args {

@@ -67,7 +67,8 @@ pub(super) async fn serve(stream: TcpStream, context: Arc<Context>, mut draining
         }
     };
     match is_http2.map(|begins_so| if let Way::Tls { is_http2 } = way { is_http2 } else { begins_so }) {
-        Ok(true) => serve_http2(io, &context, &phase, close, told).await,
+        // Boxed, as what is rare or over soon is: its room would be in every connection.
+        Ok(true) => Box::pin(serve_http2(io, &context, &phase, close, told)).await,
         Ok(false) => serve_http1(io, &context, &phase, close, (late, told)).await,
         Err(error) => tracing::debug!(%error, "a connection broke"),
     }
@@ -152,10 +153,10 @@ async fn serve_http1(
     let parts = connection.into_parts();
     let io = parts.io.into_inner();
     if let Some(tunnel) = phase.leads().filter(|_| result.is_ok()) {
-        return tunnel.run(io, parts.read_buf).await;
+        return Box::pin(tunnel.run(io, parts.read_buf)).await;
     }
     if malformed || phase.lingers() {
-        linger(io).await;
+        Box::pin(linger(io)).await;
     }
 }
 

@@ -185,7 +185,14 @@ impl Walk {
         match unit.map(|unit| unit.meaning) {
             _ if self.stage != Stage::Comma => return Step::Over(at),
             None if !last => return Step::More(at),
-            Some(Meaning::Byte(b'-')) if self.option => return Step::Over(at),
+            Some(Meaning::Byte(b'-')) if self.option => {
+                // Tokens may begin with one dash, options with two.
+                match whole_unit(raw, text + 1, last).map(|unit| unit.meaning) {
+                    None if !last => return Step::More(at),
+                    Some(Meaning::Byte(b'-')) => return Step::Over(at),
+                    _ => {}
+                }
+            }
             _ if self.option => {}
             _ => match self.ends_list(raw, text, last) {
                 Some(true) => {}
@@ -197,10 +204,12 @@ impl Walk {
         Step::Text(text)
     }
 
-    /// Whether the string at `text` is the last of a list and looks like no name:
-    /// what stands in the list before it is one. `None` if more data tells.
+    /// Whether the string at `text` is the last of a list and looks like no name, as
+    /// `sha256_sum_2024` does, and no prose: what stands in the list before it is a
+    /// name. `None` if more data tells.
     fn ends_list(&self, raw: &[u8], text: usize, last: bool) -> Option<bool> {
         let (mut at, mut length, mut digits, mut is_over) = (text, 0, 0, false);
+        let (mut joined, mut capital) = (false, false);
         while length <= LONGEST_LISTED {
             let Some(unit) = whole_unit(raw, at, last) else { return last.then_some(false) };
             let is_quote = Delimiter::of(unit, raw, at) == Some(self.quote);
@@ -208,8 +217,13 @@ impl Walk {
             match unit.meaning {
                 _ if is_over && unit.is_space() => {}
                 Meaning::Byte(byte) if is_over => return Some(matches!(byte, b']' | b')')),
-                _ if is_quote && !is_over && length >= SHORTEST_LISTED && digits >= 2 => is_over = true,
-                Meaning::Byte(byte) if !is_quote && !is_over => digits += usize::from(byte.is_ascii_digit()),
+                _ if is_quote && !is_over && length >= SHORTEST_LISTED && digits >= 2 && (capital || !joined) => {
+                    is_over = true;
+                }
+                Meaning::Byte(byte) if !is_quote && !is_over && byte != b' ' => {
+                    digits += usize::from(byte.is_ascii_digit());
+                    (joined, capital) = (joined || byte == b'_', capital || byte.is_ascii_uppercase());
+                }
                 _ => return Some(false),
             }
             length += 1;
@@ -382,6 +396,7 @@ mod tests {
             (r#"{"p"|: {"S": "v"}}"#, 0, "v\"}}"),
             (r#"{"p"|:{"type":"String","value":"v"}}"#, 0, "v\"}}"),
             (r#"["--p"|, "w"]"#, 0, "w\"]"),
+            (r#"["--p"|, "-w"]"#, 0, "-w\"]"),
             (r#"["p"|, "q8f1o2"]"#, 0, "q8f1o2\"]"),
             (r#"[[\"p\"|,\"q8f1o2\" ], 1]"#, 1, r#"q8f1o2\" ], 1]"#),
             (r#""p"|: ["v"]"#, 0, "v\"]"),
@@ -422,6 +437,8 @@ mod tests {
             r#"["--p"|, "--q"]"#,
             r#"["-p"|, "q"]"#,
             r#"["p"|, "username"]"#,
+            r#"["p"|, "sha256_sum_2024"]"#,
+            r#"["p"|, "on 2024-01-05"]"#,
             r#"["p"|, "q8f1o2", "r"]"#,
             r#"["p"|, "q8f1o2""#,
             r#"["p"|, "q8f1"]"#,

@@ -421,8 +421,10 @@ mod tests {
         let message = b"\n\x1fcanary.person@corp-mail.example\x12\x05hello";
         for kind in [None, Some("application/octet-stream"), Some("application/x-unknown"), Some("avro/binary")] {
             assert_eq!(whole(kind, message), Err(ContentError::Media), "{kind:?}");
-            let chunks = [&message[..20], &message[20..]];
-            assert_eq!(run(kind, Coding::Identity, Delivery::Whole, &chunks), Err(ContentError::Media), "{kind:?}");
+            for at in 0..=message.len() {
+                let chunks = [&message[..at], &message[at..]];
+                assert_eq!(run(kind, Coding::Identity, Delivery::Whole, &chunks), Err(ContentError::Media), "{kind:?}");
+            }
         }
         for kind in ["application/proto", "application/x-proto"] {
             assert!(matches!(whole(Some(kind), message), Ok(BodyFormat::Protobuf)), "{kind}");

@@ -181,27 +181,19 @@ impl Walk {
     /// option before it is given, no option itself; or what goes with the name before
     /// it in a list: `["X-Api-Key", "q8f1..."]`.
     fn argument(&mut self, raw: &[u8], (at, text): (usize, usize), last: bool) -> Step {
-        let unit = whole_unit(raw, text, last);
-        match unit.map(|unit| unit.meaning) {
-            _ if self.stage != Stage::Comma => return Step::Over(at),
-            None if !last => return Step::More(at),
-            Some(Meaning::Byte(b'-')) if self.option => {
-                // Tokens may begin with one dash, options with two.
-                match whole_unit(raw, text + 1, last).map(|unit| unit.meaning) {
-                    None if !last => return Step::More(at),
-                    Some(Meaning::Byte(b'-')) => return Step::Over(at),
-                    _ => {}
-                }
+        let is_value = match self.stage {
+            Stage::Comma if self.option => begins_option(raw, text, last).map(|option| !option),
+            Stage::Comma => self.ends_list(raw, text, last),
+            _ => Some(false),
+        };
+        match is_value {
+            None => Step::More(at),
+            Some(false) => Step::Over(at),
+            Some(true) => {
+                self.stage = Stage::Element;
+                Step::Text(text)
             }
-            _ if self.option => {}
-            _ => match self.ends_list(raw, text, last) {
-                Some(true) => {}
-                Some(false) => return Step::Over(at),
-                None => return Step::More(at),
-            },
         }
-        self.stage = Stage::Element;
-        Step::Text(text)
     }
 
     /// Whether the string at `text` is the last of a list and looks like no name, as
@@ -267,8 +259,9 @@ impl Walk {
             };
             let place = at;
             at += unit.len;
+            let is_quote = Delimiter::of(unit, raw, place) == Some(self.quote);
             match unit.meaning {
-                _ if Delimiter::of(unit, raw, place) == Some(self.quote) && wanted.contains(&text.as_slice()) => {
+                _ if is_quote && wanted.contains(&text.as_slice()) => {
                     self.stage = match self.stage {
                         Stage::Object => Stage::Name,
                         Stage::Wrapper if !text.starts_with(b"array") => Stage::Name,
@@ -279,10 +272,7 @@ impl Walk {
                     };
                     return Named::Yes(at);
                 }
-                _ if may_wait
-                    && Delimiter::of(unit, raw, place) == Some(self.quote)
-                    && WORDS.contains(&text.as_slice()) =>
-                {
+                _ if is_quote && may_wait && WORDS.contains(&text.as_slice()) => {
                     return self.behind_word(raw, at, last);
                 }
                 Meaning::Byte(byte) => text.push(byte),
@@ -351,6 +341,20 @@ enum Named {
 /// Whether a quote may stand at `at`, or its data is still to come.
 fn before_quote(raw: &[u8], at: usize, last: bool) -> bool {
     raw.get(at).map_or(!last, |byte| matches!(byte, b'"' | b'\'' | b'\\'))
+}
+
+/// Whether the text at `at` begins with two dashes, as options do; tokens may begin
+/// with one. `None` if more data tells.
+fn begins_option(raw: &[u8], at: usize, last: bool) -> Option<bool> {
+    let mut at = at;
+    for _ in 0..2 {
+        match whole_unit(raw, at, last) {
+            None if !last => return None,
+            Some(unit) if unit.meaning == Meaning::Byte(b'-') => at += unit.len,
+            _ => return Some(false),
+        }
+    }
+    Some(true)
 }
 
 /// Where the word of JSON or Python at `at` ends; else what the walk came to.
@@ -435,6 +439,7 @@ mod tests {
             r#""p"|: {"a": 1}"#,
             r#""p"|, "q""#,
             r#"["--p"|, "--q"]"#,
+            r#"["--p"|, "\u002d-q"]"#,
             r#"["-p"|, "q"]"#,
             r#"["p"|, "username"]"#,
             r#"["p"|, "sha256_sum_2024"]"#,
@@ -456,16 +461,27 @@ mod tests {
 
     #[test]
     fn a_walk_cut_anywhere_comes_to_the_same() {
-        let raw = br#"{\"key\":\"p\" , \"type\": \"x\" ,\"required\":true,\"value\" : { \"stringValue\"\n: \"v\"}}"#;
-        let start = 14;
-        let mut whole = Walk::new(Claimants::one(0), Delimiter::Double(1), 0, b"p");
-        let expected = whole.advance(raw, start, true);
-        assert!(matches!(expected, Step::Text(_)));
-        for cut in start..raw.len() {
-            let mut walk = Walk::new(Claimants::one(0), Delimiter::Double(1), 0, b"p");
-            let step = walk.advance(&raw[..cut], start, false);
-            let step = if let Step::More(at) = step { walk.advance(raw, at, true) } else { step };
-            assert_eq!(step, expected, "cut at {cut}");
+        let nested =
+            r#"{\"key\":\"p\"|  , \"type\": \"x\" ,\"required\":true,\"value\" : { \"stringValue\"\n: \"v\"}}"#;
+        for (raw, level, name, is_found) in [
+            (nested, 1, "p", true),
+            (r#"{"p"| :{"type" : "x","value": "v"}}"#, 0, "p", true),
+            (r#"["p"| , "q8fa\u00310" ]"#, 0, "p", true),
+            (r#"["p"|, "sha256_sum_2024"]"#, 0, "p", false),
+            (r#"["--p"|, "\u002dq"]"#, 0, "--p", true),
+            (r#"["--p"|, "\u002d\u002dq"]"#, 0, "--p", false),
+        ] {
+            let start = raw.find('|').unwrap();
+            let raw = raw.replacen('|', "", 1).into_bytes();
+            let new = || Walk::new(Claimants::one(0), Delimiter::Double(level), 0, name.as_bytes());
+            let expected = new().advance(&raw, start, true);
+            assert_eq!(matches!(expected, Step::Text(_)), is_found, "{}: {expected:?}", raw.escape_ascii());
+            for cut in start..raw.len() {
+                let mut walk = new();
+                let step = walk.advance(&raw[..cut], start, false);
+                let step = if let Step::More(at) = step { walk.advance(&raw, at, true) } else { step };
+                assert_eq!(step, expected, "{} cut at {cut}", raw.escape_ascii());
+            }
         }
     }
 }

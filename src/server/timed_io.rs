@@ -234,25 +234,6 @@ impl<S: AsyncRead> TimedIo<S> {
         self.ahead = bytes;
     }
 
-    /// What was put back, together with what else is there: hyper doubles its
-    /// buffer, and keeps it so, when the first bytes of a head come by themselves.
-    fn poll_read_ahead(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>>
-    where
-        S: Unpin,
-    {
-        let length = self.ahead.len().min(buf.remaining());
-        buf.put_slice(&self.ahead.split_to(length));
-        if buf.remaining() == 0 {
-            return Poll::Ready(Ok(()));
-        }
-        self.stream.set_limit(LARGEST_READ);
-        match Pin::new(&mut self.stream).poll_read(cx, buf) {
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            // An end is read again with the next call.
-            Poll::Ready(Ok(())) | Poll::Pending => Poll::Ready(Ok(())),
-        }
-    }
-
     fn poll_read_too_late(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // In this order: a change in between is seen with the next read, which
         // its notification brings about.
@@ -284,12 +265,17 @@ impl<S: AsyncRead> TimedIo<S> {
 
 impl<S: AsyncRead + Unpin> AsyncRead for TimedIo<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if !self.ahead.is_empty() {
-            return self.poll_read_ahead(cx, buf);
+        // What was put back comes together with what else is there: hyper doubles its
+        // buffer, and keeps it so, when the first bytes of a head come by themselves.
+        let put_back = self.ahead.len().min(buf.remaining());
+        buf.put_slice(&self.ahead.split_to(put_back));
+        if put_back > 0 && buf.remaining() == 0 {
+            return Poll::Ready(Ok(()));
         }
         let before = buf.filled().len();
         self.stream.set_limit(LARGEST_READ);
         match Pin::new(&mut self.stream).poll_read(cx, buf) {
+            Poll::Pending if put_back > 0 => Poll::Ready(Ok(())),
             Poll::Pending => self.poll_read_too_late(cx),
             ready => {
                 if buf.filled().len() > before {

@@ -1,9 +1,17 @@
--- wrk: POSTs the bodies of one file in turn, and prints what compare reads.
--- Arguments: a file with one JSON body per line.
+-- wrk: POSTs the bodies of one file in turn, and prints what compare and the soak read.
+-- Arguments: a file with one JSON body per line; if each connection shall pause
+-- between requests, for how many milliseconds on average.
 local requests = {}
 local at = 0
 
 function init(args)
+  local pause = tonumber(args[2] or 0)
+  if pause > 0 then
+    -- Without it wrk asks nothing between two requests.
+    function delay()
+      return math.random(0, 2 * pause)
+    end
+  end
   for body in io.lines(args[1]) do
     requests[#requests + 1] = wrk.format("POST", "/v1/traces", {
       ["Content-Type"] = "application/json",

@@ -152,17 +152,14 @@ class Link:
         answer.whole = True
 
     async def _until(self, answer, mark):
-        try:
-            data = await self._reader.readuntil(mark)
-        except asyncio.IncompleteReadError as cut:
-            answer.raw += cut.partial
-            raise
-        answer.raw += data
-        return data
+        return await self._read(answer, self._reader.readuntil(mark))
 
     async def _exactly(self, answer, count):
+        return await self._read(answer, self._reader.readexactly(count))
+
+    async def _read(self, answer, reading):
         try:
-            data = await self._reader.readexactly(count)
+            data = await reading
         except asyncio.IncompleteReadError as cut:
             answer.raw += cut.partial
             raise

@@ -23,6 +23,7 @@ from proxy import Proxy
 from reloads import RULE, reload
 from upstream import Upstream
 
+POST = Path(__file__).parents[1] / "loadtest/post.lua"
 CONNECTIONS = 32
 SIZES = [1_000] * 8 + [16_000] * 4 + [100_000, 400_000]
 MIB = 1 << 20
@@ -101,7 +102,7 @@ def _claims(samples, result, rate, reloads, odd, refused, seconds, slack):
 
 async def _wrk(proxy, bodies, seconds, pause):
     command = ["wrk", "--threads", "1", "--connections", str(CONNECTIONS), "--duration", f"{max(1, round(seconds))}s"]
-    command += ["--timeout", "30s", "--script", str(Path(__file__).parent / "paced.lua"), proxy.url, "--", str(bodies), str(pause)]
+    command += ["--timeout", "30s", "--script", str(POST), proxy.url, "--", str(bodies), str(pause)]
     wrk = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     try:
         out, _ = await wrk.communicate()

@@ -9,6 +9,7 @@ import pytest
 pytest.register_assert_rewrite("javascript", "parts", "planted")
 
 import proxy as proxy_module
+from certificates import Authority
 from planted import SETTINGS
 from proxy import Proxy
 from sink import Sink
@@ -34,6 +35,12 @@ def pytest_terminal_summary(terminalreporter):
 def report():
     """Call with a title and lines: they are printed after the tests."""
     return lambda title, lines: REPORTS.append((title, list(lines)))
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    """Signs the certificates of a module's tests."""
+    return Authority(tmp_path_factory.mktemp("certificates"))
 
 
 @pytest.fixture(scope="module")

@@ -40,6 +40,17 @@ def memory(pid, name):
     return int(re.search(rf"{name}:\s+(\d+) kB", status)[1]) * 1024
 
 
+def ask_admin(port, path):
+    """Status and body, as text, of a page of the admin port."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read().decode()
+    finally:
+        connection.close()
+
+
 class Proxy:
     """`expurgate run` before `upstream`, with `config` (TOML) on top, which names
     the upstreams if that is None.
@@ -136,13 +147,7 @@ class Proxy:
 
     def admin(self, path):
         """Status, body as text."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.admin_port, timeout=10)
-        try:
-            connection.request("GET", path)
-            response = connection.getresponse()
-            return response.status, response.read().decode()
-        finally:
-            connection.close()
+        return ask_admin(self.admin_port, path)
 
     def metrics(self):
         status, text = self.admin("/metrics")

@@ -4,7 +4,6 @@ Slow, and a matter of what a machine allows: `make deploy-test` sets
 EXPURGATE_DEPLOY, without which all of it is skipped.
 """
 
-import http.client
 import json
 import os
 import re
@@ -20,7 +19,7 @@ import manifests
 import wire
 from manifests import IMAGE, KUBECTL, KUSTOMIZE, NAME, VERSION, kustomize, only, pod_of
 from pod import PODMAN, Pod, podman
-from proxy import BINARY, REPOSITORY
+from proxy import BINARY, REPOSITORY, ask_admin
 from sink import Answer, Sink
 
 pytestmark = [
@@ -155,13 +154,7 @@ def wait_for(holds, explain=lambda: ""):
 
 
 def admin(path):
-    connection = http.client.HTTPConnection("127.0.0.1", 9090, timeout=10)
-    try:
-        connection.request("GET", path)
-        response = connection.getresponse()
-        return response.status, response.read().decode()
-    finally:
-        connection.close()
+    return ask_admin(9090, path)
 
 
 def test_the_pod_is_as_restricted_as_its_manifest_says(played):

@@ -19,7 +19,6 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from certificates import Authority
 from proxy import BINARY, REPOSITORY, Proxy, free_ports
 
 CORPUS = REPOSITORY / "tests/corpus/manifests"
@@ -255,11 +254,6 @@ def patched(thing, response):
             case other:
                 raise AssertionError(other)
     return thing
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp("certificates"))
 
 
 @pytest.fixture(scope="module")

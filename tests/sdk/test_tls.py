@@ -32,11 +32,6 @@ ANSWER = {
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp("certificates"))
-
-
-@pytest.fixture(scope="module")
 def listener(authority):
     cert, key = authority.issue("proxy")
     return f'[listener.tls]\ncert = "{cert}"\nkey = "{key}"\n'

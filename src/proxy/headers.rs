@@ -22,11 +22,59 @@ const POST_COMPRESSED_SIZE: HeaderName = HeaderName::from_static("x-post-compres
 /// would understand the request otherwise than we do (RFC 9110, section 7.6.1).
 static END_TO_END: [HeaderName; 3] = [AUTHORIZATION, HOST, COOKIE];
 
+/// The methods that are registered (<https://www.iana.org/assignments/http-methods>),
+/// but for `PRI`, which none may use. Another one is no word that may leave: behind a
+/// body that is longer than it says, the rest of it is the next request's method.
+const METHODS: [&str; 39] = [
+    "ACL",
+    "BASELINE-CONTROL",
+    "BIND",
+    "CHECKIN",
+    "CHECKOUT",
+    "CONNECT",
+    "COPY",
+    "DELETE",
+    "GET",
+    "HEAD",
+    "LABEL",
+    "LINK",
+    "LOCK",
+    "MERGE",
+    "MKACTIVITY",
+    "MKCALENDAR",
+    "MKCOL",
+    "MKREDIRECTREF",
+    "MKWORKSPACE",
+    "MOVE",
+    "OPTIONS",
+    "ORDERPATCH",
+    "PATCH",
+    "POST",
+    "PROPFIND",
+    "PROPPATCH",
+    "PUT",
+    "QUERY",
+    "REBIND",
+    "REPORT",
+    "SEARCH",
+    "TRACE",
+    "UNBIND",
+    "UNCHECKOUT",
+    "UNLINK",
+    "UNLOCK",
+    "UPDATE",
+    "UPDATEREDIRECTREF",
+    "VERSION-CONTROL",
+];
+
 /// Refuses what cannot be forwarded whatever its body is. The host it is for,
 /// without port.
 pub(super) fn check(parts: &Parts, max_head: u64) -> Result<Option<&str>, Failure> {
     if size(parts) as u64 > max_head {
         return Err(Failure::HeadTooLarge);
+    }
+    if !METHODS.contains(&parts.method.as_str()) {
+        return Err(Failure::Method);
     }
     let path = parts.uri.path();
     if parts.method == Method::CONNECT || !path.starts_with('/') || has_dot_segment(path) {

@@ -19,6 +19,9 @@ pub enum Failure {
     /// we do not serve.
     #[error("the request target is not served here")]
     Target,
+    /// A method that is not registered: a word like any other, which nobody scans.
+    #[error("the method is not one that is registered for HTTP")]
+    Method,
     /// A path that an upstream may take for one of another route.
     #[error("servers may take the path for one of another route; send it without // ; \\ and needless %-escapes")]
     AmbiguousTarget,
@@ -191,6 +194,7 @@ impl Failure {
         use StatusCode as S;
         match self {
             Self::Target => (S::BAD_REQUEST, "unsupported_request_target", Refused),
+            Self::Method => (S::NOT_IMPLEMENTED, "unsupported_method", Refused),
             Self::AmbiguousTarget => (S::BAD_REQUEST, "ambiguous_request_target", Refused),
             Self::HeadTooLarge => (S::REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large", Refused),
             Self::MalformedHead => (S::BAD_REQUEST, "malformed_head", Refused),

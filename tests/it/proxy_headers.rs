@@ -105,6 +105,21 @@ async fn a_path_cannot_pass_by_the_policy_of_its_route() {
 }
 
 #[tokio::test]
+async fn the_end_of_a_longer_body_does_not_leave_as_a_method() {
+    let sink = Sink::start(Answer::Ok("ok")).await;
+    let upstream = format!("http://{}", sink.address);
+    let proxy = Proxy::start("", &upstream).await;
+    let mut client = Client::connect(proxy.address).await;
+    // Its last ten bytes are beyond the length that it says.
+    let [body, rest] = ["{\"key\": \"", "AKIAZ3KQ7V"];
+    assert_eq!(client.exchange(&request("POST", "/", &[JSON], body.as_bytes())).await.status, 200);
+    let reply = client.exchange(&request(&format!("{rest}POST"), "/", &[JSON], b"{}")).await;
+    assert_eq!((reply.status, reply.code().as_str()), (501, "unsupported_method"));
+    assert_eq!(Client::connect(proxy.address).await.exchange(&request("PROPFIND", "/", &[], b"")).await.status, 200);
+    assert_eq!(sink.seen().len(), 2);
+}
+
+#[tokio::test]
 async fn a_connection_header_cannot_name_what_is_end_to_end() {
     for name in ["content-encoding", "Content-Type", "close, authorization", "host", "cookie"] {
         let got = refused(&request("POST", "/", &[JSON, ("connection", name)], b"{}")).await;

@@ -64,12 +64,15 @@ async fn serve(config: &Config, metrics: Arc<Metrics>) -> Result<(), CliError> {
 fn judged_engine(config: &Config, texts: &RuleTexts) -> Result<Arc<Engine>, CliError> {
     let ruleset = setup::ruleset(config.builtin_rules, texts, config.profile)?;
     config.check_entities(&ruleset)?;
-    let engine = setup::engine(&ruleset)?;
-    let mut problems = judge_own(&ruleset)?;
+    let mut engine = setup::engine(&ruleset)?;
+    let mut problems = judge_own(&engine)?;
     problems.extend(judge_packs(&engine, &config.packs));
     match problems {
         problems if problems.is_empty() => {
             config.check_actions(&engine)?;
+            if let Some(engine) = Arc::get_mut(&mut engine) {
+                engine.cool();
+            }
             Ok(engine)
         }
         problems => Err(CliError::Problems(problems)),

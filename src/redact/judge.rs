@@ -62,26 +62,32 @@ pub fn find(plan: &Arc<Plan>, format: Format, raw: &[u8]) -> Result<Vec<Applied>
 /// # Errors
 /// When the literals of all rules together cannot be compiled.
 pub fn judge(ruleset: &Ruleset) -> Result<Vec<Problem>, CompileError> {
-    judge_some(ruleset, |_| true)
+    judge_some(ruleset, |_| true, None)
 }
 
-/// As [`judge`], without the rules that came with the program: its own tests
-/// have judged those. Nothing is left to do when there are no others.
+/// As [`judge`] the rules of `engine`, without those that came with the program: its
+/// own tests have judged them. Nothing is left to do when there are no others.
 ///
 /// # Errors
 /// As [`judge`].
-pub fn judge_own(ruleset: &Ruleset) -> Result<Vec<Problem>, CompileError> {
+pub fn judge_own(engine: &Arc<Engine>) -> Result<Vec<Problem>, CompileError> {
+    let ruleset = engine.ruleset();
     if ruleset.rules.iter().all(|rule| rule.builtin && rule.changes.is_none()) {
         return Ok(Vec::new());
     }
     let has_tests = |changes: &Changes| !changes.examples.is_empty() || !changes.negative_examples.is_empty();
-    judge_some(ruleset, |rule| !rule.builtin || rule.changes.as_ref().is_some_and(|changes| has_tests(changes)))
+    let is_own = |rule: &Rule| !rule.builtin || rule.changes.as_ref().is_some_and(|changes| has_tests(changes));
+    judge_some(ruleset, is_own, Some(engine))
 }
 
-fn judge_some(ruleset: &Ruleset, wanted: impl Fn(&Rule) -> bool) -> Result<Vec<Problem>, CompileError> {
+fn judge_some(
+    ruleset: &Ruleset,
+    wanted: impl Fn(&Rule) -> bool,
+    engine: Option<&Arc<Engine>>,
+) -> Result<Vec<Problem>, CompileError> {
     let tested = test(ruleset, wanted)?;
     let mut problems: Vec<Problem> = tested.into_iter().flat_map(Tested::into_problems).collect();
-    match judge_outputs(ruleset) {
+    match judge_outputs(ruleset, engine) {
         Ok(unstable) => problems.extend(unstable),
         // A rule that cannot be compiled alone cannot be in company.
         Err(CompileError::Pattern { .. }) if !problems.is_empty() => {}
@@ -328,10 +334,15 @@ fn shown(values: &[Value]) -> String {
 }
 
 /// Whether what the actions write is left alone by all rules together; at most
-/// one problem for each rule.
-fn judge_outputs(ruleset: &Ruleset) -> Result<Vec<Problem>, CompileError> {
-    let rules: Vec<Rule> = ruleset.rules.iter().map(|rule| Rule { shadow: false, ..rule.clone() }).collect();
-    let engine = Arc::new(Engine::compile(Arc::new(Ruleset { rules, hash: String::new() }))?);
+/// one problem for each rule. `engine` is the rules as they are, if that is known.
+fn judge_outputs(ruleset: &Ruleset, engine: Option<&Arc<Engine>>) -> Result<Vec<Problem>, CompileError> {
+    let engine = match engine.filter(|_| !ruleset.rules.iter().any(|rule| rule.shadow)) {
+        Some(engine) => Arc::clone(engine),
+        None => {
+            let rules = ruleset.rules.iter().map(|rule| Rule { shadow: false, ..rule.clone() }).collect();
+            Arc::new(Engine::compile(Arc::new(Ruleset { rules, hash: String::new() }))?)
+        }
+    };
     let mut problems = BTreeMap::new();
     for treatment in [Treatment::default(), Treatment::Remove] {
         let default = treatment.action();
@@ -382,6 +393,10 @@ mod tests {
             .filter(|problem| &*problem.place.source == "acme.toml")
             .map(Problem::to_string)
             .collect()
+    }
+
+    fn engine(ruleset: Ruleset) -> Arc<Engine> {
+        Arc::new(Engine::compile(Arc::new(ruleset)).unwrap())
     }
 
     fn acme(examples: &str, negative: &str, more: &str) -> Vec<String> {
@@ -452,7 +467,7 @@ mod tests {
             let text = format!("[[override]]\nid = '{id}'\n{change}");
             let ruleset = Ruleset::from_texts(&[("acme.toml".to_owned(), text)]).unwrap();
             assert_eq!(judge(&ruleset).unwrap(), [], "{id}");
-            assert_eq!(judge_own(&ruleset).unwrap(), [], "{id}");
+            assert_eq!(judge_own(&engine(ruleset)).unwrap(), [], "{id}");
         }
     }
 
@@ -470,10 +485,10 @@ mod tests {
 
     #[test]
     fn own_rules_are_judged_without_the_built_in_ones() {
-        assert_eq!(judge_own(&Ruleset::builtin().unwrap()).unwrap(), []);
+        assert_eq!(judge_own(&engine(Ruleset::builtin().unwrap())).unwrap(), []);
         let text = "[[rule]]\nid = 'acme.key'\nentity = 'ACME_KEY'\ncategory = 'credential'\ndescription = 'Acme'\n\
                     pattern = 'acme_[a-z0-9]{8}'\nexamples = ['acme']\nnegative_examples = ['acme_']";
         let ruleset = Ruleset::from_texts(&[("acme.toml".to_owned(), text.to_owned())]).unwrap();
-        assert_eq!(judge_own(&ruleset).unwrap().len(), 2);
+        assert_eq!(judge_own(&engine(ruleset)).unwrap().len(), 2);
     }
 }

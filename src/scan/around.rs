@@ -85,6 +85,10 @@ impl Decoded {
     /// The last byte in `range` that a detector does not walk over on its way
     /// back; an escape is one, unless `deep`.
     fn stop_before(&mut self, detector: Detector, raw: &[u8], range: Range<usize>, deep: bool) -> Option<usize> {
+        // Nothing does: words matter.
+        if deep && detector == Detector::PhoneNational {
+            return None;
+        }
         let (before, _) = walks(detector);
         let stops = |byte: u8| !(before[usize::from(byte)] || deep && matches!(byte, b'\\' | b'%'));
         let mut fresh = Lookback::default();
@@ -99,7 +103,10 @@ impl Decoded {
         if matches!(raw[anchor], b'\\' | b'%') {
             return false;
         }
-        let left = self.stop_before(detector, raw, range.start..anchor, false);
+        let left = match detector {
+            Detector::Email => self.stop_before(detector, raw, range.start..anchor, false),
+            _ => escape_before(detector, raw, range.start..anchor),
+        };
         match left.map(|at| raw[at]) {
             Some(b'\\' | b'%') => return false,
             // A quoted local part, whose quotes may be escaped.
@@ -109,7 +116,9 @@ impl Decoded {
         let (_, after) = walks(detector);
         let behind = anchor + 1;
         let stops = |byte: &u8| !after[usize::from(*byte)];
-        let stop = raw[behind..range.end].iter().position(stops).map(|stop| behind + stop);
+        let seen = &raw[behind..range.end];
+        let escape = memchr::memchr2(b'\\', b'%', seen);
+        let stop = escape.and_then(|escape| seen[..=escape].iter().position(stops)).map(|stop| behind + stop);
         match stop.map(|stop| (raw[stop], stop)) {
             None => true,
             Some((b'%', _)) => false,
@@ -140,6 +149,13 @@ impl Decoded {
         self.range = from..reached;
         self.window.index_of(anchor)
     }
+}
+
+/// The last escape in `range` of `raw` if the detector walks over all that is behind it.
+fn escape_before(detector: Detector, raw: &[u8], range: Range<usize>) -> Option<usize> {
+    let (before, _) = walks(detector);
+    let escape = range.start + memchr::memrchr2(b'\\', b'%', &raw[range.clone()])?;
+    raw[escape + 1..range.end].iter().all(|&byte| before[usize::from(byte)]).then_some(escape)
 }
 
 /// The extent that `detector` sees around the byte or unit at `anchor`, as raw

@@ -210,6 +210,11 @@ impl Checks {
         self.trace = Some(Vec::new());
     }
 
+    /// Whether every verdict is kept.
+    pub(super) fn keeps_verdicts(&self) -> bool {
+        self.trace.is_some()
+    }
+
     /// The verdicts since the last call.
     pub fn take_trace(&mut self) -> Vec<Traced> {
         self.trace.as_mut().map(std::mem::take).unwrap_or_default()

@@ -285,6 +285,14 @@ impl Engine {
         }
     }
 
+    /// Whether a rule may have its keyword before a value around `anchor` of the data,
+    /// which begins at most `lead` bytes before: a quick look.
+    pub(super) fn may_have_keyword(&self, rule: usize, data: &[u8], anchor: (usize, usize)) -> bool {
+        let keywords = &self.keywords[rule];
+        let proximity = self.ruleset.rules[rule].proximity;
+        keywords.is_empty() || Sightings::may_stand_before((&self.vocabulary, keywords), proximity, data, anchor)
+    }
+
     /// Whether a word stands right before `start` of the data that says that the
     /// value there is something else. As [`Engine::keyword`] otherwise.
     pub(super) fn is_other(
@@ -441,6 +449,14 @@ impl Engine {
         let number = work.found.hits.len();
         self.put_workspace(work);
         result.map(|()| number)
+    }
+
+    /// Gives back the memory of all that was made for the text seen so far: much of
+    /// it, once the rules have been judged by the examples of all of them.
+    pub fn cool(&mut self) {
+        self.lock_workspaces().clear();
+        self.patterns.iter_mut().flatten().for_each(Pattern::cool);
+        self.vocabulary.cool();
     }
 
     /// Working memory for one scan; as many come to be as threads scan at the

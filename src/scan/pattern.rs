@@ -200,6 +200,13 @@ impl Pattern {
         })
     }
 
+    /// Gives back the memory of what was made for the text seen so far.
+    pub(super) fn cool(&mut self) {
+        self.automaton.take();
+        self.lead.take();
+        self.groups.take();
+    }
+
     /// The automaton; `None` cannot be, since it was made once before.
     fn automaton(&self) -> Option<&DFA> {
         self.automaton.get_or_init(|| automaton(&parse(&self.source).ok()?, MatchKind::LeftmostFirst).ok()).as_ref()
@@ -256,10 +263,7 @@ impl Pattern {
             window.push_byte(byte, range.start, range.start);
         }
         let first = window.text().len();
-        let mut at = range.start;
-        while at < end {
-            at = window.push_unit(&raw[..range.end], at);
-        }
+        let at = window.push_units(&raw[..range.end], range.start..end);
         let last = window.text().len();
         if at < range.end && !reached {
             // Shown to the groups, since a `\b` may end the pattern.

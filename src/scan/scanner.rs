@@ -195,6 +195,7 @@ impl<M: Meter> Scanner<M> {
         let mut work = engine.take_workspace()?;
         let settled = self.scan_with(&mut work, Data { engine: &engine, raw, last, outer: None }, out);
         self.meter.turn(Work::Idle);
+        work.scanned += raw.len();
         engine.put_workspace(work);
         settled
     }
@@ -357,6 +358,9 @@ impl<M: Meter> Scanner<M> {
     fn confirm_detector(&mut self, work: &mut Workspace, data: Data<'_>, detector: Detector, anchor: usize) {
         let rules = data.engine.detectors.iter().filter(|(which, _)| *which == detector).map(|&(_, rule)| rule);
         self.meter.ask(rules.clone());
+        if self.is_alone(data, detector, anchor) {
+            return;
+        }
         let bounds = self.bounds(work, data, anchor);
         let place = (bounds.from, bounds.to);
         let Some(found) = around::confirm(detector, data.raw, place, anchor, &mut work.decoded) else { return };
@@ -692,6 +696,17 @@ impl<M: Meter> Scanner<M> {
         near.or_else(|| {
             data.outer?.is_near(rule, usize::try_from(self.absolute(start)).unwrap_or(usize::MAX)).then_some(start)
         })
+    }
+
+    /// Whether it is plain that no rule for `detector` has its keyword near `anchor`,
+    /// which is asked before what takes longer. Not where verdicts are kept.
+    fn is_alone(&self, data: Data<'_>, detector: Detector, anchor: usize) -> bool {
+        if detector != Detector::PhoneNational || data.outer.is_some() || self.checks.keeps_verdicts() {
+            return false;
+        }
+        let lead = (anchor, super::detector::national::LEAD);
+        let mut rules = data.engine.detectors.iter().filter(|(which, _)| *which == detector);
+        rules.all(|&(_, rule)| !data.engine.may_have_keyword(rule, data.raw, lead))
     }
 
     /// Remembers what was accepted, in a second reading.

@@ -40,10 +40,7 @@ impl Window {
         let ahead = if overlaps { AHEAD } else { 0 };
         let end = self.decode_around(&raw[..range.end], range.clone(), usize::MAX, 0);
         let text = 0..self.text.len();
-        let mut at = end;
-        while ahead > 0 && at < raw.len().min(end + ahead) {
-            at = self.push_unit(raw, at);
-        }
+        let at = self.push_units(raw, end..raw.len().min(end + ahead));
         self.whole = Some(range.start..at);
         text
     }
@@ -63,13 +60,11 @@ impl Window {
     pub(crate) fn decode_around(&mut self, raw: &[u8], range: Range<usize>, anchor: usize, reach: usize) -> usize {
         self.clear();
         let raw = &raw[..range.end];
-        let mut at = range.start;
-        let mut most = usize::MAX;
+        let mut at = self.push_units(raw, range.start..raw.len().min(anchor));
+        let most = self.text.len().saturating_add(reach);
         while at < raw.len() && self.text.len() < most {
-            if at >= anchor && most == usize::MAX {
-                most = self.text.len() + reach;
-            }
-            at = self.push_unit(raw, at);
+            // A character takes a byte at least.
+            at = self.push_units(raw, at..raw.len().min(at.saturating_add(most - self.text.len())));
         }
         at
     }
@@ -115,6 +110,31 @@ impl Window {
         self.text.clear();
         self.units.clear();
         self.whole = None;
+    }
+
+    /// Appends the units that begin in `raw[range]`; the place after the last.
+    pub(crate) fn push_units(&mut self, raw: &[u8], range: Range<usize>) -> usize {
+        let mut at = range.start;
+        while at < range.end {
+            let rest = &raw[at..range.end];
+            let plain = memchr::memchr2(b'\\', b'%', rest).unwrap_or(rest.len());
+            self.push_plain(&rest[..plain], at);
+            at += plain;
+            if at < range.end {
+                at = self.push_unit(raw, at);
+            }
+        }
+        at
+    }
+
+    /// Appends bytes that mean themselves, of which the first stands at `start`.
+    fn push_plain(&mut self, bytes: &[u8], start: usize) {
+        if self.text.is_empty() {
+            self.base = start;
+        }
+        self.text.extend_from_slice(bytes);
+        let offset = |place: usize| u32::try_from(place - self.base).unwrap_or(u32::MAX);
+        self.units.extend((offset(start)..offset(start + bytes.len())).map(|at| (at, at.saturating_add(1))));
     }
 
     /// Appends the unit at `at`; the place after it.

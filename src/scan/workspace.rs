@@ -15,9 +15,12 @@ use crate::hyperscan::{Hits, Scratch};
 use regex_automata::hybrid::dfa::Cache;
 
 /// Bytes that the automata of one workspace may take together, looked at now and
-/// then: each may take a megabyte, and there are hundreds.
-const MOST_CACHED: usize = 32 << 20;
+/// then: each may take a megabyte, and there are hundreds. What agents send takes
+/// some 2 MB.
+const MOST_CACHED: usize = 8 << 20;
+/// Scans, and bytes of data, from one look to the next.
 const SCANS_PER_LOOK: u64 = 256;
+const BYTES_PER_LOOK: usize = 1 << 20;
 
 /// Working memory of a scan, kept from body to body.
 #[derive(Debug, Default)]
@@ -45,6 +48,8 @@ pub(super) struct Workspace {
     pub(super) trails: Vec<Trail>,
     /// Counts the scans.
     pub(super) scan: u64,
+    /// Bytes that were scanned since the automata were looked at.
+    pub(super) scanned: usize,
 }
 
 impl Found {
@@ -65,7 +70,8 @@ impl Caches {
 impl Workspace {
     /// Drops the states of all automata if they take too much, every few scans.
     pub(super) fn look_at_caches(&mut self) {
-        if self.scan.is_multiple_of(SCANS_PER_LOOK) {
+        if self.scan.is_multiple_of(SCANS_PER_LOOK) || self.scanned >= BYTES_PER_LOOK {
+            self.scanned = 0;
             self.bound(MOST_CACHED);
         }
     }

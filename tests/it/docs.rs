@@ -8,9 +8,11 @@ use expurgate::content::judge_packs;
 use expurgate::redact::judge_own;
 use expurgate::rule::protocol::Packs;
 use expurgate::rule::{RuleError, RuleTexts, Ruleset};
+use expurgate::scan::Engine;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A document of the repository.
 struct Document {
@@ -113,7 +115,10 @@ fn every_block_of_toml_is_valid() {
 fn rules_mistake(text: &str) -> Option<String> {
     match Ruleset::from_texts(&[("block.toml".to_owned(), text.to_owned())]) {
         Err(error) => Some(error.to_string()),
-        Ok(ruleset) => judge_own(&ruleset).unwrap().first().map(ToString::to_string),
+        Ok(ruleset) => {
+            let engine = Arc::new(Engine::compile(Arc::new(ruleset)).unwrap());
+            judge_own(&engine).unwrap().first().map(ToString::to_string)
+        }
     }
 }
 

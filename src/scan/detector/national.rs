@@ -13,6 +13,8 @@ pub(crate) const WINDOW: usize = 7;
 const PUNCTUATION: usize = 3;
 /// A number begins at most so many bytes before the window.
 const WIDEST: usize = 20;
+/// Together with a parenthesis, a value begins at most so many before its anchor.
+pub(crate) const LEAD: usize = WIDEST + 1;
 /// How far before a number the name that it has is looked for.
 const NAME: usize = 40;
 /// Bytes on the left that matter.

@@ -56,8 +56,9 @@ impl<'a> Mistakes<'a> {
 /// Line and column, in characters and from 1, of a byte offset.
 pub(super) fn position(text: &str, offset: usize) -> (usize, usize) {
     let before = text.get(..offset).unwrap_or(text);
-    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    let line = before.matches('\n').count() + 1;
+    let line_start = memchr::memrchr(b'\n', before.as_bytes()).map_or(0, |newline| newline + 1);
+    // Asked of every example of every rule.
+    let line = memchr::memchr_iter(b'\n', before.as_bytes()).count() + 1;
     let column = before[line_start..].chars().count() + 1;
     (line, column)
 }

@@ -211,17 +211,33 @@ fn decoded_starts(
 ) {
     starts.clear();
     let (least, most) = usage.offset;
-    let far = literal.saturating_sub(most * LONGEST_UNIT).max(floor);
-    let from = if far == floor { far } else { unit_before(raw, floor, far, literal) };
-    window.decode(raw, from..literal);
+    decode_before(raw, floor, literal, most, window);
     let text = window.text();
     let Some(last) = text.len().checked_sub(least) else { return };
-    for index in text.len().saturating_sub(most)..=last {
+    let fitting = text.iter().rev().take(most).take_while(|&&byte| usage.lead.contains(byte)).count();
+    for index in text.len() - fitting..=last {
         let start = if index < text.len() { window.raw_start(index) } else { literal };
         let fits = text.get(index).is_none_or(|&byte| pattern.can_begin_with(byte));
         if fits && starts.last() != Some(&start) {
             starts.push(start);
         }
+    }
+}
+
+/// Decodes the `most` bytes of text before `end`, and maybe more; fewer only behind
+/// `floor`.
+fn decode_before(raw: &[u8], floor: usize, end: usize, most: usize, window: &mut Window) {
+    // Few characters are escapes, and few of those take more than two bytes. The first
+    // one may be cut.
+    let mut span = 2 * most + NEAR;
+    loop {
+        let far = end.saturating_sub(span).max(floor);
+        let from = if far == floor { far } else { unit_before(raw, floor, far, end) };
+        window.decode(raw, from..end);
+        if window.text().len() > most + 4 || far == floor || span >= most * LONGEST_UNIT {
+            return;
+        }
+        span *= 3;
     }
 }
 

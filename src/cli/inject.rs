@@ -85,7 +85,7 @@ fn read_rules(paths: &[PathBuf]) -> Result<Vec<(String, String)>, CliError> {
     }
     let texts = RuleTexts::read(paths)?;
     let ruleset = setup::ruleset(true, &texts, Profile::default())?;
-    let problems = judge_own(&setup::engine(&ruleset)?)?;
+    let problems = judge_own(&mut setup::engine(&ruleset)?)?;
     if !problems.is_empty() {
         return Err(CliError::Problems(problems));
     }

@@ -55,6 +55,8 @@ async fn serve(config: &Config, metrics: Arc<Metrics>) -> Result<(), CliError> {
     give_memory_back();
     let server = Server::bind(config, &engine, metrics).await?.reload_from(rules);
     announce(config, &engine, &server)?;
+    // Until others come, the server has them.
+    drop(engine);
     server.run(stop).await;
     Ok(())
 }
@@ -65,7 +67,7 @@ fn judged_engine(config: &Config, texts: &RuleTexts) -> Result<Arc<Engine>, CliE
     let ruleset = setup::ruleset(config.builtin_rules, texts, config.profile)?;
     config.check_entities(&ruleset)?;
     let mut engine = setup::engine(&ruleset)?;
-    let mut problems = judge_own(&engine)?;
+    let mut problems = judge_own(&mut engine)?;
     problems.extend(judge_packs(&engine, &config.packs));
     match problems {
         problems if problems.is_empty() => {

@@ -66,12 +66,13 @@ pub fn judge(ruleset: &Ruleset) -> Result<Vec<Problem>, CompileError> {
 }
 
 /// As [`judge`] the rules of `engine`, without those that came with the program: its
-/// own tests have judged them. Nothing is left to do when there are no others.
+/// own tests have judged them. Nothing is left to do when there are no others. The
+/// engine is [cooled](Engine::cool) now and then, unless somebody else has it too.
 ///
 /// # Errors
 /// As [`judge`].
-pub fn judge_own(engine: &Arc<Engine>) -> Result<Vec<Problem>, CompileError> {
-    let ruleset = engine.ruleset();
+pub fn judge_own(engine: &mut Arc<Engine>) -> Result<Vec<Problem>, CompileError> {
+    let ruleset = &Arc::clone(engine.ruleset());
     if ruleset.rules.iter().all(|rule| rule.builtin && rule.changes.is_none()) {
         return Ok(Vec::new());
     }
@@ -83,7 +84,7 @@ pub fn judge_own(engine: &Arc<Engine>) -> Result<Vec<Problem>, CompileError> {
 fn judge_some(
     ruleset: &Ruleset,
     wanted: impl Fn(&Rule) -> bool,
-    engine: Option<&Arc<Engine>>,
+    engine: Option<&mut Arc<Engine>>,
 ) -> Result<Vec<Problem>, CompileError> {
     let tested = test(ruleset, wanted)?;
     let mut problems: Vec<Problem> = tested.into_iter().flat_map(Tested::into_problems).collect();
@@ -333,27 +334,39 @@ fn shown(values: &[Value]) -> String {
     values.join(" and ")
 }
 
+/// Rules whose examples are looked at before the engine is cooled: together they use
+/// all that the rules can compile, some 20 MB.
+const RULES_AT_ONCE: usize = 64;
+
 /// Whether what the actions write is left alone by all rules together; at most
 /// one problem for each rule. `engine` is the rules as they are, if that is known.
-fn judge_outputs(ruleset: &Ruleset, engine: Option<&Arc<Engine>>) -> Result<Vec<Problem>, CompileError> {
+fn judge_outputs(ruleset: &Ruleset, engine: Option<&mut Arc<Engine>>) -> Result<Vec<Problem>, CompileError> {
+    let mut live = None;
     let engine = match engine.filter(|_| !ruleset.rules.iter().any(|rule| rule.shadow)) {
-        Some(engine) => Arc::clone(engine),
+        Some(engine) => engine,
         None => {
             let rules = ruleset.rules.iter().map(|rule| Rule { shadow: false, ..rule.clone() }).collect();
-            Arc::new(Engine::compile(Arc::new(Ruleset { rules, hash: String::new() }))?)
+            live.insert(Arc::new(Engine::compile(Arc::new(Ruleset { rules, hash: String::new() }))?))
         }
     };
     let mut problems = BTreeMap::new();
-    for treatment in [Treatment::default(), Treatment::Remove] {
-        let default = treatment.action();
-        let plan = Arc::new(Plan::new(Arc::clone(&engine), &Policy::always(treatment)));
-        for rule in ruleset.rules.iter().filter(|rule| rule.enabled) {
-            for (by, once, told) in unstable(&plan, rule) {
-                let by = &ruleset.rules[by];
-                let of = if by.id == rule.id { String::new() } else { format!(" of {}", rule.id) };
-                let message = format!("`{once}`, the output of `{default}` for an example{of} {told}, is found again");
-                problems.entry(by.id.clone()).or_insert_with(|| problem(by, message));
+    let enabled: Vec<&Rule> = ruleset.rules.iter().filter(|rule| rule.enabled).collect();
+    for some in enabled.chunks(RULES_AT_ONCE) {
+        for treatment in [Treatment::default(), Treatment::Remove] {
+            let default = treatment.action();
+            let plan = Arc::new(Plan::new(Arc::clone(engine), &Policy::always(treatment)));
+            for rule in some {
+                for (by, once, told) in unstable(&plan, rule) {
+                    let by = &ruleset.rules[by];
+                    let of = if by.id == rule.id { String::new() } else { format!(" of {}", rule.id) };
+                    let message =
+                        format!("`{once}`, the output of `{default}` for an example{of} {told}, is found again");
+                    problems.entry(by.id.clone()).or_insert_with(|| problem(by, message));
+                }
             }
+        }
+        if let Some(engine) = Arc::get_mut(engine) {
+            engine.cool();
         }
     }
     Ok(problems.into_values().collect())
@@ -467,7 +480,7 @@ mod tests {
             let text = format!("[[override]]\nid = '{id}'\n{change}");
             let ruleset = Ruleset::from_texts(&[("acme.toml".to_owned(), text)]).unwrap();
             assert_eq!(judge(&ruleset).unwrap(), [], "{id}");
-            assert_eq!(judge_own(&engine(ruleset)).unwrap(), [], "{id}");
+            assert_eq!(judge_own(&mut engine(ruleset)).unwrap(), [], "{id}");
         }
     }
 
@@ -485,10 +498,10 @@ mod tests {
 
     #[test]
     fn own_rules_are_judged_without_the_built_in_ones() {
-        assert_eq!(judge_own(&engine(Ruleset::builtin().unwrap())).unwrap(), []);
+        assert_eq!(judge_own(&mut engine(Ruleset::builtin().unwrap())).unwrap(), []);
         let text = "[[rule]]\nid = 'acme.key'\nentity = 'ACME_KEY'\ncategory = 'credential'\ndescription = 'Acme'\n\
                     pattern = 'acme_[a-z0-9]{8}'\nexamples = ['acme']\nnegative_examples = ['acme_']";
         let ruleset = Ruleset::from_texts(&[("acme.toml".to_owned(), text.to_owned())]).unwrap();
-        assert_eq!(judge_own(&engine(ruleset)).unwrap().len(), 2);
+        assert_eq!(judge_own(&mut engine(ruleset)).unwrap().len(), 2);
     }
 }

@@ -116,8 +116,8 @@ fn rules_mistake(text: &str) -> Option<String> {
     match Ruleset::from_texts(&[("block.toml".to_owned(), text.to_owned())]) {
         Err(error) => Some(error.to_string()),
         Ok(ruleset) => {
-            let engine = Arc::new(Engine::compile(Arc::new(ruleset)).unwrap());
-            judge_own(&engine).unwrap().first().map(ToString::to_string)
+            let mut engine = Arc::new(Engine::compile(Arc::new(ruleset)).unwrap());
+            judge_own(&mut engine).unwrap().first().map(ToString::to_string)
         }
     }
 }

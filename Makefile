@@ -74,7 +74,7 @@ deploy-test: build ## Test all of deploy/: image and pod by podman, package, man
 	@scripts/python-env
 	EXPURGATE_DEPLOY=1 EXPURGATE_BIN="$(abspath $(BIN))" .venv/bin/python -m pytest -rs \
 		tests/sdk/test_image.py tests/sdk/test_package.py tests/sdk/test_compose.py tests/sdk/test_manifests.py \
-		tests/sdk/test_metrics.py tests/sdk/test_deploy.py $(PYTEST_FLAGS)
+		tests/sdk/test_metrics.py tests/sdk/test_deploy.py tests/sdk/test_inject.py $(PYTEST_FLAGS)
 
 image: build ## Build the container image, without a registry
 	@scripts/setup deploy

@@ -102,7 +102,7 @@ fn announce(config: &Config, engine: &Engine, server: &Server) -> Result<(), Cli
         address = %server.address().map_err(unknown)?,
         admin = %server.admin_address().map_err(unknown)?,
         tls = config.listener_tls.is_some(),
-        rules = engine.ruleset().rules.len(),
+        rules = engine.ruleset().enabled(),
         ruleset = engine.ruleset().hash,
         version = server::VERSION,
         "listening"

@@ -1,6 +1,7 @@
 //! The same for pods that are being created: what the API server asks a mutating
 //! admission webhook (admission.k8s.io/v1), and what it is answered.
 
+use super::foreign;
 use super::inject::Injector;
 use super::json::{read_json, write_json};
 use super::kind::Named;
@@ -8,13 +9,12 @@ use super::knob::STATE;
 use super::node::Node;
 use super::patch::patch;
 use super::state::{self, SIDECAR};
+use super::verify::MIRROR;
 
 /// The version that is spoken.
 const VERSION: &str = "admission.k8s.io/v1";
 /// The API server cuts longer warnings off.
 const LONGEST_WARNING: usize = 256;
-/// Of a pod that the kubelet has of a file: to change it changes nothing.
-const MIRROR: &str = "kubernetes.io/config.mirror";
 
 /// The answer to a review.
 ///
@@ -75,6 +75,10 @@ fn decide(request: &Node, injector: &Injector) -> Result<(Option<Node>, Vec<Stri
             true => nothing,
             false => Err(format!("{}: annotation {STATE} is there, but no sidecar; take it out", Named::of(pod))),
         };
+    }
+    if foreign::is_whole(pod) {
+        let told = |whys: Vec<String>| format!("{}: {}", Named::of(pod), whys.join("; "));
+        return foreign::accept(pod, injector).map(|warnings| (None, warnings)).map_err(told);
     }
     let mut changed = pod.clone();
     match injector.inject(&mut changed) {
@@ -176,6 +180,47 @@ mod tests {
             assert_eq!(response.text_of("allowed"), Some("false"), "{object}");
             let message = response.at(&["status"]).unwrap().text_of("message").unwrap();
             assert!(message.starts_with("expurgate: ") && message.contains(told), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_whole_sidecar_of_somebody_else_is_let_in_with_a_warning() {
+        let sidecar = r#"{"name":"expurgate","image":"e","args":["run"],"restartPolicy":"Always"}"#;
+        let with = |sidecar: &str, env: &str| {
+            let init = format!(r#""spec":{{"initContainers":[{sidecar}],"#);
+            POD.replace(r#""spec":{"#, &init).replace(r#""image":"a""#, &format!(r#""image":"a","env":[{env}]"#))
+        };
+        let variable = |name: &str, value: &str| format!(r#"{{"name":"{name}","value":"{value}"}}"#);
+        let points = variable("OPENAI_BASE_URL", "http://127.0.0.1:8080/v1");
+        let warnings = |object: &str| {
+            let response = response(&request("Pod", "CREATE", object));
+            assert_eq!((response.text_of("allowed"), response.at(&["patch"])), (Some("true"), None), "{object}");
+            response.items("warnings").iter().filter_map(Node::as_text).map(str::to_owned).collect::<Vec<_>>()
+        };
+        let said = warnings(&with(sidecar, &points));
+        assert!(said.len() == 1 && said[0].contains("that inject did not put in"), "{said:?}");
+        // Nobody has told that the sidecar is to have that one.
+        let other = format!("{points},{}", variable("SENTRY_DSN", "https://k@h.example/1"));
+        let said = warnings(&with(sidecar, &other));
+        assert!(said.len() == 2 && said[1].contains("SENTRY_DSN goes past the sidecar"), "{said:?}");
+        let out =
+            with(sidecar, "").replace(r#""generateName":"a-""#, r#""annotations":{"expurgate.dev/inject":"false"}"#);
+        assert!(warnings(&out).is_empty());
+
+        let past = variable("OPENAI_BASE_URL", "https://api.openai.com/v1");
+        let late = format!(r#"{{"name":"migrate"}},{sidecar}"#);
+        let own = "a container called expurgate that inject did not put in";
+        for (object, told) in [
+            (with(sidecar, &past), "container app: OPENAI_BASE_URL goes past the sidecar"),
+            (with(&sidecar.replace("Always", "Never"), &points), own),
+            (with(&sidecar.replace("run", "check"), &points), own),
+            (with(&late, &points), own),
+            (with(sidecar, &points).replace(r#""spec":{"#, r#""spec":{"hostNetwork":true,"#), own),
+        ] {
+            let response = response(&request("Pod", "CREATE", &object));
+            assert_eq!(response.text_of("allowed"), Some("false"), "{object}");
+            let message = response.at(&["status"]).unwrap().text_of("message").unwrap();
+            assert!(message.contains(told), "{message}");
         }
     }
 

@@ -43,6 +43,11 @@ impl Injector {
         Ok(injector)
     }
 
+    /// All that are known.
+    pub(super) fn packs(&self) -> &Packs {
+        &self.packs
+    }
+
     /// The name of the ConfigMap with rules of a pod.
     pub fn rules_of<'s>(&'s self, template: &'s Node) -> &'s str {
         let own = template.at(&["metadata", "annotations", &format!("{PREFIX}rules-configmap")]);
@@ -78,7 +83,7 @@ impl Injector {
     }
 
     /// What holds for a pod.
-    fn settings_of(&self, template: &Node) -> Result<Settings, Vec<String>> {
+    pub(super) fn settings_of(&self, template: &Node) -> Result<Settings, Vec<String>> {
         let (mut settings, mut problems) = (self.settings.clone(), Vec::new());
         if let Some(annotations) = template.at(&["metadata", "annotations"]).and_then(Node::as_map) {
             for (name, value) in annotations.iter() {
@@ -90,7 +95,7 @@ impl Injector {
     }
 
     /// The packs that settings name.
-    fn chosen(&self, settings: &Settings) -> Result<Vec<Arc<Pack>>, String> {
+    pub(super) fn chosen(&self, settings: &Settings) -> Result<Vec<Arc<Pack>>, String> {
         let names = settings.get("protocol").map_or("", String::as_str);
         let mut chosen: Vec<Arc<Pack>> = Vec::new();
         for name in members(names).filter(|name| *name != "auto") {

@@ -7,6 +7,7 @@
 
 mod admission;
 mod endpoint;
+mod foreign;
 mod inject;
 mod json;
 mod kind;
@@ -28,6 +29,6 @@ pub use knob::{KNOBS, Knob, LABEL, PREFIX, RULES, STATE, Settings};
 pub use node::{Map, Node, Scalar};
 pub use state::SIDECAR;
 pub use stream::{Document, Stream};
-pub use verify::{Problem, Verdict, verify};
+pub use verify::{NAMESPACE_LABEL, Problem, Scope, Verdict, verify};
 pub use workload::{Changed, ManifestError, inject, uninject};
 pub use yaml::{Wrong, read_yaml, write_yaml};

@@ -2,10 +2,29 @@
 
 use super::endpoint::{Endpoint, lists};
 use super::kind::{Named, each_document};
-use super::knob::PREFIX;
+use super::knob::{LABEL, PREFIX};
 use super::node::Node;
 use super::state::{self, DOMAIN, SIDECAR};
+use super::stream::Stream;
 use crate::rule::protocol::Packs;
+use std::collections::BTreeSet;
+
+/// By which a namespace asks the webhook for sidecars.
+pub const NAMESPACE_LABEL: (&str, &str) = ("expurgate.dev/injection", "enabled");
+/// Namespaces that the webhook is never asked about, whatever their labels:
+/// deploy/webhook/base/webhook.yaml.
+const EXEMPT: [&str; 2] = ["expurgate-system", "kube-system"];
+/// Of a pod that the kubelet has of a file: no webhook is asked about it.
+pub(super) const MIRROR: &str = "kubernetes.io/config.mirror";
+
+/// Which pods are looked at, beside those that say so themselves.
+#[derive(Debug, Default)]
+pub struct Scope {
+    /// All of them.
+    pub all: bool,
+    /// Those of these namespaces, and of those that come along and have the label.
+    pub namespaces: BTreeSet<String>,
+}
 
 /// What was seen.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -14,6 +33,11 @@ pub struct Verdict {
     pub pods: usize,
     /// How many of them should have the sidecar.
     pub meant: usize,
+    /// How many namespaces came along.
+    pub namespaces: usize,
+    /// Whether there is a list, and nothing in it but pods and namespaces: what a
+    /// cluster without pods answers.
+    pub is_answer: bool,
     /// What is wrong.
     pub problems: Vec<Problem>,
 }
@@ -29,35 +53,65 @@ pub struct Problem {
     pub problem: String,
 }
 
-/// Looks at the pods in a document: those that say they want the sidecar, or `all`.
-/// Those that have ended, and those that say they do not want it, are left out.
-pub fn verify(document: &mut Node, all: bool, packs: &Packs) -> Verdict {
+/// Looks at pods: those that say they want the sidecar, those that have it, and those
+/// of a scope. Those that have ended, and those that say they do not want it, are left
+/// out.
+pub fn verify(stream: &mut Stream, mut scope: Scope, packs: &Packs) -> Verdict {
     let mut verdict = Verdict::default();
-    each_document(document, &mut |pod| {
-        if pod.text_of("kind") != Some("Pod") {
-            return;
+    let mut others = 0;
+    let lists = |node: &Node| node.text_of("kind").is_some_and(|kind| kind.ends_with("List"));
+    let has_list = stream.documents().filter_map(|document| document.node.as_ref()).any(lists);
+    each(stream, &mut |document| match document.text_of("kind") {
+        Some("Namespace") => {
+            verdict.namespaces += 1;
+            let label = document.at(&["metadata", "labels", NAMESPACE_LABEL.0]).and_then(Node::as_text);
+            let name = document.at(&["metadata", "name"]).and_then(Node::as_text);
+            scope.namespaces.extend(name.filter(|_| label == Some(NAMESPACE_LABEL.1)).map(str::to_owned));
         }
-        verdict.pods += 1;
-        let phase = pod.at(&["status", "phase"]).and_then(Node::as_text);
-        let says = pod.at(&["metadata", "annotations", &format!("{PREFIX}inject")]).and_then(Node::as_text);
-        let is_meant = all || says == Some("true") || state::is_injected(pod);
-        if !is_meant || says == Some("false") || matches!(phase, Some("Succeeded" | "Failed")) {
+        Some("Pod") => verdict.pods += 1,
+        _ => others += 1,
+    });
+    verdict.is_answer = has_list && others == 0;
+    each(stream, &mut |pod| {
+        if pod.text_of("kind") != Some("Pod") || !scope.means(pod) {
             return;
         }
         verdict.meant += 1;
-        let (named, name) = (Named::of(pod), pod.at(&["metadata", "name"]).and_then(Node::as_text));
-        let told = |problem| Problem {
-            namespace: named.namespace.clone().unwrap_or_else(|| "default".to_owned()),
-            pod: name.unwrap_or_default().to_owned(),
-            problem,
-        };
+        let name = pod.at(&["metadata", "name"]).and_then(Node::as_text);
+        let told = |problem| Problem { namespace: namespace(pod), pod: name.unwrap_or_default().to_owned(), problem };
         verdict.problems.extend(look(pod, packs).into_iter().map(told));
     });
     verdict
 }
 
+fn each(stream: &mut Stream, each: &mut dyn FnMut(&mut Node)) {
+    stream.documents_mut().filter_map(|document| document.node.as_mut()).for_each(|node| each_document(node, each));
+}
+
+fn namespace(pod: &Node) -> String {
+    Named::of(pod).namespace.unwrap_or_else(|| "default".to_owned())
+}
+
+impl Scope {
+    /// Whether a pod should have the sidecar.
+    fn means(&self, pod: &Node) -> bool {
+        let phase = pod.at(&["status", "phase"]).and_then(Node::as_text);
+        let says = pod.at(&["metadata", "annotations", &format!("{PREFIX}inject")]).and_then(Node::as_text);
+        if says == Some("false") || matches!(phase, Some("Succeeded" | "Failed")) {
+            return false;
+        }
+        let label = pod.at(&["metadata", "labels", LABEL.0]).and_then(Node::as_text);
+        if says == Some("true") || state::is_injected(pod) || label == Some(LABEL.1) {
+            return true;
+        }
+        let namespace = namespace(pod);
+        let is_asked = !EXEMPT.contains(&namespace.as_str()) && pod.at(&["metadata", "annotations", MIRROR]).is_none();
+        is_asked && (self.all || self.namespaces.contains(&namespace))
+    }
+}
+
 /// What is wrong with one.
-fn look(pod: &Node, packs: &Packs) -> Vec<String> {
+pub(super) fn look(pod: &Node, packs: &Packs) -> Vec<String> {
     let Some(spec) = pod.at(&["spec"]) else { return vec!["it has no spec".to_owned()] };
     let find = |kind: &str| spec.items(kind).iter().position(|one| one.text_of("name") == Some(SIDECAR));
     let mut problems = Vec::new();
@@ -80,19 +134,8 @@ fn look(pod: &Node, packs: &Packs) -> Vec<String> {
     };
     let keeps = pod.at(&["metadata", "annotations", &format!("{PREFIX}keep-variables")]).and_then(Node::as_text);
     let keeps = keeps.map(str::to_owned);
-    let others = ["initContainers", "containers"].into_iter().flat_map(|kind| spec.items(kind));
-    let others: Vec<&Node> = others.filter(|one| one.text_of("name") != Some(SIDECAR)).collect();
-    let port = port(sidecar);
-    let mut seen = Vec::new();
-    for pack in packs.iter() {
-        for endpoint in Endpoint::of(pack, "").into_iter().filter(|endpoint| !lists(keeps.as_ref(), endpoint.name)) {
-            if seen.contains(&endpoint.name.to_owned()) {
-                continue;
-            }
-            seen.push(endpoint.name.to_owned());
-            problems.extend(others.iter().filter_map(|container| past(&endpoint, container, &port)));
-        }
-    }
+    let others: Vec<&Node> = applications(spec).collect();
+    problems.extend(detours(spec, sidecar, keeps.as_ref(), packs).into_iter().map(|(_, problem)| problem));
     for name in protocols(sidecar) {
         let Ok(pack) = packs.find(&name) else { continue };
         let endpoints = Endpoint::of(pack, "");
@@ -107,6 +150,28 @@ fn look(pod: &Node, packs: &Packs) -> Vec<String> {
         }
     }
     problems
+}
+
+/// All containers but the sidecar.
+fn applications(spec: &Node) -> impl Iterator<Item = &Node> {
+    let all = ["initContainers", "containers"].into_iter().flat_map(|kind| spec.items(kind));
+    all.filter(|one| one.text_of("name") != Some(SIDECAR))
+}
+
+/// Variables that do not point at the sidecar, but for those that are kept, and what is
+/// wrong with each.
+pub(super) fn detours(spec: &Node, sidecar: &Node, keeps: Option<&String>, packs: &Packs) -> Vec<(String, String)> {
+    let port = port(sidecar);
+    let (mut seen, mut detours) = (BTreeSet::new(), Vec::new());
+    for pack in packs.iter() {
+        for endpoint in Endpoint::of(pack, "").into_iter().filter(|endpoint| !lists(keeps, endpoint.name)) {
+            if seen.insert(endpoint.name.to_owned()) {
+                let problems = applications(spec).filter_map(|container| past(&endpoint, container, &port));
+                detours.extend(problems.map(|problem| (endpoint.name.to_owned(), problem)));
+            }
+        }
+    }
+    detours
 }
 
 /// What is wrong with a variable, if it is set. Values are not told: they may hold a
@@ -152,7 +217,7 @@ fn protocols(sidecar: &Node) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::yaml::read_yaml;
+    use crate::manifest::yaml::{read_yaml, write_yaml};
     use crate::manifest::{Injector, Settings};
 
     fn pod(spec: &str, annotations: &str) -> Node {
@@ -162,9 +227,14 @@ mod tests {
         read_yaml(&text).unwrap().unwrap().node
     }
 
-    fn problems(mut pod: Node, all: bool) -> Vec<String> {
-        let verdict = verify(&mut pod, all, &Packs::builtin().unwrap());
+    fn problems(pod: Node, all: bool) -> Vec<String> {
+        let scope = Scope { all, ..Scope::default() };
+        let verdict = verdict(&write_yaml(&pod), scope);
         verdict.problems.into_iter().map(|problem| problem.problem).collect()
+    }
+
+    fn verdict(text: &str, scope: Scope) -> Verdict {
+        verify(&mut Stream::read(text).unwrap(), scope, &Packs::builtin().unwrap())
     }
 
     const APP: &str = "{containers: [{name: app}]}";
@@ -195,6 +265,64 @@ mod tests {
         let mut ended = pod(APP, wants);
         ended.as_map_mut().unwrap().set("status", Node::map([("phase", Node::text("Succeeded"))]));
         assert!(problems(ended, true).is_empty());
+    }
+
+    #[test]
+    fn pods_of_a_namespace_with_the_label_are_looked_at_wherever_it_stands() {
+        let pod = |name: &str, namespace: &str, more: &str| {
+            format!(
+                "- {{kind: Pod, metadata: {{name: {name}, namespace: {namespace}, {more}}}, spec: {{containers: [{{name: \
+                 app}}]}}}}\n"
+            )
+        };
+        let space = |name: &str, label: &str| {
+            format!("- {{kind: Namespace, metadata: {{name: {name}, labels: {{{label}}}}}}}\n")
+        };
+        let label = "expurgate.dev/injection: enabled";
+        let listed = [
+            pod("old", "agents", ""),
+            pod("out", "agents", "annotations: {expurgate.dev/inject: \"false\"}"),
+            pod("static", "agents", "annotations: {kubernetes.io/config.mirror: x}"),
+            pod("other", "web", ""),
+            pod("dns", "kube-system", ""),
+            // Somebody else's sidecar was meant to be there, as kustomize puts it.
+            pod("labelled", "web", "labels: {expurgate.dev/injected: \"true\"}"),
+            space("agents", label),
+            space("web", "expurgate.dev/injection: disabled"),
+            space("kube-system", label),
+        ];
+        let text = format!("kind: List\nitems:\n{}", listed.concat());
+        let names = |scope| {
+            let verdict = verdict(&text, scope);
+            assert_eq!((verdict.pods, verdict.namespaces, verdict.is_answer), (6, 3, true));
+            verdict.problems.into_iter().map(|problem| problem.pod).collect::<Vec<_>>()
+        };
+        assert_eq!(names(Scope::default()), ["old", "labelled"]);
+        assert_eq!(names(Scope { namespaces: ["web".to_owned()].into(), all: false }), ["old", "other", "labelled"]);
+        assert_eq!(names(Scope { all: true, ..Scope::default() }), ["old", "other", "labelled"]);
+    }
+
+    #[test]
+    fn an_empty_list_is_an_answer_and_other_things_are_none() {
+        for (text, is_answer) in [
+            ("{\"kind\": \"List\", \"items\": []}", true),
+            ("kind: PodList\nitems: []\n", true),
+            ("kind: List\nitems: [{kind: Namespace, metadata: {name: a}}]\n", true),
+            ("kind: List\nitems: [{kind: Secret}]\n", false),
+            ("kind: Service\n", false),
+            ("", false),
+        ] {
+            assert_eq!(verdict(text, Scope::default()).is_answer, is_answer, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_webhook_is_never_asked_about_the_namespaces_that_are_left_out() {
+        let manifest = include_str!("../../deploy/webhook/base/webhook.yaml");
+        let excluded = manifest.split("operator: NotIn\n").nth(1).unwrap();
+        let names: Vec<&str> = excluded.lines().filter_map(|line| line.trim().strip_prefix("- ")).collect();
+        assert_eq!(names, EXEMPT);
+        assert!(manifest.contains(&format!("{}: {}\n", NAMESPACE_LABEL.0, NAMESPACE_LABEL.1)));
     }
 
     #[test]

@@ -67,7 +67,14 @@ pub fn inject(text: &str, injector: &Injector, rules: &[(String, String)]) -> Re
         }
         Err(whys) => problems.extend(whys.iter().map(|why| format!("{named}: {why}"))),
     });
-    each_document_of(&mut stream, &mut |document| problems.extend(misplaced(document)));
+    let mut deployments = BTreeSet::new();
+    each_document_of(&mut stream, &mut |document| {
+        problems.extend(misplaced(document));
+        if document.text_of("kind") == Some("Deployment") {
+            deployments.insert((Named::of(document).namespace, name_of(document).to_owned()));
+        }
+    });
+    each_document_of(&mut stream, &mut |document| changed.warnings.extend(unseen(document, &deployments)));
     if !rules.is_empty() {
         add_rules(&mut stream, config_maps, rules, &mut problems);
     }
@@ -125,6 +132,49 @@ fn misplaced(document: &Node) -> Vec<String> {
     told.collect()
 }
 
+/// What is told of a document whose pods get no sidecar, as `inject` does not know
+/// where they are in it. `deployments` are those that come along.
+fn unseen(document: &Node, deployments: &BTreeSet<(Option<String>, String)>) -> Option<String> {
+    let named = Named::of(document);
+    let Some(path) = template_path(document) else {
+        return has_containers(document).then(|| {
+            format!(
+                "{named}: inject does not know this kind, and leaves its containers without the sidecar; the webhook \
+                 gives it to their pods"
+            )
+        });
+    };
+    let reference = document.at(&["spec", "workloadRef"]).filter(|_| document.at(path).is_none())?;
+    let (kind, name) = (reference.text_of("kind").unwrap_or("workload"), reference.text_of("name").unwrap_or("?"));
+    let comes_along = kind == "Deployment" && deployments.contains(&(named.namespace.clone(), name.to_owned()));
+    let told =
+        || format!("{named}: its pods are those of the {kind} {name} (workloadRef), which is not here; inject that");
+    (!comes_along).then(told)
+}
+
+fn name_of(document: &Node) -> &str {
+    document.at(&["metadata", "name"]).and_then(Node::as_text).unwrap_or_default()
+}
+
+/// Whether containers stand in it, at any depth: `containers` below a `spec`, or
+/// anything that is called a container, or several, and has an image.
+fn has_containers(node: &Node) -> bool {
+    let has_image = |container: &Node| container.text_of("image").is_some();
+    match node {
+        Node::Scalar(_) => false,
+        Node::List(items) => items.iter().any(has_containers),
+        Node::Map(map) => map.iter().any(|(key, value)| {
+            let is_one = match key.text.as_str() {
+                "spec" => value.items("containers").iter().any(|container| container.text_of("name").is_some()),
+                "containers" | "initContainers" => matches!(value, Node::List(items) if items.iter().any(has_image)),
+                "container" | "script" => has_image(value),
+                _ => false,
+            };
+            is_one || has_containers(value)
+        }),
+    }
+}
+
 /// Whether it is a ConfigMap with rules that an earlier `inject` added.
 fn is_ours(document: &Node) -> bool {
     document.text_of("kind") == Some("ConfigMap")
@@ -151,8 +201,7 @@ fn add_rules(
     let mut others = BTreeSet::new();
     each_document_of(stream, &mut |document| {
         if document.text_of("kind") == Some("ConfigMap") {
-            let name = document.at(&["metadata", "name"]).and_then(Node::as_text).unwrap_or_default().to_owned();
-            others.insert((Named::of(document).namespace, name));
+            others.insert((Named::of(document).namespace, name_of(document).to_owned()));
         }
     });
     for own in config_maps {

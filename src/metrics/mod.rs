@@ -5,8 +5,9 @@
 //! client sends.
 
 mod open;
+mod process;
 
-use prometheus::process_collector::ProcessCollector;
+use process::Process;
 use prometheus::{
     Counter, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
@@ -255,9 +256,7 @@ impl Metrics {
     }
 
     fn add_process(&self) {
-        self.registry
-            .register(Box::new(ProcessCollector::for_self()))
-            .expect("the process metrics are registered once");
+        self.registry.register(Box::new(Process::new())).expect("the process metrics are registered once");
     }
 }
 

@@ -22,6 +22,11 @@ impl Ruleset {
         Self::from_texts(&[])
     }
 
+    /// How many rules are in use: those that are not disabled.
+    pub fn enabled(&self) -> usize {
+        self.rules.iter().filter(|rule| rule.enabled).count()
+    }
+
     /// The built-in packs with the user's files, or directories of `*.toml`
     /// in the order of their names, on top: new rules add, rules of the same
     /// id replace, `[[override]]` changes single fields.

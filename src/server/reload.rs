@@ -91,9 +91,8 @@ impl Context {
     /// Tells in the metrics which rules are in use.
     pub(super) fn tell_rules(&self, engine: &Engine) {
         let ruleset = engine.ruleset();
-        let enabled = ruleset.rules.iter().filter(|rule| rule.enabled).count();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        self.metrics.set_ruleset(&ruleset.hash, enabled, now);
+        self.metrics.set_ruleset(&ruleset.hash, ruleset.enabled(), now);
     }
 
     fn use_rules(&self, loaded: Loaded) {
@@ -102,7 +101,7 @@ impl Context {
             Ok(engine) => {
                 self.proxy.set_rules(&engine);
                 self.tell_rules(&engine);
-                let (hash, rules) = (engine.ruleset().hash.as_str(), engine.ruleset().rules.len());
+                let (hash, rules) = (engine.ruleset().hash.as_str(), engine.ruleset().enabled());
                 tracing::info!(ruleset = hash, rules, "new rules are in use");
             }
             Err(error) => {

@@ -155,6 +155,28 @@ fn what_is_not_seen_is_warned_of() {
         ("openai", pod("", "", ", envFrom: [{secretRef: {name: a}}]"), "envFrom sets OPENAI_BASE_URL"),
         ("openai", pod("", "", ", env: [{name: HTTP_PROXY, value: \"http://p\"}]"), "add 127.0.0.1 to NO_PROXY"),
         ("openai", "kind: Service\n".to_owned(), "no workload gets the sidecar"),
+        (
+            "openai",
+            "apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {name: k}\nspec: {template: {spec: \
+             {containers: [{image: x}]}}}\n"
+                .to_owned(),
+            "Service k: inject does not know this kind",
+        ),
+        (
+            "openai",
+            "apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: w}\nspec: {template: {spec: {containers: \
+             [{name: x}]}}}\n"
+                .to_owned(),
+            "Widget w: inject does not know this kind",
+        ),
+        (
+            "openai",
+            "apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nmetadata: {name: f}\nspec: {templates: [{name: a, \
+             container: {image: x}}]}\n"
+                .to_owned(),
+            "Workflow f: inject does not know this kind",
+        ),
+        ("openai", ROLLOUT.to_owned(), "Rollout r: its pods are those of the Deployment web (workloadRef)"),
     ] {
         let args = ["inject", "--protocol", args, "--upstream", "https://a.example"];
         let args = if told.contains("envFrom") { &args[..3] } else { &args };
@@ -163,6 +185,23 @@ fn what_is_not_seen_is_warned_of() {
         assert_eq!(output.status.code(), Some(0), "{error}");
         assert!(error.contains("warning: ") && error.contains(told), "{told}: {error}");
     }
+}
+
+const ROLLOUT: &str = "apiVersion: argoproj.io/v1alpha1\nkind: Rollout\nmetadata: {name: r}\nspec: {workloadRef: \
+                       {apiVersion: apps/v1, kind: Deployment, name: web}}\n";
+
+#[test]
+fn what_is_seen_elsewhere_or_has_no_containers_is_not_warned_of() {
+    let deployment = "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec: {template: {spec: \
+                      {containers: [{name: app}]}}}\n";
+    let schema = "---\napiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: w}\nspec: \
+                  {versions: [{schema: {openAPIV3Schema: {properties: {spec: {properties: {containers: {type: \
+                  array}}}}}}}]}\n";
+    let usage = "---\napiVersion: metrics.k8s.io/v1beta1\nkind: PodMetrics\nmetadata: {name: m}\ncontainers: [{name: \
+                 app, usage: {}}]\n";
+    let text = format!("{ROLLOUT}{deployment}{schema}{usage}");
+    let output = expurgate(&["inject", "--protocol", "openai"], text.as_bytes());
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "1 workload has the sidecar\n");
 }
 
 #[test]
@@ -213,6 +252,24 @@ fn verify_lists_what_has_no_sidecar_and_ends_with_1() {
     let table = expurgate(&["verify", "--all"], bad.as_bytes());
     assert!(String::from_utf8_lossy(&table.stdout).contains("NAMESPACE  POD  PROBLEM\ndefault    web  it has no"));
     assert_eq!(expurgate(&["verify"], b"kind: Service").status.code(), Some(2));
+}
+
+#[test]
+fn verify_says_how_much_it_saw_and_an_empty_list_is_no_mistake() {
+    let space = "---\nkind: Namespace\nmetadata: {name: default, labels: {expurgate.dev/injection: enabled}}\n";
+    let old = pod("", "", "");
+    for (args, text, code, told) in [
+        (&["verify"][..], "{\"kind\": \"List\", \"items\": []}".to_owned(), 0, "note: the list is empty"),
+        (&["verify"], old.clone(), 0, "1 pod, 0 of them should have the sidecar, 0 problems\nnote: no namespaces"),
+        (&["verify"], format!("{old}{space}"), 1, "1 pod, 1 of them should have the sidecar, 1 problem\n"),
+        (&["verify", "--namespace", "default"], old.clone(), 1, "1 problem\n"),
+        (&["verify", "--namespace", "other"], old, 0, "1 pod, 0 of them should have the sidecar, 0 problems\n"),
+    ] {
+        let output = expurgate(args, text.as_bytes());
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{args:?} {said}");
+        assert!(said.contains(told), "{args:?} {said}");
+    }
 }
 
 /// `UPDATE_DOCS=1` writes it.

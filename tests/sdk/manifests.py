@@ -45,7 +45,8 @@ def only(objects, kind, name=None):
 
 
 def pod_of(workload):
-    return workload["spec"]["template"]["spec"]
+    spec = workload["spec"]
+    return spec.get("jobTemplate", {"spec": spec})["spec"]["template"]["spec"]
 
 
 def sidecar_mistakes(workload):
@@ -85,7 +86,7 @@ def _sidecar_mistakes(pod):
     yield from container_mistakes(sidecar, pod)
 
 
-def container_mistakes(container, pod):
+def container_mistakes(container, pod, config_map="expurgate-rules"):
     """What is wrong with our container, whatever it is in."""
     security = container.get("securityContext", {})
     outer = pod.get("securityContext", {})
@@ -118,7 +119,7 @@ def container_mistakes(container, pod):
         yield "a volume with subPath is never renewed"
     volumes = {each["name"]: each for each in pod["volumes"]}
     rules = volumes.get(mounts.get("/etc/expurgate/rules", {}).get("name"), {})
-    if rules.get("configMap", {}).get("name") != "expurgate-rules":
+    if rules.get("configMap", {}).get("name") != config_map:
         yield "the rules are not those of the ConfigMap"
     if set(each["name"] for each in mounts.values()) - set(volumes):
         yield "a volume is missing"

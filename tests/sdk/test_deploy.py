@@ -5,6 +5,10 @@ import re
 import subprocess
 from pathlib import Path
 
+import wire
+from proxy import Proxy
+from sink import Sink
+
 UNIT = Path(__file__).resolve().parents[2] / "deploy/systemd/expurgate.service"
 
 
@@ -29,6 +33,24 @@ def test_the_unit_may_do_little(tmp_path):
     exposure = re.search(r"Overall exposure level for \S+: ([0-9.]+)", result.stdout)
     assert exposure, result.stdout + result.stderr
     assert float(exposure[1]) <= 1.5
+
+
+def test_what_the_unit_does_to_reload_takes_new_rules(tmp_path):
+    reload = re.search(r"^ExecReload=(.*)$", UNIT.read_text(), re.MULTILINE)[1]
+    rules = tmp_path / "rules"
+    rules.mkdir()
+    own = rules / "own.toml"
+    own.write_text('[[override]]\nid = "email.address"\nenabled = false\n')
+    body = b'{"to": "someone@corp-mail.example"}'
+    with Sink() as sink:
+        with Proxy(None, tmp_path, f'[rules]\npaths = ["{rules}"]\n[[route]]\nupstream = "{sink.url}"\n') as proxy:
+            assert wire.post(proxy.address, body).status == 200
+            # That a file is gone counts with this signal alone.
+            own.unlink()
+            subprocess.run(["sh", "-c", reload], env={"MAINPID": str(proxy.pid)}, check=True, timeout=60)
+            proxy.assert_metric("expurgate_ruleset_reloads_total", 1, outcome="success")
+            assert wire.post(proxy.address, body).status == 200
+        assert [bytes(request.body) for request in sink.requests] == [body, b'{"to": "[EMAIL_ADDRESS]"}']
 
 
 def test_what_the_unit_starts_is_a_command_with_its_flags(tmp_path):

@@ -1,4 +1,5 @@
-"""The container image, and the example of deploy/kustomize as a pod, by podman.
+"""The container image, and the example of deploy/kustomize as a pod, with the sidecar
+of kustomize and with that of `expurgate inject`, by podman.
 
 Slow, and a matter of what a machine allows: `make deploy-test` sets
 EXPURGATE_DEPLOY, without which all of it is skipped.
@@ -13,14 +14,18 @@ import threading
 import time
 from pathlib import Path
 
+import openai
 import pytest
+import yaml
 
 import manifests
 import wire
 from manifests import IMAGE, KUBECTL, KUSTOMIZE, NAME, VERSION, kustomize, only, pod_of
+from planted import PLANTED, PROMPT, entity, redacted
 from pod import PODMAN, Pod, podman
 from proxy import BINARY, REPOSITORY, ask_admin
 from sink import Answer, Sink
+from test_openai import COMPLETION, KEY
 
 pytestmark = [
     pytest.mark.skipif(not os.environ.get("EXPURGATE_DEPLOY"), reason="only in `make deploy-test`"),
@@ -107,11 +112,35 @@ def test_the_image_knows_its_rules_alone(image):
     assert re.match(r"valid: 1 route, \d+ rules", checked.stdout)
 
 
-def pod_of_the_example(upstream, memory=None):
-    """The example of deploy/kustomize, the application left out: we are it."""
+UPSTREAM = "http://127.0.0.1:9999"
+
+
+def rendered():
+    """The example as kustomize makes it."""
     objects = kustomize(KUSTOMIZE / "overlays/example")
+    settings = {"name": "EXPURGATE_UPSTREAM", "value": UPSTREAM}
+    pod_of(only(objects, "Deployment"))["initContainers"][0]["env"].append(settings)
+    return objects
+
+
+def injected(*arguments):
+    """The example's application with what `expurgate inject` puts in."""
+    application = (KUSTOMIZE / "overlays/example/application.yaml").read_text()
+    rules = ["--rules", KUSTOMIZE / "base/rules.toml"]
+    command = [BINARY, "inject", "--protocol", "openai", "--upstream", UPSTREAM, *rules, *arguments]
+    done = subprocess.run(command, input=application, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return list(yaml.safe_load_all(done.stdout))
+
+
+def large():
+    """The same, with the memory that rules of one's own take: docs/kubernetes.md, "Sizing"."""
+    return injected("--memory-limit", "256Mi")
+
+
+def pod_of_the_example(objects):
+    """The application left out: we are it."""
     workload = only(objects, "Deployment")
-    assert manifests.sidecar_mistakes(workload) == []
     pod = pod_of(workload)
     sidecar = pod["initContainers"][0]
     # podman knows neither sidecars that start first, nor probes by a port's name,
@@ -119,26 +148,29 @@ def pod_of_the_example(upstream, memory=None):
     for key in ("restartPolicy", "startupProbe", "readinessProbe", "livenessProbe", "ports"):
         del sidecar[key]
     sidecar["imagePullPolicy"] = "Never"
-    if memory:
-        sidecar["resources"]["limits"]["memory"] = memory
-    sidecar["env"].append({"name": "EXPURGATE_UPSTREAM", "value": upstream})
     spec = {"containers": [sidecar], "volumes": pod["volumes"], "restartPolicy": "Never"}
     for volume in spec["volumes"]:
-        volume["configMap"].pop("optional")
+        volume["configMap"].pop("optional", None)
     maps = [each for each in objects if each["kind"] == "ConfigMap"]
     return [*maps, {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "agent"}, "spec": spec}]
 
 
 @pytest.fixture
 def played(image, tmp_path, request):
-    """The pod, once it is ready, and a sink in it that is its upstream."""
+    """The pod, once it is ready, a sink in it that is its upstream, and the
+    application's container as its manifest has it."""
     if not KUBECTL:
         pytest.skip("kubectl is not installed")
-    with Pod(pod_of_the_example("http://127.0.0.1:9999", getattr(request, "param", None)), tmp_path) as pod:
+    objects = getattr(request, "param", injected)()
+    manifests.validate(objects)
+    mistakes = manifests.sidecar_mistakes(only(objects, "Deployment"))
+    assert mistakes == [] or getattr(request, "param", None) is large
+    (application,) = pod_of(only(objects, "Deployment"))["containers"]
+    with Pod(pod_of_the_example(objects), tmp_path) as pod:
         with pod.inside(NAME):
             with Sink(port=9999) as sink:
                 wait_for(lambda: admin("/readyz")[0] == 200, lambda: pod.log(NAME))
-                yield pod, sink
+                yield pod, sink, application
 
 
 def wait_for(holds, explain=lambda: ""):
@@ -157,8 +189,32 @@ def admin(path):
     return ask_admin(9090, path)
 
 
+def test_the_sdk_in_the_pod_is_redacted_as_its_variable_points_it(played, monkeypatch):
+    pod, sink, application = played
+    for each in application["env"]:
+        monkeypatch.setenv(each["name"], each["value"])
+    assert os.environ["OPENAI_BASE_URL"] == "http://127.0.0.1:8080/v1"
+    answer = json.dumps(COMPLETION).encode()
+    sink.answer = lambda _: Answer(body=answer)
+    messages = [{"role": "user", "content": PROMPT}]
+    # In this thread, whose sockets are the pod's.
+    with openai.OpenAI(api_key=KEY, max_retries=0) as client:
+        done = client.chat.completions.create(model="gpt-4o", messages=messages)
+    assert done.choices[0].message.content == COMPLETION["choices"][0]["message"]["content"]
+    (request,) = sink.requests
+    assert (request.method, request.target) == ("POST", "/v1/chat/completions")
+    assert json.loads(entity(request))["messages"] == redacted(messages) != messages
+    for secret in PLANTED:
+        assert secret.encode() not in sink.everything()
+        assert secret not in pod.log(NAME)
+    # What the upstream is to know the client by.
+    assert request.header("Authorization") == f"Bearer {KEY}"
+    assert 'entity="EMAIL_ADDRESS"' in admin("/metrics")[1]
+
+
+@pytest.mark.parametrize("played", [injected, rendered], indirect=True)
 def test_the_pod_is_as_restricted_as_its_manifest_says(played):
-    pod, _ = played
+    pod, *_ = played
     status = Path(f"/proc/{pod.pid(NAME)}/status").read_text()
     fields = dict(re.findall(r"^(\w+):\s+(.*)$", status, re.MULTILINE))
     assert fields["Uid"].split() == fields["Gid"].split() == ["65532"] * 4
@@ -172,8 +228,9 @@ def test_the_pod_is_as_restricted_as_its_manifest_says(played):
     assert rules and rules[0]["RW"] is False
 
 
+@pytest.mark.parametrize("played", [injected, rendered], indirect=True)
 def test_traffic_through_the_pod_is_redacted_and_bodies_beyond_its_memory_stream(played, report):
-    pod, sink = played
+    pod, sink, _ = played
     body = json.dumps({"messages": [{"role": "user", "content": f"I am {ADDRESS_OF_A_PERSON}"}]}).encode()
     for _ in range(200):
         assert wire.post(ADDRESS, body, "/v1/chat/completions").status == 200
@@ -214,10 +271,9 @@ def post_inside(pod, body, statuses):
         statuses.append(wire.post(ADDRESS, body).status)
 
 
-# Rules are judged in the process: docs/kubernetes.md, "Sizing".
-@pytest.mark.parametrize("played", ["256Mi"], indirect=True)
+@pytest.mark.parametrize("played", [large], indirect=True)
 def test_a_swapped_configmap_is_taken_without_a_restart(played):
-    pod, sink = played
+    pod, sink, _ = played
     before = admin("/metrics")[1]
     rule = (
         '[[rule]]\nid = "acme.key"\nentity = "ACME_KEY"\ncategory = "credential"\ndescription = "Keys of ours"\n'
@@ -257,7 +313,7 @@ def swap(folder, files):
 
 
 def test_sigterm_with_requests_in_flight_lets_them_end_and_ends_with_0(played):
-    pod, sink = played
+    pod, sink, _ = played
     release = threading.Event()
 
     def answer(_):

@@ -295,6 +295,55 @@ def test_a_refusal_says_what_to_do_and_a_warning_reaches_the_user(webhook):
     assert warning.startswith("expurgate: container app: ") and len(warning) <= 256
 
 
+def pod_of_kustomize():
+    """As the ReplicaSet of the overlay's Deployment creates it."""
+    template = only(rendered(REPOSITORY / "deploy/kustomize/overlays/example"), "Deployment")["spec"]["template"]
+    metadata = template["metadata"] | {"name": "agent-1", "namespace": "agents"}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
+
+
+@pytest.mark.skipif(not KUBECTL, reason="kubectl is not installed")
+def test_a_pod_of_kustomize_is_let_in_as_it_is_unless_it_goes_past_its_sidecar(webhook):
+    own = pod_of_kustomize()
+    response = webhook.review(own)
+    assert response["allowed"] is True and "patch" not in response
+    (warning,) = response["warnings"]
+    assert "a sidecar that inject did not put in" in warning
+    (variable,) = own["spec"]["containers"][0]["env"]
+    variable["value"] = "https://api.openai.com/v1"
+    response = webhook.review(own)
+    assert response["allowed"] is False and response["status"]["code"] == 422
+    assert "container agent: OPENAI_BASE_URL goes past the sidecar; point it there" in response["status"]["message"]
+    own["metadata"]["annotations"] = {"expurgate.dev/keep-variables": "OPENAI_BASE_URL"}
+    assert webhook.review(own)["allowed"] is True
+
+
+def verify(objects, *arguments):
+    """What is listed, by pod."""
+    text = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
+    done = command("verify", "--output", "json", *arguments, text=text)
+    listed = json.loads(done.stdout)
+    assert done.returncode == (1 if listed else 0), done.stderr
+    return {each["pod"]: each["problem"] for each in listed}, done.stderr
+
+
+@pytest.mark.skipif(not KUBECTL, reason="kubectl is not installed")
+def test_pods_that_are_older_than_the_label_of_their_namespace_are_listed(webhook):
+    labels = {"expurgate.dev/injection": "enabled"}
+    space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "agents", "labels": labels}}
+    old = pod(name="old", namespace="agents")
+    new = patched(old, webhook.review(old)) | {"metadata": old["metadata"] | {"name": "new"}}
+    new["metadata"] |= {"annotations": patched(old, webhook.review(old))["metadata"]["annotations"]}
+    others = [pod(name="web", namespace="web"), pod(name="dns", namespace="kube-system")]
+    objects = [*others, old, new, pod_of_kustomize()]
+    assert verify([*objects, space])[0] == {"old": "it has no sidecar"}
+    assert verify(objects, "--namespace", "agents")[0] == {"old": "it has no sidecar"}
+    listed, said = verify(objects)
+    assert listed == {} and "note: no namespaces came along" in said
+    assert set(verify(objects, "--all")[0]) == {"old", "web"}
+    assert "the list is empty" in verify([])[1]
+
+
 def test_what_is_no_review_is_refused_and_limits_hold(webhook):
     for body in (b"", b"{}", b"\xff", b'{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1beta1"}'):
         assert webhook.ask("POST", "/inject", body)[0] == 400

@@ -4,6 +4,8 @@ to each other, and right where a schema has no opinion."""
 import copy
 import json
 import re
+import shlex
+import shutil
 import subprocess
 import textwrap
 import tomllib
@@ -14,6 +16,7 @@ import pytest
 import yaml
 
 import manifests
+from certificates import Authority
 from manifests import CHART, IMAGE, KUBECTL, KUSTOMIZE, NAME, VERSION, kustomize, only, pod_of, validate
 from proxy import BINARY, REPOSITORY
 
@@ -21,12 +24,12 @@ needs_kubectl = pytest.mark.skipif(not KUBECTL, reason="kubectl is not installed
 EXAMPLES = {path.stem: yaml.safe_load(path.read_text()) for path in sorted((CHART / "examples").glob("*.yaml"))}
 
 
-def helm(values):
+def helm(values, release=NAME, chart=CHART):
     """The objects of the chart, and its notes."""
-    with helm_python.Chart.load(str(CHART)) as chart:
+    with helm_python.Chart.load(str(chart)) as chart:
         chart.validate_schema(values)
-        rendered = chart.render(values, name=NAME, namespace="agents")
-    notes = next(text for path, text in rendered.items() if path.endswith("NOTES.txt"))
+        rendered = chart.render(values, name=release, namespace="agents")
+    notes = next((text for path, text in rendered.items() if path.endswith("NOTES.txt")), "")
     texts = [text for path, text in rendered.items() if path.endswith(".yaml")]
     return [each for text in texts for each in yaml.safe_load_all(text) if each], notes
 
@@ -91,7 +94,7 @@ def test_each_mistake_with_a_sidecar_is_seen():
         assert broken(change), f"change {number} is not seen"
 
 
-KINDS = ["Deployment", "StatefulSet", "DaemonSet", "Job"]
+KINDS = ["Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob"]
 
 
 @needs_kubectl
@@ -102,31 +105,43 @@ def test_the_component_puts_the_sidecar_before_other_init_containers(kind, tmp_p
         "containers": [{"name": "a", "image": "a", "env": [{"name": "URL", "value": "http://127.0.0.1:8080"}]}],
     }
     spec = {"template": {"metadata": {"labels": {"app": "a"}}, "spec": pod}}
-    if kind == "Job":
+    if kind in ("Job", "CronJob"):
         pod["restartPolicy"] = "Never"
     else:
         spec["selector"] = {"matchLabels": {"app": "a"}}
     if kind == "StatefulSet":
         spec["serviceName"] = "a"
-    api = "batch/v1" if kind == "Job" else "apps/v1"
+    if kind == "CronJob":
+        spec = {"schedule": "@daily", "jobTemplate": {"spec": spec}}
+    api = "batch/v1" if kind in ("Job", "CronJob") else "apps/v1"
     meta = {"name": "a", "annotations": {"expurgate.dev/inject": "true"}}
     wanted = {"apiVersion": api, "kind": kind, "metadata": meta, "spec": spec}
     unwanted = {"apiVersion": api, "kind": kind, "metadata": {"name": "b"}, "spec": spec}
     component = tmp_path / "component"
     # kustomize reads below its own folder, or by a relative path to another root.
     component.symlink_to(KUSTOMIZE / "components/native-sidecar")
+    (tmp_path / "pseudonyms").symlink_to(KUSTOMIZE / "components/pseudonyms")
     (tmp_path / "a.json").write_text(json.dumps(wanted))
     (tmp_path / "b.json").write_text(json.dumps(unwanted))
     (tmp_path / "kustomization.yaml").write_text(
-        "resources: [a.json, b.json]\ncomponents: [component]\n"
+        "resources: [a.json, b.json]\ncomponents: [component, pseudonyms]\n"
         "configMapGenerator: [{name: expurgate-settings, literals: [EXPURGATE_PROTOCOL=otlp]}]\n"
     )
     objects = kustomize(tmp_path)
     validate(objects)
     assert manifests.sidecar_mistakes(only(objects, kind, "a")) == []
-    assert only(objects, kind, "b")["spec"]["template"]["spec"] == pod
+    assert pod_of(only(objects, kind, "b")) == pod
+    keys = {"name": "EXPURGATE_HASH_KEYS", "value": "k1=/etc/expurgate/keys/k1.key"}
+    assert keys in pod_of(only(objects, kind, "a"))["initContainers"][0]["env"]
     names = [each["name"] for each in pod_of(only(objects, kind, "a"))["initContainers"]]
     assert names == [NAME, "migrate"]
+
+
+@pytest.mark.parametrize("component", ["native-sidecar", "pseudonyms"])
+def test_a_cron_job_gets_what_others_get(component):
+    folder = KUSTOMIZE / "components" / component
+    usual, cron = (yaml.safe_load((folder / name).read_text()) for name in ("sidecar.yaml", "cronjob.yaml"))
+    assert cron["spec"]["jobTemplate"]["spec"] == usual["spec"]
 
 
 @needs_kubectl
@@ -228,7 +243,7 @@ def test_an_example_of_values_is_clean_and_valid_in_every_version(name):
         assert (said, report["errors"]) == (["icon is recommended"], [])
     objects, notes = helm(EXAMPLES[name])
     validate(objects)
-    assert "http://" in notes or "expurgate inject" in notes
+    assert "http://" in notes or "https://" in notes or "expurgate inject" in notes
     keys = [(each["apiVersion"], each["kind"], each["metadata"]["name"]) for each in objects]
     assert len(keys) == len(set(keys)) >= 2
 
@@ -238,8 +253,9 @@ def test_what_an_example_configures_is_accepted_by_the_program(name, tmp_path):
     objects, _ = helm(EXAMPLES[name])
     rules = tmp_path / "rules"
     rules.mkdir()
-    for file, text in only(objects, "ConfigMap", "expurgate-rules")["data"].items():
+    for file, text in only_ending(objects, "-rules")["data"].items():
         (rules / file).write_text(text)
+    certificates = Authority(tmp_path)
     named = [each["data"] for each in objects if each["metadata"]["name"] == "expurgate-settings"]
     settings = dict(next(iter(named), {}))
     command = [str(BINARY), "check"]
@@ -247,7 +263,12 @@ def test_what_an_example_configures_is_accepted_by_the_program(name, tmp_path):
         if "config.toml" in each.get("data", {}):
             text = each["data"]["config.toml"]
             assert tomllib.loads(text)["listener"]["address"] == "0.0.0.0:8080"
-            (tmp_path / "config.toml").write_text(text.replace("/etc/expurgate/rules", str(rules)))
+            text = text.replace("/etc/expurgate/rules", str(rules))
+            for path in sorted(set(re.findall(r'"(/tls/.*?)"', text))):
+                # Those of a folder are a pair.
+                pair = certificates.issue(path.split("/")[2])
+                text = text.replace(f'"{path}"', f'"{pair[path.endswith(".key")]}"')
+            (tmp_path / "config.toml").write_text(text)
             command += ["--config", str(tmp_path / "config.toml")]
     check = subprocess.run(command, env=settings | {"EXPURGATE_RULES": str(rules)}, capture_output=True, timeout=60)
     assert (check.returncode, check.stderr) == (0, b"")
@@ -261,10 +282,95 @@ def test_a_gateway_with_its_own_values_has_them():
     assert gateway["metadata"]["name"] == "redaction" and gateway["spec"]["replicas"] == 3
     assert container["image"].endswith("@sha256:" + "0123456789abcdef" * 4)
     assert {"name": "EXPURGATE_HASH_KEYS", "value": "k1=/etc/expurgate/keys/k1.key"} in container["env"]
-    assert list(manifests.container_mistakes(container, pod)) == []
+    assert list(manifests.container_mistakes(container, pod, "redaction-rules")) == []
     assert only(objects, "ExternalSecret")["spec"]["dataFrom"][0]["extract"]["key"] == "expurgate/agents"
     assert not [each for each in objects if each["kind"] == "HorizontalPodAutoscaler"]
     assert "http://redaction.agents:80" in notes
+
+
+def only_ending(objects, end):
+    (found,) = [each for each in objects if each["kind"] == "ConfigMap" and each["metadata"]["name"].endswith(end)]
+    return found
+
+
+def test_every_file_that_a_configuration_names_is_mounted():
+    objects, notes = helm(EXAMPLES["tls"])
+    pod = pod_of(only(objects, "Deployment"))
+    (container,) = pod["containers"]
+    assert list(manifests.container_mistakes(container, pod)) == []
+    folders = {each["mountPath"] for each in container["volumeMounts"]}
+    named = re.findall(r'"(/tls/.*)/[^/"]+"', only_ending(objects, "-config")["data"]["config.toml"])
+    assert len(named) == 6 and set(named) <= folders
+    assert {each["name"] for each in pod["volumes"]} >= {"listener-tls", "client-tls", "authorities"}
+    assert "https://expurgate.agents:8080" in notes
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_two_releases_in_one_namespace_share_nothing(name):
+    values = {key: value for key, value in EXAMPLES[name].items() if key not in ("nameOverride", "extraManifests")}
+    # The application of the example is not the chart's own.
+    values.pop("example", None)
+    keys = [
+        {(each["kind"], each["metadata"]["name"]) for each in helm(values, release)[0]}
+        for release in ("expurgate", "second")
+    ]
+    assert keys[0] and not keys[0] & keys[1]
+    objects, _ = helm(values, "second")
+    names = {each["metadata"]["name"] for each in objects if each["kind"] == "ConfigMap"}
+    for each in objects:
+        if each["kind"] == "Deployment":
+            volumes = [volume["configMap"]["name"] for volume in pod_of(each)["volumes"] if "configMap" in volume]
+            assert {volume for volume in volumes if volume.startswith(("expurgate", "second"))} <= names
+
+
+@pytest.mark.parametrize("release", ["expurgate", "second"])
+@pytest.mark.parametrize("name", ["sidecar", "sidecars-monitored"])
+def test_the_command_of_the_notes_makes_the_sidecar_that_the_settings_mean(name, release):
+    objects, notes = helm(EXAMPLES[name], release)
+    (line,) = [line for line in notes.splitlines() if line.startswith("  expurgate inject ")]
+    words = shlex.split(line.split("<")[0])
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": {"containers": [{"name": "a", "image": "a"}]}}
+    done = subprocess.run([BINARY, *words[1:]], input=json.dumps(pod), capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    spec = json.loads(done.stdout)["spec"]
+    variables = {each["name"]: each["value"] for each in spec["initContainers"][0]["env"]}
+    assert EXAMPLES[name]["settings"].items() <= variables.items()
+    assert [each["configMap"]["name"] for each in spec["volumes"]] == [only_ending(objects, "-rules")["metadata"]["name"]]
+
+
+def test_notes_tell_what_has_no_flag():
+    settings = {"EXPURGATE_PROTOCOL": "openai", "EXPURGATE_TIMEOUTS_DRAIN": "10s"}
+    notes = helm({"mode": "sidecar", "settings": settings})[1]
+    assert "No flag is there for EXPURGATE_TIMEOUTS_DRAIN:" in notes and "--protocol 'openai' <" in notes
+
+
+def test_a_chart_that_depends_on_this_one_has_the_sidecar_with_its_settings(tmp_path):
+    parent = tmp_path / "parent"
+    shutil.copytree(CHART, parent / "charts/expurgate")
+    (parent / "templates").mkdir()
+    (parent / "Chart.yaml").write_text("apiVersion: v2\nname: parent\nversion: 1.0.0\n")
+    readme = (CHART / "README.md").read_text()
+    (block,) = re.findall(r"^```yaml\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
+    app = '  containers: [{name: a, image: a, env: [{name: OPENAI_BASE_URL, value: "http://127.0.0.1:8080/v1"}]}]\n'
+    spec = textwrap.indent(block + app, "    ").replace("nindent 4", "nindent 8")
+    (parent / "templates/app.yaml").write_text(
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: app}\nspec:\n"
+        "  selector: {matchLabels: {a: b}}\n  template:\n    metadata: {labels: {a: b}}\n" + spec
+    )
+    mounted = {"name": "ca", "mountPath": "/tls/ca", "readOnly": True}
+    own = EXAMPLES["sidecars-monitored"] | {
+        "extraVolumes": [{"name": "ca", "configMap": {"name": "ca"}}],
+        "extraVolumeMounts": [mounted],
+    }
+    objects, _ = helm({"expurgate": own}, "web", parent)
+    validate(objects)
+    workload = only(objects, "Deployment", "app")
+    pod = pod_of(workload)
+    sidecar = pod["initContainers"][0]
+    assert list(manifests.container_mistakes(sidecar, pod, "web-expurgate-rules")) == []
+    assert mounted in sidecar["volumeMounts"]
+    assert only(objects, "ConfigMap", sidecar["envFrom"][0]["configMapRef"]["name"])["data"] == own["settings"]
+    assert only(objects, "ConfigMap", "web-expurgate-rules")
 
 
 def test_a_changed_configuration_restarts_pods_and_changed_rules_do_not():
@@ -284,6 +390,9 @@ def test_a_changed_configuration_restarts_pods_and_changed_rules_do_not():
         {"settings": {"UPSTREAM": "a"}},
         {"autoscaling": {"enabled": "yes"}},
         {"service": {"port": 0}},
+        {"extraVolumes": [{"configMap": {"name": "a"}}]},
+        {"extraVolumes": [{"name": "expurgate-rules", "emptyDir": {}}]},
+        {"extraVolumeMounts": [{"name": "a", "mountPath": "tls"}]},
     ],
 )
 def test_values_that_nobody_means_are_refused(values):

@@ -1,4 +1,4 @@
-{{/* The name of what the gateway consists of. */}}
+{{/* The name of what a release consists of; two releases in one namespace have two. */}}
 {{- define "expurgate.name" -}}
 {{- default (ternary .Release.Name (printf "%s-expurgate" .Release.Name) (contains "expurgate" .Release.Name)) .Values.nameOverride | trunc 50 | trimSuffix "-" }}
 {{- end }}
@@ -59,12 +59,15 @@ seccompProfile:
 {{- define "expurgate.rulesVolume" -}}
 - name: expurgate-rules
   configMap:
-    name: expurgate-rules
+    name: {{ include "expurgate.name" . }}-rules
     optional: true
 {{- with .Values.pseudonyms.secret }}
 - name: expurgate-keys
   secret:
     secretName: {{ . }}
+{{- end }}
+{{- with .Values.extraVolumes }}
+{{ toYaml . }}
 {{- end }}
 {{- end }}
 
@@ -76,6 +79,9 @@ seccompProfile:
 - name: expurgate-keys
   mountPath: /etc/expurgate/keys
   readOnly: true
+{{- end }}
+{{- with .Values.extraVolumeMounts }}
+{{ toYaml . }}
 {{- end }}
 {{- end }}
 
@@ -107,7 +113,7 @@ for charts that have this one as a dependency. Call it with this chart's context
     - run
   envFrom:
     - configMapRef:
-        name: expurgate-settings
+        name: {{ include "expurgate.name" . }}-settings
   env:
     - name: EXPURGATE_LISTEN
       value: 127.0.0.1:8080

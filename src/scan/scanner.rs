@@ -40,6 +40,7 @@ use crate::span::Span;
 use std::ops::Range;
 use std::sync::Arc;
 
+mod embedded;
 mod encoded;
 mod folded;
 mod protected;
@@ -83,6 +84,8 @@ pub struct Scanner<M = Unmetered> {
     second: Option<Second>,
     /// For texts in base64; `None` where no rule looks at them.
     encoded: Option<Encoded>,
+    /// Where JSON in base64 begins: see [`Scanner::take_embedded`].
+    embedded: Vec<u64>,
     /// In a second reading: what was accepted.
     log: Option<Vec<Begun>>,
     /// Such a reading failed.
@@ -135,6 +138,7 @@ impl<M: Meter> Scanner<M> {
             kept: Vec::new(),
             context: Context::at_start(),
             second: Some(Second::default()),
+            embedded: Vec::new(),
             log: None,
             failed: None,
             meter,
@@ -276,6 +280,7 @@ impl<M: Meter> Scanner<M> {
             match queue.pop() {
                 Popped::Trigger(trigger) => self.confirm(work, data, trigger, out),
                 Popped::Shapes(candidate) => {
+                    self.note_embedded(data.raw, candidate);
                     for (id, start) in trigger::tokens_of(data.engine, data.raw, candidate) {
                         let what = What::Token { id, start };
                         self.confirm(work, data, Trigger { end: candidate.at + 1, what }, out);

@@ -699,15 +699,6 @@ impl<M: Meter> Scanner<M> {
         })
     }
 
-    /// Remembers what was accepted, in a second reading.
-    fn log(&mut self, rule: usize, begins: usize, secret: &Range<usize>) {
-        let (begins, secret) =
-            (self.absolute(begins), Span::new(self.absolute(secret.start), self.absolute(secret.end)));
-        if let Some(log) = &mut self.log {
-            log.push(Begun { begins, secret, rule });
-        }
-    }
-
     /// The stretch around `at` that a match may lie in.
     fn bounds(&self, work: &mut Workspace, data: Data<'_>, at: usize) -> Bounds {
         let (fence, end) = work.shapes.fences_around(at);

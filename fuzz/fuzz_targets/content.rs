@@ -103,6 +103,7 @@ fn redacted(plan: &Arc<Plan>, content: &ContentType, coding: Coding, chunks: &[&
         pass: [String::from("image/png")].into(),
         media: [String::from("audio/wav")].into(),
         formats: None,
+        coding: LIMITS,
     };
     let is_call = matches!(content.media, Media::Grpc(_));
     let mut pipeline = match content.media {

@@ -166,7 +166,7 @@ fn build_route(route: file::Route, policy: Policy, pack: Option<Arc<Pack>>, only
 }
 
 /// Headers that carry data, unless told.
-const HEADERS: [&str; 3] = ["referer", "baggage", "cookie"];
+const HEADERS: [&str; 6] = ["referer", "baggage", "cookie", "*-meta-*", "*-metadata", "*-property-*"];
 /// Parameters by which upstreams know their clients, unless told.
 const QUERY_ALLOW: [&str; 3] = ["key", "api_key", "sentry_key"];
 

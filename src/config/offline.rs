@@ -87,7 +87,8 @@ impl Offline {
     pub fn part_rules(&self, route: &Route) -> PartRules {
         let formats = route.protocol.as_ref().and_then(|pack| pack.body.clone());
         let media = route.protocol.as_ref().map(|pack| Arc::clone(&pack.pass)).unwrap_or_default();
-        PartRules { limit: self.config.limits.buffer, pass: route.pass.clone().into(), media, formats }
+        let (limit, coding) = (self.config.limits.buffer, self.config.limits.coding());
+        PartRules { limit, pass: route.pass.clone().into(), media, formats, coding }
     }
 
     /// As in [`Config`].

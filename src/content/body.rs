@@ -1,5 +1,7 @@
 //! A body without its coding: which format it has, and what takes that apart.
 
+use super::coded::CodedStage;
+use super::coding::{Coding, CodingLimits, Level};
 use super::envelope::{self, EnvelopeStage};
 use super::form::FormStage;
 use super::grpc::{GrpcStage, Messages};
@@ -7,6 +9,7 @@ use super::media::{ContentType, Media};
 use super::msgpack::MsgpackStage;
 use super::multipart::MultipartStage;
 use super::protobuf::ProtobufStage;
+use super::snappy::{self, SnappyStage};
 use super::sse::SseStage;
 use super::statement::{self, StatementStage};
 use super::text::TextStage;
@@ -84,6 +87,8 @@ pub struct PartRules {
     pub media: Arc<[String]>,
     /// How a statement at the beginning of a body names the format of the rest.
     pub formats: Option<Arc<NamedFormats>>,
+    /// What is compressed without a word of it may grow to so much.
+    pub coding: CodingLimits,
 }
 
 impl PartRules {
@@ -111,6 +116,10 @@ pub(super) struct Place {
     pub(super) same_length: bool,
     /// Somebody waits for each byte.
     pub(super) prompt: bool,
+    /// It was compressed: what it is now is not.
+    pub(super) decoded: bool,
+    /// For what is compressed again.
+    pub(super) level: Level,
 }
 
 /// One way to take a body apart.
@@ -150,12 +159,19 @@ pub(super) trait Stage: Send {
     fn memory(&self) -> u64 {
         0
     }
+
+    /// Whether it does not leave byte for byte, though nothing may be found.
+    fn rewrites(&self) -> bool {
+        false
+    }
 }
 
 /// A body on its way through what its format asks for.
 pub(super) struct BodyStage {
     plan: Arc<Plan>,
     way: Way,
+    /// What it is said to be, and how it goes on if it is not compressed.
+    said: Option<Box<(ContentType, Place, Way)>>,
     rules: PartRules,
     prompt: bool,
     taken: u64,
@@ -171,6 +187,8 @@ enum Way {
 /// What the declared type leaves open.
 #[derive(Clone, Copy)]
 enum Doubt {
+    /// Perhaps compressed, though nothing says so.
+    Coding,
     /// Said to be a form, as much is that some client did not say what it is:
     /// `curl --data` calls a form what is JSON, and so do some SDKs.
     Form,
@@ -195,11 +213,36 @@ impl BodyStage {
         if !content.utf8 {
             return Err(ContentError::Charset);
         }
+        if content.snappy && !place.decoded {
+            let way = Way::known(SnappyStage::new(plan, content, rules, place, true)?);
+            return Ok(Self::of(plan, way, None, rules, place));
+        }
+        let way = Self::way(plan, content, rules, place)?;
+        if place.decoded || place.same_length || !may_be_coded(content.media) {
+            return Ok(Self::of(plan, way, None, rules, place));
+        }
+        let said = Some(Box::new((content.clone(), place, way)));
+        Ok(Self::of(plan, Way::Undecided(BytesMut::new(), Doubt::Coding), said, rules, place))
+    }
+
+    fn of(
+        plan: &Arc<Plan>,
+        way: Way,
+        said: Option<Box<(ContentType, Place, Way)>>,
+        rules: &PartRules,
+        place: Place,
+    ) -> Self {
+        let (plan, rules) = (Arc::clone(plan), rules.clone());
+        Self { plan, way, said, rules, prompt: place.prompt, taken: 0, released: 0 }
+    }
+
+    /// The way of what is not compressed.
+    fn way(plan: &Arc<Plan>, content: &ContentType, rules: &PartRules, place: Place) -> Result<Way, ContentError> {
         let text_plan = if place.same_length { plan.of_same_length() } else { plan };
         // What is framed by lengths keeps them all beyond its limit.
         let limit = if place.same_length { 0 } else { rules.limit() };
         let undecided = |doubt| Way::Undecided(BytesMut::new(), doubt);
-        let way = match content.media {
+        Ok(match content.media {
             // Only whole bodies are gRPC's: `BodyStage::grpc`.
             Media::Unsupported | Media::Grpc(_) => return Err(ContentError::Media),
             // What these hold is not written byte for byte.
@@ -217,19 +260,19 @@ impl BodyStage {
             Media::Envelope => Way::known(EnvelopeStage::new(plan, rules, place.depth)?),
             media if place.depth == 0 => undecided(Doubt::Envelope(media)),
             media => Way::known(TextStage::new(text_plan, media).prompt(place.prompt)),
-        };
-        Ok(Self { plan: Arc::clone(plan), way, rules: rules.clone(), prompt: place.prompt, taken: 0, released: 0 })
+        })
     }
 
     /// A stage for the messages of a gRPC call.
     pub(super) fn grpc(plan: &Arc<Plan>, messages: Messages, rules: &PartRules) -> Self {
         let way = Way::known(GrpcStage::new(plan, messages, rules.limit()));
-        Self { plan: Arc::clone(plan), way, rules: rules.clone(), prompt: false, taken: 0, released: 0 }
+        Self::of(plan, way, None, rules, Place::default())
     }
 
     /// Decides by the first bytes, which then go on.
     fn decide(&mut self, head: Bytes, doubt: Doubt, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
         self.way = match doubt {
+            Doubt::Coding => self.coded_or_said(&head)?,
             Doubt::Statement(media) => self.statement_or(media, &head),
             Doubt::Form if is_form(&head) => Way::known(FormStage::new(&self.plan, self.rules.limit())),
             Doubt::Form => Way::known(TextStage::new(&self.plan, Media::Text).prompt(self.prompt)),
@@ -239,6 +282,28 @@ impl BodyStage {
             Doubt::Envelope(media) => Way::known(TextStage::new(&self.plan, media).prompt(self.prompt)),
         };
         self.pass(head, out)
+    }
+
+    /// What its first bytes say to be compressed is that.
+    fn coded_or_said(&mut self, head: &[u8]) -> Result<Way, ContentError> {
+        let Some(said) = self.said.take() else { return Err(ContentError::Media) };
+        let (content, place, way) = *said;
+        let is_message = matches!(content.media, Media::Protobuf(_));
+        let coding = match Coding::from_mark(head) {
+            Coding::Identity if sniff::is_zlib(head) => Coding::Deflate,
+            coding => coding,
+        };
+        Ok(match coding {
+            // Other marks may begin a message.
+            Coding::Gzip => Way::known(CodedStage::new(&self.plan, &content, Coding::Gzip, &self.rules, place)?),
+            _ if is_message && place.depth == 0 && snappy::may_begin(head) == Some(true) => {
+                Way::known(SnappyStage::new(&self.plan, &content, &self.rules, place, false)?)
+            }
+            coding @ (Coding::Deflate | Coding::Zstd) if !is_message => {
+                Way::known(CodedStage::new(&self.plan, &content, coding, &self.rules, place)?)
+            }
+            _ => way,
+        })
     }
 
     /// What begins as a statement is one; else nothing is decided yet.
@@ -276,6 +341,12 @@ impl BodyStage {
     /// Whether the first bytes tell what the declared type leaves open.
     fn suffices(&self, head: &[u8], doubt: Doubt) -> bool {
         match doubt {
+            Doubt::Coding => {
+                let is_message =
+                    matches!(self.said.as_deref(), Some((ContentType { media: Media::Protobuf(_), .. }, ..)));
+                head.len() >= MARK && (!is_message || snappy::may_begin(head).is_some())
+                    || head.first().is_some_and(|first| !is_message && b"{[\"\n ".contains(first))
+            }
             Doubt::Form => sniff::suffices(head),
             Doubt::Statement(_) => {
                 let formats = self.rules.formats.as_ref();
@@ -343,6 +414,10 @@ impl Stage for BodyStage {
     fn memory(&self) -> u64 {
         self.way.stage().map_or(0, Stage::memory)
     }
+
+    fn rewrites(&self) -> bool {
+        self.way.stage().is_some_and(Stage::rewrites)
+    }
 }
 
 impl Way {
@@ -356,6 +431,15 @@ impl Way {
             Self::Known(stage) => Some(&**stage),
         }
     }
+}
+
+/// So many bytes tell whether what follows is compressed.
+const MARK: usize = 4;
+
+/// Whether what is said to be this may be compressed without a word of it.
+fn may_be_coded(media: Media) -> bool {
+    use Media::{Envelope, Form, Json, Ndjson, Protobuf, Text, Unknown};
+    matches!(media, Json | Ndjson | Text | Form | Envelope | Unknown | Protobuf(_))
 }
 
 /// Whether what is said to be a form is one, and not JSON. White space alone does

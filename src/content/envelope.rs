@@ -366,6 +366,7 @@ mod tests {
             pass: [String::from("image/png")].into(),
             media: Arc::default(),
             formats: None,
+            coding: crate::content::CodingLimits::NONE,
         };
         let (mut stage, mut out) = (EnvelopeStage::new(&PLAN, &rules, 0)?, Vec::new());
         for chunk in chunks {

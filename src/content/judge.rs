@@ -62,6 +62,7 @@ fn redact(plan: &Arc<Plan>, pack: &Pack, kind: &str, body: &str, step: usize) ->
         pass: Arc::default(),
         media: Arc::clone(&pack.pass),
         formats: pack.body.clone(),
+        coding: CodingLimits::NONE,
     };
     let mut pipeline = Pipeline::new(plan, &content, Coding::Identity, CodingLimits::NONE, Delivery::Whole, &parts)?;
     let mut out = Vec::new();

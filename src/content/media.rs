@@ -16,6 +16,8 @@ pub struct ContentType {
     /// What parts are told apart by, letter case and all; `None` when it is not
     /// declared, or twice and differently.
     pub boundary: Option<Vec<u8>>,
+    /// The body is a block of Snappy.
+    pub snappy: bool,
 }
 
 /// What a media type means to the redactor.
@@ -62,19 +64,31 @@ impl ContentType {
         let first = boundaries.next();
         let boundary = first.filter(|first| boundaries.all(|other| other == *first));
         let media = Media::of(&essence);
-        Self { essence, media, utf8, boundary }
+        Self { essence, media, utf8, boundary, snappy: false }
     }
 
     /// That of a body with several types: which one the upstream would believe
     /// is anybody's guess, and no format fits all.
     pub fn ambiguous() -> Self {
-        Self { essence: String::new(), media: Media::Unsupported, utf8: true, boundary: None }
+        Self { essence: String::new(), media: Media::Unsupported, utf8: true, boundary: None, snappy: false }
     }
 
     /// The same for what is sent to `path`, which tells what a message is.
     #[must_use]
     pub fn sent_to(self, path: &str) -> Self {
         self.holding(Message::of_path(path))
+    }
+
+    /// The same in a block of Snappy.
+    #[must_use]
+    pub fn in_snappy(self) -> Self {
+        Self { snappy: true, ..self }
+    }
+
+    /// The same out of it.
+    #[must_use]
+    pub(super) fn plain(self) -> Self {
+        Self { snappy: false, ..self }
     }
 
     /// The same with this message in it, if it is one.

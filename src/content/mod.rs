@@ -5,6 +5,7 @@
 //! decode the coding, look at the first bytes, redact, encode again.
 
 mod body;
+mod coded;
 mod coding;
 mod envelope;
 #[cfg(test)]
@@ -22,6 +23,7 @@ mod part;
 mod pipeline;
 mod projection;
 mod protobuf;
+mod snappy;
 pub mod sniff;
 mod spelling;
 mod sse;

@@ -132,7 +132,13 @@ mod tests {
     /// was released.
     fn run(coding: Coding, wire: &[u8], step: usize) -> (Vec<u8>, bool) {
         let content = ContentType::parse(Some(b"application/json"));
-        let parts = PartRules { limit: 1 << 16, pass: Default::default(), media: Default::default(), formats: None };
+        let parts = PartRules {
+            limit: 1 << 16,
+            pass: Default::default(),
+            media: Default::default(),
+            formats: None,
+            coding: CodingLimits::NONE,
+        };
         let mut pipeline = Pipeline::new(&PLAN, &content, coding, LIMITS, Delivery::Original, &parts).unwrap();
         let (mut out, mut seen) = (Vec::new(), 0);
         for chunk in wire.chunks(step) {

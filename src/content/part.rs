@@ -97,7 +97,7 @@ impl Part {
         if let Some(name) = &head.field {
             return Ok(Self::Field(Box::new(Field::new(&setting.plan, name, same_length))));
         }
-        let place = Place { depth: setting.depth, same_length, prompt: false };
+        let place = Place { depth: setting.depth, same_length, ..Place::default() };
         let body = BodyStage::new(&setting.plan, &head.content, &setting.rules, place)?;
         Ok(Self::Body(Box::new(body)))
     }
@@ -278,7 +278,7 @@ impl Unsure {
             true => Part::Passed,
             false if ends || self.lead.len() >= sniff::MAX_PREFIX => {
                 let Setting { plan, rules, depth } = &self.setting;
-                let place = Place { depth: *depth, same_length: self.same_length, prompt: false };
+                let place = Place { depth: *depth, same_length: self.same_length, ..Place::default() };
                 Part::Body(Box::new(BodyStage::new(plan, &self.content, rules, place)?))
             }
             false => return Ok(None),

@@ -91,7 +91,10 @@ impl Pipeline {
             // It is encoded anew in any case.
             decoder.skip_annotations();
         }
-        let place = Place { prompt: matches!(delivery, Delivery::Prompt), ..Place::default() };
+        let level = if let Delivery::Streaming(level) = delivery { level } else { Level::default() };
+        // Two codings are refused, told or not.
+        let decoded = decoder.is_some();
+        let place = Place { prompt: matches!(delivery, Delivery::Prompt), decoded, level, ..Place::default() };
         Ok(Self {
             decoder,
             body: BodyStage::new(plan, content, parts, place)?,
@@ -261,7 +264,7 @@ impl Pipeline {
 
     /// Whether the body must not be forwarded as it came.
     pub fn changes(&self) -> bool {
-        self.report().changed() > 0 || self.annotated()
+        self.report().changed() > 0 || self.annotated() || self.body.rewrites()
     }
 
     /// How the input is encoded, once something of it is decoded; `None` where
@@ -299,7 +302,7 @@ mod tests {
     const LIMITS: CodingLimits = CodingLimits { max_decoded: 1 << 20, max_ratio: 100 };
 
     fn parts() -> PartRules {
-        PartRules { limit: 1 << 16, pass: Arc::default(), media: Arc::default(), formats: None }
+        PartRules { limit: 1 << 16, pass: Arc::default(), media: Arc::default(), formats: None, coding: LIMITS }
     }
 
     fn plan() -> Arc<Plan> {
@@ -396,16 +399,12 @@ mod tests {
     }
 
     #[test]
-    fn compressed_bytes_without_their_header_are_refused() {
+    fn compressed_bytes_without_their_header_are_decoded_or_refused() {
         for kind in ["application/json", "text/plain"] {
-            for body in [
-                &b"\x1f\x8b\x08\x08name\0"[..],
-                b"x\x9c\xab\x56\x4a\x54",
-                b"x^\xab\x56\x4a\x54",
-                b"\xfd7zXZ\0\0\x04",
-                b"BZh91AY&SY",
-                b"\x04\x22\x4d\x18\x64\x40",
-            ] {
+            for body in [&b"\x1f\x8b\x08\x08name\0"[..], b"x\x9c\xab\x56\x4a\x54", b"x^\xab\x56\x4a\x54"] {
+                assert_eq!(whole(Some(kind), body), Err(ContentError::Coding(CodingError::Truncated)), "{kind}");
+            }
+            for body in [&b"\xfd7zXZ\0\0\x04"[..], b"BZh91AY&SY", b"\x04\x22\x4d\x18\x64\x40"] {
                 assert_eq!(whole(Some(kind), body), Err(ContentError::Media), "{kind}");
             }
             // Deflate has no mark, and zlib's may be text.

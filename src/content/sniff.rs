@@ -70,7 +70,7 @@ pub(super) fn is_media(head: &[u8]) -> bool {
 
 /// A header whose two bytes may be text: `x^2` is, unless what follows is not
 /// (RFC 1950, section 2.2).
-fn is_zlib(head: &[u8]) -> bool {
+pub(super) fn is_zlib(head: &[u8]) -> bool {
     let &[method @ b'x', flags, third, ..] = head else { return false };
     u16::from_be_bytes([method, flags]).is_multiple_of(31) && !third.is_ascii()
 }

@@ -238,6 +238,7 @@ impl Stage for StatementStage {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::content::CodingLimits;
     use crate::redact::rig::PLAN;
     use crate::rule::protocol::Packs;
 
@@ -274,7 +275,13 @@ mod tests {
     }
 
     fn redact(body: &str, cut: usize) -> Result<(String, Option<BodyFormat>), ContentError> {
-        let rules = PartRules { limit: 1 << 16, pass: Arc::default(), media: Arc::default(), formats: Some(formats()) };
+        let rules = PartRules {
+            limit: 1 << 16,
+            pass: Arc::default(),
+            media: Arc::default(),
+            formats: Some(formats()),
+            coding: CodingLimits::NONE,
+        };
         let content = ContentType::parse(None);
         let mut stage = BodyStage::new(&PLAN, &content, &rules, Place::default())?;
         let mut out = Vec::new();

@@ -5,38 +5,43 @@ use super::exchange::{Exchange, Place};
 use super::respond::Failure;
 use super::route::Route;
 use super::text;
-use crate::redact::Plan;
+use crate::redact::{Format, Plan};
+use crate::rule::protocol::covers;
+use crate::scan::Encoding;
 use bytes::Bytes;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue, REFERER};
+use std::collections::HashMap;
 use std::sync::Arc;
+
+/// What is told of an upload by the protocol tus: names, each with a value in base64
+/// (<https://tus.io/protocols/resumable-upload>, Upload-Metadata).
+const UPLOAD_METADATA: HeaderName = HeaderName::from_static("upload-metadata");
 
 /// The fields that a route redacts.
 #[derive(Debug, Default)]
 pub(super) struct FieldNames {
     exact: Vec<HeaderName>,
-    /// What names begin with, in lower case.
-    prefixes: Vec<String>,
+    /// Parts of names, with stars for the rest.
+    patterns: Vec<String>,
 }
 
 impl FieldNames {
-    /// Of names as a configuration holds them: valid, in lower case, with a star at
-    /// the end of what is only the beginning of one.
+    /// Of names as a configuration holds them: valid, in lower case, with a star for
+    /// what is left out of one.
     pub(super) fn new(configured: &[String]) -> Self {
-        let (prefixes, exact): (Vec<_>, Vec<_>) = configured.iter().partition(|name| name.ends_with('*'));
+        let (patterns, exact): (Vec<_>, Vec<_>) = configured.iter().partition(|name| name.contains('*'));
         Self {
             exact: exact.into_iter().filter_map(|name| name.parse().ok()).collect(),
-            prefixes: prefixes.into_iter().map(|name| name.strip_suffix('*').unwrap_or(name).to_owned()).collect(),
+            patterns: patterns.into_iter().cloned().collect(),
         }
     }
 
     /// Those that a head has.
     fn of(&self, headers: &HeaderMap) -> Vec<HeaderName> {
         let exact = self.exact.iter().filter(|name| headers.contains_key(*name)).cloned();
-        let begins = |name: &&HeaderName| self.prefixes.iter().any(|prefix| name.as_str().starts_with(prefix));
+        let fits = |name: &&HeaderName| self.patterns.iter().any(|pattern| covers(pattern, name.as_str()));
         let is_new = |name: &&HeaderName| !self.exact.contains(name);
-        exact
-            .chain(headers.keys().filter(|_| !self.prefixes.is_empty()).filter(begins).filter(is_new).cloned())
-            .collect()
+        exact.chain(headers.keys().filter(fits).filter(is_new).cloned()).collect()
     }
 }
 
@@ -74,13 +79,41 @@ fn redact_value(
     exchange: &Exchange,
 ) -> Result<Option<HeaderValue>, Failure> {
     let text = Bytes::copy_from_slice(value.as_bytes());
-    let Some(redacted) = text::redact(text, plan, Place::Header, exchange)? else {
-        return Ok(None);
+    let redacted = match *name == UPLOAD_METADATA {
+        true => redact_pairs(value.as_bytes(), plan, exchange)?,
+        false => text::redact(text, Format::Text, plan, Place::Header, exchange)?,
     };
+    let Some(redacted) = redacted else { return Ok(None) };
     let value = match *name == REFERER {
         true => HeaderValue::try_from(text::percent_encode(&redacted)),
         false => HeaderValue::try_from(redacted),
     };
     // Labels hold nothing that a value must not, nor did the value.
     value.map(Some).map_err(|_| Failure::Engine)
+}
+
+/// Names and values in base64, redacted as what they mean; `None` where nothing changes.
+fn redact_pairs(raw: &[u8], plan: &Arc<Plan>, exchange: &Exchange) -> Result<Option<Vec<u8>>, Failure> {
+    let (mut changed, mut pairs) = (false, Vec::new());
+    for pair in raw.split(|&byte| byte == b',') {
+        let text = String::from_utf8_lossy(pair);
+        let (name, value) = text.trim().split_once(' ').unwrap_or((text.trim(), ""));
+        let is_sign = |byte: u8| byte.is_ascii_alphanumeric() || b"+/-_=".contains(&byte);
+        let (means, encoding) = Encoding::read(value.as_bytes());
+        let means = String::from_utf8(means).ok().filter(|_| value.bytes().all(is_sign));
+        // As JSON, so that its name tells of it, too. What is no text is looked at as it stands.
+        let json = serde_json::json!({ name: means.as_deref().unwrap_or(value) }).to_string();
+        let redacted = text::redact(json.into(), Format::Json, plan, Place::Header, exchange)?;
+        changed |= redacted.is_some();
+        pairs.push(match redacted {
+            None => pair.to_vec(),
+            Some(redacted) => {
+                let read: HashMap<String, String> = serde_json::from_slice(&redacted).map_err(|_| Failure::Engine)?;
+                let (name, value) = read.into_iter().next().ok_or(Failure::Engine)?;
+                let value = if means.is_some() { encoding.write(value.as_bytes()) } else { value.into_bytes() };
+                [name.as_bytes(), b" ", &value].concat()
+            }
+        });
+    }
+    Ok(changed.then(|| pairs.join(&b","[..])))
 }

@@ -6,7 +6,7 @@ use super::exchange::{Exchange, Place};
 use super::request_id::RequestId;
 use super::respond::Failure;
 use super::text;
-use crate::redact::Plan;
+use crate::redact::{Format, Plan};
 use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
@@ -88,7 +88,7 @@ pub(super) fn redact_end(headers: &mut HeaderMap, plan: &Arc<Plan>, exchange: &E
     }
     let Some(message) = headers.get(MESSAGE) else { return Ok(()) };
     let text = Bytes::copy_from_slice(message.as_bytes());
-    if let Some(redacted) = text::redact(text, plan, Place::Response, exchange)? {
+    if let Some(redacted) = text::redact(text, Format::Text, plan, Place::Response, exchange)? {
         headers.insert(MESSAGE, HeaderValue::try_from(redacted).map_err(|_| Failure::Engine)?);
     }
     Ok(())

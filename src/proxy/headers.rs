@@ -207,6 +207,13 @@ pub(super) fn coding(headers: &HeaderMap, name: &HeaderName) -> Result<Coding, U
     Coding::from_headers(headers.get_all(name).iter().map(HeaderValue::as_bytes))
 }
 
+/// Whether the body is a block of Snappy, which no other coding is around.
+pub(super) fn is_in_snappy(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(CONTENT_ENCODING).iter().map(HeaderValue::as_bytes);
+    let mut names = values.flat_map(|value| value.split(|&byte| byte == b',')).map(<[u8]>::trim_ascii);
+    names.next().is_some_and(|name| name.eq_ignore_ascii_case(b"snappy")) && names.next().is_none()
+}
+
 /// Asks the upstream for a response that can be redacted: all of it, and in a
 /// coding that can be undone. Whether that is not what the client asked for.
 pub(super) fn ask_for_redactable(headers: &mut HeaderMap) -> bool {

@@ -7,7 +7,7 @@ use super::route::{Plans, Route};
 use super::signature::{Own, SignedUrl};
 use super::text;
 use crate::content::{Coding, CodingLimits, ContentType, Delivery, PartRules, Pipeline};
-use crate::redact::Plan;
+use crate::redact::{Format, Plan};
 use bytes::Bytes;
 use hyper::Uri;
 use hyper::http::uri::PathAndQuery;
@@ -23,7 +23,7 @@ pub(super) fn redact_target(
 ) -> Result<(PathAndQuery, bool), Failure> {
     let path = uri.path();
     // A changed path would go elsewhere: its plan only counts.
-    text::redact(Bytes::copy_from_slice(path.as_bytes()), &plans.path, Place::Path, exchange)?;
+    text::redact(Bytes::copy_from_slice(path.as_bytes()), Format::Text, &plans.path, Place::Path, exchange)?;
     let base = &route.upstream.base;
     let changed = match uri.query() {
         Some(query) if route.query && !query.is_empty() => redact_query(query, route, plans, exchange)?,
@@ -103,7 +103,8 @@ fn redact_form(form: String, plan: &Arc<Plan>, exchange: &Exchange) -> Result<Op
     let content = ContentType::parse(Some(b"application/x-www-form-urlencoded"));
     // A head is small: its limit is all that counts.
     let limits = CodingLimits::NONE;
-    let parts = PartRules { limit: u64::MAX, pass: Arc::default(), media: Arc::default(), formats: None };
+    let parts =
+        PartRules { limit: u64::MAX, pass: Arc::default(), media: Arc::default(), formats: None, coding: limits };
     let started = Instant::now();
     let mut pipeline = Pipeline::new(plan, &content, Coding::Identity, limits, Delivery::Whole, &parts)?;
     let mut out = Vec::new();

@@ -69,6 +69,7 @@ impl Redaction {
             pass: Arc::clone(rules.pass),
             media: Arc::clone(rules.media),
             formats: None,
+            coding: rules.limits.coding(),
         };
         let pipeline = match content.media {
             Media::Grpc(payload) if rules.exchange.dialect() == Dialect::Grpc => {

@@ -251,11 +251,13 @@ impl Proxy {
         let mut messages = None;
         // What passes unscanned is not decoded either.
         let declared_coding = |name| headers::coding(&parts.headers, name).map_err(|_| Failure::Coding);
-        let mut coding = if pass { Coding::Identity } else { declared_coding(&CONTENT_ENCODING)? };
+        let is_block = !pass && headers::is_in_snappy(&parts.headers);
+        let content = if is_block { content.in_snappy() } else { content };
+        let mut coding = if pass || is_block { Coding::Identity } else { declared_coding(&CONTENT_ENCODING)? };
         if let Media::Grpc(payload) = content.media
             && !pass
         {
-            if coding != Coding::Identity || exchange.dialect() != Dialect::Grpc {
+            if is_block || coding != Coding::Identity || exchange.dialect() != Dialect::Grpc {
                 return Err(Failure::Media);
             }
             coding = declared_coding(&grpc::ENCODING)?;

@@ -10,12 +10,13 @@ use std::time::Instant;
 /// The redacted text, if anything in it was changed.
 pub(super) fn redact(
     text: Bytes,
+    format: Format,
     plan: &Arc<Plan>,
     place: Place,
     exchange: &Exchange,
 ) -> Result<Option<Vec<u8>>, Failure> {
     let started = Instant::now();
-    let mut redactor = Redactor::new(plan, Format::Text);
+    let mut redactor = Redactor::new(plan, format);
     let mut out = Vec::new();
     let result = redactor.push(text, &mut out).and_then(|()| redactor.finish(&mut out));
     exchange.add_redaction(started.elapsed());

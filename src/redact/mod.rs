@@ -108,6 +108,8 @@ pub struct Plan {
     protections: Option<Arc<Protections>>,
     /// See [`Plan::of_same_length`]; made when it is asked for.
     same_length: OnceLock<Arc<Plan>>,
+    /// It is such a plan.
+    keeps_length: bool,
 }
 
 impl Plan {
@@ -127,7 +129,7 @@ impl Plan {
         let writings: Vec<Writing> = rules.iter().map(|rule| Writing::new(treatment(rule), rule)).collect();
         let quiet = writings.iter().map(|writing| writing.action() == Action::Report).collect();
         let written = (!written.is_empty()).then(|| Arc::new(written));
-        Self { engine, writings, quiet, written, protections, same_length: OnceLock::new() }
+        Self { engine, writings, quiet, written, protections, same_length: OnceLock::new(), keeps_length: false }
     }
 
     /// The same with a mask of the same length wherever something else would be
@@ -142,7 +144,8 @@ impl Plan {
                 Some(Treatment::Mask(mask)) => Treatment::Mask(mask.of_same_length()),
                 _ => Treatment::Mask(Mask::default().of_same_length()),
             };
-            Arc::new(Self::by(Arc::clone(&self.engine), self.protections.clone(), treatment))
+            let plan = Self::by(Arc::clone(&self.engine), self.protections.clone(), treatment);
+            Arc::new(Self { keeps_length: true, ..plan })
         })
     }
 

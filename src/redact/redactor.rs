@@ -16,7 +16,12 @@ use crate::scan::meter::{Meter, Unmetered};
 use crate::scan::{Finding, Part, Scanner, Traced, Wrap};
 use crate::span::Span;
 use bytes::{Bytes, BytesMut};
+use std::collections::VecDeque;
 use std::sync::Arc;
+
+mod embedded;
+pub(super) use embedded::DEEPEST;
+use embedded::Embedded;
 
 /// Bytes scanned at a time at most: fits the second-level cache.
 const PIECE: usize = 64 << 10;
@@ -93,6 +98,14 @@ pub struct Redactor<M = Unmetered> {
     edits: Option<Edits>,
     /// Whether the last of `applied` is a long finding that may go on.
     open: bool,
+    /// Where JSON in base64 begins that was not released.
+    starts: VecDeque<u64>,
+    /// That which is being released.
+    embedded: Option<Box<Embedded>>,
+    /// A finding has taken a part of such a run: what is left of it goes too.
+    is_cut: bool,
+    /// In so many others.
+    depth: u8,
     report: Report,
 }
 
@@ -124,6 +137,10 @@ impl<M: Meter> Redactor<M> {
             applied: None,
             edits: None,
             open: false,
+            starts: VecDeque::new(),
+            embedded: None,
+            is_cut: false,
+            depth: 0,
             report: Report::default(),
         }
     }
@@ -253,6 +270,7 @@ impl<M: Meter> Redactor<M> {
     /// As [`Redactor::push`].
     pub fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<(), RedactError> {
         self.scan_buffer(true, out)?;
+        self.end_embedded(out)?;
         self.close(out);
         self.emit(out);
         self.open = false;
@@ -263,13 +281,13 @@ impl<M: Meter> Redactor<M> {
     pub fn held(&self) -> usize {
         // What of the buffer was released is context for what follows.
         let end = self.scanner.origin() + self.buffer.len() as u64;
-        relative(end, self.released)
+        relative(end, self.released) + self.embedded.as_ref().map_or(0, |embedded| embedded.held())
     }
 
     /// In bytes of the body as it came in: everything before has been
     /// released or redacted.
     pub fn settled(&self) -> u64 {
-        self.released
+        self.embedded.as_ref().map_or(self.released, |embedded| embedded.passed())
     }
 
     /// In bytes of the body as it goes out: all that was released or written
@@ -323,6 +341,7 @@ impl<M: Meter> Redactor<M> {
         if last {
             self.report.rejections = self.scanner.checks().rejections().collect();
         }
+        self.scanner.take_embedded(&mut self.starts);
         Ok(settled)
     }
 
@@ -339,18 +358,19 @@ impl<M: Meter> Redactor<M> {
                 continue;
             }
             let action = self.plan.action(finding.rule);
+            self.pass(data, base, finding.span.start, out)?;
             self.count(finding, action)?;
             if action == Action::Report {
                 continue;
             }
-            self.pass(data, base, finding.span.start, out);
+            self.cut_embedded(finding, data, base, out)?;
             self.act(finding, data, base, out);
             self.released = self.released.max(finding.span.end);
         }
         self.findings = findings;
         self.findings.clear();
         self.scanner.forget_opened(settled);
-        self.pass(data, base, settled, out);
+        self.pass(data, base, settled, out)?;
         self.emit(out);
         Ok(())
     }
@@ -375,23 +395,16 @@ impl<M: Meter> Redactor<M> {
                 // Cannot be. Written again as it was, the text would leak.
                 return Err(RedactError::Engine);
             }
-            self.pass(data, base, finding.span.start, out);
+            self.pass(data, base, finding.span.start, out)?;
+            self.cut_embedded(finding, data, base, out)?;
             self.close(out);
             self.note_edit(finding.span, out);
             let raw = relative(finding.span.start, base)..relative(finding.span.end, base);
-            out.push(self.plan.encoded(data.get(raw).unwrap_or_default(), &inner));
+            let written = self.plan.encoded(data.get(raw).unwrap_or_default(), &inner);
+            self.write_run(finding.span, written, out)?;
             self.released = self.released.max(finding.span.end);
         }
         Ok(())
-    }
-
-    /// Releases the bytes up to `end` unchanged.
-    fn pass(&mut self, data: &Bytes, base: u64, end: u64, out: &mut Vec<Bytes>) {
-        if end > self.released {
-            self.close(out);
-            out.push(data.slice(relative(self.released, base)..relative(end, base)));
-            self.released = end;
-        }
     }
 
     /// Writes what stands in the place of a finding, or of a piece of one.

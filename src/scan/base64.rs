@@ -41,7 +41,7 @@ impl Alphabet {
     pub(super) const BOTH: [Self; 2] = [Self::Standard, Self::UrlSafe];
 
     /// The value of a character, below 64; [`NONE`] for others.
-    fn value(self, byte: u8) -> u8 {
+    pub(super) fn value(self, byte: u8) -> u8 {
         let values = match self {
             Self::Standard => &VALUES[0],
             Self::UrlSafe => &VALUES[1],
@@ -50,7 +50,7 @@ impl Alphabet {
     }
 }
 
-const NONE: u8 = 0xff;
+pub(super) const NONE: u8 = 0xff;
 static VALUES: [[u8; 256]; 2] = [values(b"+/"), values(b"-_")];
 const CHARACTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
@@ -63,6 +63,11 @@ const fn values(last: &[u8; 2]) -> [u8; 256] {
         value += 1;
     }
     values
+}
+
+/// The character for six bits, in what both alphabets have.
+pub(super) fn character_of(value: u8) -> u8 {
+    CHARACTERS.get(usize::from(value)).copied().unwrap_or(b'/')
 }
 
 /// Bytes that units are made of which may be part of a run: the characters of
@@ -171,14 +176,14 @@ fn runs_of_stretch(raw: &[u8], start: usize, found: &mut impl FnMut(Alphabet, us
 }
 
 /// Six bits after six bits, made bytes.
-#[derive(Default)]
-struct Bits {
+#[derive(Debug, Default)]
+pub(super) struct Bits {
     held: u32,
     count: u32,
 }
 
 impl Bits {
-    fn push(&mut self, value: u8, text: &mut Vec<u8>) {
+    pub(super) fn push(&mut self, value: u8, text: &mut Vec<u8>) {
         self.held = self.held << 6 | u32::from(value);
         self.count += 6;
         if self.count >= 8 {
@@ -287,7 +292,7 @@ fn padding_end(raw: &[u8], mut at: usize, characters: usize) -> usize {
 }
 
 /// `text` as UTF-8, but for a last character that is cut off.
-fn valid(text: &[u8]) -> Option<&str> {
+pub(super) fn valid(text: &[u8]) -> Option<&str> {
     match std::str::from_utf8(text) {
         Ok(text) => Some(text),
         Err(error) if error.error_len().is_none() => std::str::from_utf8(&text[..error.valid_up_to()]).ok(),
@@ -326,7 +331,7 @@ pub(super) fn format_of(text: &[u8]) -> Format {
 }
 
 /// How a run is written.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Encoding {
     url_safe: bool,
     padded: bool,
@@ -343,13 +348,11 @@ impl Encoding {
         let (mut at, mut characters, mut standard) = (0_usize, 0_usize, false);
         while at < raw.len() {
             let unit = character(raw, at);
-            if raw[at] == b'%' && encoding.escape.is_none() {
-                encoding.escape = Some(raw[at..(at + unit.len).saturating_sub(2).max(at)].to_vec());
-            }
+            encoding.note_escape(&raw[at..at + unit.len]);
             match unit.meaning {
-                Meaning::Byte(b'=') => encoding.padded = true,
+                Meaning::Byte(b'=') => encoding.note_padding(),
                 Meaning::Byte(byte) => {
-                    encoding.url_safe |= matches!(byte, b'-' | b'_');
+                    encoding.note_character(byte);
                     standard |= matches!(byte, b'+' | b'/');
                     let value = Alphabet::BOTH.into_iter().map(|alphabet| alphabet.value(byte)).min().unwrap_or(NONE);
                     if value != NONE {
@@ -361,10 +364,33 @@ impl Encoding {
             }
             at += unit.len;
         }
+        (text, encoding.completed(characters as u64, standard))
+    }
+
+    /// A character of the run.
+    pub(super) fn note_character(&mut self, byte: u8) {
+        self.url_safe |= matches!(byte, b'-' | b'_');
+    }
+
+    /// A sign of padding.
+    pub(super) fn note_padding(&mut self) {
+        self.padded = true;
+    }
+
+    /// How a character of the run is spelled.
+    pub(super) fn note_escape(&mut self, raw: &[u8]) {
+        if raw.first() == Some(&b'%') && self.escape.is_none() {
+            self.escape = Some(raw[..raw.len().saturating_sub(2)].to_vec());
+        }
+    }
+
+    /// The same of a run of so many characters, and whether one of them is of the standard
+    /// alphabet only.
+    pub(super) fn completed(mut self, characters: u64, has_standard: bool) -> Self {
         // Without padding where there would be some, it is the way of URLs.
-        encoding.url_safe |= !encoding.padded && !characters.is_multiple_of(4) && !standard;
-        encoding.padded |= !encoding.url_safe && characters.is_multiple_of(4);
-        (text, encoding)
+        self.url_safe |= !self.padded && !characters.is_multiple_of(4) && !has_standard;
+        self.padded |= !self.url_safe && characters.is_multiple_of(4);
+        self
     }
 
     /// `text` written so.

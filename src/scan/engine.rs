@@ -1,6 +1,7 @@
 //! A rule set compiled for scanning.
 
 use super::check::Scope;
+use super::embedded;
 use super::key::{Claimants, LONGEST_NAME, Names};
 use super::literal::{ByteSet, Needed};
 use super::naive::Plain;
@@ -198,6 +199,7 @@ impl Engine {
         for (index, rule) in ruleset.rules.iter().enumerate() {
             engine.add(index, rule, &mut builder)?;
         }
+        engine.tokens.watch(embedded::pairs());
         engine.paths = Arc::new(std::mem::take(&mut builder.paths));
         engine.longest_literal = builder.literals.keys().map(|(bytes, _)| bytes.len()).max().unwrap_or(0);
         engine.build_database(builder)?;

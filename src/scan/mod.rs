@@ -27,6 +27,7 @@ mod check;
 mod closer;
 mod delimiter;
 pub mod detector;
+pub(crate) mod embedded;
 mod engine;
 mod finding;
 mod fold;

@@ -21,7 +21,7 @@ use super::horizon::Horizon;
 use super::key::End;
 use super::meter::{Meter, Unmetered, Work};
 use super::mode::{Last, Mode};
-use super::nearby::{Context, Sightings};
+use super::nearby::Context;
 use super::number::{self, Place};
 use super::pattern::Memory;
 use super::place::{self, Before, Bounds};
@@ -40,8 +40,10 @@ use crate::span::Span;
 use std::ops::Range;
 use std::sync::Arc;
 
+mod embedded;
 mod encoded;
 mod folded;
+mod keyword;
 mod protected;
 mod value;
 use encoded::Encoded;
@@ -83,6 +85,8 @@ pub struct Scanner<M = Unmetered> {
     second: Option<Second>,
     /// For texts in base64; `None` where no rule looks at them.
     encoded: Option<Encoded>,
+    /// Where JSON in base64 begins: see [`Scanner::take_embedded`].
+    embedded: Vec<u64>,
     /// In a second reading: what was accepted.
     log: Option<Vec<Begun>>,
     /// Such a reading failed.
@@ -135,6 +139,7 @@ impl<M: Meter> Scanner<M> {
             kept: Vec::new(),
             context: Context::at_start(),
             second: Some(Second::default()),
+            embedded: Vec::new(),
             log: None,
             failed: None,
             meter,
@@ -277,6 +282,7 @@ impl<M: Meter> Scanner<M> {
             match queue.pop() {
                 Popped::Trigger(trigger) => self.confirm(work, data, trigger, out),
                 Popped::Shapes(candidate) => {
+                    self.note_embedded(data.raw, candidate);
                     for (id, start) in trigger::tokens_of(data.engine, data.raw, candidate) {
                         let what = What::Token { id, start };
                         self.confirm(work, data, Trigger { end: candidate.at + 1, what }, out);
@@ -683,39 +689,6 @@ impl<M: Meter> Scanner<M> {
     /// Whether paths, validator and exceptions of a rule let a value be a finding.
     fn accepts(&mut self, data: Data<'_>, rule: usize, value: &Value<'_>) -> bool {
         self.checks.accepts(data.engine, rule, (data.raw, self.origin), data.outer, value)
-    }
-
-    /// Where the match at `start` begins with the keyword that it needs; `None`
-    /// where there is none.
-    fn keyword(&self, seen: &mut Sightings, data: Data<'_>, rule: usize, (start, scan): (usize, u64)) -> Option<usize> {
-        let (before, now) = ((&self.context, data.raw), (scan, self.format));
-        if data.engine.is_other(seen, rule, before, start, now) {
-            return None;
-        }
-        let near = data.engine.keyword(seen, rule, before, start, now);
-        near.or_else(|| {
-            data.outer?.is_near(rule, usize::try_from(self.absolute(start)).unwrap_or(usize::MAX)).then_some(start)
-        })
-    }
-
-    /// Whether it is plain that no rule for `detector` has its keyword near `anchor`,
-    /// which is asked before what takes longer. Not where verdicts are kept.
-    fn is_alone(&self, data: Data<'_>, detector: Detector, anchor: usize) -> bool {
-        if detector != Detector::PhoneNational || data.outer.is_some() || self.checks.keeps_verdicts() {
-            return false;
-        }
-        let lead = (anchor, super::detector::national::LEAD);
-        let mut rules = data.engine.detectors.iter().filter(|(which, _)| *which == detector);
-        rules.all(|&(_, rule)| !data.engine.may_have_keyword(rule, data.raw, lead))
-    }
-
-    /// Remembers what was accepted, in a second reading.
-    fn log(&mut self, rule: usize, begins: usize, secret: &Range<usize>) {
-        let (begins, secret) =
-            (self.absolute(begins), Span::new(self.absolute(secret.start), self.absolute(secret.end)));
-        if let Some(log) = &mut self.log {
-            log.push(Begun { begins, secret, rule });
-        }
     }
 
     /// The stretch around `at` that a match may lie in.

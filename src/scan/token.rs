@@ -53,6 +53,11 @@ impl Tokens {
         self.all.push(Token { prefix: prefix.to_vec(), opening: run.clone(), uses: vec![usage] });
     }
 
+    /// Has runs told that begin with one of `pairs`, which no pattern does.
+    pub(super) fn watch(&mut self, pairs: impl IntoIterator<Item = [u8; 2]>) {
+        pairs.into_iter().for_each(|[first, second]| self.pairs.insert(first, second));
+    }
+
     /// The prefixes that `text` begins with, and goes on as their patterns can.
     pub(super) fn find(&self, text: &[u8]) -> impl Iterator<Item = usize> {
         let found = match text {

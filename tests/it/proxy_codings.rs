@@ -224,3 +224,71 @@ async fn sizes_told_beside_the_body_are_true_or_gone() {
     assert_eq!(seen.header("x-pre-compressed-size"), Some("60"));
     assert_eq!(seen.header("x-post-compressed-size"), Some("70"));
 }
+
+/// As the rest of the world calls it; by the crate, since nothing else here writes it.
+fn packed(text: &[u8]) -> Vec<u8> {
+    snap::raw::Encoder::new().compress_vec(text).unwrap()
+}
+
+#[tokio::test]
+async fn a_block_of_snappy_is_redacted_and_packed_again() {
+    let rig = Rig::start().await;
+    let headers = [JSON, ("content-encoding", "snappy")];
+    assert_eq!(rig.post(&headers, &packed(&small())).await.status, 200);
+    let seen = rig.sink.only().await;
+    let text = snap::raw::Decoder::new().decompress_vec(&seen.body).unwrap();
+    assert!(text == redacted(&small()));
+    assert_eq!(seen.header("content-encoding"), Some("snappy"));
+    assert_eq!(seen.header("content-length"), Some(seen.body.len().to_string().as_str()));
+
+    let rig = Rig::start().await;
+    let clean = packed(b"{\"a\": \"hello hello hello\"}");
+    assert_eq!(rig.post(&headers, &clean).await.status, 200);
+    assert_eq!(rig.sink.only().await.body, clean);
+    for (body, told) in [
+        (&b"\xff\xff\xff\xff\x0f\0a"[..], (400, "corrupt_content_encoding")),
+        (&packed(&vec![b' '; 64 << 20]), (413, "part_too_large")),
+    ] {
+        let reply = Rig::start().await.post(&headers, body).await;
+        assert_eq!((reply.status, reply.code().as_str()), told);
+    }
+}
+
+#[tokio::test]
+async fn what_is_compressed_without_a_word_of_it_is_redacted() {
+    for codec in CODECS.iter().filter(|codec| ["gzip", "zstd"].contains(&codec.name)) {
+        for text in [small(), large()] {
+            for kind in ["text/plain", "application/json", "application/octet-stream"] {
+                let rig = Rig::start().await;
+                let body = (codec.encode)(&text);
+                assert_eq!(rig.post(&[("content-type", kind)], &body).await.status, 200, "{codec:?} {kind}");
+                assert!((codec.decode)(&rig.sink.only().await.body) == redacted(&text), "{codec:?} {kind}");
+            }
+        }
+        let rig = Rig::start().await;
+        let clean = (codec.encode)(b"{\"a\": \"hello hello hello\"}");
+        assert_eq!(rig.post(&[JSON], &clean).await.status, 200);
+        assert_eq!(rig.sink.only().await.body, clean);
+        let reply = Rig::start().await.post(&[JSON], &clean[..clean.len() - 3]).await;
+        assert_eq!((reply.status, reply.code().as_str()), (400, "corrupt_content_encoding"), "{codec:?}");
+    }
+}
+
+/// A store that is asked to check what it gets would find it changed.
+#[tokio::test]
+async fn a_signed_body_that_is_compressed_without_a_word_of_it_stays_or_is_refused() {
+    let signature = ("x-hub-signature-256", "sha256=00");
+    for codec in CODECS.iter().filter(|codec| codec.name == "gzip") {
+        let rig = Rig::start().await;
+        let clean = (codec.encode)(b"{\"a\": \"hello hello hello\"}");
+        assert_eq!(rig.post(&[JSON, signature], &clean).await.status, 200);
+        assert_eq!(rig.sink.only().await.body, clean);
+        for text in [small(), large_json()] {
+            let rig = Rig::start().await;
+            let reply = rig.post(&[JSON, signature], &(codec.encode)(&text)).await;
+            assert_eq!((reply.status, reply.code().as_str()), (422, "signed_body"));
+            // Of one that streams the head has left.
+            assert!(rig.sink.seen().iter().all(|seen| seen.body.is_empty()));
+        }
+    }
+}

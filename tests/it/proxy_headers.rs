@@ -224,3 +224,31 @@ async fn an_http_1_0_client_is_served() {
     assert_eq!((reply.status, reply.text()), (200, "firstsecond"));
     assert_eq!(reply.header("transfer-encoding"), None);
 }
+
+#[tokio::test]
+async fn metadata_in_headers_is_redacted_and_what_authenticates_stays() {
+    let rig = Rig::start().await;
+    let headers = [
+        JSON,
+        ("x-amz-meta-owner", "jane.doe@example.com"),
+        ("x-portkey-metadata", "{\"_user\": \"jane.doe@example.com\", \"env\": \"dev\"}"),
+        ("helicone-property-user", "jane.doe@example.com"),
+        // `filename` of "a b.txt", `user` of "jane.doe@example.com", `password` of "hunter22x".
+        ("upload-metadata", "filename YSBiLnR4dA==,user amFuZS5kb2VAZXhhbXBsZS5jb20=, password aHVudGVyMjJ4,is_draft"),
+        ("x-goog-meta-clean", "team 7"),
+        ("authorization", "Bearer jane.doe@example.com"),
+        ("x-api-key", "jane.doe@example.com"),
+        ("x-ms-metadata-key", "jane.doe@example.com"),
+    ];
+    assert_eq!(rig.post(&headers, b"{}").await.status, 200);
+    let seen = rig.sink.only().await;
+    assert_eq!(seen.header("x-amz-meta-owner"), Some("[EMAIL_ADDRESS]"));
+    assert_eq!(seen.header("x-portkey-metadata"), Some("{\"_user\": \"[EMAIL_ADDRESS]\", \"env\": \"dev\"}"));
+    assert_eq!(seen.header("helicone-property-user"), Some("[EMAIL_ADDRESS]"));
+    // `[EMAIL_ADDRESS]` and `[PASSWORD]`.
+    let expected = "filename YSBiLnR4dA==,user W0VNQUlMX0FERFJFU1Nd,password W1BBU1NXT1JEXQ==,is_draft";
+    assert_eq!(seen.header("upload-metadata"), Some(expected));
+    for (name, value) in &headers[5..] {
+        assert_eq!(seen.header(name), Some(*value));
+    }
+}

@@ -1,4 +1,5 @@
 use super::*;
+use crate::content::CodingLimits;
 use crate::content::body::DEEPEST;
 use crate::redact::rig::PLAN;
 use crate::redact::{Format, Redactor};
@@ -19,6 +20,7 @@ fn run<'a>(kind: &str, chunks: impl IntoIterator<Item = &'a [u8]>) -> Result<Out
         pass: [String::from("image/png")].into(),
         media: [String::from("audio/wav")].into(),
         formats: None,
+        coding: CodingLimits::NONE,
     };
     let (mut stage, mut out) = (MultipartStage::new(&PLAN, &content, &rules, 0)?, Vec::new());
     for chunk in chunks {
@@ -335,7 +337,13 @@ fn parts_nest_to_a_depth() {
 #[test]
 fn long_parts_stream() {
     let content = ContentType::parse(Some(FORM.as_bytes()));
-    let rules = PartRules { limit: LIMIT as u64, pass: Arc::default(), media: Arc::default(), formats: None };
+    let rules = PartRules {
+        limit: LIMIT as u64,
+        pass: Arc::default(),
+        media: Arc::default(),
+        formats: None,
+        coding: CodingLimits::NONE,
+    };
     let (mut stage, mut out, mut most) = (MultipartStage::new(&PLAN, &content, &rules, 0).unwrap(), Vec::new(), 0);
     let text = "hello bob@example.com\r\n-- and --xY\r\n--xY".repeat(20_000);
     let body = format!(

@@ -32,6 +32,10 @@ pub enum Message {
     Logs,
     /// An OTLP request to export metrics.
     Metrics,
+    /// Lines that are pushed to Loki.
+    Lines,
+    /// Samples that Prometheus writes to a remote store.
+    Samples,
     /// Nothing is known.
     Unknown,
 }
@@ -46,6 +50,8 @@ impl Message {
             path if path.ends_with("/v1/metrics") || path.ends_with(".metrics.v1.MetricsService/Export") => {
                 Self::Metrics
             }
+            path if path.ends_with("/loki/api/v1/push") || path.ends_with("/api/prom/push") => Self::Lines,
+            path if path.ends_with("/api/v1/write") => Self::Samples,
             _ => Self::Unknown,
         }
     }
@@ -55,6 +61,8 @@ impl Message {
             Self::Traces => &schema::TRACES,
             Self::Logs => &schema::LOGS,
             Self::Metrics => &schema::METRICS,
+            Self::Lines => &schema::LINES,
+            Self::Samples => &schema::SAMPLES,
             Self::Unknown => &schema::ANY,
         }
     }

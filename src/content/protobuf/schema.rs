@@ -1,5 +1,7 @@
 //! What the fields of OTLP messages mean (opentelemetry-proto 1.8,
-//! <https://github.com/open-telemetry/opentelemetry-proto>).
+//! <https://github.com/open-telemetry/opentelemetry-proto>), and of what is pushed to Loki
+//! (`push.proto`, <https://github.com/grafana/loki>) and written to Prometheus' remote
+//! stores (`remote.proto` and `types.proto`, <https://github.com/prometheus/prometheus>).
 
 /// What a field that has a length holds.
 #[derive(Clone, Copy, Debug)]
@@ -131,3 +133,17 @@ static BUCKETS: Schema = Schema { fields: &[(2, Kind::Opaque)] };
 static SUMMARY_POINT: Schema = Schema { fields: &[(6, Kind::Message(&QUANTILE)), (7, Kind::KeyValue)] };
 static QUANTILE: Schema = Schema { fields: &[] };
 static EXEMPLAR: Schema = Schema { fields: &[(4, Kind::Id), (5, Kind::Id), (7, Kind::KeyValue)] };
+
+pub(super) static LINES: Schema = request(&[(1, Kind::Message(&STREAM))]);
+static STREAM: Schema = Schema { fields: &[(1, Kind::Text), (2, Kind::Message(&LINE))] };
+static LINE: Schema =
+    Schema { fields: &[(1, Kind::Opaque), (2, Kind::Text), (3, Kind::Message(&PAIR)), (4, Kind::Message(&PAIR))] };
+static PAIR: Schema = Schema { fields: &[(1, Kind::Text), (2, Kind::Text)] };
+
+/// Of version 2 (`io.prometheus.write.v2`) the symbols, which hold all texts.
+pub(super) static SAMPLES: Schema =
+    request(&[(1, Kind::Message(&SERIES)), (3, Kind::Message(&METADATA)), (4, Kind::Text), (5, Kind::Opaque)]);
+static SERIES: Schema =
+    Schema { fields: &[(1, Kind::Message(&PAIR)), (2, Kind::Opaque), (3, Kind::Message(&SAMPLE)), (4, Kind::Opaque)] };
+static SAMPLE: Schema = Schema { fields: &[(1, Kind::Message(&PAIR))] };
+static METADATA: Schema = Schema { fields: &[(2, Kind::Text), (4, Kind::Text), (5, Kind::Text)] };

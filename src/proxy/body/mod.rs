@@ -226,6 +226,7 @@ impl Job<'_> {
             pass: Arc::clone(self.pass),
             media: Arc::clone(self.media),
             formats: self.formats.cloned(),
+            coding: self.limits.coding(),
         }
     }
 

@@ -130,10 +130,23 @@ impl Scanner {
     }
 }
 
+impl Engine {
+    /// Whether there is anything in `text` to look at.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub fn may_hold(&self, text: &[u8]) -> Result<bool, ScanError> {
+        let mut work = self.take_workspace()?;
+        let may_hold = may_hold(self, text, &mut work);
+        self.put_workspace(work);
+        may_hold
+    }
+}
+
 /// Whether there is anything in `text` to look at: in most there is not.
 fn may_hold(engine: &Engine, text: &[u8], work: &mut Workspace) -> Result<bool, ScanError> {
     work.find_shapes(engine, text, Lexical::default(), Format::Text);
-    let wanted = engine.kinds | shape::ESCAPE | shape::FOLD;
+    let wanted = engine.kinds | shape::ESCAPE | shape::FOLD | shape::TOKEN;
     if work.shapes.candidates.iter().any(|candidate| candidate.kinds & wanted != 0) {
         return Ok(true);
     }

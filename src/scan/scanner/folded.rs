@@ -1,7 +1,7 @@
 //! The second reading of a text: see [`again`](super::super::again).
 
 use super::super::Format;
-use super::super::again::{Again, Body, Found, Log, Outer, is_whole};
+use super::super::again::{Again, Begun, Body, Found, Log, Outer, is_whole};
 use super::super::engine::Engine;
 use super::super::finding::ScanError;
 use super::super::meter::Meter;
@@ -10,7 +10,9 @@ use super::super::resolve::Match;
 use super::super::window::Window;
 use super::super::workspace::Workspace;
 use super::{Data, Finding, Scanner};
+use crate::span::Span;
 use std::cell::RefCell;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// What a scanner keeps for second readings.
@@ -72,6 +74,15 @@ impl<M: Meter> Scanner<M> {
         let bounds = self.bounds(work, data, at);
         if let Some(found) = self.matched(work, data, &bounds, found.rule, range) {
             self.add_match(Match { ahead: true, ..found });
+        }
+    }
+
+    /// Remembers what was accepted, in a second reading.
+    pub(super) fn log(&mut self, rule: usize, begins: usize, secret: &Range<usize>) {
+        let (begins, secret) =
+            (self.absolute(begins), Span::new(self.absolute(secret.start), self.absolute(secret.end)));
+        if let Some(log) = &mut self.log {
+            log.push(Begun { begins, secret, rule });
         }
     }
 

@@ -25,16 +25,23 @@ pub(super) fn key_name_mistake(name: &str) -> Option<String> {
     if stars > 1 || (stars == 1 && !starred_end) {
         return Some(format!("`{name}`: `*` stands for whole words, once, first or last"));
     }
-    let spelled = words
-        .iter()
-        .filter(|word| **word != "*")
-        .all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()));
+    let spelled =
+        words.iter().filter(|word| **word != "*").all(|word| !word.is_empty() && word.chars().all(is_in_word));
     (!spelled).then(|| {
         format!(
             "`{name}` must be lower-case words joined by `_`, such as `{}`; that matches camelCase, dashes, dots and spaces too",
             snake_case(name)
         )
     })
+}
+
+/// A letter in lower case, of any script, or a digit.
+fn is_in_word(c: char) -> bool {
+    match c.is_ascii() {
+        true => c.is_ascii_lowercase() || c.is_ascii_digit(),
+        // Vowel signs and other marks are no letters, but parts of words.
+        false => !c.is_uppercase() && !c.is_whitespace() && !c.is_control(),
+    }
 }
 
 /// The name among `names` that `word` is most likely a slip of.
@@ -52,14 +59,14 @@ fn snake_case(name: &str) -> String {
     let mut snake = String::new();
     let mut after_lower = false;
     for c in name.chars() {
-        let wanted = c.is_ascii_alphanumeric() || c == '*';
-        if (c.is_ascii_uppercase() && after_lower || !wanted) && !snake.is_empty() && !snake.ends_with('_') {
+        let wanted = c.is_ascii_alphanumeric() || c == '*' || !c.is_ascii();
+        if (c.is_uppercase() && after_lower || !wanted) && !snake.is_empty() && !snake.ends_with('_') {
             snake.push('_');
         }
         if wanted {
-            snake.push(c.to_ascii_lowercase());
+            snake.extend(c.to_lowercase());
         }
-        after_lower = c.is_ascii_lowercase() || c.is_ascii_digit();
+        after_lower = c.is_lowercase() || c.is_ascii_digit();
     }
     snake.trim_end_matches('_').to_owned()
 }
@@ -103,10 +110,11 @@ mod tests {
 
     #[test]
     fn member_names_take_one_star_at_an_end() {
-        for right in ["password", "*_password", "password_*", "x_api_key", "password2"] {
+        for right in ["password", "*_password", "password_*", "x_api_key", "password2", "contraseña", "密码", "कूट_शब्द"]
+        {
             assert_eq!(key_name_mistake(right), None, "{right}");
         }
-        for wrong in ["", "*", "*_password_*", "a_*_b", "pass*", "_password", "api-key"] {
+        for wrong in ["", "*", "*_password_*", "a_*_b", "pass*", "_password", "api-key", "Пароль"] {
             assert!(key_name_mistake(wrong).is_some(), "{wrong}");
         }
     }

@@ -1,31 +1,64 @@
 //! The built-in packs: the files of `rules/`, embedded in the binary.
 
-/// Name and text of each file, in the order of the names.
-pub(super) const FILES: &[(&str, &str)] = &[
-    ("builtin/ai.toml", include_str!("../../rules/ai.toml")),
-    ("builtin/cloud.toml", include_str!("../../rules/cloud.toml")),
-    ("builtin/command.toml", include_str!("../../rules/command.toml")),
-    ("builtin/database.toml", include_str!("../../rules/database.toml")),
-    ("builtin/generic.toml", include_str!("../../rules/generic.toml")),
-    ("builtin/id-africa.toml", include_str!("../../rules/id-africa.toml")),
-    ("builtin/id-america.toml", include_str!("../../rules/id-america.toml")),
-    ("builtin/id-asia-pacific.toml", include_str!("../../rules/id-asia-pacific.toml")),
-    ("builtin/id-europe.toml", include_str!("../../rules/id-europe.toml")),
-    ("builtin/identity.toml", include_str!("../../rules/identity.toml")),
-    ("builtin/keys.toml", include_str!("../../rules/keys.toml")),
-    ("builtin/messaging.toml", include_str!("../../rules/messaging.toml")),
-    ("builtin/network.toml", include_str!("../../rules/network.toml")),
-    ("builtin/observability.toml", include_str!("../../rules/observability.toml")),
-    ("builtin/password-hash.toml", include_str!("../../rules/password-hash.toml")),
-    ("builtin/payment.toml", include_str!("../../rules/payment.toml")),
-    ("builtin/pii.toml", include_str!("../../rules/pii.toml")),
-    ("builtin/saas.toml", include_str!("../../rules/saas.toml")),
-    ("builtin/service.toml", include_str!("../../rules/service.toml")),
-    ("builtin/source-forge.toml", include_str!("../../rules/source-forge.toml")),
-    ("builtin/travel-document.toml", include_str!("../../rules/travel-document.toml")),
-    ("builtin/wallet-address.toml", include_str!("../../rules/wallet-address.toml")),
-    ("builtin/wallet.toml", include_str!("../../rules/wallet.toml")),
-];
+/// Name and text of files in `rules/`.
+macro_rules! files {
+    ($($name:literal,)*) => {
+        &[$((concat!("builtin/", $name, ".toml"), include_str!(concat!("../../rules/", $name, ".toml")))),*]
+    };
+}
+
+/// Name and text of each file, in the order of the names: one for a vendor, a region, or
+/// a kind of what no vendor has to itself.
+pub(super) const FILES: &[(&str, &str)] = files! {
+    "ably", "abuseipdb", "adafruit", "adapty", "adyen", "aftership", "age", "ai", "airbrake", "airtable", "aiven",
+    "akamai", "alchemy", "algolia", "alibaba", "alpaca", "alphavantage", "amazon", "amplitude", "anaconda",
+    "anthropic", "anyscale", "apify", "apollo", "appveyor", "appwrite", "asana", "assemblyai", "atlassian", "auth0",
+    "aws", "axiom", "azure", "backblaze", "baidu", "bamboohr", "bannerbear", "beamer", "betterstack", "binance",
+    "bitbucket", "bitcoin", "blockfrost", "bluesky", "blynk", "box", "braintree", "brave", "brevo", "brex",
+    "browserbase", "browserstack", "bugsnag", "builderio", "buildkite", "cal", "cardano", "cartesia", "cerebras",
+    "chapa", "checkly", "checkout-com", "chromatic", "circle", "circleci", "clarifai", "clearbit", "clickup",
+    "clockify", "clojars", "close", "cloudflare", "cloudfront", "cloudinary", "cloudsmith", "cockroach", "coda",
+    "codeclimate", "codecov", "cohere", "coinbase", "coingecko", "coinmarketcap", "command", "confluent",
+    "contentful", "context7", "convertkit", "convex", "coralogix", "courier", "covalent", "coveralls", "coze",
+    "crates", "cursor", "cypress", "dashlane", "databricks", "datadog", "deepgram", "deepinfra", "deepl", "deno",
+    "dependency-track", "devcycle", "devin", "dify", "digitalocean", "dingtalk", "discord", "docker", "docusign",
+    "doppler", "dropbox", "duffel", "duo", "dynamic", "dynatrace", "e2b", "easypost", "ebay", "elastic", "elevenlabs",
+    "emailit", "emailoctopus", "ethereum", "etherscan", "exa", "exoscale", "facebook", "fal", "fastgpt", "fastly",
+    "feishu", "figma", "finnhub", "firebase", "firecrawl", "fireworks", "flagsmith", "fleetbase", "flexport",
+    "flickr", "flutterwave", "flyio", "frameio", "friendli", "frontegg", "fullstory", "galaxy", "gcp", "gemini",
+    "generic", "ghost", "giphy", "gitbook", "gitea", "github", "gitlab", "gitpod", "gocardless", "google-chat",
+    "grafana", "groq", "growthbook", "harness", "harvest", "hashicorp", "hcaptcha", "helicone", "here", "heroku",
+    "hetzner", "hex-pm", "honeycomb", "hubspot", "huggingface", "hunter", "ibm", "id-africa", "id-america",
+    "id-asia-pacific", "id-europe", "ifttt", "imagekit", "imgix", "infisical", "influxdb", "infobip", "infura",
+    "inngest", "instagram", "instana", "intercom", "ionic", "ipinfo", "ipstack", "jdbc", "jdcloud", "jenkins",
+    "jetbrains", "jfrog", "jina", "jira", "jumpcloud", "k3s", "kaggle", "kerberos", "keys", "klarna", "klaviyo",
+    "kong", "kraken", "kubernetes", "lakera", "langfuse", "langsmith", "lastfm", "launchdarkly", "letta", "line",
+    "linear", "linkedin", "linode", "liveblocks", "llamacloud", "lob", "localstack", "logfire", "loggly", "logzio",
+    "mailchimp", "mailersend", "mailgun", "mailjet", "make", "mandrill", "mapbox", "matrix", "mattermost", "maxmind",
+    "medusa", "meilisearch", "mem0", "mercadopago", "mercury", "messagebird", "mezmo", "midtrans", "minisign",
+    "mistral", "mixpanel", "modal", "mollie", "mongodb", "monnify", "mysql", "n8n", "nats", "neon", "neptune",
+    "netbird", "netlify", "network", "newrelic", "newsapi", "nexus", "ngrok", "nightfall", "nomic", "nostr", "notion",
+    "npm", "ntfy", "ntlm", "nuget", "nvidia", "nylas", "oauth", "octopus", "okta", "omise", "onelogin", "onepassword",
+    "onesignal", "onfido", "openai", "openrouter", "openshift", "openweather", "opsgenie", "oracle", "ory",
+    "packagist", "paddle", "pagarme", "pagerduty", "paseto", "password-hash", "paypal", "percy", "permit",
+    "perplexity", "persona", "personio", "pgpass", "phabricator", "pii", "pinecone", "pinterest", "pipedrive",
+    "placid", "plaid", "planetscale", "plivo", "polygon", "portainer", "posthog", "postman", "postmark", "prefect",
+    "promptlayer", "pubnub", "pulumi", "pushbullet", "pusher", "pushover", "pypi", "quicknode", "railway", "ramp",
+    "rancher", "rapidapi", "rapyd", "razorpay", "readme", "recaptcha", "recurly", "reddit", "remote", "render",
+    "replicate", "retool", "revenuecat", "revolut", "riot", "roblox", "rollbar", "rootly", "rubygems", "runpod",
+    "salesforce", "sambanova", "saml", "samsara", "sanity", "saucelabs", "scaleway", "scalingo", "scrapegraph",
+    "scrapfly", "segment", "semgrep", "sendbird", "sendgrid", "sentry", "serpapi", "serper", "service", "shippo",
+    "shodan", "shopify", "shortcut", "slack", "smartsheet", "smtp2go", "snyk", "socket", "sonarqube", "sourcegraph",
+    "sparkpost", "splunk", "spotify", "square", "stackhawk", "statsig", "statuspage", "steam", "strava", "stripe",
+    "stytch", "sumologic", "supabase", "surveymonkey", "svix", "synapse", "tailscale", "tally", "tavily", "taxjar",
+    "teamcity", "teams", "teamwork", "telegram", "telnyx", "tencent", "tezos", "thingsboard", "threads", "tigris",
+    "tinybird", "tmdb", "todoist", "together", "toggl", "tomtom", "tor", "toss", "totp", "travel-document", "travis",
+    "trello", "trigger-dev", "truenas", "twilio", "twitch", "twitter", "typeform", "ubidots", "unkey", "unleash",
+    "unsplash", "upcloud", "upstage", "uptimerobot", "uri", "urlscan", "vercel", "virustotal", "vk", "voiceflow",
+    "volcengine", "vonage", "voyage", "vultr", "wallet-address", "wandb", "webex", "webflow", "wecom", "wifi",
+    "wireguard", "wise", "wompi", "woocommerce", "wpa", "xai", "xata", "xbox", "xendit", "yandex", "you", "zapier",
+    "zendesk", "zep", "zeptomail", "zerobounce", "zhipu", "zoho", "zuplo",
+};
 
 #[cfg(test)]
 mod tests {

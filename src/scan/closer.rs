@@ -3,17 +3,18 @@
 
 use super::detector::national;
 use super::fold;
+use super::literal::Letters;
 use super::shape::{ESCAPE, FOLD, Kinds, NANP, NATIONAL, PLUS, RUN, TOKEN, TOKEN_RUN, is_word_byte};
 use super::unit::{LONGEST_RUN, Meaning, run_before, unit};
 
 /// Drops the kinds that a closer look at the bytes rules out.
-pub(super) fn judge(data: &[u8], at: usize, kinds: Kinds) -> Kinds {
+pub(super) fn judge(data: &[u8], at: usize, kinds: Kinds, letters: &Letters) -> Kinds {
     // A `+` at the very end has no follower.
     if at >= data.len() {
         return 0;
     }
     let kinds = if kinds & (ESCAPE | FOLD) != 0 { judge_fold(data, at, kinds) } else { kinds };
-    let kinds = if kinds & ESCAPE != 0 { judge_escape(data, at, kinds) } else { kinds };
+    let kinds = if kinds & ESCAPE != 0 { judge_escape(data, at, kinds, letters) } else { kinds };
     let kinds = if kinds & NANP != 0 { judge_nanp(data, at, kinds) } else { kinds };
     let kinds = if kinds & NATIONAL != 0 { judge_national(data, at, kinds) } else { kinds };
     let kinds = if kinds & TOKEN != 0 { judge_token(data, at, kinds) } else { kinds };
@@ -80,14 +81,17 @@ fn judge_fold(data: &[u8], at: usize, kinds: Kinds) -> Kinds {
 }
 
 /// Drops [`ESCAPE`] unless the sign at `at` (`%`, or the letter behind a
-/// backslash) really escapes ASCII, or its hex digits run into more of them, and so
-/// hide where a run of digits begins.
-fn judge_escape(data: &[u8], at: usize, kinds: Kinds) -> Kinds {
+/// backslash) really escapes ASCII or a letter of a literal, or its hex digits run into
+/// more of them, and so hide where a run of digits begins.
+fn judge_escape(data: &[u8], at: usize, kinds: Kinds, letters: &Letters) -> Kinds {
     let start = if data[at] == b'%' { at } else { at.wrapping_sub(1) };
     let hides = start < data.len() && {
         let unit = unit(data, start);
-        let ascii = matches!(unit.meaning, Meaning::Byte(_) | Meaning::Quote(_));
-        unit.escaped && (ascii || data[at] == b'U' || data.get(start + unit.len).is_some_and(u8::is_ascii_digit))
+        let counts = match unit.meaning {
+            Meaning::Byte(_) | Meaning::Quote(_) => true,
+            Meaning::Char(letter) => letters.contains(letter),
+        };
+        unit.escaped && (counts || data[at] == b'U' || data.get(start + unit.len).is_some_and(u8::is_ascii_digit))
     };
     if hides { kinds } else { kinds & !ESCAPE }
 }

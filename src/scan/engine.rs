@@ -359,6 +359,7 @@ impl Engine {
 
     fn build_database(&mut self, builder: Builder) -> Result<(), CompileError> {
         let keys: Vec<Key> = builder.literals.keys().cloned().collect();
+        keys.iter().for_each(|(bytes, _)| self.tokens.pairs.letters.add(bytes));
         self.literals = builder.literals.into_values().collect();
         if keys.is_empty() {
             return Ok(());

@@ -64,8 +64,8 @@ impl Names {
         let few = |number: usize| if is_head { &words[..number] } else { &words[words.len() - number..] };
         let letters = |number: &usize| few(*number).iter().map(|word| word.len()).sum::<usize>();
         let number = (1..words.len()).find(|number| letters(number) >= RARE).unwrap_or(words.len());
-        let mut texts: Vec<Vec<u8>> =
-            ["", "_", "-", ".", " "].iter().map(|by| few(number).join(by).into_bytes()).collect();
+        let spelled = ["", "_", "-", ".", " "].map(|by| few(number).join(by));
+        let mut texts: Vec<Vec<u8>> = spelled.iter().flat_map(|text| in_all_cases(text)).collect();
         texts.sort();
         texts.dedup();
         texts.into_iter().map(|text| Spelling { text, is_head }).collect()
@@ -149,9 +149,39 @@ impl Spelling {
     }
 }
 
+/// `text`, in lower case, as the database looks for it: the library ignores the case of
+/// ASCII only, so words in other letters stand there with a capital, and in capitals, too.
+fn in_all_cases(text: &str) -> Vec<Vec<u8>> {
+    let mut letters = text.chars();
+    let first = letters.next().map_or_else(String::new, |first| first.to_uppercase().collect());
+    let capital = format!("{first}{}", letters.as_str());
+    let all = [text.to_owned(), capital, text.to_uppercase()];
+    // The capitals of some letters are others of ASCII: `ß`, `SS`.
+    all.map(|text| text.into_bytes()).into_iter().map(|text| text.to_ascii_lowercase()).collect()
+}
+
+/// Whether a unit may stand in a member name that is looked at.
+pub(crate) fn is_in_name(meaning: Meaning) -> bool {
+    matches!(meaning, Meaning::Char(_)) || matches!(meaning, Meaning::Byte(byte) if is_name_byte(byte))
+}
+
 /// Whether a byte may stand in a member name that is looked at.
 pub(crate) fn is_name_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b' ' | b':' | b'/' | b'$' | b'@' | b'#')
+    byte.is_ascii_alphanumeric()
+        || !byte.is_ascii()
+        || matches!(byte, b'_' | b'-' | b'.' | b' ' | b':' | b'/' | b'$' | b'@' | b'#')
+}
+
+/// Whether it is a part of a word, not between two. Marks belong to the letters of many
+/// scripts.
+fn is_letter(letter: char) -> bool {
+    letter.is_ascii_alphanumeric() || !letter.is_ascii()
+}
+
+/// Whether a letter may begin a word wherever it stands: Chinese, Japanese and Korean
+/// have no spaces, or few.
+fn is_word(letter: char) -> bool {
+    letter >= '\u{2e80}'
 }
 
 /// A name in lower case without separators, and where its words begin.
@@ -164,18 +194,27 @@ struct Folded {
 impl Folded {
     fn of(name: &[u8]) -> Self {
         let mut folded = Self { bytes: Vec::with_capacity(name.len()), word_starts: 1 };
-        let mut before = b'_';
-        for &byte in name {
-            if byte.is_ascii_alphanumeric() || !byte.is_ascii() {
-                let camel = byte.is_ascii_uppercase() && !before.is_ascii_uppercase();
-                if (camel || !before.is_ascii_alphanumeric()) && folded.bytes.len() < 128 {
+        let mut before = '_';
+        for letter in name.utf8_chunks().flat_map(|chunk| chunk.valid().chars()) {
+            if is_letter(letter) {
+                let camel = letter.is_uppercase() && !before.is_uppercase();
+                if (camel || !is_letter(before) || is_word(letter)) && folded.bytes.len() < 128 {
                     folded.word_starts |= 1 << folded.bytes.len();
                 }
-                folded.bytes.push(byte.to_ascii_lowercase());
+                folded.push(letter);
             }
-            before = byte;
+            before = letter;
         }
         folded
+    }
+
+    fn push(&mut self, letter: char) {
+        if letter.is_ascii() {
+            return self.bytes.push(letter.to_ascii_lowercase() as u8);
+        }
+        // A sigma at the end of a word has a form of its own.
+        let lower = letter.to_lowercase().map(|lower| if lower == 'ς' { 'σ' } else { lower });
+        self.bytes.extend(lower.collect::<String>().bytes());
     }
 
     /// Whether a word begins at `index`, or the name ends there.
@@ -256,6 +295,36 @@ mod tests {
         for name in ["api_keys", "my_api_key", "nopasswordx", "passwords", "key"] {
             assert_eq!(claimants(name, |_| 0), [0; 0], "{name}");
         }
+    }
+
+    #[test]
+    fn names_are_words_of_any_script() {
+        let mut names = Names::default();
+        for (rule, name) in ["*_пароль", "contraseña", "*_密码", "κωδικός", "पासवर्ड"].into_iter().enumerate()
+        {
+            names.add(name, rule);
+        }
+        let claims = |name: &str| names.claimants(name.as_bytes(), |_| 0).map(|claimants| claimants.first());
+        for (name, rule) in [
+            ("пароль", 0),
+            ("ПАРОЛЬ", 0),
+            ("dbПароль", 0),
+            ("db_пароль", 0),
+            ("Новый пароль", 0),
+            ("Contraseña", 1),
+            ("CONTRASEÑA", 1),
+            ("密码", 2),
+            ("用户密码", 2),
+            ("ΚΩΔΙΚΌΣ", 3),
+            ("पासवर्ड", 4),
+        ] {
+            assert_eq!(claims(name), Some(rule), "{name}");
+        }
+        for name in ["автопароль", "contrasena", "密码学", "пароли", "micontraseña"] {
+            assert_eq!(claims(name), None, "{name}");
+        }
+        let texts = |name| Names::spellings(name).into_iter().map(|spelling| spelling.text).collect::<Vec<_>>();
+        assert_eq!(texts("*_пароль"), ["ПАРОЛЬ", "Пароль", "пароль"].map(|text| text.as_bytes().to_vec()));
     }
 
     #[test]

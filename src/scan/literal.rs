@@ -1,8 +1,10 @@
 //! The byte strings that a pattern cannot match without.
 //!
 //! One of them must occur, as it is, in the raw bytes of every match that is
-//! written without ASCII escapes. Bytes that JSON writers commonly escape
-//! (`/`, quotes, controls, all beyond ASCII) are left out for that reason.
+//! written without escapes. Bytes that JSON writers commonly escape (`/`, quotes,
+//! controls, all beyond ASCII) are left out for that reason, unless there are no
+//! others: words in other scripts than Latin. Escapes of their letters are
+//! looked behind, see [`Letters`].
 
 use regex_syntax::hir::literal::{ExtractKind, Extractor};
 use regex_syntax::hir::{Class, ClassBytes, ClassBytesRange, Hir, HirKind};
@@ -186,7 +188,8 @@ fn prefixes(hir: &Hir, caseless: bool) -> Option<Vec<Needed>> {
     let mut needed = Vec::new();
     for literal in sequence.literals()? {
         let bytes = literal.as_bytes();
-        let (start, run) = longest_run(bytes, is_plain).or_else(|| longest_run(bytes, is_plain_or_slash))?;
+        let plain = || longest_run(bytes, is_plain).or_else(|| longest_run(bytes, is_plain_or_slash));
+        let (start, run) = plain().or_else(|| longest_run(bytes, is_plain_or_beyond))?;
         let offset = (start, start);
         let mut lead = ByteSet::default();
         for &byte in &bytes[..start] {
@@ -249,7 +252,8 @@ pub(crate) fn first_bytes(hir: &Hir) -> Box<[bool; 256]> {
     first
 }
 
-/// The longest stretch of bytes that are all `fit`, and where it starts.
+/// The longest stretch of bytes that are all `fit`, and where it starts. It ends with
+/// a whole character.
 fn longest_run(literal: &[u8], fit: fn(u8) -> bool) -> Option<(usize, &[u8])> {
     let mut best: Option<(usize, &[u8])> = None;
     let mut start = 0;
@@ -257,7 +261,9 @@ fn longest_run(literal: &[u8], fit: fn(u8) -> bool) -> Option<(usize, &[u8])> {
         let run_start = start;
         start += run.len() + 1;
         if run.len() >= SHORTEST && best.is_none_or(|(_, best)| run.len() > best.len()) {
-            best = Some((run_start, &run[..run.len().min(LONGEST)]));
+            let most = run.len().min(LONGEST);
+            let end = (1..=most).rev().find(|&end| run.get(end).is_none_or(|next| next & 0xc0 != 0x80));
+            best = Some((run_start, &run[..end.unwrap_or(most)]));
         }
     }
     best
@@ -270,6 +276,31 @@ fn is_plain(byte: u8) -> bool {
 
 fn is_plain_or_slash(byte: u8) -> bool {
     (0x20..0x7f).contains(&byte) && !matches!(byte, b'"' | b'\\' | b'%')
+}
+
+fn is_plain_or_beyond(byte: u8) -> bool {
+    is_plain(byte) || !byte.is_ascii()
+}
+
+/// Letters beyond ASCII that literals hold. An escape of one of them (`\u043f`) may
+/// hide a literal; of others none.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Letters(Vec<char>);
+
+impl Letters {
+    /// Adds those of a literal.
+    pub(super) fn add(&mut self, literal: &[u8]) {
+        for letter in literal.utf8_chunks().flat_map(|chunk| chunk.valid().chars()).filter(|letter| !letter.is_ascii())
+        {
+            if let Err(place) = self.0.binary_search(&letter) {
+                self.0.insert(place, letter);
+            }
+        }
+    }
+
+    pub(super) fn contains(&self, letter: char) -> bool {
+        self.0.binary_search(&letter).is_ok()
+    }
 }
 
 /// Backslashes before a slash, at most: those of three writers, each within a
@@ -380,6 +411,13 @@ mod tests {
     fn slashes_come_in_every_spelling_when_there_is_nothing_else() {
         let spelled = |escapes| format!(r"1{0}/{0}/0(0, 0)", r"\".repeat(escapes));
         assert_eq!(shown(r"\b1//0[a-z]{9}"), (0..=7).map(spelled).collect::<Vec<_>>().join(" "));
+    }
+
+    #[test]
+    fn words_beyond_ascii_are_literals_where_there_are_no_others() {
+        assert_eq!(shown("(?:пароль|口令):"), "пароль(0, 0) 口令:(0, 0)");
+        // Cut between two characters.
+        assert_eq!(shown("(?:รหัสผ่าน|a口令口令)"), "a口令口(0, 0) รหัส(0, 0)");
     }
 
     #[test]

@@ -35,6 +35,7 @@ mod follow;
 mod horizon;
 mod key;
 mod lexer;
+mod line;
 mod literal;
 pub mod meter;
 mod mode;

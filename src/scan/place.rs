@@ -4,7 +4,7 @@ use super::Format;
 use super::around::LONGEST_UNIT;
 use super::delimiter::Delimiter;
 use super::engine::PatternUse;
-use super::key::{LONGEST_NAME, is_name_byte};
+use super::key::{LONGEST_NAME, is_in_name, is_name_byte};
 use super::pattern::Pattern;
 use super::unit::{LONGEST_RUN, Meaning, run_before, unit};
 use super::window::{Window, unit_before};
@@ -104,7 +104,7 @@ pub(super) fn member_name(raw: &[u8], bounds: &Bounds, at: usize, window: &mut W
             _ if Delimiter::of(next, raw, at) == Some(from.quote) => {
                 return Some(Name { text: 0..window.text().len(), quote: from.quote, start, end: at + next.len });
             }
-            Meaning::Byte(byte) if is_name_byte(byte) => at = window.push_unit(raw, at),
+            meaning if is_in_name(meaning) => at = window.push_unit(raw, at),
             _ => return None,
         }
     }

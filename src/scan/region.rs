@@ -6,6 +6,7 @@ use super::detector::private_key::{self, Gap, LONGEST_GAP};
 use super::engine::Engine;
 use super::fold;
 use super::key::{End, whole_unit};
+use super::line;
 use super::unit::Meaning;
 use super::window::Window;
 
@@ -40,22 +41,29 @@ impl Region {
 
 /// Whether the raw byte at `at` is a fence. Only asked of bytes that begin a
 /// unit, where a quote is never escaped.
-fn is_fence(format: Format, byte: u8) -> bool {
+fn is_fence(format: Format, raw: &[u8], at: usize) -> bool {
     match format {
-        Format::Json => byte == b'"',
-        Format::Ndjson => matches!(byte, b'"' | b'\n'),
-        Format::Text => byte == b'\n',
+        Format::Json => raw[at] == b'"',
+        Format::Ndjson => matches!(raw[at], b'"' | b'\n'),
+        Format::Text => raw[at] == b'\n' && line::ends(raw, at),
     }
+}
+
+/// Whether more data tells if the byte at `at` is a fence.
+fn is_unclear(format: Format, raw: &[u8], at: usize, last: bool) -> bool {
+    format == Format::Text && raw[at] == b'\n' && at + 1 == raw.len() && !last
 }
 
 fn tail_end(engine: &Engine, rule: usize, format: Format, raw: &[u8], at: usize, last: bool) -> End {
     let Some(pattern) = engine.patterns.get(rule).and_then(Option::as_ref) else { return End::At(at) };
     let mut at = at;
     while at < raw.len() {
-        let Some(unit) = whole_unit(raw, at, last) else { return End::More(at) };
+        let Some(unit) = whole_unit(raw, at, last).filter(|_| !is_unclear(format, raw, at, last)) else {
+            return End::More(at);
+        };
         let mut buffer = [0; 4];
         let taken = unit.bytes(&mut buffer).iter().all(|&byte| pattern.tail_takes(byte));
-        if !taken || is_fence(format, raw[at]) {
+        if !taken || is_fence(format, raw, at) {
             return End::At(at);
         }
         if let Meaning::Quote(level) = unit.meaning {
@@ -75,7 +83,8 @@ fn tail_end(engine: &Engine, rule: usize, format: Format, raw: &[u8], at: usize,
 fn ends_string(format: Format, raw: &[u8], (at, level): (usize, u32), last: bool) -> Option<bool> {
     match whole_unit(raw, at, last) {
         None => last.then_some(true),
-        Some(_) if is_fence(format, raw[at]) => Some(true),
+        Some(_) if is_unclear(format, raw, at, last) => None,
+        Some(_) if is_fence(format, raw, at) => Some(true),
         Some(next) => Some(ends_by(next.meaning, level, BEHIND_STRING)),
     }
 }
@@ -90,11 +99,11 @@ fn key_block_end(format: Format, raw: &[u8], at: usize, last: bool) -> End {
         let (behind, byte) = match (fold::step(raw, at, last), unit.meaning) {
             (fold::Step::Cut, _) => return End::More(at),
             (fold::Step::Over(behind, byte), _) => (behind, byte),
-            (_, Meaning::Byte(byte)) if !format.is_some_and(|format| is_fence(format, raw[at])) => {
+            (_, Meaning::Byte(byte)) if !format.is_some_and(|format| is_fence(format, raw, at)) => {
                 (at + unit.len, Some(byte))
             }
             // A fence ends it; a quote or what is not ASCII may stand between lines.
-            _ if format.is_some_and(|format| is_fence(format, raw[at])) => return End::At(at),
+            _ if format.is_some_and(|format| is_fence(format, raw, at)) => return End::At(at),
             _ => (at + unit.len, Some(OTHER)),
         };
         if byte == Some(b'-') {
@@ -121,7 +130,7 @@ fn key_block_end(format: Format, raw: &[u8], at: usize, last: bool) -> End {
 fn gap(format: Option<Format>, raw: &[u8], at: usize, last: bool, window: &mut Window) -> (Gap, usize) {
     window.clear();
     let mut end = at;
-    let (mut is_cut, is_end) = (false, |end: usize| format.is_some_and(|format| is_fence(format, raw[end])));
+    let (mut is_cut, is_end) = (false, |end: usize| format.is_some_and(|format| is_fence(format, raw, end)));
     while window.text().len() < LONGEST_GAP && end - at < FOOTER_REACH {
         if end >= raw.len() {
             is_cut = !last;

@@ -4,10 +4,11 @@
 //!
 //! A *fence* is a byte that no match crosses: in JSON a quote that delimits a
 //! top-level string, in NDJSON also the line feed between records, in text
-//! the line feed.
+//! the line feed, but for lines that go on: see [`line`].
 
 use super::Format;
 use super::closer::judge;
+use super::line;
 use super::token::Pairs;
 use crate::simd::{self, BLOCK, Masks};
 
@@ -126,7 +127,11 @@ impl Shapes {
             #[inline(always)]
             |walk, masks| {
                 let start = blocks.len() * BLOCK;
-                blocks.push(walk.structure(masks, format));
+                let mut structure = walk.structure(masks, format);
+                if format == Format::Text && structure.fences != 0 {
+                    structure.fences = line::ends_among(structure.fences, data, start);
+                }
+                blocks.push(structure);
                 let found = walk.shapes(masks);
                 if found.any() != 0 {
                     found.collect(start, data, prefixes, candidates);
@@ -390,7 +395,7 @@ impl Found {
             let bit = any.trailing_zeros();
             any &= any - 1;
             let at = start + bit as usize;
-            let kinds = judge(data, at, found.kinds(bit));
+            let kinds = judge(data, at, found.kinds(bit), &prefixes.letters);
             if kinds != 0 {
                 candidates.push(Candidate { at, kinds });
             }
@@ -502,7 +507,8 @@ mod tests {
         for (at, &byte) in data.iter().enumerate() {
             states.push(state);
             let quote = byte == b'"' && !state.escaped && format != Format::Text;
-            if quote || byte == b'\n' && format != Format::Json {
+            let feed = byte == b'\n' && format != Format::Json && (format != Format::Text || line::ends(data, at));
+            if quote || feed {
                 fences.push(at);
             }
             if quote {
@@ -519,7 +525,7 @@ mod tests {
 
     /// Byte by byte what [`Shapes::analyze`] does by masks.
     fn candidates_slowly(data: &[u8], prefixes: &Pairs) -> Vec<Candidate> {
-        let judged = |at| Candidate { at, kinds: judge(data, at, kinds_slowly(data, at, prefixes)) };
+        let judged = |at| Candidate { at, kinds: judge(data, at, kinds_slowly(data, at, prefixes), &prefixes.letters) };
         (0..data.len()).map(judged).filter(|candidate| candidate.kinds != 0).collect()
     }
 

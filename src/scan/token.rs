@@ -7,7 +7,7 @@
 //! many there are.
 
 use super::engine::PatternUse;
-use super::literal::{self, ByteSet, Needed};
+use super::literal::{self, ByteSet, Letters, Needed};
 use super::shape::{TOKEN_RUN, is_token_byte, is_word_byte};
 use regex_syntax::hir::{Hir, HirKind, Look};
 use std::collections::HashMap;
@@ -121,13 +121,17 @@ impl Opening {
 
 /// Pairs of bytes, a bit each.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Pairs(Vec<u64>);
+pub(super) struct Pairs {
+    bits: Vec<u64>,
+    /// Those of all literals.
+    pub(super) letters: Letters,
+}
 
 impl Pairs {
     pub(super) fn insert(&mut self, first: u8, second: u8) {
-        self.0.resize(1 << 10, 0);
+        self.bits.resize(1 << 10, 0);
         let pair = u16::from_be_bytes([second, first]);
-        self.0[usize::from(pair >> 6)] |= 1 << (pair & 63);
+        self.bits[usize::from(pair >> 6)] |= 1 << (pair & 63);
     }
 
     /// Whether `text` begins with one of them.
@@ -135,6 +139,6 @@ impl Pairs {
     pub(super) fn begin(&self, text: &[u8]) -> bool {
         let [first, second, ..] = *text else { return false };
         let pair = u16::from_be_bytes([second, first]);
-        self.0.get(usize::from(pair >> 6)).is_some_and(|bits| bits >> (pair & 63) & 1 == 1)
+        self.bits.get(usize::from(pair >> 6)).is_some_and(|bits| bits >> (pair & 63) & 1 == 1)
     }
 }

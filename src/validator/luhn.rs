@@ -1,6 +1,6 @@
 //! Luhn's check digit (ISO/IEC 7812-1, annex B; US patent 2,950,048).
 
-/// Whether the digits of `value`, spaces and dashes aside, carry a valid check
+/// Whether the digits of `value`, what separates their groups aside, carry a valid check
 /// digit. Needs at least two digits, and nothing but digits and separators.
 pub fn accepts(value: &[u8]) -> bool {
     let mut sum = 0_u32;
@@ -12,7 +12,7 @@ pub fn accepts(value: &[u8]) -> bool {
                 sum %= 10;
                 count += 1;
             }
-            b' ' | b'-' => {}
+            b' ' | b'-' | b'.' | b'_' => {}
             _ => return false,
         }
     }
@@ -35,7 +35,9 @@ mod tests {
 
     #[test]
     fn published_examples_are_accepted() {
-        for value in ["79927398713", "4111 1111 1111 1111", "3782-822463-10005", "18", "0000000000"] {
+        for value in
+            ["79927398713", "4111 1111 1111 1111", "3782-822463-10005", "4111.1111_1111.1111", "18", "0000000000"]
+        {
             assert!(accepts(value.as_bytes()), "{value}");
         }
     }

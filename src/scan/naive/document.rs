@@ -2,6 +2,7 @@
 
 use super::super::Format;
 use super::super::delimiter::Delimiter;
+use super::super::line;
 use super::super::unit::{Meaning, Unit, unclear_letter, unit};
 use std::ops::Range;
 
@@ -59,7 +60,9 @@ impl<'a> Document<'a> {
         match self.format {
             Format::Json => quote,
             Format::Ndjson => quote || self.is_line_feed(index),
-            Format::Text => self.is_line_feed(index),
+            Format::Text => {
+                self.units.get(index).is_some_and(|&(at, _)| self.raw[at] == b'\n' && line::ends(self.raw, at))
+            }
         }
     }
 

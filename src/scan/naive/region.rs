@@ -3,7 +3,7 @@
 
 use super::super::delimiter::Delimiter;
 use super::super::detector::private_key;
-use super::super::key::{LONGEST_NAME, is_name_byte, whole_unit};
+use super::super::key::{LONGEST_NAME, is_in_name, whole_unit};
 use super::super::region::{FOOTER_REACH, LONGEST_FOOTER};
 use super::super::resolve::Wrap;
 use super::super::unit::Meaning;
@@ -99,14 +99,9 @@ impl Search<'_> {
         let mut names = Vec::new();
         for open in 0..document.units.len() {
             let Some(quote) = document.delimiter(open) else { continue };
-            let name: Vec<u8> = document.units[open + 1..]
-                .iter()
-                .map_while(|(_, unit)| match unit.meaning {
-                    Meaning::Byte(byte) if is_name_byte(byte) => Some(byte),
-                    _ => None,
-                })
-                .collect();
-            let close = open + 1 + name.len();
+            let units = document.units[open + 1..].iter().take_while(|(_, unit)| is_in_name(unit.meaning)).count();
+            let close = open + 1 + units;
+            let name = Text::of(&document.units[open + 1..close]).bytes;
             let spelled = || {
                 let lower = name.to_ascii_lowercase();
                 self.plain.spellings.iter().any(|spelling| spelling.fits(&lower))

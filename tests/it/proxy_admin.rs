@@ -67,7 +67,7 @@ async fn labels_hold_nothing_of_what_a_client_sends() {
     let headers = [("host", "canary-host"), ("x-canary", "canary-value")];
     let bytes = request("CANARY", "/canary?canary=1", &headers, b"");
     assert_eq!(client.exchange(&bytes).await.status, 501);
-    let labels = "code=\"501\",method=\"other\",outcome=\"refused\",route=\"\"";
+    let labels = "code=\"501\",method=\"other\",outcome=\"refused\",route=\"none\"";
     let line = format!("requests_total{{{labels}}}");
     rig.proxy.wait_for_metric(&line, 1).await;
     let text = rig.proxy.metrics.render();

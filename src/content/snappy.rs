@@ -149,7 +149,7 @@ pub(super) fn may_begin(head: &[u8]) -> Option<bool> {
     let Some(length) = head.iter().take(5).position(|byte| byte & 0x80 == 0) else {
         return if head.len() >= 5 { Some(false) } else { None };
     };
-    let Some(&tag) = head.get(length + 1) else { return None };
+    let &tag = head.get(length + 1)?;
     // The length of a long literal stands in the bytes behind its tag.
     let more = usize::from((tag >> 2).saturating_sub(59));
     let first = *head.get(length + 2 + more)?;

@@ -316,7 +316,7 @@ impl<M: Meter> Redactor<M> {
     }
 
     /// Drops what is left of a run of which a finding took a part.
-    fn drop_rest(&mut self, data: &[u8], out: &mut Vec<Bytes>) {
+    fn drop_rest(&mut self, data: &[u8], out: &mut [Bytes]) {
         let length = data.iter().take_while(|&&byte| embedded::is_character(byte) || byte == b'=').count();
         self.is_cut = length == data.len();
         if length > 0 {
@@ -464,7 +464,7 @@ mod tests {
             assert!(out != json, "{raw}");
         }
         let out = redacted_by(PLAN.of_same_length(), Format::Json, &format!(r#"{{"data": "{}"}}"#, encoded(CLEAR)));
-        let (text, _) = Encoding::read(out[10..out.len() - 2].as_bytes());
+        let (text, _) = Encoding::read(&out.as_bytes()[10..out.len() - 2]);
         assert_eq!(
             text,
             CLEAR.replace("bob@example.com", "***************").replace("hunter22x", "*********").as_bytes()

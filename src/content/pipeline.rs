@@ -9,7 +9,7 @@
 
 use super::SLICE;
 use super::body::{BodyFormat, BodyStage, PartRules, Place, Stage};
-use super::coding::{Coding, CodingError, CodingLimits, Decoder, Encoder, Level, WireFormat};
+use super::coding::{Coding, CodingError, CodingLimits, Decoder, LateEncoder, Level, WireFormat};
 use super::grpc::Messages;
 use super::media::ContentType;
 use super::original::Original;
@@ -66,7 +66,7 @@ pub struct Pipeline {
     /// How what leaves is encoded; `None` where it is not.
     level: Option<Level>,
     /// Made when something leaves: by then it is known how the input is written.
-    encoder: Option<Encoder>,
+    encoder: LateEncoder,
     /// The bytes of the wire, where those leave.
     original: Option<Original>,
     /// Released by the redactor, not encoded yet; empty between calls.
@@ -102,7 +102,7 @@ impl Pipeline {
                 Delivery::Whole | Delivery::Prompt | Delivery::Original => None,
                 Delivery::Streaming(level) => Some(level),
             },
-            encoder: None,
+            encoder: LateEncoder::default(),
             original: (delivery == Delivery::Original && coding != Coding::Identity).then(Original::default),
             released: Vec::new(),
         })
@@ -112,7 +112,7 @@ impl Pipeline {
     /// their own.
     pub fn grpc(plan: &Arc<Plan>, messages: Messages, parts: &PartRules) -> Self {
         let body = BodyStage::grpc(plan, messages, parts);
-        Self { decoder: None, body, level: None, encoder: None, original: None, released: Vec::new() }
+        Self { decoder: None, body, level: None, encoder: LateEncoder::default(), original: None, released: Vec::new() }
     }
 
     /// Takes the next bytes from the wire and appends to `out` what may leave.
@@ -165,7 +165,7 @@ impl Pipeline {
         self.body.finish(&mut self.released)?;
         self.encode(out)?;
         if self.level.is_some() && self.decoder.is_some() {
-            self.encoder()?.finish(out)?;
+            self.encoder.finish(self.how(), out)?;
         }
         let changes = self.changes();
         if let Some(original) = self.original.as_mut().filter(|_| !changes) {
@@ -216,21 +216,12 @@ impl Pipeline {
         if self.level.is_none() || self.decoder.is_none() {
             out.append(&mut self.released);
         }
-        if self.released.is_empty() {
-            return Ok(());
-        }
-        let mut encoder = self.encoder()?;
-        for piece in self.released.drain(..) {
-            encoder.push(&piece, out)?;
-        }
-        self.encoder = Some(encoder);
-        Ok(())
+        Ok(self.encoder.push(self.how(), &mut self.released, out)?)
     }
 
-    /// Takes the encoder, a new one if there is none yet.
-    fn encoder(&mut self) -> Result<Encoder, ContentError> {
-        let (form, level) = (self.wire_format().unwrap_or(WireFormat::Gzip), self.level.unwrap_or_default());
-        Ok(self.encoder.take().map_or_else(|| Encoder::new(form, level, None), Ok)?)
+    /// How what is encoded is written.
+    fn how(&self) -> (WireFormat, Level) {
+        (self.wire_format().unwrap_or(WireFormat::Gzip), self.level.unwrap_or_default())
     }
 
     /// Whether the first bytes have been judged: from then on only the coding,
@@ -276,8 +267,7 @@ impl Pipeline {
     /// Memory that is more than a constant: what the coding looks back at, the
     /// encoder, a message of gRPC.
     pub fn memory(&self) -> u64 {
-        let coding =
-            self.decoder.as_ref().map_or(0, Decoder::memory) + self.encoder.as_ref().map_or(0, Encoder::memory);
+        let coding = self.decoder.as_ref().map_or(0, Decoder::memory) + self.encoder.memory();
         coding + self.original.as_ref().map_or(0, Original::memory) + self.body.memory()
     }
 
@@ -295,6 +285,7 @@ impl Pipeline {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::content::coding::Encoder;
     use crate::redact::Policy;
     use crate::rule::{Rule, Ruleset};
     use crate::scan::Engine;

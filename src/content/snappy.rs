@@ -204,10 +204,10 @@ mod tests {
 
     #[test]
     fn a_block_is_redacted_whether_the_head_says_so_or_not() {
+        let block = packed(&push("user=bob@example.com in"));
         for said in [true, false] {
-            for cut in [1, 7, 100_000] {
-                let (out, changed) =
-                    run("application/x-protobuf", said, &packed(&push("user=bob@example.com in")), cut).unwrap();
+            for cut in 1..=block.len() {
+                let (out, changed) = run("application/x-protobuf", said, &block, cut).unwrap();
                 let text = snap::raw::Decoder::new().decompress_vec(&out).unwrap();
                 assert_eq!((text, changed), (push("user=[EMAIL_ADDRESS] in"), 1));
                 let clean = packed(&push("nobody in"));
@@ -223,7 +223,7 @@ mod tests {
     #[test]
     fn what_is_no_block_is_what_it_is_said_to_be() {
         let plain = push("user=bob@example.com in");
-        for cut in [1, 100_000] {
+        for cut in 1..=plain.len() {
             assert_eq!(run("application/x-protobuf", false, &plain, cut).unwrap().0, push("user=[EMAIL_ADDRESS] in"));
             assert!(matches!(run("application/x-protobuf", true, &plain, cut), Err(ContentError::Coding(_))));
         }

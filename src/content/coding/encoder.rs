@@ -82,6 +82,55 @@ impl Encoder {
     }
 }
 
+/// An encoder that is made when there is something to encode.
+#[derive(Default)]
+pub(in crate::content) struct LateEncoder(Option<Encoder>);
+
+impl LateEncoder {
+    /// Encodes `pieces`, all of them, if there are any, in the form and at the level of
+    /// `how`, which is the same every time.
+    ///
+    /// # Errors
+    /// As [`Encoder::new`] and [`Encoder::push`].
+    pub(in crate::content) fn push(
+        &mut self,
+        how: (WireFormat, Level),
+        pieces: &mut Vec<Bytes>,
+        out: &mut Vec<Bytes>,
+    ) -> Result<(), CodingError> {
+        if pieces.is_empty() {
+            return Ok(());
+        }
+        let mut encoder = self.take(how)?;
+        for piece in pieces.drain(..) {
+            encoder.push(&piece, out)?;
+        }
+        self.0 = Some(encoder);
+        Ok(())
+    }
+
+    /// Appends what still has to come, of nothing if nothing was pushed.
+    ///
+    /// # Errors
+    /// As [`Encoder::new`] and [`Encoder::finish`].
+    pub(in crate::content) fn finish(
+        &mut self,
+        how: (WireFormat, Level),
+        out: &mut Vec<Bytes>,
+    ) -> Result<(), CodingError> {
+        self.take(how)?.finish(out)
+    }
+
+    /// As [`Encoder::memory`]; nothing before it is made.
+    pub(in crate::content) fn memory(&self) -> u64 {
+        self.0.as_ref().map_or(0, Encoder::memory)
+    }
+
+    fn take(&mut self, (form, level): (WireFormat, Level)) -> Result<Encoder, CodingError> {
+        self.0.take().map_or_else(|| Encoder::new(form, level, None), Ok)
+    }
+}
+
 /// What encoders were seen to take, rounded up.
 fn memory(form: WireFormat, level: Level) -> u64 {
     const KIB: u64 = 1024;

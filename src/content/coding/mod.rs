@@ -13,6 +13,7 @@ mod lead;
 mod zstd;
 
 pub use decoder::{CodingLimits, Decoder};
+pub(super) use encoder::LateEncoder;
 pub use encoder::{Encoder, Level};
 
 /// A content coding that can be undone and redone.

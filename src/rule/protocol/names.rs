@@ -71,7 +71,6 @@ mod tests {
             "Content-Type",
             "content-t*",
             "a b",
-            "*",
             "**",
             "*-*",
             "*-id",

@@ -16,6 +16,7 @@ import os
 import random
 import resource
 import signal
+import ssl
 import subprocess
 import tempfile
 import time
@@ -25,6 +26,7 @@ from pathlib import Path
 import canary
 import client
 import documents
+from certificates import Authority
 from claim import Claim
 from proxy import Proxy
 from upstream import Upstream
@@ -39,14 +41,14 @@ max_buffered = "{budget}"
 head = "1s"
 body_idle = "400ms"
 small_body = "2s"
-request = "3s"
+request = "{request}"
 response_head = "400ms"
 response_idle = "400ms"
 client_write = "1s"
 
 [hash]
 keys = {{ k1 = "{folder}/k1.key" }}
-{routes}
+{listener}{routes}
 """
 ROUTE = """
 [[route]]
@@ -94,7 +96,7 @@ async def _measure(cases, kills, seed):
             number_of = signal.SIGKILL if number % 6 else signal.SIGABRT
             total.add(await Batch(folder, seed + number, kill=number_of).run(10**9))
         # Each plan at least once.
-        plans = ({}, {"budget": "64KiB"}, {"reloads": True}, {"text_log": False})
+        plans = ({}, {"budget": "64KiB"}, {"reloads": True}, {"text_log": False}, {"request": "60ms"}, {"tls": Authority(folder)})
         for number, plan in enumerate(itertools.cycle(plans)):
             if number >= len(plans) and total.cases >= cases:
                 break
@@ -162,10 +164,11 @@ class Tally:
         "corrupt_content_encoding",
         "memory_budget",
         "blocked",
+        "deadline",
     )
 
     def missing(self, kills):
-        axes = [*FAULTS, *(f"answer: {each}" for each in ANSWER_FAULTS), *documents.FORMATS, *documents.CODINGS, *ACTIONS]
+        axes = [*FAULTS, *(f"answer: {each}" for each in ANSWER_FAULTS), *documents.FORMATS, *documents.CODINGS, *ACTIONS, "TLS"]
         missing = [axis for axis in axes if not self.by_axis[axis]]
         missing += [reason for reason in self.REASONS if not self.reasons[reason]]
         if kills and not self.killed:
@@ -177,26 +180,32 @@ class Tally:
     def told(self):
         reasons = ", ".join(f"{self.reasons[reason]:,} `{reason}`" for reason in self.REASONS)
         return (
-            f"{self.requests:,} requests in {len(documents.FORMATS)} formats and {len(documents.CODINGS)} codings, "
+            f"{self.requests:,} requests, {self.by_axis['TLS']:,} of them over TLS, in {len(documents.FORMATS)} formats and {len(documents.CODINGS)} codings, "
             f"{self.killed} processes killed, {self.reloads} reloads, {reasons}"
         )
 
 
-def config(upstream, folder, budget="128MiB"):
+def config(upstream, folder, budget="128MiB", request="3s", tls=None):
     routes = "".join(
         ROUTE.format(name=name, upstream=upstream, action=action, responses=str(name == ANSWERS).lower())
         for name, action in [*((action, action) for action in ACTIONS), (ANSWERS, "replace"), (REPORT, "report")]
     )
-    return CONFIG.format(budget=budget, folder=folder, routes=routes)
+    listener = ""
+    if tls:
+        cert, key = tls.issue("proxy")
+        listener = f'[listener.tls]\ncert = "{cert}"\nkey = "{key}"\n'
+    return CONFIG.format(budget=budget, folder=folder, routes=routes, request=request, listener=listener)
 
 
 class Batch:
     """A process, the requests that it gets, and what is found after it."""
 
-    def __init__(self, folder, seed, budget="128MiB", reloads=False, kill=None, text_log=True):
+    def __init__(self, folder, seed, budget="128MiB", reloads=False, kill=None, text_log=True, request="3s", tls=None):
+        """`request` is the deadline of each, `tls` an authority whose certificate the proxy has."""
         self.kill, self.cases, self.requests, self.dumped, self.reload_count = kill, 0, 0, False, 0
         self.hits, self.by_axis, self.reasons = [], collections.Counter(), collections.Counter()
         self._folder, self._budget, self._reloads, self._text_log = folder, budget, reloads, text_log
+        self._deadline, self._tls = request, tls
         self._rng, self._number, self._damaged = random.Random(seed), 0, set()
         self._canaries, self._replies, self._pages = canary.Canaries(), [], []
         self._over = False
@@ -204,7 +213,7 @@ class Batch:
     async def run(self, cases):
         environment = {"EXPURGATE_LOG": "trace", "EXPURGATE_LOG_FORMAT": "text" if self._text_log else "json"}
         async with Upstream(keep=True) as self._upstream:
-            text = config(self._upstream.url, self._folder, self._budget)
+            text = config(self._upstream.url, self._folder, self._budget, self._deadline, self._tls)
             # The other end of a connection that breaks when the process is killed.
             with Proxy(None, self._folder, text, environment) as self._proxy:
                 beside = [asyncio.ensure_future(each) for each in (self._look(), self._meanwhile())]
@@ -247,11 +256,13 @@ class Batch:
             await asyncio.sleep(0.3)
 
     async def _work(self, cases):
-        link = client.Link(self._proxy.address, patience=5)
+        tls = ssl.create_default_context(cafile=self._tls.cert) if self._tls else None
+        link = client.Link(self._proxy.address, patience=5, tls=tls)
         while self.cases < cases and not self._over:
             # So that many canaries are planted at once when a process is killed.
             await (self._answer if self._rng.random() < 0.2 else self._request)(link)
             self.requests += 1
+            self.by_axis["TLS" if self._tls else "plain text"] += 1
         link.close()
 
     def _planted(self, count, share, *axes):

@@ -33,6 +33,8 @@ negative_examples = ["TICKET-{number:05}"]
 """
 # How many certificates take turns.
 PAIRS = 10
+# Requests that end between two rotations, at least.
+BETWEEN = 10
 
 
 def measure(own=980, builtin=20, certificates=100):
@@ -149,6 +151,12 @@ async def _certificates(folder, times):
                         return certificate == wanted
 
                     await _until(shown, f"certificate {number}")
+                    enough = len(clients.ended) + BETWEEN
+
+                    async def used():
+                        return len(clients.ended) >= enough
+
+                    await _until(used, f"{BETWEEN} requests after certificate {number}")
                 seconds = time.monotonic() - started
             handshakes = proxy.metric("expurgate_tls_handshakes_total", outcome="success")
     failed = [each for each in clients.ended if not each.answer.good]
@@ -156,5 +164,5 @@ async def _certificates(folder, times):
         f"{times} rotations of the listener's certificate under load: failed requests",
         "0",
         f"{len(failed)} of {len(clients.ended):,}, {handshakes:,.0f} handshakes in {seconds:.0f} s, each new certificate shown",
-        not failed and len(clients.ended) > 0,
+        not failed and len(clients.ended) >= BETWEEN * times,
     )

@@ -3,6 +3,9 @@
 The others' latency is measured in pairs, without and with the attack, one right
 after the other; the median of the pairs' ratios counts, since a shared machine
 has its own slow moments.
+
+Then as many clients of our own as may have requests in progress, and some more, send next to
+nothing of a body each, and come again when they are refused.
 """
 
 import asyncio
@@ -25,6 +28,10 @@ ATTACKS = {
     "slow readers": ["-X", "-w", "512", "-y", "1024", "-n", "2", "-z", "64", "-k", "1"],
 }
 MOST = 2.0
+# More than `limits.max_requests`, and how long others may find no place, in seconds: a
+# client may keep the proxy waiting for two.
+CROWD = 1100
+OUT = 3.0
 # A difference below this is no harm, whatever its ratio.
 NOTHING = 0.002
 
@@ -32,7 +39,69 @@ NOTHING = 0.002
 def measure(connections=1000, rounds=5, seconds=5.0, attacks=tuple(ATTACKS), share=0.99):
     if not shutil.which("slowhttptest"):
         raise SystemExit("slowhttptest is missing: scripts/setup reliability")
-    return [asyncio.run(_attack(name, connections, rounds, seconds, share)) for name in attacks]
+    claims = [asyncio.run(_attack(name, connections, rounds, seconds, share)) for name in attacks]
+    return [*claims, crowded(CROWD, 4 * seconds)]
+
+
+def crowded(count, seconds):
+    """What others get while so many drip."""
+    return asyncio.run(_crowded(count, seconds))
+
+
+async def _crowded(count, seconds):
+    with tempfile.TemporaryDirectory(prefix="expurgate-slow-") as folder:
+        async with Upstream() as upstream:
+            with Proxy(upstream.url, folder, environment={"EXPURGATE_LOG": "error"}) as proxy:
+                begun = time.monotonic()
+                crowd = [asyncio.ensure_future(_drip(proxy.address)) for _ in range(count)]
+                try:
+                    full = await _full(proxy)
+                    others = await _others(proxy, OUT + seconds)
+                    held = await asyncio.to_thread(proxy.metric, "expurgate_listener_connections")
+                finally:
+                    for each in crowd:
+                        each.cancel()
+                    await asyncio.gather(*crowd, return_exceptions=True)
+    early = [each for each in others if each.began < full + OUT]
+    later = [each for each in others if each.began >= full + OUT]
+    failed = [sum(not each.answer.good for each in part) for part in (early, later)]
+    return Claim(
+        f"{count:,} clients that send 2 bytes a second of 1 MB each, and come again when refused, where 1,024 requests "
+        "may be in progress: others that fail",
+        f"0 after {OUT:g} s",
+        f"{failed[1]} of {len(later):,} in {seconds:g} s; {failed[0]} of {len(early):,} before; full {full - begun:.1f} s "
+        f"after they began; {held:,.0f} connections open",
+        not failed[1] and len(later) > 0 and held > count / 2,
+    )
+
+
+async def _full(proxy):
+    """When no place was left."""
+    end = time.monotonic() + 30
+    while not await asyncio.to_thread(proxy.metric, "expurgate_refused_requests_total", reason="overloaded"):
+        if time.monotonic() > end:
+            raise SystemExit("there was room for all of them")
+        await asyncio.sleep(0.02)  # the interval of a poll with a deadline
+    return time.monotonic()
+
+
+async def _drip(address):
+    host, _, port = address.rpartition(":")
+    head = b"POST /v1/traces HTTP/1.1\r\nHost: slow.test\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n"
+    while True:
+        with contextlib.suppress(OSError):
+            reader, writer = await asyncio.open_connection(host, int(port))
+            try:
+                writer.write(head)
+                while True:
+                    writer.write(b"1,")
+                    with contextlib.suppress(asyncio.TimeoutError):
+                        # Whatever comes is a refusal, or the end.
+                        await asyncio.wait_for(reader.read(1), 1)
+                        break
+            finally:
+                writer.transport.abort()
+        await asyncio.sleep(1)  # as `Retry-After` tells
 
 
 async def _attack(name, connections, rounds, seconds, share):

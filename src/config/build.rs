@@ -282,6 +282,7 @@ fn build_timeouts(file: &file::Timeouts) -> Timeouts {
         response_head: or(file.response_head, default.response_head),
         response_idle: or(file.response_idle, default.response_idle),
         client_write: or(file.client_write, default.client_write),
+        client_rate: file.client_rate.map_or(default.client_rate, |rate| rate.0),
         upstream_keep_alive: or(file.upstream_keep_alive, default.upstream_keep_alive),
         upstream_max_age: or(file.upstream_max_age, default.upstream_max_age),
         drain: or(file.drain, default.drain),

@@ -115,6 +115,7 @@ pub(super) struct Timeouts {
     pub(super) response_head: Option<Period>,
     pub(super) response_idle: Option<Period>,
     pub(super) client_write: Option<Period>,
+    pub(super) client_rate: Option<Size>,
     pub(super) upstream_keep_alive: Option<Period>,
     pub(super) upstream_max_age: Option<Period>,
     pub(super) drain: Option<Period>,

@@ -200,6 +200,9 @@ pub struct Timeouts {
     pub response_idle: Duration,
     /// A client that does not read its response.
     pub client_write: Duration,
+    /// Bytes a second that a client sends of a body, or takes of a response, while it
+    /// is waited for; 0 for no limit.
+    pub client_rate: u64,
     /// An unused connection to the upstream.
     pub upstream_keep_alive: Duration,
     /// A connection to the upstream takes requests for so long.
@@ -307,6 +310,7 @@ impl Default for Timeouts {
             response_head: seconds(60),
             response_idle: seconds(300),
             client_write: seconds(60),
+            client_rate: 240,
             upstream_keep_alive: seconds(30),
             upstream_max_age: seconds(300),
             drain: seconds(30),

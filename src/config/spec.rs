@@ -70,6 +70,7 @@ pub(super) const KEYS: &[(&str, &str, Kind, &str)] = &[
     ("timeouts", "response_head", Kind::Period, "from the request's last progress to the response's head"),
     ("timeouts", "response_idle", Kind::Period, "between two pieces of the response's body"),
     ("timeouts", "client_write", Kind::Period, "a client that does not read its response"),
+    ("timeouts", "client_rate", Kind::Size, "bytes a second that a client sends or takes while it is waited for"),
     ("timeouts", "upstream_keep_alive", Kind::Period, "an unused connection to the upstream"),
     ("timeouts", "upstream_max_age", Kind::Period, "how long a connection to the upstream takes requests"),
     ("timeouts", "drain", Kind::Period, "for requests in flight when the process is told to stop"),

@@ -76,6 +76,7 @@ connect = "5s"
 response_head = "6s"
 response_idle = "7s"
 client_write = "8s"
+client_rate = "14B"
 upstream_keep_alive = "9s"
 upstream_max_age = "13s"
 drain = "10s"
@@ -123,7 +124,7 @@ fn every_key_of_the_file_is_read() {
     assert_eq!(config.limits.buffer, 1024);
     assert_eq!(config.limits.connections, 7);
     assert_eq!(config.timeouts.request, Some(Duration::from_secs(4)));
-    assert_eq!(config.timeouts.drain, Duration::from_secs(10));
+    assert_eq!((config.timeouts.drain, config.timeouts.client_rate), (Duration::from_secs(10), 14));
     assert_eq!(config.log.format, LogFormat::Json);
     assert_eq!(config.compression, Level::Best);
     let route = &config.routes[0];

@@ -1,32 +1,100 @@
 //! What is shed before it costs anything: requests and buffered bytes beyond
 //! their limits.
 
+use super::exchange::Exchange;
 use super::respond::Failure;
 use crate::metrics::Metrics;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long a client may keep the proxy waiting for its body while others find no
+/// place. More than it takes to send a lost packet again.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Counts requests in flight.
 pub(super) struct Admission {
     inflight: AtomicU64,
     limit: u64,
+    waiting: Mutex<Waiting>,
+}
+
+/// Those whose client the proxy has waited for.
+#[derive(Default)]
+struct Waiting {
+    exchanges: Vec<Weak<Exchange>>,
+    /// At how many those are forgotten that are over.
+    full: usize,
+    /// Before then nobody can have been waited for long enough.
+    next: Option<Instant>,
 }
 
 impl Admission {
     pub(super) fn new(limit: u64) -> Arc<Self> {
-        let inflight = AtomicU64::new(0);
-        Arc::new(Self { inflight, limit })
+        Arc::new(Self { inflight: AtomicU64::new(0), limit, waiting: Mutex::default() })
     }
 
-    /// A place for one request, until it is dropped.
+    /// A place for one request, until it is dropped. If there is none, the one whose
+    /// client is the slowest has to go.
     pub(super) fn admit(self: &Arc<Self>) -> Result<Permit, Failure> {
-        take(&self.inflight, 1, self.limit).ok_or(Failure::Overloaded)?;
-        Ok(Permit(Arc::clone(self)))
+        self.admit_at(Instant::now)
+    }
+
+    fn admit_at(self: &Arc<Self>, now: impl FnOnce() -> Instant) -> Result<Permit, Failure> {
+        if take(&self.inflight, 1, self.limit).is_some() {
+            return Ok(Permit(Arc::clone(self)));
+        }
+        let slowest = self.waiting().slowest(now()).ok_or(Failure::Overloaded)?;
+        slowest.fail(Failure::Overloaded);
+        slowest.give_up_place().ok_or(Failure::Overloaded)
+    }
+
+    /// The client of this one is waited for.
+    pub(super) fn watch(&self, exchange: &Arc<Exchange>) {
+        self.waiting().add(Arc::downgrade(exchange));
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    fn add(&mut self, exchange: Weak<Exchange>) {
+        if self.exchanges.len() >= self.full {
+            self.forget();
+            self.full = (2 * self.exchanges.len()).max(64);
+        }
+        self.exchanges.push(exchange);
+    }
+
+    fn forget(&mut self) {
+        self.exchanges.retain(|exchange| exchange.strong_count() > 0);
+    }
+
+    fn slowest(&mut self, now: Instant) -> Option<Arc<Exchange>> {
+        if self.next.is_some_and(|next| now < next) {
+            return None;
+        }
+        self.forget();
+        let late = |exchange: Arc<Exchange>| Some((exchange.late_since()?, exchange));
+        let slowest = self.exchanges.iter().filter_map(Weak::upgrade).filter_map(late).min_by_key(|&(since, _)| since);
+        let since = slowest.as_ref().map_or(now, |&(since, _)| since);
+        self.next = Some(since + PATIENCE).filter(|&next| now < next);
+        slowest.map(|(_, exchange)| exchange).filter(|_| self.next.is_none())
     }
 }
 
 /// A place for one request.
 pub(super) struct Permit(Arc<Admission>);
+
+impl Permit {
+    /// Who gave it.
+    pub(super) fn admission(&self) -> Arc<Admission> {
+        Arc::clone(&self.0)
+    }
+}
 
 impl Drop for Permit {
     fn drop(&mut self) {
@@ -110,6 +178,8 @@ fn signed(bytes: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proxy::request_id::RequestIds;
+    use hyper::Method;
 
     #[test]
     fn the_last_place_is_given_again_once_it_is_free() {
@@ -118,6 +188,49 @@ mod tests {
         assert_eq!(admission.admit().err(), Some(Failure::Overloaded));
         drop(first);
         assert!(admission.admit().is_ok());
+    }
+
+    #[test]
+    fn the_slowest_client_gives_its_place_up_to_one_that_finds_none() {
+        let (admission, metrics) = (Admission::new(3), Arc::new(Metrics::new()));
+        let begin = || {
+            let exchange = Exchange::begin(RequestIds::new().next(), &Method::POST, &metrics);
+            exchange.keep(admission.admit().unwrap());
+            exchange
+        };
+        let (slow, slower, answered) = (begin(), begin(), begin());
+        let start = Instant::now();
+        let after = |periods: f64| start + PATIENCE.mul_f64(periods);
+        let admit_after = |periods| admission.admit_at(|| after(periods));
+        answered.wait_since(None);
+        slower.wait_since(Some(after(0.1)));
+        slow.wait_since(Some(after(0.5)));
+        assert_eq!(admit_after(1.0).err(), Some(Failure::Overloaded), "nobody is so late yet");
+        let _place = admit_after(1.2).unwrap();
+        assert_eq!((slow.failure(), slower.failure()), (None, Some(Failure::Overloaded)));
+        assert_eq!(admit_after(1.4).err(), Some(Failure::Overloaded));
+        // One that goes on may stay.
+        slow.touch();
+        assert_eq!(admit_after(9.0).err(), Some(Failure::Overloaded));
+        slow.wait_since(Some(after(9.5)));
+        assert_eq!(admit_after(9.6).err(), Some(Failure::Overloaded));
+        assert_eq!((slow.failure(), answered.failure()), (None, None));
+        let _place = admit_after(10.6).unwrap();
+        assert_eq!((slow.failure(), answered.failure()), (Some(Failure::Overloaded), None));
+    }
+
+    #[test]
+    fn those_that_are_over_are_forgotten() {
+        let (admission, metrics) = (Admission::new(1), Arc::new(Metrics::new()));
+        for _ in 0..10_000 {
+            let exchange = Exchange::begin(RequestIds::new().next(), &Method::POST, &metrics);
+            exchange.keep(admission.admit().unwrap());
+            for _ in 0..2 {
+                exchange.wait_since(Some(Instant::now()));
+                exchange.touch();
+            }
+            assert!(admission.waiting().exchanges.len() <= 64);
+        }
     }
 
     #[test]

@@ -5,6 +5,10 @@
 //! are written. So nothing is counted twice and nothing is forgotten, in
 //! whatever order the two bodies end.
 
+mod sending;
+
+pub(super) use sending::Sending;
+
 use super::admission::Permit;
 use super::request_id::RequestId;
 use super::respond::{Failure, Kind};
@@ -78,40 +82,6 @@ impl InProgress {
     }
 }
 
-/// Something of the request's body on its way to the upstream: the request is
-/// not whole before all of them are done. One that is dropped before cuts it.
-pub(super) struct Sending {
-    exchange: Arc<Exchange>,
-    done: bool,
-}
-
-impl Sending {
-    pub(super) fn begin(exchange: &Arc<Exchange>) -> Self {
-        exchange.unsent.fetch_add(1, Ordering::AcqRel);
-        Self { exchange: Arc::clone(exchange), done: false }
-    }
-
-    /// It moves, if not by the client's doing.
-    pub(super) fn touch(&self) {
-        self.exchange.moved();
-    }
-
-    /// Nothing of it is missing.
-    pub(super) fn done(&mut self) {
-        self.done = true;
-    }
-}
-
-impl Drop for Sending {
-    fn drop(&mut self) {
-        if !self.done {
-            self.exchange.cut.store(true, Ordering::Release);
-        }
-        self.exchange.unsent.fetch_sub(1, Ordering::AcqRel);
-        self.exchange.over.notify_one();
-    }
-}
-
 /// One request and its response.
 pub(super) struct Exchange {
     id: RequestId,
@@ -122,6 +92,11 @@ pub(super) struct Exchange {
     moved: AtomicU64,
     /// Whether it waits for the client now.
     waits: AtomicBool,
+    /// Milliseconds from the beginning until the client began to be late with the
+    /// request's body, or [`NEVER`].
+    late: AtomicU64,
+    /// Whether the client was waited for.
+    waited: AtomicBool,
     /// How many [`Sending`]s there are.
     unsent: AtomicUsize,
     /// Whether one of them was dropped before it was done.
@@ -154,6 +129,9 @@ struct State {
     _in_progress: Option<InProgress>,
 }
 
+/// The client does not keep anybody waiting.
+const NEVER: u64 = u64::MAX;
+
 impl Exchange {
     pub(super) fn begin(id: RequestId, method: &Method, metrics: &Arc<Metrics>) -> Arc<Self> {
         Arc::new(Self {
@@ -163,6 +141,8 @@ impl Exchange {
             started: Instant::now(),
             moved: AtomicU64::new(0),
             waits: AtomicBool::new(false),
+            late: AtomicU64::new(NEVER),
+            waited: AtomicBool::new(false),
             unsent: AtomicUsize::new(0),
             cut: AtomicBool::new(false),
             over: Notify::new(),
@@ -283,6 +263,34 @@ impl Exchange {
     pub(super) fn touch(&self) {
         self.moved();
         self.waits.store(false, Ordering::Relaxed);
+        self.late.store(NEVER, Ordering::Relaxed);
+    }
+
+    /// The client is waited for, and has been late since then: until it sends more it
+    /// may have to give its place up. Not one that need not hurry.
+    pub(super) fn wait_since(self: &Arc<Self>, late: Option<Instant>) {
+        let Some(late) = late else { return };
+        let late = late.saturating_duration_since(self.started).as_millis();
+        self.late.store(u64::try_from(late).unwrap_or(NEVER), Ordering::Relaxed);
+        if !self.waited.swap(true, Ordering::Relaxed) {
+            // Not under the lock: who looks for the slowest takes it, too.
+            let admission = self.state().permit.as_ref().map(Permit::admission);
+            if let Some(admission) = admission {
+                admission.watch(self);
+            }
+        }
+    }
+
+    /// Since when the client keeps the proxy waiting, and with it those that find no
+    /// place.
+    pub(super) fn late_since(&self) -> Option<Instant> {
+        let late = Some(self.late.load(Ordering::Relaxed)).filter(|&late| late != NEVER)?;
+        self.state().permit.as_ref().map(|_| self.started + Duration::from_millis(late))
+    }
+
+    /// Its place, which it has no more.
+    pub(super) fn give_up_place(&self) -> Option<Permit> {
+        self.state().permit.take()
     }
 
     /// The request's body waits for the client, from now on until it moves.

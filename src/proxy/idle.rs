@@ -44,42 +44,145 @@ impl Timer {
     }
 }
 
-/// Fires when a period passes without progress.
+/// How long somebody may still be waited for.
+///
+/// A leaky bucket as large as a period: waits fill it, and bytes that come empty it
+/// at a rate. So who keeps to the rate may be silent for the whole period each time,
+/// and who never does is out of time, however often a byte comes. Time in which
+/// nobody waits, since something else is slower, does not count.
 #[derive(Debug)]
-pub struct IdleTimer {
+pub struct Pace {
     period: Duration,
-    timer: Timer,
+    /// Bytes a second; with 0 any byte empties the bucket.
+    rate: u64,
+    behind: Duration,
     /// When the wait that goes on now began.
     since: Option<Instant>,
+}
+
+impl Pace {
+    /// Of one who has not been waited for.
+    pub fn new(period: Duration, rate: u64) -> Self {
+        Self { period, rate, behind: Duration::ZERO, since: None }
+    }
+
+    /// Waits, or waits on; until when.
+    pub fn wait(&mut self) -> Instant {
+        let since = *self.since.get_or_insert_with(Instant::now);
+        since + self.period.saturating_sub(self.behind)
+    }
+
+    /// So many bytes came: the wait is over.
+    pub fn progress(&mut self, bytes: usize) {
+        let waited = self.since.take().map_or(Duration::ZERO, |since| since.elapsed());
+        self.settle(waited, bytes);
+    }
+
+    /// From when on it has been one wait, if those before, as far as they were not
+    /// made up for, are put together with this one. Nobody, without a rate.
+    pub fn late_since(&self) -> Option<Instant> {
+        self.since.filter(|_| self.rate > 0)?.checked_sub(self.behind)
+    }
+
+    /// Whether most of the time was lost to a lack of pace, not to silence.
+    pub fn is_slow(&self) -> bool {
+        self.behind > self.period / 2
+    }
+
+    fn settle(&mut self, waited: Duration, bytes: usize) {
+        let microseconds = (bytes as u64).saturating_mul(1_000_000).checked_div(self.rate);
+        let made_up = microseconds.map_or(Duration::MAX, Duration::from_micros);
+        self.behind = (self.behind + waited).min(self.period).saturating_sub(made_up);
+    }
+}
+
+/// Fires when a period passes without progress, or without enough of it.
+#[derive(Debug)]
+pub struct IdleTimer {
+    pace: Pace,
+    timer: Timer,
 }
 
 impl IdleTimer {
     /// A timer that is not running.
     pub fn new(period: Duration) -> Self {
-        Self { period, timer: Timer::default(), since: None }
+        Self::paced(Pace::new(period, 0))
+    }
+
+    /// The same, for one who has to keep a pace.
+    pub fn paced(pace: Pace) -> Self {
+        Self { pace, timer: Timer::default() }
     }
 
     /// Something moved: the next wait begins anew.
     pub fn progress(&mut self) {
-        self.since = None;
+        self.pace.progress(0);
+    }
+
+    /// So many bytes moved.
+    pub fn advance(&mut self, bytes: usize) {
+        self.pace.progress(bytes);
     }
 
     /// As [`IdleTimer::progress`], with another period from now on.
     pub fn restart(&mut self, period: Duration) {
-        self.period = period;
-        self.since = None;
+        self.pace = Pace::new(period, self.pace.rate);
     }
 
     /// Nothing moved: waits on. Ready when the period is over.
     pub fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let since = *self.since.get_or_insert_with(Instant::now);
-        self.timer.poll_until(since + self.period, cx)
+        self.timer.poll_until(self.pace.wait(), cx)
+    }
+
+    /// Who is waited for.
+    pub fn pace(&mut self) -> &mut Pace {
+        &mut self.pace
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// After how many waits of `waited`, each ended by so many bytes, the time is over.
+    fn waits(pace: &mut Pace, waited: Duration, bytes: usize) -> Option<usize> {
+        (1..=1000).find(|_| {
+            let over = pace.behind + waited >= pace.period;
+            pace.settle(waited, bytes);
+            over
+        })
+    }
+
+    #[test]
+    fn who_sends_a_byte_now_and_then_is_out_of_time() {
+        let pace = || Pace::new(30 * SECOND, 240);
+        assert_eq!(waits(&mut pace(), 5 * SECOND, 2), Some(7));
+        // At the rate, and just below it.
+        assert_eq!(waits(&mut pace(), 20 * SECOND, 240 * 20), None);
+        assert_eq!(waits(&mut pace(), 20 * SECOND, 240 * 19), Some(11));
+        // What came before is no credit for later.
+        let mut late = pace();
+        late.settle(SECOND, 1 << 30);
+        assert_eq!(waits(&mut late, 5 * SECOND, 2), Some(7));
+        assert!(late.is_slow());
+        assert_eq!(waits(&mut Pace::new(30 * SECOND, 0), 29 * SECOND, 1), None, "without a rate");
+    }
+
+    #[test]
+    fn silence_is_not_slowness_and_no_credit_is_lost_by_it() {
+        let mut pace = Pace::new(30 * SECOND, 240);
+        pace.settle(3600 * SECOND, 240);
+        assert_eq!(pace.behind, 29 * SECOND, "not more than the period");
+        pace.settle(Duration::ZERO, 240 * 20);
+        assert!(!pace.is_slow());
+        let until = pace.wait();
+        assert_eq!(pace.wait(), until, "the wait goes on");
+        assert_eq!(pace.late_since(), Some(until - 30 * SECOND));
+        pace.progress(240 * 30);
+        assert_eq!(pace.late_since(), None, "nobody waits");
+    }
 
     #[tokio::test]
     async fn work_that_always_has_more_is_limited_too() {

@@ -33,7 +33,7 @@ mod tests;
 pub use body::RedactedBody;
 pub use certificate::{Certified, Snapshot, TlsError, not_after, provider, read_pair, read_roots};
 pub use exchange::InProgress;
-pub use idle::{IdleTimer, Timer};
+pub use idle::{IdleTimer, Pace, Timer};
 pub use relay::ResponseBody;
 pub use respond::{Failure, LacksTls, UnreadBody};
 pub use service::Proxy;

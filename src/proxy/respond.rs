@@ -65,6 +65,9 @@ pub enum Failure {
     /// The client stopped sending.
     #[error("the body did not arrive in time")]
     BodyTimeout,
+    /// The client sent too little for too long.
+    #[error("the body arrived too slowly")]
+    BodyTooSlow,
     /// More bytes than allowed.
     #[error("the body is larger than the limit")]
     BodyTooLarge,
@@ -209,6 +212,7 @@ impl Failure {
             Self::CorruptCoding => (S::BAD_REQUEST, "corrupt_content_encoding", Refused),
             Self::IncompleteBody => (S::BAD_REQUEST, "incomplete_body", Failed),
             Self::BodyTimeout => (S::REQUEST_TIMEOUT, "body_timeout", Failed),
+            Self::BodyTooSlow => (S::REQUEST_TIMEOUT, "body_too_slow", Failed),
             Self::BodyTooLarge => (S::PAYLOAD_TOO_LARGE, "body_too_large", Refused),
             Self::DecodedTooLarge => (S::PAYLOAD_TOO_LARGE, "decoded_body_too_large", Refused),
             Self::CorruptFraming => (S::BAD_REQUEST, "corrupt_framing", Refused),

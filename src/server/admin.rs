@@ -38,6 +38,8 @@ const JSON: &str = "application/json";
 /// Probes and scrapers are few; more connections than this wait.
 const MAX_CONNECTIONS: usize = 64;
 const HEAD_TIME: Duration = Duration::from_secs(10);
+/// Bytes a second that who asks has to take of an answer.
+const LEAST_RATE: u64 = 240;
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves until the future is dropped.
@@ -61,8 +63,8 @@ pub(super) async fn serve(listener: TcpListener, context: Arc<Context>) {
 
 async fn serve_one(stream: TcpStream, context: Arc<Context>) {
     // hyper times the heads; who does not read an answer must not keep a place.
-    let stream =
-        TimedIo::new(stream, Arc::new(Phase::busy()), Periods { idle: HEAD_TIME, head: HEAD_TIME, write: HEAD_TIME });
+    let periods = Periods { idle: HEAD_TIME, head: HEAD_TIME, write: HEAD_TIME, rate: LEAST_RATE };
+    let stream = TimedIo::new(stream, Arc::new(Phase::busy()), periods);
     let service = service_fn(|request: Request<Incoming>| {
         let response = respond(&context, &request);
         std::future::ready(Ok::<_, Infallible>(response))

@@ -274,7 +274,8 @@ async fn answer(
 }
 
 fn periods(context: &Context) -> Periods {
-    Periods { idle: context.timeouts.keep_alive, head: context.timeouts.head, write: context.timeouts.client_write }
+    let timeouts = &context.timeouts;
+    Periods { idle: timeouts.keep_alive, head: timeouts.head, write: timeouts.client_write, rate: timeouts.client_rate }
 }
 
 /// hyper has answered these itself, before there was a request to handle: with

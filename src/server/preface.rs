@@ -43,7 +43,7 @@ mod tests {
         ] {
             for size in [1, bytes.len().max(1)] {
                 let mut builder = cut(bytes, size);
-                let periods = Periods { idle: hour, head: hour, write: hour };
+                let periods = Periods { idle: hour, head: hour, write: hour, rate: 0 };
                 let mut io = TimedIo::new(&mut builder, Arc::new(Phase::default()), periods);
                 assert_eq!(is_http2(&mut io).await.unwrap(), expected, "{}", bytes.escape_ascii());
                 let mut read = Vec::new();

@@ -3,7 +3,7 @@
 //! hyper's own header time-out cannot tell an idle kept connection, which may
 //! wait long, from a head that trickles in, which may not.
 
-use crate::proxy::{IdleTimer, Timer, Tunnel};
+use crate::proxy::{IdleTimer, Pace, Timer, Tunnel};
 use bytes::Bytes;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -172,6 +172,8 @@ pub(super) struct Periods {
     pub(super) head: Duration,
     /// Until the client takes more of a response.
     pub(super) write: Duration,
+    /// Bytes a second that it has to take.
+    pub(super) rate: u64,
 }
 
 /// Bytes that a read takes at most: hyper grows its buffer when one fills it, up
@@ -225,7 +227,7 @@ impl<S: AsyncRead> TimedIo<S> {
             periods,
             reading: IdleTimer::new(periods.idle),
             timed: 0,
-            writing: IdleTimer::new(periods.write),
+            writing: IdleTimer::paced(Pace::new(periods.write, periods.rate)),
         }
     }
 
@@ -253,9 +255,15 @@ impl<S: AsyncRead> TimedIo<S> {
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
-    fn time_write<T>(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if polled.is_ready() {
-            self.writing.progress();
+    /// `bytes` tells how many were taken.
+    fn time_write<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        polled: Poll<io::Result<T>>,
+        bytes: impl Fn(&T) -> usize,
+    ) -> Poll<io::Result<T>> {
+        if let Poll::Ready(written) = &polled {
+            self.writing.advance(written.as_ref().map_or(0, bytes));
             return polled;
         }
         ready!(self.writing.poll_wait(cx));
@@ -290,7 +298,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for TimedIo<S> {
 impl<S: AsyncRead + AsyncWrite + Resets + Unpin> AsyncWrite for TimedIo<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(self.stream.get_mut()).poll_write(cx, buf);
-        self.time_write(cx, polled)
+        self.time_write(cx, polled, |&taken| taken)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -302,12 +310,12 @@ impl<S: AsyncRead + AsyncWrite + Resets + Unpin> AsyncWrite for TimedIo<S> {
             return Poll::Ready(Err(error));
         }
         let polled = Pin::new(self.stream.get_mut()).poll_flush(cx);
-        self.time_write(cx, polled)
+        self.time_write(cx, polled, |()| 0)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = Pin::new(self.stream.get_mut()).poll_shutdown(cx);
-        self.time_write(cx, polled)
+        self.time_write(cx, polled, |()| 0)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -320,7 +328,7 @@ impl<S: AsyncRead + AsyncWrite + Resets + Unpin> AsyncWrite for TimedIo<S> {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(self.stream.get_mut()).poll_write_vectored(cx, bufs);
-        self.time_write(cx, polled)
+        self.time_write(cx, polled, |&taken| taken)
     }
 }
 
@@ -361,7 +369,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_put_back_is_read_together_with_what_is_there() {
         let hour = Duration::from_secs(3600);
-        let periods = Periods { idle: hour, head: hour, write: hour };
+        let periods = Periods { idle: hour, head: hour, write: hour, rate: 0 };
         let mut io = TimedIo::new(&b" / HTTP/1.1\r\n\r\n"[..], Arc::new(Phase::default()), periods);
         io.put_back(Bytes::from_static(b"GET"));
         let mut buffer = [0; 64];
@@ -370,10 +378,56 @@ mod tests {
         assert_eq!(io.read(&mut buffer).await.unwrap(), 0);
     }
 
+    /// Takes a byte now and then.
+    struct Dribbling(Pin<Box<tokio::time::Sleep>>);
+
+    impl AsyncRead for Dribbling {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    impl AsyncWrite for Dribbling {
+        fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+            ready!(self.0.as_mut().poll(cx));
+            self.0 = Box::pin(tokio::time::sleep(Duration::from_millis(1)));
+            Poll::Ready(Ok(buf.len().min(1)))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl Resets for Dribbling {
+        fn poll_reset(&self, _: &mut Context<'_>) -> Poll<io::Error> {
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test]
+    async fn who_takes_a_byte_now_and_then_is_out_of_time() {
+        let hour = Duration::from_secs(3600);
+        let write = Duration::from_millis(200);
+        for (rate, is_cut) in [(1_000_000, true), (0, false)] {
+            let periods = Periods { idle: hour, head: hour, write, rate };
+            let dribbling = Dribbling(Box::pin(tokio::time::sleep(Duration::ZERO)));
+            let mut io = TimedIo::new(dribbling, Arc::new(Phase::default()), periods);
+            let started = std::time::Instant::now();
+            let written = io.write_all(&[0; 400]).await;
+            assert_eq!(written.is_err(), is_cut, "{rate} {:?}", started.elapsed());
+            assert!(started.elapsed() >= write);
+        }
+    }
+
     #[tokio::test]
     async fn what_was_taken_and_never_leaves_is_a_time_out() {
         let hour = Duration::from_secs(3600);
-        let periods = Periods { idle: hour, head: hour, write: Duration::from_millis(10) };
+        let periods = Periods { idle: hour, head: hour, write: Duration::from_millis(10), rate: 0 };
         let mut io = TimedIo::new(Stuck, Arc::new(Phase::default()), periods);
         let patience = Duration::from_secs(20);
         io.write_all(b"a response").await.unwrap();

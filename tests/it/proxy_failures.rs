@@ -267,6 +267,44 @@ async fn a_client_that_stalls_in_a_small_body_never_reaches_the_upstream() {
     assert!(rig.sink.seen().is_empty());
 }
 
+/// So much that every byte comes too late, and none is idle.
+const HURRY: &str = "[timeouts]\nbody_idle = \"300ms\"\nclient_rate = \"1GB\"\nresponse_head = \"1h\"";
+const TOO_SLOW: &str = "failures_total{reason=\"body_too_slow\",route=\"default\"}";
+
+#[tokio::test]
+async fn a_client_that_drips_is_cut_off_though_it_is_never_silent() {
+    let rig = Rig::with(HURRY, Answer::Ok("ok")).await;
+    let mut small = rig.client().await;
+    small.send(&head("POST", "/", &[JSON, ("content-length", "250000")])).await;
+    rig.proxy.until_metric(TOO_SLOW, 1, async || small.try_send(b"1").await).await;
+    let reply = small.reply().await;
+    assert_eq!((reply.status, reply.code().as_str()), (408, "body_too_slow"));
+    assert!(rig.sink.seen().is_empty());
+    // One that streams, too, and the upstream gets no end of it.
+    let mut large = half_sent(&rig, ("transfer-encoding", "chunked")).await;
+    rig.proxy.until_metric(TOO_SLOW, 2, async || large.try_send(&chunk(b"1")).await).await;
+    let reply = large.reply().await;
+    assert_eq!((reply.status, reply.code().as_str()), (408, "body_too_slow"));
+    assert!(!rig.sink.wait("a break", |seen| seen[0].broken).await[0].complete);
+}
+
+#[tokio::test]
+async fn a_client_that_waits_for_the_upstream_is_not_slow() {
+    let rig = Rig::with(HURRY, Answer::EarlyAndStuck(413, "enough")).await;
+    let (mut stuck, mut slow) = (rig.client().await, rig.client().await);
+    stuck.send(&head("POST", "/", &[JSON, ("content-length", "200000000")])).await;
+    slow.send(&head("POST", "/", &[JSON, ("content-length", "250000")])).await;
+    // More than the buffers in between take.
+    let body = vec![b'1'; 100_000_000];
+    tokio::select! {
+        () = stuck.try_send(&body) => panic!("somebody took all of it"),
+        // How long a slow client has, and more, passes meanwhile.
+        () = rig.proxy.until_metric(TOO_SLOW, 1, async || slow.try_send(b"1").await) => {}
+    }
+    rig.proxy.wait_for_metric("inflight_requests{route=\"default\"}", 1).await;
+    assert!(!rig.proxy.metrics.render().contains("reason=\"body_timeout\""));
+}
+
 #[tokio::test]
 async fn a_client_that_goes_away_in_a_small_body_never_reaches_the_upstream() {
     let rig = Rig::start().await;

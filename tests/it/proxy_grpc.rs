@@ -2,7 +2,7 @@
 
 use crate::codings::gzip;
 use crate::grpc_rig::{Call, CallSink, GRPC, H2Client, Reply, TRACES, framed, read, send, text};
-use crate::proxy_client::{Client, request};
+use crate::proxy_client::{Client, head, request};
 use crate::proxy_rig::Proxy;
 use crate::proxy_sink::PATIENCE;
 use crate::proxy_tls::{authority, proxy_trusting};
@@ -97,6 +97,28 @@ async fn what_cannot_be_read_is_refused_and_nothing_of_it_leaves() {
     assert!(rig.sink.calls().is_empty());
     let line = "requests_total{code=\"415\",method=\"POST\",outcome=\"refused\",route=\"default\"}";
     rig.proxy.wait_for_metric(line, 2).await;
+}
+
+#[tokio::test]
+async fn a_call_may_be_as_slow_as_it_likes() {
+    let timeouts = "[timeouts]\nbody_idle = \"300ms\"\nclient_rate = \"1GB\"";
+    let rig = Rig::with(timeouts, Reply::Ok).await;
+    let body = framed(0, &text("nothing to be found")).repeat(8000);
+    let mut bytes = body.chunks(1);
+    let (response, mut call) = rig.client.begin(TALK, &[GRPC]).await;
+    // Another client shows that the time is over.
+    let mut other = Client::connect(rig.proxy.address).await;
+    other.send(&head("POST", "/", &[("content-length", "250000")])).await;
+    let line = "failures_total{reason=\"body_too_slow\",route=\"default\"}";
+    let drip = async || {
+        other.try_send(b"1").await;
+        call.send_data(Bytes::copy_from_slice(bytes.next().unwrap_or_default()), false).unwrap();
+    };
+    rig.proxy.until_metric(line, 1, drip).await;
+    call.send_data(Bytes::copy_from_slice(&bytes.collect::<Vec<_>>().concat()), true).unwrap();
+    let ended = tokio::time::timeout(PATIENCE, read(response)).await.unwrap();
+    assert_eq!((ended.status, ended.grpc()), (200, Some("0")));
+    assert_eq!(rig.only(|call| call.complete).await.body, body);
 }
 
 #[tokio::test]

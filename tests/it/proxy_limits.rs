@@ -84,6 +84,33 @@ async fn a_small_body_has_its_time_even_if_it_never_stops() {
 }
 
 #[tokio::test]
+async fn a_client_that_keeps_the_proxy_waiting_makes_room_for_one_that_finds_none() {
+    let rig = Rig::with("[limits]\nmax_requests = 1", Answer::Ok("ok")).await;
+    for (length, sent) in [("100", 2), ("1000000", 400_000)] {
+        let mut slow = rig.client().await;
+        slow.send(&head("POST", "/", &[JSON, ("content-length", length)])).await;
+        slow.send(&vec![b'1'; sent]).await;
+        rig.proxy.wait_for_metric("inflight_requests{route=\"default\"}", 1).await;
+        let mut refused = 0;
+        let served = async {
+            loop {
+                let reply = rig.post(&[JSON], b"{}").await;
+                if reply.status == 200 {
+                    break;
+                }
+                assert_eq!((reply.status, reply.code().as_str()), (503, "overloaded"));
+                refused += 1;
+            }
+        };
+        tokio::time::timeout(crate::proxy_sink::PATIENCE, served).await.expect("room in time");
+        assert!(refused > 0, "it has some time");
+        let reply = slow.reply().await;
+        assert_eq!((reply.status, reply.code().as_str()), (503, "overloaded"));
+        rig.proxy.wait_for_metric("inflight_requests{route=\"default\"}", 0).await;
+    }
+}
+
+#[tokio::test]
 async fn dense_findings_take_no_more_memory_than_the_budget_sees() {
     let limits = "[limits]\nbuffer_limit = \"200KiB\"\nmax_buffered = \"300KiB\"";
     let rig = Rig::with(limits, Answer::Ok("ok")).await;

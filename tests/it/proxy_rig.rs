@@ -88,6 +88,18 @@ impl Proxy {
         }
     }
 
+    /// Does so again and again until a line of the metrics has this value.
+    pub(crate) async fn until_metric(&self, line: &str, value: u64, mut act: impl AsyncFnMut()) {
+        let wanted = format!("expurgate_{line} {value}\n");
+        let acting = async {
+            while !self.metrics.render().contains(&wanted) {
+                act().await;
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, acting).await.unwrap_or_else(|_| panic!("never {wanted}"));
+    }
+
     /// Waits until a line of the metrics has this value. They are written when
     /// an exchange ends, which may be a moment after its response.
     pub(crate) async fn wait_for_metric(&self, line: &str, value: u64) {

@@ -73,6 +73,20 @@ def requests(data):
     return reading
 
 
+def methods(data):
+    """Of the requests in a client's bytes, one that is cut or malformed included."""
+    found = []
+    try:
+        while words := data.lstrip(b"\r\n").split(None, 1):
+            found.append(words[0].decode("latin-1"))
+            message, data = _request(data)
+            if message.closes:
+                break
+    except (Malformed, Cut):
+        pass
+    return found
+
+
 def responses(data, methods):
     """What the bytes answer to requests with these methods, when the connection
     has ended behind them. Those of the 1xx class are left out."""

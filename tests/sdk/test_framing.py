@@ -63,12 +63,17 @@ class Outcome:
 
 @pytest.fixture(scope="module")
 def lanes(tmp_path_factory):
+    with open_lanes(lambda: tmp_path_factory.mktemp("proxy")) as lanes:
+        yield lanes
+
+
+@contextlib.contextmanager
+def open_lanes(new_folder):
     lanes = queue.Queue()
     with contextlib.ExitStack() as stack:
         for _ in range(LANES):
             sink = stack.enter_context(Sink())
-            proxy = Proxy(sink.url, tmp_path_factory.mktemp("proxy"), CONFIG)
-            lanes.put(Lane(stack.enter_context(proxy), sink))
+            lanes.put(Lane(stack.enter_context(Proxy(sink.url, new_folder(), CONFIG)), sink))
         yield lanes
 
 
@@ -416,25 +421,28 @@ def corpus_requests():
 @needs_corpora
 def test_requests_of_public_corpora_arrive_as_they_are_meant_or_not_at_all(lanes, report):
     cases = corpus_requests()
-    arrivals, statuses, wrong = 0, Counter(), []
-    for case, outcome in observe_all(lanes, cases).items():
-        meant = list(meanings(cases[case]))
-        came = [(each.method, each.target, bytes(each.body)) for each in outcome.requests]
-        arrivals += len(came)
-        # A client that sent HEAD reads no body, not even of a refusal.
-        answered = framing.responses(outcome.received, methods_of(cases[case]))
-        statuses.update(message.start[0] for message in answered.messages)
-        is_clear = all(each.clean and is_unambiguous(each) for each in outcome.requests)
-        if not is_clear or not is_subsequence(came, meant) or answered.end != framing.WHOLE:
-            wrong.append((case, cases[case][:300], came, meant, outcome.received[:300]))
+    arrivals, statuses, wrong = judge(cases, observe_all(lanes, cases))
     assert not wrong, "\n".join(map(str, wrong))
     assert arrivals > 100
     lines = [f"{len(cases)}, of which {arrivals} requests arrived", f"answers: {dict(statuses)}"]
     report("Requests of llhttp and Http11Probe", lines)
 
 
-def methods_of(data):
-    return [data.split()[0].decode("latin-1")] if data.split() else []
+def judge(cases, outcomes):
+    """How many requests arrived, the answers, and the cases in which something else
+    arrived than was meant, or what was answered is cut."""
+    arrivals, statuses, wrong = 0, Counter(), []
+    for case, outcome in outcomes.items():
+        meant = list(meanings(cases[case]))
+        came = [(each.method, each.target, bytes(each.body)) for each in outcome.requests]
+        arrivals += len(came)
+        # A client that sent HEAD reads no body, not even of a refusal.
+        answered = framing.responses(outcome.received, framing.methods(cases[case]))
+        statuses.update(message.start[0] for message in answered.messages)
+        is_clear = all(each.clean and is_unambiguous(each) for each in outcome.requests)
+        if not is_clear or not is_subsequence(came, meant) or answered.end != framing.WHOLE:
+            wrong.append((case, cases[case][:300], came, meant, outcome.received[:300]))
+    return arrivals, statuses, wrong
 
 
 def meanings(data):

@@ -224,6 +224,8 @@ def test_the_pod_is_as_restricted_as_its_manifest_says(played):
     assert state["HostConfig"]["ReadonlyRootfs"] is True
     assert state["HostConfig"]["Memory"] == 64 << 20
     assert state["HostConfig"]["CpuQuota"] / state["HostConfig"]["CpuPeriod"] == 0.5
+    # One thread for each processor that the quota allows, however many the machine has.
+    assert re.search(r"^expurgate_worker_threads 1$", admin("/metrics")[1], re.MULTILINE)
     rules = [each for each in state["Mounts"] if each["Destination"] == "/etc/expurgate/rules"]
     assert rules and rules[0]["RW"] is False
 

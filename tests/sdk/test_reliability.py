@@ -12,6 +12,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path += [str(REPOSITORY / folder) for folder in ("reliability", "loadtest")]
 
 import drains
+import heads
 import leaks
 import network
 import reloads
@@ -44,6 +45,10 @@ def test_no_canary_is_found_anywhere_whatever_goes_wrong(holds):
     holds("leaks", leaks.measure(cases=4000, kills=2, seed=6))
 
 
+def test_mutated_heads_arrive_as_they_are_meant_or_not_at_all(holds):
+    holds("heads", heads.measure(mutants=1200, seed=6, names=["mistakes"]))
+
+
 def test_no_accepted_request_fails_when_told_to_end(holds):
     holds("drains", drains.measure(times=3, seed=6))
 
@@ -65,10 +70,14 @@ def test_slow_clients_do_not_slow_others_down(holds):
     holds("slow clients", slow.measure(connections=300, rounds=2, seconds=0.7, attacks=["slow bodies", "slow readers"], share=0.5))
 
 
+def test_slow_clients_keep_nobody_out(holds):
+    holds("more slow clients than requests that may be in progress", [slow.crowded(1100, 4)])
+
+
 def test_bad_networks_hang_and_double_nothing(holds):
     holds("networks", network.measure(seconds=1.5, scenes=["loss 5", "names 100"]))
 
 
 @needs("wrk", "nginx")
 def test_memory_and_files_stay_flat(holds):
-    holds("soak", soak.measure(minutes=0.1, probe=1, reload_seconds=1.5, warming=3, slack=24 << 20))
+    holds("soak", soak.measure(minutes=0.1, probe=1, reload_seconds=1.5, warming=6, slack=64 << 20, least=0.3))

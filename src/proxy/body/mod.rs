@@ -17,7 +17,7 @@ pub(super) use slices::{Slices, join_small};
 use super::admission::{Budget, Reservation};
 use super::digest::Digests;
 use super::exchange::{Dialect, Exchange, Sizes};
-use super::idle::Timer;
+use super::idle::{Pace, Timer};
 use super::respond::Failure;
 use crate::config::{Limits, Timeouts};
 use crate::content::{Coding, ContentType, Delivery, Level, Messages, PartRules, Pipeline, SLICE};
@@ -25,9 +25,9 @@ use crate::redact::Plan;
 use crate::rule::protocol::NamedFormats;
 use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::header::{HeaderName, HeaderValue};
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -216,6 +216,12 @@ impl Job<'_> {
         }
     }
 
+    /// That the client has to keep. Who sends messages need not have any.
+    fn pace(&self) -> Pace {
+        let rate = if self.messages.is_some() { 0 } else { self.timeouts.client_rate };
+        Pace::new(self.timeouts.body_idle, rate)
+    }
+
     fn passes(&self) -> bool {
         self.pass.contains(&self.content.essence)
     }
@@ -256,14 +262,12 @@ async fn read_up_to_limit(
 ) -> Result<(Gathered, Reservation, bool), Failure> {
     let mut reservation = job.budget.open();
     let mut gathered = Gathered::new(declared);
+    let mut pace = job.pace();
     let until = Instant::now() + job.timeouts.small_body;
     loop {
-        let idle = Instant::now() + job.timeouts.body_idle;
-        let data = match timer.limit(until.min(idle), next_data(job, body)).await {
-            Some(data) => data?,
+        let Some(data) = data_until(until, job, body, &mut pace, timer).await? else {
             // A stream without a known end, most likely: it need not be small.
-            None if declared.is_none() && until <= idle => return Ok((gathered, reservation, false)),
-            None => return Err(Failure::BodyTimeout),
+            return if declared.is_none() { Ok((gathered, reservation, false)) } else { Err(Failure::BodyTimeout) };
         };
         let Some(data) = data else {
             return Ok((gathered, reservation, true));
@@ -286,14 +290,47 @@ fn has_ended(body: &Incoming, exchange: &Exchange) -> bool {
     exchange.dialect() == Dialect::Http1 || body.is_end_stream()
 }
 
-/// The next bytes of the client's body; trailers are dropped, since nobody
-/// looks into them.
-async fn next_data(job: &Job<'_>, body: &mut Incoming) -> Result<Option<Bytes>, Failure> {
+/// The next bytes of the client's body, or its end; `None` when `until` is over
+/// before the client is too slow.
+async fn data_until(
+    until: Instant,
+    job: &Job<'_>,
+    body: &mut Incoming,
+    pace: &mut Pace,
+    timer: &mut Timer,
+) -> Result<Option<Option<Bytes>>, Failure> {
+    let late = pace.wait();
+    match timer.limit(late.min(until), next_data(job, body, pace.late_since())).await {
+        Some(data) => {
+            let data = data?;
+            pace.progress(data.as_ref().map_or(0, Bytes::len));
+            Ok(Some(data))
+        }
+        None if until <= late => Ok(None),
+        None => Err(too_late(pace)),
+    }
+}
+
+/// Why a client is not waited for any more.
+fn too_late(pace: &Pace) -> Failure {
+    if pace.is_slow() { Failure::BodyTooSlow } else { Failure::BodyTimeout }
+}
+
+/// The next bytes of the client's body, which has been late since then; trailers are
+/// dropped, since nobody looks into them.
+async fn next_data(job: &Job<'_>, body: &mut Incoming, late: Option<Instant>) -> Result<Option<Bytes>, Failure> {
     loop {
         if body.is_end_stream() {
             return Ok(None);
         }
-        let frame = match body.frame().await {
+        let frame = poll_fn(|cx| match Pin::new(&mut *body).poll_frame(cx) {
+            Poll::Ready(frame) => Poll::Ready(Ok(frame)),
+            Poll::Pending => {
+                job.exchange.wait_since(late);
+                job.exchange.failed(cx.waker()).map_or(Poll::Pending, |failure| Poll::Ready(Err(failure)))
+            }
+        });
+        let frame = match frame.await? {
             None if has_ended(body, job.exchange) => return Ok(None),
             None | Some(Err(_)) => return Err(Failure::IncompleteBody),
             Some(Ok(frame)) => frame,
@@ -311,7 +348,7 @@ mod tests {
     use super::*;
     use crate::metrics::Metrics;
     use crate::proxy::request_id::RequestIds;
-    use http_body_util::Empty;
+    use http_body_util::{BodyExt, Empty};
     use hyper::server::conn::http2;
     use hyper::service::service_fn;
     use hyper::{Method, Request, Response};

@@ -3,7 +3,7 @@
 
 use super::gathered::LARGE_FRAME;
 use super::slices::Slices;
-use super::{BodyBroken, Change, Job, Prepared, RedactedBody, Repr, Told, has_ended, next_data};
+use super::{BodyBroken, Change, Job, Prepared, RedactedBody, Repr, Told, data_until, has_ended, too_late};
 use crate::content::{Coding, Delivery, Pipeline, SLICE};
 use crate::proxy::admission::Reservation;
 use crate::proxy::exchange::{Exchange, Place, Sending, Sizes};
@@ -98,15 +98,11 @@ pub(super) async fn start(
             continue;
         }
         let Some(body) = incoming.as_mut() else { break };
-        let patience =
-            if job.messages.is_some() { FIRST_MESSAGE.min(job.timeouts.body_idle) } else { job.timeouts.body_idle };
-        let until = tokio::time::Instant::now() + patience;
-        let data = match timer.limit(until, next_data(job, body)).await {
-            Some(data) => data?,
-            // The server may be the one to speak first.
-            None if job.messages.is_some() => break,
-            None => return Err(Failure::BodyTimeout),
-        };
+        let patience = if job.messages.is_some() { FIRST_MESSAGE } else { Duration::MAX };
+        let until = patience.min(job.timeouts.body_idle);
+        let until = tokio::time::Instant::now() + until;
+        // The server may be the one to speak first.
+        let Some(data) = data_until(until, job, body, streaming.idle.pace(), timer).await? else { break };
         match data {
             Some(data) => {
                 streaming.allow(data.len())?;
@@ -151,7 +147,7 @@ impl StreamingBody {
             plan: Arc::clone(job.plan),
             exchange: Arc::clone(job.exchange),
             sending: Sending::begin(job.exchange),
-            idle: IdleTimer::new(job.timeouts.body_idle),
+            idle: IdleTimer::paced(job.pace()),
             deadline: job.deadline.map(|at| Box::pin(tokio::time::sleep_until(at))),
             bound: None,
             allowance: job.limits.body,
@@ -259,8 +255,10 @@ impl StreamingBody {
                     // The wait may be long: its capacity is not kept.
                     self.gathered = BytesMut::new();
                     self.exchange.wait_for_client();
-                    ready!(self.idle.poll_wait(cx));
-                    return Poll::Ready(Err(Failure::BodyTimeout));
+                    let waited = self.idle.poll_wait(cx);
+                    self.exchange.wait_since(self.idle.pace().late_since());
+                    ready!(waited);
+                    return Poll::Ready(Err(too_late(self.idle.pace())));
                 }
                 Poll::Pending => break,
                 Poll::Ready(Some(Ok(frame))) => frame,
@@ -292,7 +290,7 @@ impl StreamingBody {
     }
 
     fn received(&mut self, bytes: usize) -> Result<(), Failure> {
-        self.idle.progress();
+        self.idle.advance(bytes);
         self.exchange.touch();
         self.exchange.add_sizes(Sizes { received_wire: bytes as u64, ..Sizes::default() });
         self.allow(bytes)

@@ -6,6 +6,7 @@
 //! whatever order the two bodies end.
 
 mod sending;
+mod waiting;
 
 pub(super) use sending::Sending;
 
@@ -93,7 +94,7 @@ pub(super) struct Exchange {
     /// Whether it waits for the client now.
     waits: AtomicBool,
     /// Milliseconds from the beginning until the client began to be late with the
-    /// request's body, or [`NEVER`].
+    /// request's body, or [`waiting::NEVER`].
     late: AtomicU64,
     /// Whether the client was waited for.
     waited: AtomicBool,
@@ -105,6 +106,8 @@ pub(super) struct Exchange {
     over: Notify,
     /// Whether the client may have more of the request's body to send.
     unread: AtomicBool,
+    /// Whether trailers over HTTP/1 stood behind it.
+    trailers: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -129,9 +132,6 @@ struct State {
     _in_progress: Option<InProgress>,
 }
 
-/// The client does not keep anybody waiting.
-const NEVER: u64 = u64::MAX;
-
 impl Exchange {
     pub(super) fn begin(id: RequestId, method: &Method, metrics: &Arc<Metrics>) -> Arc<Self> {
         Arc::new(Self {
@@ -141,12 +141,13 @@ impl Exchange {
             started: Instant::now(),
             moved: AtomicU64::new(0),
             waits: AtomicBool::new(false),
-            late: AtomicU64::new(NEVER),
+            late: AtomicU64::new(waiting::NEVER),
             waited: AtomicBool::new(false),
             unsent: AtomicUsize::new(0),
             cut: AtomicBool::new(false),
             over: Notify::new(),
             unread: AtomicBool::new(false),
+            trailers: AtomicBool::new(false),
             state: Mutex::default(),
         })
     }
@@ -253,71 +254,21 @@ impl Exchange {
         self.metrics.holdback_bytes.add(bytes);
     }
 
-    /// The request's body moved, on its way to the upstream.
-    fn moved(&self) {
-        let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.moved.store(now, Ordering::Relaxed);
-    }
-
-    /// The request's body moved: the client has sent more of it.
-    pub(super) fn touch(&self) {
-        self.moved();
-        self.waits.store(false, Ordering::Relaxed);
-        self.late.store(NEVER, Ordering::Relaxed);
-    }
-
-    /// The client is waited for, and has been late since then: until it sends more it
-    /// may have to give its place up. Not one that need not hurry.
-    pub(super) fn wait_since(self: &Arc<Self>, late: Option<Instant>) {
-        let Some(late) = late else { return };
-        let late = late.saturating_duration_since(self.started).as_millis();
-        self.late.store(u64::try_from(late).unwrap_or(NEVER), Ordering::Relaxed);
-        if !self.waited.swap(true, Ordering::Relaxed) {
-            // Not under the lock: who looks for the slowest takes it, too.
-            let admission = self.state().permit.as_ref().map(Permit::admission);
-            if let Some(admission) = admission {
-                admission.watch(self);
-            }
-        }
-    }
-
-    /// Since when the client keeps the proxy waiting, and with it those that find no
-    /// place.
-    pub(super) fn late_since(&self) -> Option<Instant> {
-        let late = Some(self.late.load(Ordering::Relaxed)).filter(|&late| late != NEVER)?;
-        self.state().permit.as_ref().map(|_| self.started + Duration::from_millis(late))
-    }
-
-    /// Its place, which it has no more.
-    pub(super) fn give_up_place(&self) -> Option<Permit> {
-        self.state().permit.take()
-    }
-
-    /// The request's body waits for the client, from now on until it moves.
-    pub(super) fn wait_for_client(&self) {
-        if !self.waits.swap(true, Ordering::Relaxed) {
-            self.over.notify_one();
-        }
-    }
-
-    /// Whether the client is the one that everybody waits for.
-    pub(super) fn waits_for_client(&self) -> bool {
-        self.waits.load(Ordering::Relaxed)
-    }
-
-    /// When the request's body last moved.
-    pub(super) fn last_moved(&self) -> Instant {
-        self.started + Duration::from_millis(self.moved.load(Ordering::Relaxed))
-    }
-
     /// Whether the client may have more of the request's body to send.
     pub(super) fn set_unread(&self, unread: bool) {
         self.unread.store(unread, Ordering::Release);
     }
 
-    /// As was set.
+    /// Trailers over HTTP/1 were met: hyper reads them to the first empty line that ends
+    /// in CRLF, and a request behind one that ends in a bare LF is gone with them.
+    pub(super) fn meet_trailers(&self) {
+        self.trailers.store(true, Ordering::Release);
+    }
+
+    /// Whether the connection of HTTP/1 cannot be used again, since what the client sent
+    /// or may yet send on it is not all read as requests.
     pub(super) fn is_unread(&self) -> bool {
-        self.unread.load(Ordering::Acquire)
+        self.unread.load(Ordering::Acquire) || self.trailers.load(Ordering::Acquire)
     }
 
     /// Leaves what nobody wants of the request's body any more, to be drained.

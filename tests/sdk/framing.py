@@ -210,7 +210,10 @@ def _chunks(data):
             raise Malformed("chunk end")
         body, (_, data) = body + chunk, _exactly(data, 2)
     while True:
-        line, data = _line(data)
+        line, end, data = data.partition(b"\n")
+        if not end:
+            raise Cut("trailers")
+        line = line.removesuffix(b"\r")
         if not line:
             return body, data
         if not FIELD.fullmatch(line):

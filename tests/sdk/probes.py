@@ -47,6 +47,7 @@ def broken_chunks():
         "an extension with a bare LF": chunks(b"5;a\nhello\r\n" + LAST),
         "an extension of 64 KiB": chunks(b"5;" + b"a" * 65536 + b"\r\nhello\r\n" + LAST),
         "a last chunk that ends with a bare LF": chunks(b"5\r\nhello\r\n0\n\n"),
+        "trailers that begin with a bare LF": chunks(b"5\r\nhello\r\n0\r\n\n" + NEXT),
         "trailers that are none": chunks(b"5\r\nhello\r\n0\r\nno trailer\r\n\r\n"),
         "a folded trailer": chunks(b"5\r\nhello\r\n0\r\nX-A: 1\r\n 2\r\n\r\n"),
         "trailers beyond all bounds": chunks(b"0\r\n" + b"X-A: 1\r\n" * 10_000 + b"\r\n"),
@@ -233,11 +234,6 @@ def forwarded():
         "a chunk's size with zeros": chunks(b"00000005\r\nhello\r\n000\r\n\r\n"),
         "an extension": chunks(b'5;a=b;c="d;e"\r\nhello\r\n0;f\r\n\r\n'),
         "whitespace behind a chunk's size": chunks(b"5 \t\r\nhello\r\n" + LAST),
-        "a trailer": chunks(b"5\r\nhello\r\n0\r\nX-A: 1\r\n\r\n"),
-        "a length in a trailer": chunks(b"5\r\nhello\r\n0\r\nContent-Length: 50\r\n\r\n"),
-        "a coding in a trailer": chunks(b"5\r\nhello\r\n0\r\nTransfer-Encoding: chunked\r\n\r\n"),
-        "a host in a trailer": chunks(b"5\r\nhello\r\n0\r\nHost: other.test\r\n\r\n"),
-        "an authorization in a trailer": chunks(b"5\r\nhello\r\n0\r\nAuthorization: Bearer me\r\n\r\n"),
         "a coding in capitals": post(b"TRANSFER-ENCODING: CHUNKED", body=HELLO),
         "a coding behind a tab": post(b"Transfer-Encoding:\tchunked\t ", body=HELLO),
         "a coding behind a comma": post(b"Transfer-Encoding: , chunked", body=HELLO),
@@ -258,7 +254,21 @@ def forwarded():
         "lines that end with a bare LF": post(CL, body=b"hello").replace(b"\r\n", b"\n"),
         "empty lines in front": b"\r\n\r\n\n" + post(CL, body=b"hello"),
     }
-    found = {}
+    # Whoever takes a bare LF for a line's end sees the end of these elsewhere than who does not:
+    # the connection carries nothing more.
+    trailers = {
+        "a trailer": b"X-A: 1\r\n",
+        "a length in a trailer": b"Content-Length: 50\r\n",
+        "a coding in a trailer": b"Transfer-Encoding: chunked\r\n",
+        "a host in a trailer": b"Host: other.test\r\n",
+        "an authorization in a trailer": b"Authorization: Bearer me\r\n",
+        "a trailer with a bare LF behind it": b"X-A: 1\n",
+        "an empty line that is a bare LF behind a trailer": b"X-A: 1\r\n\n" + NEXT,
+    }
+    found = {
+        name: (chunks(b"5\r\nhello\r\n0\r\n" + lines + b"\r\n" + NEXT), [arrives], [200])
+        for name, lines in trailers.items()
+    }
     for name, probe in one.items():
         data, body = probe if isinstance(probe, tuple) else (probe, b"hello")
         # The next request begins where this one ends.

@@ -3,7 +3,9 @@
 
 use super::gathered::LARGE_FRAME;
 use super::slices::Slices;
-use super::{BodyBroken, Change, Job, Prepared, RedactedBody, Repr, Told, data_until, has_ended, too_late};
+use super::{
+    BodyBroken, Change, Job, Prepared, RedactedBody, Repr, Told, data_until, has_ended, meet_trailers, too_late,
+};
 use crate::content::{Coding, Delivery, Pipeline, SLICE};
 use crate::proxy::admission::Reservation;
 use crate::proxy::exchange::{Exchange, Place, Sending, Sizes};
@@ -268,8 +270,12 @@ impl StreamingBody {
                 }
                 Poll::Ready(None | Some(Err(_))) => return Poll::Ready(Err(Failure::IncompleteBody)),
             };
-            let Ok(data) = frame.into_data() else {
-                continue;
+            let data = match frame.into_data() {
+                Ok(data) => data,
+                Err(frame) => {
+                    meet_trailers(&frame, &self.exchange)?;
+                    continue;
+                }
             };
             self.received(data.len())?;
             if self.gathered.is_empty() && data.len() >= LARGE_FRAME {

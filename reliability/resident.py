@@ -67,6 +67,9 @@ class SlowSink:
     async def __aexit__(self, *_):
         self._server.close()
 
+    def begun(self):
+        return sum(each >= BEGUN for each in self.read_by_connection)
+
     async def _serve(self, reader, writer):
         place = len(self.read_by_connection)
         self.read_by_connection.append(0)
@@ -112,9 +115,10 @@ async def _uploads(count, seconds):
                 sent = {}
                 clients = [asyncio.ensure_future(_upload(proxy.address, each, block, sent)) for each in range(count)]
                 await asyncio.sleep(seconds)
+                await _until_all_have_begun(sink, count)
                 peak = proxy.peak_memory()
                 inflight = await asyncio.to_thread(proxy.metric, "expurgate_inflight_requests")
-                begun = sum(each >= BEGUN for each in sink.read_by_connection)
+                begun = sink.begun()
                 arrived = sum(sink.read_by_connection)
                 for each in clients:
                     each.cancel()
@@ -130,6 +134,13 @@ async def _uploads(count, seconds):
         f"{inflight:.0f} in flight, {begun} had come through in part, {arrived / 1e6:.0f} MB in all, {sum(sent.values()) / 1e6:.0f} MB sent",
         peak < UPLOAD_LIMIT and inflight == count and begun == count,
     )
+
+
+async def _until_all_have_begun(sink, count):
+    """A busy machine takes longer to fill the buffers before."""
+    end = time.monotonic() + 60
+    while sink.begun() < count and time.monotonic() < end:
+        await asyncio.sleep(0.05)  # the interval of a poll with a deadline
 
 
 async def _until_none_is_left(proxy):

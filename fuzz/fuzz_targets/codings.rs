@@ -36,7 +36,7 @@ fuzz_target!(|bytes: &[u8]| {
     let places = input.places(places);
     let rest = input.rest();
     if how & 1 == 0 {
-        check(CODINGS[coding % CODINGS.len()], places, rest, how & 2 != 0);
+        let _ = check(CODINGS[coding % CODINGS.len()], places, rest, how & 2 != 0);
     } else {
         let (coding, format) = FORMATS[coding % FORMATS.len()];
         let level = Level::ALL[usize::from(how >> 1) % Level::ALL.len()];

@@ -11,7 +11,7 @@ mod input;
 
 use bytes::Bytes;
 use expurgate::content::{
-    Coding, CodingLimits, ContentType, Decoder, Delivery, Level, Media, Messages, PartRules, Pipeline,
+    Coding, CodingLimits, ContentType, Decoder, Delivery, Level, Media, Messages, PartRules, Pipeline, Released,
 };
 use expurgate::redact::{Mask, Plan, Policy, Treatment};
 use expurgate::rule::Ruleset;
@@ -113,7 +113,7 @@ fn redacted(plan: &Arc<Plan>, content: &ContentType, coding: Coding, chunks: &[&
         }
         _ => Pipeline::new(plan, content, Coding::Identity, LIMITS, Delivery::Streaming(Level::Fast), &parts).ok()?,
     };
-    let mut out = Vec::new();
+    let mut out = Released::default();
     for chunk in chunks {
         pipeline.push(Bytes::copy_from_slice(chunk), &mut out).ok()?;
     }

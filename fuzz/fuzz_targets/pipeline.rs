@@ -12,7 +12,7 @@ mod input;
 
 use bytes::Bytes;
 use expurgate::content::{
-    BodyFormat, Coding, CodingLimits, ContentError, ContentType, Delivery, Level, Media, PartRules, Pipeline,
+    BodyFormat, Coding, CodingLimits, ContentError, ContentType, Delivery, Level, Media, PartRules, Pipeline, Released,
 };
 use expurgate::redact::{Plan, Policy, RedactError, Redactor, Treatment};
 use expurgate::rule::Ruleset;
@@ -105,7 +105,7 @@ impl Body<'_> {
                 return None;
             }
         };
-        let mut out = Vec::new();
+        let mut out = Released::default();
         let pushed = chunks.iter().try_for_each(|chunk| pipeline.push(Bytes::copy_from_slice(chunk), &mut out));
         let result = pushed.and_then(|()| pipeline.finish(&mut out));
         let wire = out.concat();

@@ -2,7 +2,10 @@
 
 use super::input::{InputArgs, InputError, Sink};
 use super::{CliError, Exit};
-use crate::content::{Coding, CodingLimits, ContentType, Delivery, Encoder, Level, PartRules, Pipeline, WireFormat};
+use crate::content::{
+    Coding, CodingLimits, ContentError, ContentType, Delivery, Encoder, Level, PartRules, Pipeline, Released,
+    WireFormat,
+};
 use crate::redact::{Format, Plan, Redactor};
 use bytes::Bytes;
 use std::io::Write;
@@ -46,16 +49,26 @@ impl Body {
     fn push(&mut self, text: Bytes, ready: &mut Vec<Bytes>) -> Result<(), InputError> {
         match self {
             Self::Plain(redactor) => Ok(redactor.push(text, ready)?),
-            Self::Framed(pipeline) => Ok(pipeline.push(text, ready)?),
+            Self::Framed(pipeline) => framed(ready, |out| pipeline.push(text, out)),
         }
     }
 
     fn finish(&mut self, ready: &mut Vec<Bytes>) -> Result<(), InputError> {
         match self {
             Self::Plain(redactor) => Ok(redactor.finish(ready)?),
-            Self::Framed(pipeline) => Ok(pipeline.finish(ready)?),
+            Self::Framed(pipeline) => framed(ready, |out| pipeline.finish(out)),
         }
     }
+}
+
+fn framed(
+    ready: &mut Vec<Bytes>,
+    work: impl FnOnce(&mut Released) -> Result<(), ContentError>,
+) -> Result<(), InputError> {
+    let mut out = Released::default();
+    let done = work(&mut out);
+    ready.extend(out.drain());
+    Ok(done?)
 }
 
 /// Standard output behind a redactor and an encoder.

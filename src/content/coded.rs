@@ -160,7 +160,7 @@ impl Stage for CodedStage {
 mod tests {
     use super::*;
     use crate::content::coding::{CodingError, CodingLimits, Encoder, WireFormat};
-    use crate::content::{Delivery, Pipeline};
+    use crate::content::{Delivery, Pipeline, Released};
     use crate::redact::rig::PLAN;
 
     const LIMITS: CodingLimits = CodingLimits { max_decoded: 4 << 20, max_ratio: 100 };
@@ -189,7 +189,7 @@ mod tests {
         let rules =
             PartRules { limit: LIMIT, pass: Arc::default(), media: Arc::default(), formats: None, coding: LIMITS };
         let mut pipeline = Pipeline::new(&PLAN, &content, coding, LIMITS, Delivery::Streaming(Level::Fast), &rules)?;
-        let mut out = Vec::new();
+        let mut out = Released::default();
         for chunk in body.chunks(cut) {
             pipeline.push(Bytes::copy_from_slice(chunk), &mut out)?;
             while pipeline.is_pending() {

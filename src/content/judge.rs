@@ -6,6 +6,7 @@ use super::body::PartRules;
 use super::coding::{Coding, CodingLimits};
 use super::media::ContentType;
 use super::pipeline::{Delivery, Pipeline};
+use super::released::Released;
 use super::{ContentError, SLICE};
 use crate::redact::{Plan, Policy, Problem};
 use crate::rule::protocol::{Pack, PackExample};
@@ -65,7 +66,7 @@ fn redact(plan: &Arc<Plan>, pack: &Pack, kind: &str, body: &str, step: usize) ->
         coding: CodingLimits::NONE,
     };
     let mut pipeline = Pipeline::new(plan, &content, Coding::Identity, CodingLimits::NONE, Delivery::Whole, &parts)?;
-    let mut out = Vec::new();
+    let mut out = Released::default();
     for chunk in body.as_bytes().chunks(step) {
         pipeline.push(Bytes::copy_from_slice(chunk), &mut out)?;
     }

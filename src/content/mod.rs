@@ -23,6 +23,7 @@ mod part;
 mod pipeline;
 mod projection;
 mod protobuf;
+mod released;
 mod snappy;
 pub mod sniff;
 mod spelling;
@@ -40,6 +41,7 @@ pub use locate::{Located, Locator};
 pub use media::{ContentType, Media};
 pub use pipeline::{ContentError, Delivery, Pipeline};
 pub use protobuf::Message;
+pub use released::{Encoding, Passes, Released, Unchanged};
 pub use statement::named_type;
 pub use utf8::{NotUtf8, Utf8Check};
 

@@ -87,7 +87,7 @@ impl Original {
 mod tests {
     use super::*;
     use crate::content::coding::{Coding, CodingLimits, Decoder, Encoder, Level, WireFormat};
-    use crate::content::{ContentType, Delivery, PartRules, Pipeline};
+    use crate::content::{ContentType, Delivery, PartRules, Pipeline, Released};
     use crate::redact::rig::PLAN;
 
     const LIMITS: CodingLimits = CodingLimits { max_decoded: 64 << 20, max_ratio: 1000 };
@@ -140,7 +140,7 @@ mod tests {
             coding: CodingLimits::NONE,
         };
         let mut pipeline = Pipeline::new(&PLAN, &content, coding, LIMITS, Delivery::Original, &parts).unwrap();
-        let (mut out, mut seen) = (Vec::new(), 0);
+        let (mut out, mut seen) = (Released::default(), 0);
         for chunk in wire.chunks(step) {
             pipeline.push(Bytes::copy_from_slice(chunk), &mut out).unwrap();
             while pipeline.is_pending() {

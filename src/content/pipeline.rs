@@ -13,6 +13,7 @@ use super::coding::{Coding, CodingError, CodingLimits, Decoder, LateEncoder, Lev
 use super::grpc::Messages;
 use super::media::ContentType;
 use super::original::Original;
+use super::released::{Released, Unchanged};
 use crate::redact::{Plan, RedactError, Report};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -71,6 +72,16 @@ pub struct Pipeline {
     original: Option<Original>,
     /// Released by the redactor, not encoded yet; empty between calls.
     released: Vec<Bytes>,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Open,
+    /// Given all of the body.
+    Finished,
+    /// By an error, or a panic.
+    Failed,
 }
 
 impl Pipeline {
@@ -105,6 +116,7 @@ impl Pipeline {
             encoder: LateEncoder::default(),
             original: (delivery == Delivery::Original && coding != Coding::Identity).then(Original::default),
             released: Vec::new(),
+            state: State::Open,
         })
     }
 
@@ -112,7 +124,15 @@ impl Pipeline {
     /// their own.
     pub fn grpc(plan: &Arc<Plan>, messages: Messages, parts: &PartRules) -> Self {
         let body = BodyStage::grpc(plan, messages, parts);
-        Self { decoder: None, body, level: None, encoder: LateEncoder::default(), original: None, released: Vec::new() }
+        Self {
+            decoder: None,
+            body,
+            level: None,
+            encoder: LateEncoder::default(),
+            original: None,
+            released: Vec::new(),
+            state: State::Open,
+        }
     }
 
     /// Takes the next bytes from the wire and appends to `out` what may leave.
@@ -121,10 +141,29 @@ impl Pipeline {
     /// goes on.
     ///
     /// # Errors
-    /// After an error nothing more may leave.
+    /// After an error nothing more leaves: all that follows is one, too.
     ///
     /// [`is_pending`]: Pipeline::is_pending
-    pub fn push(&mut self, wire: Bytes, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
+    pub fn push(&mut self, wire: Bytes, out: &mut Released) -> Result<(), ContentError> {
+        self.go_on(State::Open, |pipeline| pipeline.take(wire, out.pieces()))
+    }
+
+    /// Does what is to be done unless something went wrong before.
+    fn go_on(
+        &mut self,
+        then: State,
+        work: impl FnOnce(&mut Self) -> Result<(), ContentError>,
+    ) -> Result<(), ContentError> {
+        // It stays so if it panics.
+        if std::mem::replace(&mut self.state, State::Failed) != State::Open {
+            return Err(ContentError::Redact(RedactError::Engine));
+        }
+        work(self)?;
+        self.state = then;
+        Ok(())
+    }
+
+    fn take(&mut self, wire: Bytes, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
         if self.decoder.is_none() {
             let mut wire = wire;
             while !wire.is_empty() || self.body.is_pending() {
@@ -157,7 +196,11 @@ impl Pipeline {
     ///
     /// # Errors
     /// As [`Pipeline::push`].
-    pub fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
+    pub fn finish(&mut self, out: &mut Released) -> Result<(), ContentError> {
+        self.go_on(State::Finished, |pipeline| pipeline.end(out.pieces()))
+    }
+
+    fn end(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
         self.catch_up(out)?;
         if let Some(decoder) = &self.decoder {
             decoder.finish()?;
@@ -258,6 +301,11 @@ impl Pipeline {
         self.report().changed() > 0 || self.annotated() || self.body.rewrites()
     }
 
+    /// That the body may be forwarded as it came, once it is finished.
+    pub fn unchanged(&self) -> Option<Unchanged> {
+        (self.state == State::Finished && !self.changes()).then_some(Unchanged(()))
+    }
+
     /// How the input is encoded, once something of it is decoded; `None` where
     /// it is not.
     pub fn wire_format(&self) -> Option<WireFormat> {
@@ -310,7 +358,7 @@ mod tests {
     ) -> Result<(BodyFormat, Vec<u8>), ContentError> {
         let content = ContentType::parse(kind.map(str::as_bytes));
         let mut pipeline = Pipeline::new(&plan(), &content, coding, LIMITS, delivery, &parts())?;
-        let mut out = Vec::new();
+        let mut out = Released::default();
         for chunk in chunks {
             pipeline.push(Bytes::copy_from_slice(chunk), &mut out)?;
         }
@@ -481,7 +529,7 @@ mod tests {
         for (coding, form) in FORMS {
             let wire = encode(form, &vec![b' '; 40 * SLICE]);
             let mut pipeline = Pipeline::new(&plan(), &content, coding, limits, Delivery::Whole, &parts()).unwrap();
-            let (mut out, mut pushes) = (Vec::new(), 0);
+            let (mut out, mut pushes) = (Released::default(), 0);
             pipeline.push(wire.into(), &mut out).unwrap();
             let mut before = 0;
             while pipeline.is_pending() {
@@ -506,13 +554,33 @@ mod tests {
             let limits = CodingLimits::NONE;
             let content = ContentType::parse(Some(b"application/json"));
             let mut pipeline = Pipeline::new(&plan(), &content, coding, limits, Delivery::Whole, &parts()).unwrap();
-            let mut out = Vec::new();
+            let mut out = Released::default();
             for part in [first, second] {
                 pipeline.push(Bytes::copy_from_slice(part), &mut out).unwrap();
             }
             pipeline.finish(&mut out).unwrap();
             assert!(out.concat() == text, "{form:?}");
         }
+    }
+
+    #[test]
+    fn after_an_error_nothing_leaves_and_no_body_is_said_to_be_the_same() {
+        let content = ContentType::parse(Some(b"text/plain"));
+        let pipeline =
+            || Pipeline::new(&plan(), &content, Coding::Identity, LIMITS, Delivery::Whole, &parts()).unwrap();
+        let engine = Err(ContentError::Redact(RedactError::Engine));
+        let (mut broken, mut out) = (pipeline(), Released::default());
+        assert_eq!(broken.push(Bytes::from_static(b"\xff\xfe bob@"), &mut out), Err(ContentError::Charset));
+        assert_eq!(broken.push(Bytes::from_static(b"example.com"), &mut out), engine);
+        assert_eq!(broken.finish(&mut out), engine);
+        assert!(!broken.changes() && broken.unchanged().is_none() && out.is_empty());
+        let mut clean = pipeline();
+        clean.push(Bytes::from_static(b"nothing"), &mut out).unwrap();
+        assert!(clean.unchanged().is_none(), "the rest may change");
+        clean.finish(&mut out).unwrap();
+        assert!(clean.unchanged().is_some());
+        assert_eq!(clean.push(Bytes::from_static(b"more"), &mut out), engine);
+        assert!(clean.unchanged().is_none());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use super::exchange::Exchange;
 use super::respond::Failure;
 use crate::metrics::Metrics;
+use std::cmp::Reverse;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -26,7 +27,9 @@ struct Waiting {
     exchanges: Vec<Weak<Exchange>>,
     /// At how many those are forgotten that are over.
     full: usize,
-    /// Before then nobody can have been waited for long enough.
+    /// Those found to have been waited for long enough, the slowest last.
+    late: Vec<(Instant, Weak<Exchange>)>,
+    /// When it is worth while to look for more of them.
     next: Option<Instant>,
 }
 
@@ -45,9 +48,15 @@ impl Admission {
         if take(&self.inflight, 1, self.limit).is_some() {
             return Ok(Permit(Arc::clone(self)));
         }
-        let slowest = self.waiting().slowest(now()).ok_or(Failure::Overloaded)?;
-        slowest.fail(Failure::Overloaded);
-        slowest.give_up_place().ok_or(Failure::Overloaded)
+        let now = now();
+        loop {
+            // Nothing is done to an exchange while others wait to look.
+            let slowest = self.waiting().slowest(now);
+            let (since, slowest) = slowest.ok_or(Failure::Overloaded)?;
+            if let Some(permit) = slowest.evict(since) {
+                return Ok(permit);
+            }
+        }
     }
 
     /// The client of this one is waited for.
@@ -73,16 +82,29 @@ impl Waiting {
         self.exchanges.retain(|exchange| exchange.strong_count() > 0);
     }
 
-    fn slowest(&mut self, now: Instant) -> Option<Arc<Exchange>> {
-        if self.next.is_some_and(|next| now < next) {
-            return None;
+    /// The one that is late for the longest, and since when. They are looked for all at
+    /// once: to look through them anew for each that has to go would take a second loop.
+    fn slowest(&mut self, now: Instant) -> Option<(Instant, Arc<Exchange>)> {
+        if self.late.is_empty() && self.next.is_none_or(|next| now >= next) {
+            self.look(now);
         }
+        while let Some((since, exchange)) = self.late.pop() {
+            if let Some(exchange) = exchange.upgrade().filter(|exchange| exchange.late_since() == Some(since)) {
+                return Some((since, exchange));
+            }
+        }
+        None
+    }
+
+    fn look(&mut self, now: Instant) {
         self.forget();
-        let late = |exchange: Arc<Exchange>| Some((exchange.late_since()?, exchange));
-        let slowest = self.exchanges.iter().filter_map(Weak::upgrade).filter_map(late).min_by_key(|&(since, _)| since);
-        let since = slowest.as_ref().map_or(now, |&(since, _)| since);
-        self.next = Some(since + PATIENCE).filter(|&next| now < next);
-        slowest.map(|(_, exchange)| exchange).filter(|_| self.next.is_none())
+        self.next = Some(now + PATIENCE / 8);
+        let is_late = |&(since, _): &(Instant, _)| now >= since + PATIENCE;
+        let late = |exchange: &Weak<Exchange>| {
+            Some((exchange.upgrade()?.late_since()?, Weak::clone(exchange))).filter(is_late)
+        };
+        self.late = self.exchanges.iter().filter_map(late).collect();
+        self.late.sort_by_key(|&(since, _)| Reverse(since));
     }
 }
 
@@ -179,7 +201,7 @@ fn signed(bytes: u64) -> i64 {
 mod tests {
     use super::*;
     use crate::proxy::request_id::RequestIds;
-    use hyper::Method;
+    use hyper::{Method, StatusCode};
 
     #[test]
     fn the_last_place_is_given_again_once_it_is_free() {
@@ -207,7 +229,7 @@ mod tests {
         slow.wait_since(Some(after(0.5)));
         assert_eq!(admit_after(1.0).err(), Some(Failure::Overloaded), "nobody is so late yet");
         let _place = admit_after(1.2).unwrap();
-        assert_eq!((slow.failure(), slower.failure()), (None, Some(Failure::Overloaded)));
+        assert_eq!((slow.failure(), slower.failure()), (None, Some(Failure::MadeRoom)));
         assert_eq!(admit_after(1.4).err(), Some(Failure::Overloaded));
         // One that goes on may stay.
         slow.touch();
@@ -216,7 +238,11 @@ mod tests {
         assert_eq!(admit_after(9.6).err(), Some(Failure::Overloaded));
         assert_eq!((slow.failure(), answered.failure()), (None, None));
         let _place = admit_after(10.6).unwrap();
-        assert_eq!((slow.failure(), answered.failure()), (Some(Failure::Overloaded), None));
+        assert_eq!((slow.failure(), answered.failure()), (Some(Failure::MadeRoom), None));
+        // Who has an answer may read it first.
+        answered.wait_since(Some(after(10.7)));
+        answered.answer(StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!(admit_after(20.0).err(), Some(Failure::Overloaded));
     }
 
     #[test]

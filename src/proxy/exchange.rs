@@ -216,6 +216,23 @@ impl Exchange {
         state.failure.clone()
     }
 
+    /// Has it make room, unless it has gone on or was answered since it was late: its
+    /// place, which is somebody else's then.
+    pub(super) fn evict(&self, late: Instant) -> Option<Permit> {
+        let mut state = self.state();
+        if state.status.is_some() || state.failure.is_some() || self.since_late() != Some(late) {
+            return None;
+        }
+        let permit = state.permit.take()?;
+        state.failure = Some(Failure::MadeRoom);
+        let waker = state.streaming.take();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        Some(permit)
+    }
+
     pub(super) fn failure(&self) -> Option<Failure> {
         self.state().failure.clone()
     }

@@ -43,7 +43,7 @@ impl Status {
     fn of(failure: &Failure) -> Self {
         match (failure, failure.status().as_u16()) {
             (Failure::Blocked { .. }, _) => Self::PermissionDenied,
-            (Failure::BodyTimeout, _) => Self::DeadlineExceeded,
+            (Failure::BodyTimeout | Failure::BodyTooSlow, _) => Self::DeadlineExceeded,
             (Failure::ClientGone, _) => Self::Cancelled,
             _ if failure.may_pass() => Self::Unavailable,
             (Failure::ResponseUnsupported | Failure::ResponseTooLarge | Failure::ResponseFailed, _) => Self::Internal,

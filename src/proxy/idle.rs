@@ -84,9 +84,9 @@ impl Pace {
         self.since.filter(|_| self.rate > 0)?.checked_sub(self.behind)
     }
 
-    /// Whether most of the time was lost to a lack of pace, not to silence.
+    /// Whether time was lost to a lack of pace, not all of it to one silence.
     pub fn is_slow(&self) -> bool {
-        self.behind > self.period / 2
+        self.behind > self.period / 10
     }
 
     fn settle(&mut self, waited: Duration, bytes: usize) {
@@ -175,7 +175,8 @@ mod tests {
         let mut pace = Pace::new(30 * SECOND, 240);
         pace.settle(3600 * SECOND, 240);
         assert_eq!(pace.behind, 29 * SECOND, "not more than the period");
-        pace.settle(Duration::ZERO, 240 * 20);
+        assert!(pace.is_slow(), "no silence was so long");
+        pace.settle(Duration::ZERO, 240 * 27);
         assert!(!pace.is_slow());
         let until = pace.wait();
         assert_eq!(pace.wait(), until, "the wait goes on");

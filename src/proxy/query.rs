@@ -6,7 +6,7 @@ use super::respond::Failure;
 use super::route::{Plans, Route};
 use super::signature::{Own, SignedUrl};
 use super::text;
-use crate::content::{Coding, CodingLimits, ContentType, Delivery, PartRules, Pipeline};
+use crate::content::{Coding, CodingLimits, ContentType, Delivery, PartRules, Pipeline, Released};
 use crate::redact::{Format, Plan};
 use bytes::Bytes;
 use hyper::Uri;
@@ -107,7 +107,7 @@ fn redact_form(form: String, plan: &Arc<Plan>, exchange: &Exchange) -> Result<Op
         PartRules { limit: u64::MAX, pass: Arc::default(), media: Arc::default(), formats: None, coding: limits };
     let started = Instant::now();
     let mut pipeline = Pipeline::new(plan, &content, Coding::Identity, limits, Delivery::Whole, &parts)?;
-    let mut out = Vec::new();
+    let mut out = Released::default();
     let result = pipeline.push(form.into(), &mut out).and_then(|()| pipeline.finish(&mut out));
     let report = pipeline.report();
     exchange.add_redaction(started.elapsed());

@@ -105,6 +105,9 @@ pub enum Failure {
     /// Too many requests at a time.
     #[error("too many requests are in progress; try again")]
     Overloaded,
+    /// Another request needed its place.
+    #[error("another request needed the place of this one, whose client kept the proxy waiting; try again")]
+    MadeRoom,
     /// Too many buffered bytes at a time.
     #[error("the memory for buffered bodies is used up; try again")]
     BufferedTooMuch,
@@ -223,6 +226,7 @@ impl Failure {
             Self::Piece => (S::UNPROCESSABLE_ENTITY, "partial_upload", Refused),
             Self::Draining => (S::SERVICE_UNAVAILABLE, "draining", Refused),
             Self::Overloaded => (S::SERVICE_UNAVAILABLE, "overloaded", Refused),
+            Self::MadeRoom => (S::SERVICE_UNAVAILABLE, "made_room", Refused),
             Self::BufferedTooMuch => (S::SERVICE_UNAVAILABLE, "memory_budget", Refused),
             Self::UpstreamCircuitOpen => (S::SERVICE_UNAVAILABLE, "upstream_circuit_open", Refused),
             Self::Engine => (S::SERVICE_UNAVAILABLE, "engine_failed", Failed),
@@ -327,9 +331,10 @@ fn client_closed_request() -> StatusCode {
 
 /// After which the same request may succeed.
 #[cfg(test)]
-pub(super) const MAY_PASS: [Failure; 11] = [
+pub(super) const MAY_PASS: [Failure; 12] = [
     Failure::Draining,
     Failure::Overloaded,
+    Failure::MadeRoom,
     Failure::BufferedTooMuch,
     Failure::Engine,
     Failure::Deadline,

@@ -11,12 +11,13 @@
 //! broken off, never ended cleanly.
 
 use super::admission::{Budget, Reservation};
-use super::body::join_small;
 use super::exchange::{Dialect, Exchange, Place};
 use super::respond::Failure;
 use super::{grpc, headers};
 use crate::config::Limits;
-use crate::content::{CodingError, ContentError, Delivery, Level, Media, Messages, PartRules, Pipeline, SLICE};
+use crate::content::{
+    CodingError, ContentError, Delivery, Level, Media, Messages, PartRules, Pipeline, Released, SLICE,
+};
 use crate::redact::{Plan, RedactError};
 use bytes::Bytes;
 use hyper::header::{CONTENT_ENCODING, HeaderMap};
@@ -142,15 +143,15 @@ impl Redaction {
 
     fn run(
         &mut self,
-        work: impl FnOnce(&mut Pipeline, &mut Vec<Bytes>) -> Result<(), ContentError>,
+        work: impl FnOnce(&mut Pipeline, &mut Released) -> Result<(), ContentError>,
     ) -> Result<(), Failure> {
-        let (started, mut out) = (Instant::now(), Vec::new());
+        let (started, mut out) = (Instant::now(), Released::default());
         // Nothing is done with the body after a panic but to drop it.
         let done = catch_unwind(AssertUnwindSafe(|| work(&mut self.pipeline, &mut out)));
         self.exchange.add_redaction(started.elapsed());
         done.map_err(|_| Failure::ResponseFailed)?.map_err(failed)?;
-        join_small(&mut out);
-        self.released.extend(out);
+        out.join_small();
+        self.released.extend(out.drain());
         let waiting: u64 = self.released.iter().map(|piece| piece.len() as u64).sum();
         let memory = self.pipeline.memory() + waiting;
         self.memory.grow_to(memory).map_err(|_| Failure::ResponseFailed)?;

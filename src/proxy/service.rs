@@ -170,8 +170,9 @@ impl Proxy {
         exchange.enter(&route);
         let upgrade = upgrade(parts, &route, incoming.as_ref())?;
         headers::join_cookies(parts);
-        exchange.keep(self.admission.admit()?);
+        // Nobody has to make room for what goes nowhere.
         let passage = route.upstream.breaker.pass()?;
+        exchange.keep(self.admission.admit()?);
         let plans = route.plans();
         let (target, query_changed) = query::redact_target(&parts.uri, &route, &plans, exchange)?;
         // Judged before a header that is part of the signature could change.
@@ -281,7 +282,9 @@ impl Proxy {
             media: &route.media,
             formats: route.formats.as_ref(),
         };
-        body::prepare(&job, incoming, timer).await
+        let prepared = body::prepare(&job, incoming, timer).await?;
+        // It may have been told to make room just when it was whole.
+        exchange.failure().map_or(Ok(prepared), Err)
     }
 
     fn route(&self, parts: &Parts) -> Result<Arc<Route>, Failure> {

@@ -267,6 +267,16 @@ async fn a_client_that_stalls_in_a_small_body_never_reaches_the_upstream() {
     assert!(rig.sink.seen().is_empty());
 }
 
+#[tokio::test]
+async fn a_client_that_sends_nothing_of_a_large_body_never_reaches_the_upstream() {
+    let rig = Rig::with("[timeouts]\nbody_idle = \"100ms\"", Answer::Ok("ok")).await;
+    let mut client = rig.client().await;
+    client.send(&head("POST", "/", &[JSON, ("content-length", "1000000")])).await;
+    let reply = client.reply().await;
+    assert_eq!((reply.status, reply.code().as_str()), (408, "body_timeout"));
+    assert!(rig.sink.seen().is_empty());
+}
+
 /// So much that every byte comes too late, and none is idle.
 const HURRY: &str = "[timeouts]\nbody_idle = \"300ms\"\nclient_rate = \"1GB\"\nresponse_head = \"1h\"";
 const TOO_SLOW: &str = "failures_total{reason=\"body_too_slow\",route=\"default\"}";
@@ -301,8 +311,12 @@ async fn a_client_that_waits_for_the_upstream_is_not_slow() {
         // How long a slow client has, and more, passes meanwhile.
         () = rig.proxy.until_metric(TOO_SLOW, 1, async || slow.try_send(b"1").await) => {}
     }
+    let reply = slow.reply().await;
+    assert_eq!((reply.status, reply.code().as_str()), (408, "body_too_slow"));
+    drop(slow);
     rig.proxy.wait_for_metric("inflight_requests{route=\"default\"}", 1).await;
-    assert!(!rig.proxy.metrics.render().contains("reason=\"body_timeout\""));
+    let metrics = rig.proxy.metrics.render();
+    assert!(!metrics.contains("reason=\"body_timeout\"") && metrics.contains(&format!("{TOO_SLOW} 1\n")), "{metrics}");
 }
 
 #[tokio::test]

@@ -207,11 +207,12 @@ async fn trailers_do_not_travel() {
     bytes.extend(chunk(b"{}"));
     bytes.extend(b"0\r\nx-trailer: canary@example.com\r\n\r\n");
     let mut client = rig.client().await;
-    assert_eq!(client.exchange(&bytes).await.status, 200);
-    assert_eq!(client.exchange(&request("GET", "/", &[], b"")).await.status, 200);
-    let seen = rig.sink.wait("two", |seen| seen.len() == 2).await;
-    assert_eq!(seen[0].body, b"{}");
-    assert_eq!(seen[0].header("x-trailer"), None);
+    let reply = client.exchange(&bytes).await;
+    // Where they end is not the same for everybody.
+    assert_eq!((reply.status, reply.header("connection")), (200, Some("close")));
+    let seen = rig.sink.only().await;
+    assert_eq!(seen.body, b"{}");
+    assert_eq!(seen.header("x-trailer"), None);
 }
 
 #[tokio::test]

@@ -105,7 +105,7 @@ async fn a_client_that_keeps_the_proxy_waiting_makes_room_for_one_that_finds_non
         tokio::time::timeout(crate::proxy_sink::PATIENCE, served).await.expect("room in time");
         assert!(refused > 0, "it has some time");
         let reply = slow.reply().await;
-        assert_eq!((reply.status, reply.code().as_str()), (503, "overloaded"));
+        assert_eq!((reply.status, reply.code().as_str()), (503, "made_room"));
         rig.proxy.wait_for_metric("inflight_requests{route=\"default\"}", 0).await;
     }
 }

@@ -1,8 +1,10 @@
 //! Small bodies: redacted whole, sent with their exact length.
 
-use super::slices::{Slices, join_small};
+use super::slices::Slices;
 use super::{Change, Job, Prepared, RedactedBody, Repr, Told, Whole};
-use crate::content::{Coding, CodingError, ContentError, Delivery, Encoder, Pipeline, WireFormat};
+use crate::content::{
+    Coding, CodingError, ContentError, Delivery, Encoding, Pipeline, Released, Unchanged, WireFormat,
+};
 use crate::proxy::admission::Reservation;
 use crate::proxy::exchange::{Place, Sizes};
 use crate::proxy::respond::Failure;
@@ -17,9 +19,10 @@ const KEPT: u64 = 1024 * 1024;
 /// Redacts `wire` and makes it ready to be sent.
 pub(super) async fn redact(job: &Job<'_>, wire: Vec<Bytes>, mut reservation: Reservation) -> Result<Prepared, Failure> {
     let mut scanned = scan(job, &wire, &mut reservation).await?;
-    if !scanned.changed {
+    if let Some(unchanged) = scanned.unchanged.take() {
         let pieces = scanned.kept.take().filter(|_| job.coding == Coding::Identity && job.bound.is_none());
-        let frame = Slices::take(&mut pieces.unwrap_or(wire)).holding(reservation).of(job.exchange);
+        let mut pieces = pieces.unwrap_or_else(|| Released::original(wire, unchanged));
+        let frame = Slices::take(&mut pieces).holding(reservation).of(job.exchange);
         return Ok(prepared(job, &scanned, frame, Told::unchanged));
     }
     if let Some(failure) = &job.bound {
@@ -28,16 +31,19 @@ pub(super) async fn redact(job: &Job<'_>, wire: Vec<Bytes>, mut reservation: Res
     let mut pieces = match (job.coding, scanned.kept.take()) {
         (Coding::Identity, Some(output)) => output,
         (_, Some(output)) => {
-            let mut encoding = Encoding::new(job, &scanned)?;
-            for piece in &output {
-                encoding.add(piece)?;
+            let (mut encoding, _memory) = encoding(job, &scanned)?;
+            for mut piece in output.split() {
+                encoding.add(&mut piece).map_err(failed)?;
                 tokio::task::consume_budget().await;
             }
-            encoding.finish()?
+            encoding.finish().map_err(failed)?
         }
-        (_, None) => redact_again(job, &wire, Encoding::new(job, &scanned)?).await?,
+        (_, None) => {
+            let (encoding, _memory) = encoding(job, &scanned)?;
+            redact_again(job, &wire, encoding).await?
+        }
     };
-    let digests = job.digests.renew(&wire, &pieces)?;
+    let digests = job.digests.renew(&wire, pieces.as_slice())?;
     let frame = Slices::take(&mut pieces).holding(reservation).of(job.exchange);
     Ok(prepared(job, &scanned, frame, |length| Told { change: Change::Changed, length, digests }))
 }
@@ -55,10 +61,10 @@ fn prepared(job: &Job<'_>, scanned: &Scanned, frame: Slices, told: impl FnOnce(O
 
 /// What the first pass over a body found out.
 struct Scanned {
-    /// Whether it may not leave as it came.
-    changed: bool,
+    /// That it may leave as it came.
+    unchanged: Option<Unchanged>,
     /// The decoded output; `None` when it was too large to keep.
-    kept: Option<Vec<Bytes>>,
+    kept: Option<Released>,
     /// Length of the decoded output.
     released: u64,
     /// How it was encoded.
@@ -70,7 +76,7 @@ struct Scanned {
 async fn scan(job: &Job<'_>, wire: &[Bytes], reservation: &mut Reservation) -> Result<Scanned, Failure> {
     let mut pipeline = job.pipeline(Delivery::Whole)?;
     let mut output = Output {
-        pieces: Vec::new(),
+        pieces: Released::default(),
         kept: true,
         length: 0,
         limit: KEPT.max(job.limits.buffer),
@@ -87,7 +93,7 @@ async fn scan(job: &Job<'_>, wire: &[Bytes], reservation: &mut Reservation) -> R
     job.exchange.add_sizes(Sizes { received_decoded: pipeline.decoded().0, ..Sizes::default() });
     result?;
     Ok(Scanned {
-        changed: pipeline.changes(),
+        unchanged: pipeline.unchanged(),
         kept: output.kept.then_some(output.pieces),
         released: output.length,
         form: pipeline.wire_format(),
@@ -96,10 +102,10 @@ async fn scan(job: &Job<'_>, wire: &[Bytes], reservation: &mut Reservation) -> R
 
 /// The second pass over a compressed body that changed and whose output was
 /// too large to keep.
-async fn redact_again(job: &Job<'_>, wire: &[Bytes], mut encoding: Encoding) -> Result<Vec<Bytes>, Failure> {
+async fn redact_again(job: &Job<'_>, wire: &[Bytes], mut encoding: Encoding) -> Result<Released, Failure> {
     let mut pipeline = job.pipeline(Delivery::Whole)?;
-    drive(job, wire, &mut pipeline, |pieces| pieces.drain(..).try_for_each(|piece| encoding.add(&piece))).await?;
-    encoding.finish()
+    drive(job, wire, &mut pipeline, |pieces| encoding.add(pieces).map_err(failed)).await?;
+    encoding.finish().map_err(failed)
 }
 
 /// Pushes all of `wire` through, giving way to other tasks in between.
@@ -107,9 +113,9 @@ async fn drive(
     job: &Job<'_>,
     wire: &[Bytes],
     pipeline: &mut Pipeline,
-    mut sink: impl FnMut(&mut Vec<Bytes>) -> Result<(), Failure>,
+    mut sink: impl FnMut(&mut Released) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let mut out = Vec::new();
+    let mut out = Released::default();
     let mut memory = job.budget.open();
     for piece in wire {
         let mut piece = piece.clone();
@@ -133,7 +139,7 @@ async fn drive(
 
 /// Decoded output on its way to be kept.
 struct Output {
-    pieces: Vec<Bytes>,
+    pieces: Released,
     /// Whether all of it so far is in `pieces`.
     kept: bool,
     length: u64,
@@ -143,8 +149,8 @@ struct Output {
 }
 
 impl Output {
-    fn add(&mut self, pieces: &mut Vec<Bytes>, reserved: &mut Reservation) -> Result<(), Failure> {
-        let more: u64 = pieces.iter().map(|piece| piece.len() as u64).sum();
+    fn add(&mut self, pieces: &mut Released, reserved: &mut Reservation) -> Result<(), Failure> {
+        let more = pieces.bytes();
         self.length += more;
         if !self.kept || (self.decoded && self.length > self.limit) {
             self.kept = false;
@@ -154,39 +160,21 @@ impl Output {
         }
         // The pieces are slices of the body's own bytes, as far as they are not
         // copies; decoded ones never are.
-        let beside = join_small(pieces);
+        let beside = pieces.join_small();
         reserved.grow(if self.decoded { beside.max(more) } else { beside })?;
         self.pieces.append(pieces);
         Ok(())
     }
 }
 
-/// Redacted output on its way to be encoded as the body was.
-struct Encoding {
-    encoder: Encoder,
-    encoded: Vec<Bytes>,
-    /// For the encoder.
-    _memory: Reservation,
-}
-
-impl Encoding {
-    fn new(job: &Job<'_>, scanned: &Scanned) -> Result<Self, Failure> {
-        // Only what is not encoded has no form, and is not encoded again.
-        let form = scanned.form.ok_or(Failure::Engine)?;
-        let encoder = Encoder::new(form, job.level, Some(scanned.released)).map_err(failed)?;
-        let mut memory = job.budget.open();
-        memory.grow(encoder.memory())?;
-        Ok(Self { encoder, encoded: Vec::new(), _memory: memory })
-    }
-
-    fn add(&mut self, piece: &[u8]) -> Result<(), Failure> {
-        self.encoder.push(piece, &mut self.encoded).map_err(failed)
-    }
-
-    fn finish(mut self) -> Result<Vec<Bytes>, Failure> {
-        self.encoder.finish(&mut self.encoded).map_err(failed)?;
-        Ok(self.encoded)
-    }
+/// For what is encoded again, with the memory that it takes.
+fn encoding(job: &Job<'_>, scanned: &Scanned) -> Result<(Encoding, Reservation), Failure> {
+    // Only what is not encoded has no form, and is not encoded again.
+    let form = scanned.form.ok_or(Failure::Engine)?;
+    let encoding = Encoding::new(form, job.level, Some(scanned.released)).map_err(failed)?;
+    let mut memory = job.budget.open();
+    memory.grow(encoding.memory())?;
+    Ok((encoding, memory))
 }
 
 fn failed(error: CodingError) -> Failure {

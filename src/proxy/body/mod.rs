@@ -12,7 +12,7 @@ mod slices;
 mod streaming;
 
 use gathered::Gathered;
-pub(super) use slices::{Slices, join_small};
+pub(super) use slices::Slices;
 
 use super::admission::{Budget, Reservation};
 use super::digest::Digests;
@@ -20,7 +20,7 @@ use super::exchange::{Dialect, Exchange, Sizes};
 use super::idle::{Pace, Timer};
 use super::respond::Failure;
 use crate::config::{Limits, Timeouts};
-use crate::content::{Coding, ContentType, Delivery, Level, Messages, PartRules, Pipeline, SLICE};
+use crate::content::{Coding, ContentType, Delivery, Level, Messages, PartRules, Passes, Pipeline, SLICE};
 use crate::redact::Plan;
 use crate::rule::protocol::NamedFormats;
 use bytes::{Buf, Bytes};
@@ -125,9 +125,9 @@ pub(super) async fn prepare(
     if declared.is_some_and(|bytes| bytes > job.limits.body) {
         return Err(Failure::BodyTooLarge);
     }
-    if job.passes() {
+    if let Some(passes) = Passes::of(job.content, job.pass) {
         job.exchange.pass_unscanned("media_type");
-        return Ok(streaming::unscanned(job, incoming, declared));
+        return Ok(streaming::unscanned(job, passes, incoming, declared));
     }
     // Who sends messages may wait for an answer before the body ends.
     if job.messages.is_some() || declared.is_some_and(|bytes| bytes > job.limits.buffer) {
@@ -216,14 +216,10 @@ impl Job<'_> {
         }
     }
 
-    /// That the client has to keep. Who sends messages need not have any.
+    /// That the client has to keep. Calls need not have any, read or passed.
     fn pace(&self) -> Pace {
-        let rate = if self.messages.is_some() { 0 } else { self.timeouts.client_rate };
+        let rate = if self.exchange.dialect() == Dialect::Grpc { 0 } else { self.timeouts.client_rate };
         Pace::new(self.timeouts.body_idle, rate)
-    }
-
-    fn passes(&self) -> bool {
-        self.pass.contains(&self.content.essence)
     }
 
     fn parts(&self) -> PartRules {

@@ -1,18 +1,12 @@
 //! Redacted bytes in several pieces, written as one.
 
+use crate::content::Released;
 use crate::proxy::admission::Reservation;
 use crate::proxy::exchange::{Exchange, Sending};
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::sync::Arc;
-
-/// Pieces shorter than this are copied together where they follow each other:
-/// where findings are dense, keeping each would cost more than its bytes.
-const SMALL: usize = 512;
-
-/// What a kept piece costs besides its bytes.
-const PIECE: u64 = size_of::<Bytes>() as u64;
 
 /// Pieces that go out as one frame, with one vectored write.
 ///
@@ -30,9 +24,9 @@ pub struct Slices {
 
 impl Slices {
     /// Takes all pieces out of `released`.
-    pub(super) fn take(released: &mut Vec<Bytes>) -> Self {
-        join_small(released);
-        let pieces: VecDeque<Bytes> = released.drain(..).collect();
+    pub(super) fn take(released: &mut Released) -> Self {
+        released.join_small();
+        let pieces: VecDeque<Bytes> = released.drain().collect();
         let remaining = pieces.iter().map(Bytes::len).sum();
         Self { pieces, remaining, sending: None, _reservation: None }
     }
@@ -53,31 +47,6 @@ impl Slices {
         self.sending = Some(sending);
         self
     }
-}
-
-/// Makes one piece of each run of small ones, and drops empty ones. How much
-/// memory the pieces take that their original, in one piece, does not: copies,
-/// and what each costs by itself.
-pub(in crate::proxy) fn join_small(pieces: &mut Vec<Bytes>) -> u64 {
-    let (mut joined, mut copied) = (Vec::with_capacity(pieces.len().min(16)), 0);
-    let is_small = |piece: &Bytes| piece.len() < SMALL;
-    for run in pieces.chunk_by(|one, next| is_small(one) && is_small(next)) {
-        match run {
-            [piece] if piece.is_empty() => {}
-            [piece] => joined.push(piece.clone()),
-            run => {
-                let length = run.iter().map(Bytes::len).sum();
-                let mut one = BytesMut::with_capacity(length);
-                run.iter().for_each(|piece| one.extend_from_slice(piece));
-                copied += length as u64;
-                if length > 0 {
-                    joined.push(one.freeze());
-                }
-            }
-        }
-    }
-    *pieces = joined;
-    copied + pieces.len().saturating_sub(1) as u64 * PIECE
 }
 
 impl Buf for Slices {
@@ -116,27 +85,15 @@ impl Buf for Slices {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn runs_of_small_pieces_become_one_and_cost_what_they_take() {
-        let large = Bytes::from(vec![b'x'; SMALL]);
-        let small = Bytes::from_static(b"[EMAIL_ADDRESS]");
-        let mut pieces = vec![small.clone(), Bytes::new(), large.clone(), small.clone(), small.clone(), large.clone()];
-        let before = pieces.concat();
-        let cost = join_small(&mut pieces);
-        assert_eq!(pieces.concat(), before);
-        let lengths: Vec<usize> = pieces.iter().map(Bytes::len).collect();
-        assert_eq!(lengths, [15, SMALL, 30, SMALL]);
-        assert_eq!(cost, 15 + 30 + 3 * PIECE);
-        let mut nothing = vec![Bytes::new(), Bytes::new()];
-        assert_eq!((join_small(&mut nothing), nothing.len()), (0, 0));
-    }
+    use crate::content::{ContentType, Passes};
 
     #[test]
     fn advancing_by_any_steps_reads_the_same_bytes() {
         let pieces = ["ab", "", "c", "defg"];
+        let passes = Passes::of(&ContentType::parse(Some(b"a/b")), &["a/b".into()]).unwrap();
         for step in 1..8 {
-            let mut released: Vec<Bytes> = pieces.iter().map(|p| Bytes::from(*p)).collect();
+            let mut released = Released::default();
+            pieces.iter().for_each(|piece| released.pass(Bytes::from(*piece), &passes));
             let mut slices = Slices::take(&mut released);
             let mut read = Vec::new();
             while slices.has_remaining() {

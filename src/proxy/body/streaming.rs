@@ -6,7 +6,7 @@ use super::slices::Slices;
 use super::{
     BodyBroken, Change, Job, Prepared, RedactedBody, Repr, Told, data_until, has_ended, meet_trailers, too_late,
 };
-use crate::content::{Coding, Delivery, Pipeline, SLICE};
+use crate::content::{Coding, Delivery, Passes, Pipeline, Released, SLICE};
 use crate::proxy::admission::Reservation;
 use crate::proxy::exchange::{Exchange, Place, Sending, Sizes};
 use crate::proxy::idle::{IdleTimer, Timer};
@@ -41,9 +41,8 @@ pub(super) struct StreamingBody {
     /// On its way into the pipeline, step by step.
     unpushed: Bytes,
     step: usize,
-    /// `None` for bodies that pass unscanned.
-    pipeline: Option<Pipeline>,
-    released: Vec<Bytes>,
+    way: Way,
+    released: Released,
     /// Whether everything is in `released`, or nothing more will be.
     finished: bool,
     /// Whether it was broken off: then it has no end, however often it is
@@ -87,7 +86,7 @@ pub(super) async fn start(
     }
     reservation.grow(SLICE as u64)?;
     let delivery = if bound.is_some() && is_coded { Delivery::Original } else { Delivery::Streaming(job.level) };
-    let mut streaming = StreamingBody::new(job, Some(job.pipeline(delivery)?), reservation);
+    let mut streaming = StreamingBody::new(job, Way::Redacted(Box::new(job.pipeline(delivery)?)), reservation);
     // What cannot change keeps its length; stores want to know it.
     streaming.length =
         incoming.as_ref().and_then(|body| body.size_hint().exact()).filter(|_| bound.is_some() && head.is_empty());
@@ -101,10 +100,14 @@ pub(super) async fn start(
         }
         let Some(body) = incoming.as_mut() else { break };
         let patience = if job.messages.is_some() { FIRST_MESSAGE } else { Duration::MAX };
-        let until = patience.min(job.timeouts.body_idle);
-        let until = tokio::time::Instant::now() + until;
-        // The server may be the one to speak first.
-        let Some(data) = data_until(until, job, body, streaming.idle.pace(), timer).await? else { break };
+        let until = tokio::time::Instant::now() + patience.min(job.timeouts.body_idle);
+        let Some(data) = data_until(until, job, body, streaming.idle.pace(), timer).await? else {
+            if job.messages.is_some() {
+                // The server may be the one to speak first.
+                break;
+            }
+            return Err(Failure::BodyTimeout);
+        };
         match data {
             Some(data) => {
                 streaming.allow(data.len())?;
@@ -127,22 +130,43 @@ pub(super) async fn start(
 }
 
 /// Passes a body on as it is, since the route lists its media type.
-pub(super) fn unscanned(job: &Job<'_>, incoming: &mut Option<Incoming>, length: Option<u64>) -> Prepared {
-    let mut streaming = StreamingBody::new(job, None, job.budget.open());
+pub(super) fn unscanned(
+    job: &Job<'_>,
+    passes: Passes,
+    incoming: &mut Option<Incoming>,
+    length: Option<u64>,
+) -> Prepared {
+    let mut streaming = StreamingBody::new(job, Way::Passed(passes), job.budget.open());
     streaming.read_on(incoming);
     streaming.length = length;
     Prepared { body: RedactedBody(Repr::Streaming(Box::new(streaming))), told: Told::unchanged(length) }
 }
 
+/// What a body goes through.
+enum Way {
+    Redacted(Box<Pipeline>),
+    /// Nothing, since its type may pass.
+    Passed(Passes),
+}
+
+impl Way {
+    fn pipeline(&self) -> Option<&Pipeline> {
+        match self {
+            Self::Redacted(pipeline) => Some(pipeline),
+            Self::Passed(_) => None,
+        }
+    }
+}
+
 impl StreamingBody {
-    fn new(job: &Job<'_>, pipeline: Option<Pipeline>, reservation: Reservation) -> Self {
+    fn new(job: &Job<'_>, way: Way, reservation: Reservation) -> Self {
         Self {
             incoming: None,
             gathered: BytesMut::new(),
             unpushed: Bytes::new(),
             step: job.step(),
-            pipeline,
-            released: Vec::new(),
+            way,
+            released: Released::default(),
             finished: false,
             broken: false,
             length: None,
@@ -175,7 +199,7 @@ impl StreamingBody {
         }
         for _ in 0..MAX_STEPS {
             if !self.released.is_empty() && !self.is_last_unjudged() {
-                let needed = self.pipeline.as_ref().map_or(0, Pipeline::memory);
+                let needed = self.way.pipeline().map_or(0, Pipeline::memory);
                 let frame = Slices::take(&mut self.released).holding(self.memory.split(needed)).of(&self.exchange);
                 if frame.has_remaining() {
                     self.sent += frame.remaining() as u64;
@@ -214,8 +238,10 @@ impl StreamingBody {
     /// Whether the body would be whole with what is released, though nobody has
     /// said yet that it may end so.
     fn is_last_unjudged(&self) -> bool {
-        let Some(length) = self.length.filter(|_| self.pipeline.is_some() && !self.finished) else { return false };
-        self.sent + self.released.iter().map(|piece| piece.len() as u64).sum::<u64>() >= length
+        let Some(length) = self.length.filter(|_| self.way.pipeline().is_some() && !self.finished) else {
+            return false;
+        };
+        self.sent + self.released.bytes() >= length
     }
 
     /// Whether all of a body of known length was handed over.
@@ -229,7 +255,7 @@ impl StreamingBody {
     }
 
     fn is_decided(&self) -> bool {
-        self.finished || self.pipeline.as_ref().is_none_or(Pipeline::decided)
+        self.finished || self.way.pipeline().is_none_or(Pipeline::decided)
     }
 
     /// Takes the next bytes from the client, or its end, through the pipeline.
@@ -315,15 +341,18 @@ impl StreamingBody {
 
     /// Whether the pipeline has not yet done with what was pushed.
     fn is_pending(&self) -> bool {
-        self.pipeline.as_ref().is_some_and(Pipeline::is_pending)
+        self.way.pipeline().is_some_and(Pipeline::is_pending)
     }
 
     fn push_step(&mut self) -> Result<(), Failure> {
         let next = if self.is_pending() { 0 } else { self.unpushed.len().min(self.step) };
         let data = self.unpushed.split_to(next);
-        let Some(pipeline) = &mut self.pipeline else {
-            self.released.push(data);
-            return Ok(());
+        let pipeline = match &mut self.way {
+            Way::Redacted(pipeline) => pipeline,
+            Way::Passed(passes) => {
+                self.released.pass(data, passes);
+                return Ok(());
+            }
         };
         let started = Instant::now();
         let pushed = pipeline.push(data, &mut self.released);
@@ -335,7 +364,7 @@ impl StreamingBody {
     fn finish(&mut self) -> Result<(), Failure> {
         self.exchange.touch();
         self.finished = true;
-        let Some(pipeline) = &mut self.pipeline else {
+        let Way::Redacted(pipeline) = &mut self.way else {
             return Ok(());
         };
         let started = Instant::now();
@@ -346,7 +375,7 @@ impl StreamingBody {
     }
 
     fn after_step(&mut self) -> Result<(), Failure> {
-        let Some(pipeline) = &self.pipeline else {
+        let Some(pipeline) = self.way.pipeline() else {
             return Ok(());
         };
         if let Some(failure) = self.bound.as_ref().filter(|_| pipeline.changes()) {
@@ -386,7 +415,7 @@ impl Drop for StreamingBody {
         self.leave_rest();
         self.exchange.add_held(-self.held);
         let mut sizes = Sizes { sent_wire: self.sent, ..Sizes::default() };
-        if let Some(pipeline) = &self.pipeline {
+        if let Some(pipeline) = self.way.pipeline() {
             (sizes.received_decoded, sizes.sent_decoded) = pipeline.decoded();
             if let Some(format) = pipeline.format() {
                 let place = Place::Body(format);

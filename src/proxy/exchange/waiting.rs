@@ -1,7 +1,6 @@
 //! When a request's body moved, and whether it is the client that is waited for.
 
-use super::Exchange;
-use crate::proxy::admission::Permit;
+use super::{Exchange, Permit};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -40,15 +39,16 @@ impl Exchange {
     }
 
     /// Since when the client keeps the proxy waiting, and with it those that find no
-    /// place.
+    /// place. Not one that was answered, and may read that first.
     pub(in crate::proxy) fn late_since(&self) -> Option<Instant> {
-        let late = Some(self.late.load(Ordering::Relaxed)).filter(|&late| late != NEVER)?;
-        self.state().permit.as_ref().map(|_| self.started + Duration::from_millis(late))
+        let late = self.since_late()?;
+        let state = self.state();
+        (state.permit.is_some() && state.status.is_none()).then_some(late)
     }
 
-    /// Its place, which it has no more.
-    pub(in crate::proxy) fn give_up_place(&self) -> Option<Permit> {
-        self.state().permit.take()
+    pub(super) fn since_late(&self) -> Option<Instant> {
+        let late = Some(self.late.load(Ordering::Relaxed)).filter(|&late| late != NEVER)?;
+        Some(self.started + Duration::from_millis(late))
     }
 
     /// The request's body waits for the client, from now on until it moves.

@@ -36,11 +36,13 @@ CONFIG = """
 [limits]
 buffer_limit = "8KiB"
 max_buffered = "{budget}"
+max_requests = {places}
 
 [timeouts]
 head = "1s"
-body_idle = "400ms"
-small_body = "2s"
+body_idle = "{silence}"
+client_rate = "{rate}"
+small_body = "{small}"
 request = "{request}"
 response_head = "400ms"
 response_idle = "400ms"
@@ -96,7 +98,10 @@ async def _measure(cases, kills, seed):
             number_of = signal.SIGKILL if number % 6 else signal.SIGABRT
             total.add(await Batch(folder, seed + number, kill=number_of).run(10**9))
         # Each plan at least once.
-        plans = ({}, {"budget": "64KiB"}, {"reloads": True}, {"text_log": False}, {"request": "60ms"}, {"tls": Authority(folder)})
+        plans = (
+            *({}, {"budget": "64KiB"}, {"reloads": True}, {"text_log": False}, {"request": "60ms"}, {"tls": Authority(folder)}),
+            *({"http2": True}, {"rate": "1GB", "silence": "100ms"}, {"places": 3, "silence": "9s", "request": "9s", "small": "9s"}),
+        )
         for number, plan in enumerate(itertools.cycle(plans)):
             if number >= len(plans) and total.cases >= cases:
                 break
@@ -165,10 +170,12 @@ class Tally:
         "memory_budget",
         "blocked",
         "deadline",
+        "body_too_slow",
+        "made_room",
     )
 
     def missing(self, kills):
-        axes = [*FAULTS, *(f"answer: {each}" for each in ANSWER_FAULTS), *documents.FORMATS, *documents.CODINGS, *ACTIONS, "TLS"]
+        axes = [*FAULTS, *(f"answer: {each}" for each in ANSWER_FAULTS), *documents.FORMATS, *documents.CODINGS, *ACTIONS, "TLS", "HTTP/2"]
         missing = [axis for axis in axes if not self.by_axis[axis]]
         missing += [reason for reason in self.REASONS if not self.reasons[reason]]
         if kills and not self.killed:
@@ -180,12 +187,12 @@ class Tally:
     def told(self):
         reasons = ", ".join(f"{self.reasons[reason]:,} `{reason}`" for reason in self.REASONS)
         return (
-            f"{self.requests:,} requests, {self.by_axis['TLS']:,} of them over TLS, in {len(documents.FORMATS)} formats and {len(documents.CODINGS)} codings, "
+            f"{self.requests:,} requests, {self.by_axis['TLS']:,} of them over TLS, {self.by_axis['HTTP/2']:,} over HTTP/2, in {len(documents.FORMATS)} formats and {len(documents.CODINGS)} codings, "
             f"{self.killed} processes killed, {self.reloads} reloads, {reasons}"
         )
 
 
-def config(upstream, folder, budget="128MiB", request="3s", tls=None):
+def config(upstream, folder, budget="128MiB", request="3s", tls=None, silence="400ms", small="2s", rate="240B", places=1024):
     routes = "".join(
         ROUTE.format(name=name, upstream=upstream, action=action, responses=str(name == ANSWERS).lower())
         for name, action in [*((action, action) for action in ACTIONS), (ANSWERS, "replace"), (REPORT, "report")]
@@ -194,18 +201,19 @@ def config(upstream, folder, budget="128MiB", request="3s", tls=None):
     if tls:
         cert, key = tls.issue("proxy")
         listener = f'[listener.tls]\ncert = "{cert}"\nkey = "{key}"\n'
-    return CONFIG.format(budget=budget, folder=folder, routes=routes, request=request, listener=listener)
+    limits = {"budget": budget, "request": request, "silence": silence, "small": small, "rate": rate, "places": places}
+    return CONFIG.format(folder=folder, routes=routes, listener=listener, **limits)
 
 
 class Batch:
     """A process, the requests that it gets, and what is found after it."""
 
-    def __init__(self, folder, seed, budget="128MiB", reloads=False, kill=None, text_log=True, request="3s", tls=None):
-        """`request` is the deadline of each, `tls` an authority whose certificate the proxy has."""
+    def __init__(self, folder, seed, reloads=False, kill=None, text_log=True, tls=None, http2=False, **limits):
+        """`tls` is an authority whose certificate the proxy has, `limits` are those of `config`."""
         self.kill, self.cases, self.requests, self.dumped, self.reload_count = kill, 0, 0, False, 0
         self.hits, self.by_axis, self.reasons = [], collections.Counter(), collections.Counter()
-        self._folder, self._budget, self._reloads, self._text_log = folder, budget, reloads, text_log
-        self._deadline, self._tls = request, tls
+        self._folder, self._reloads, self._text_log = folder, reloads, text_log
+        self._tls, self._http2, self._limits = tls, http2, limits
         self._rng, self._number, self._damaged = random.Random(seed), 0, set()
         self._canaries, self._replies, self._pages = canary.Canaries(), [], []
         self._over = False
@@ -213,10 +221,12 @@ class Batch:
     async def run(self, cases):
         environment = {"EXPURGATE_LOG": "trace", "EXPURGATE_LOG_FORMAT": "text" if self._text_log else "json"}
         async with Upstream(keep=True) as self._upstream:
-            text = config(self._upstream.url, self._folder, self._budget, self._deadline, self._tls)
+            text = config(self._upstream.url, self._folder, tls=self._tls, **self._limits)
             # The other end of a connection that breaks when the process is killed.
             with Proxy(None, self._folder, text, environment) as self._proxy:
                 beside = [asyncio.ensure_future(each) for each in (self._look(), self._meanwhile())]
+                # Who keeps the proxy waiting all the time has to make room for the others.
+                beside += [asyncio.ensure_future(self._hold()) for _ in range(self._limits.get("places", 0))]
                 await asyncio.gather(*(self._work(cases) for _ in range(WORKERS)))
                 for task in beside:
                     task.cancel()
@@ -257,13 +267,19 @@ class Batch:
 
     async def _work(self, cases):
         tls = ssl.create_default_context(cafile=self._tls.cert) if self._tls else None
-        link = client.Link(self._proxy.address, patience=5, tls=tls)
+        link = client.Http2Link(self._proxy.address, 15) if self._http2 else client.Link(self._proxy.address, 15, tls)
         while self.cases < cases and not self._over:
             # So that many canaries are planted at once when a process is killed.
             await (self._answer if self._rng.random() < 0.2 else self._request)(link)
             self.requests += 1
-            self.by_axis["TLS" if self._tls else "plain text"] += 1
+            self.by_axis["TLS" if self._tls else "HTTP/2" if self._http2 else "plain text"] += 1
         link.close()
+
+    async def _hold(self):
+        link = client.Link(self._proxy.address, 15)
+        while not self._over:
+            await self._request(link, "client stalls")
+            await asyncio.sleep(1)  # as `Retry-After` tells
 
     def _planted(self, count, share, *axes):
         self.cases += int(count * share)
@@ -273,12 +289,15 @@ class Batch:
         self._number += 1
         return self._number
 
-    async def _request(self, link):
+    async def _request(self, link, fault=None):
         rng, canaries, before = self._rng, self._canaries, len(self._canaries)
         self._next()
-        fault = rng.choice(FAULTS)
+        fault = fault or rng.choice(FAULTS)
         name, coding = rng.choice(list(documents.FORMATS)), rng.choice(list(documents.CODINGS))
         split = rng.choice(("length", "whole", "bytes", "scattered"))
+        if self._http2 and fault == "damaged framing":
+            # Frames are never chunks, and may belie a length.
+            split = "length"
         action = rng.choices(ACTIONS, (8, 2, 2, 2, 1))[0]
         canaries.case = f"{name}, {coding}, {split}, {fault}, {action}"
         # A damage leaves open which string is the value of which name.
@@ -307,14 +326,18 @@ class Batch:
             answer = await link.ask([*_segments(data[:cut], rng)])
             link.close()
         elif fault == "client drips":
-            at = sorted(rng.randrange(len(data)) for _ in range(4))
+            at, pause = sorted(rng.randrange(len(data)) for _ in range(4)), rng.choice((0.02, 0.08))
             pieces = [data[a:b] for a, b in zip([0, *at], [*at, len(data)])]
-            answer = await link.ask([each for piece in pieces for each in (piece, 0.02)])
+            answer = await link.ask([each for piece in pieces for each in (piece, pause)])
         else:
             answer = await link.ask(_segments(data, rng))
         if answer.status == client.LATE:
             print(f"  late: {canaries.case}", flush=True)
         self._replies.append((answer, damages))
+        if b"overloaded" in answer.body:
+            # It went nowhere, and is no case.
+            await asyncio.sleep(1)  # as `Retry-After` tells
+            return
         self._planted(planted, share, fault, name, coding, action)
 
     def _wire(self, action, media, encoding, body, split, fault):

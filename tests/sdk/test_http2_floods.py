@@ -42,6 +42,7 @@ response_head = "5s"
 # Of a flood, if nobody ends it.
 MANY = 100_000
 FLOOD_SECONDS = 10
+COME_AGAIN = 0.05
 END_SECONDS = 30
 # The rules take most of it; a flood that piles up takes more in a moment.
 GROWTH = 24 << 20
@@ -210,14 +211,15 @@ def assert_nothing_is_left(proxy):
 
 @dataclass
 class Poured:
-    """What a flood did: `slowest` is the longest that others waited, and `whole` how many
-    of its bodies ended cleanly though none has an end."""
+    """What a flood did, on so many connections: `slowest` is the longest that others waited,
+    and `whole` how many of its bodies ended cleanly though none has an end."""
 
     slowest: float
     served: int
     growth: int
     forwarded: int
     whole: int
+    connections: int
 
 
 @pytest.mark.timeout(120)
@@ -230,25 +232,38 @@ def test_a_flood_costs_little_and_harms_nobody(name, sink, small):
     assert poured.whole == 0
 
 
-def pour_out(name, sink, proxy):
-    """What comes of a flood, once nothing of it is left."""
+def pour_out(name, sink, proxy, seconds=0):
+    """What comes of a flood that comes again for so long, once nothing of it is left."""
     before = proxy.peak_memory()
-    peer = Peer(proxy.address)
-    pouring = threading.Thread(target=pour, args=(peer, FLOODS[name]))
+    peers = [Peer(proxy.address)]
+
+    def pour_again():
+        end = time.monotonic() + seconds
+        pour(peers[0], FLOODS[name])
+        while time.monotonic() < end:
+            # Each may call the upstream, as 20 requests of anybody may, who is not to be flooded.
+            time.sleep(COME_AGAIN)
+            peers[-1].sock.close()
+            peers.append(Peer(proxy.address))
+            pour(peers[-1], FLOODS[name])
+
+    pouring = threading.Thread(target=pour_again)
     pouring.start()
     slowest, served = 0, 0
     while pouring.is_alive() or not served:
         begin = time.monotonic()
-        assert wire.post(proxy.address, b'{"to": "others"}', target="/others").status == 200
+        answer = wire.post(proxy.address, b'{"to": "others"}', target="/others")
+        assert answer.status == 200, (answer, served)
         slowest, served = max(slowest, time.monotonic() - begin), served + 1
     pouring.join()
+    peer = peers[-1]
     if name in ENDED:
         assert peer.is_told_to_go() or is_ended(peer)
     peer.sock.close()
     assert_nothing_is_left(proxy)
     forwarded = [request for request in sink.requests if request.target == "/flood"]
     whole = [request for request in forwarded if request.method == "POST" and request.clean]
-    return Poured(slowest, served, proxy.peak_memory() - before, len(forwarded), len(whole))
+    return Poured(slowest, served, proxy.peak_memory() - before, len(forwarded), len(whole), len(peers))
 
 
 def is_ended(peer):

@@ -10,8 +10,8 @@ macro_rules! files {
 /// Name and text of each file, in the order of the names: one for a vendor, a region, or
 /// a kind of what no vendor has to itself.
 pub(super) const FILES: &[(&str, &str)] = files! {
-    "ably", "abuseipdb", "adafruit", "adapty", "adyen", "aftership", "age", "ai", "airbrake", "airtable", "aiven",
-    "akamai", "alchemy", "algolia", "alibaba", "alpaca", "alphavantage", "amazon", "amplitude", "anaconda",
+    "ably", "abuseipdb", "adafruit", "adapty", "adobe", "adyen", "aftership", "age", "ai", "airbrake", "airtable",
+    "aiven", "akamai", "alchemy", "algolia", "alibaba", "alpaca", "alphavantage", "amazon", "amplitude", "anaconda",
     "anthropic", "anyscale", "apify", "apollo", "appveyor", "appwrite", "asana", "assemblyai", "atlassian", "auth0",
     "aws", "axiom", "azure", "backblaze", "baidu", "bamboohr", "bannerbear", "beamer", "betterstack", "binance",
     "bitbucket", "bitcoin", "blockfrost", "bluesky", "blynk", "box", "braintree", "brave", "brevo", "brex",
@@ -43,8 +43,8 @@ pub(super) const FILES: &[(&str, &str)] = files! {
     "packagist", "paddle", "pagarme", "pagerduty", "paseto", "password-hash", "paypal", "percy", "permit",
     "perplexity", "persona", "personio", "pgpass", "phabricator", "pii", "pinecone", "pinterest", "pipedrive",
     "placid", "plaid", "planetscale", "plivo", "polygon", "portainer", "posthog", "postman", "postmark", "prefect",
-    "promptlayer", "pubnub", "pulumi", "pushbullet", "pusher", "pushover", "pypi", "quicknode", "railway", "ramp",
-    "rancher", "rapidapi", "rapyd", "razorpay", "readme", "recaptcha", "recurly", "reddit", "remote", "render",
+    "promptlayer", "pubnub", "pulumi", "pushbullet", "pusher", "pushover", "putty", "pypi", "quicknode", "railway",
+    "ramp", "rancher", "rapidapi", "rapyd", "razorpay", "readme", "recaptcha", "recurly", "reddit", "remote", "render",
     "replicate", "retool", "revenuecat", "revolut", "riot", "roblox", "rollbar", "rootly", "rubygems", "runpod",
     "salesforce", "sambanova", "saml", "samsara", "sanity", "saucelabs", "scaleway", "scalingo", "scrapegraph",
     "scrapfly", "segment", "semgrep", "sendbird", "sendgrid", "sentry", "serpapi", "serper", "service", "shippo",

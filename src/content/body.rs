@@ -259,7 +259,7 @@ impl BodyStage {
             Media::Sse => Way::known(SseStage::new(plan, limit)),
             Media::Envelope => Way::known(EnvelopeStage::new(plan, rules, place.depth)?),
             media if place.depth == 0 => undecided(Doubt::Envelope(media)),
-            media => Way::known(TextStage::new(text_plan, media).prompt(place.prompt)),
+            media => Way::known(TextStage::new(text_plan, media).prompt(place.prompt, limit)),
         })
     }
 
@@ -275,11 +275,13 @@ impl BodyStage {
             Doubt::Coding => self.coded_or_said(&head)?,
             Doubt::Statement(media) => self.statement_or(media, &head),
             Doubt::Form if is_form(&head) => Way::known(FormStage::new(&self.plan, self.rules.limit())),
-            Doubt::Form => Way::known(TextStage::new(&self.plan, Media::Text).prompt(self.prompt)),
+            Doubt::Form => Way::known(TextStage::new(&self.plan, Media::Text).prompt(self.prompt, self.rules.limit())),
             Doubt::Envelope(_) if envelope::begins(&head) == Some(true) => {
                 Way::known(EnvelopeStage::new(&self.plan, &self.rules, 0)?)
             }
-            Doubt::Envelope(media) => Way::known(TextStage::new(&self.plan, media).prompt(self.prompt)),
+            Doubt::Envelope(media) => {
+                Way::known(TextStage::new(&self.plan, media).prompt(self.prompt, self.rules.limit()))
+            }
         };
         self.pass(head, out)
     }

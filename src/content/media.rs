@@ -116,6 +116,8 @@ impl Media {
             | "application/x-jsonl"
             | "application/jsonlines"
             | "application/x-jsonlines"
+            | "application/stream+json"
+            | "application/x-json-stream"
             | "text/x-ndjson" => Self::Ndjson,
             "application/json" | "application/x-json" | "text/json" | "text/x-json" | "application/json-seq" => {
                 Self::Json

@@ -1,7 +1,6 @@
 //! A body without its coding: which format it has, and what takes that apart.
 
 use super::coded::CodedStage;
-use super::coding::{Coding, CodingLimits, Level};
 use super::envelope::{self, EnvelopeStage};
 use super::form::FormStage;
 use super::grpc::{GrpcStage, Messages};
@@ -14,6 +13,7 @@ use super::sse::SseStage;
 use super::statement::{self, StatementStage};
 use super::text::TextStage;
 use super::{ContentError, sniff};
+use crate::coding::{Coding, CodingLimits, Level};
 use crate::redact::{Format, Plan, Report};
 use crate::rule::protocol::NamedFormats;
 use bytes::{Bytes, BytesMut};

@@ -3,10 +3,10 @@
 //! protects.
 
 use super::body::PartRules;
-use super::coding::{Coding, CodingLimits};
 use super::media::ContentType;
 use super::pipeline::{Delivery, Pipeline};
 use super::{ContentError, SLICE};
+use crate::coding::{Coding, CodingLimits};
 use crate::redact::{Plan, Policy, Problem};
 use crate::rule::protocol::{Pack, PackExample};
 use crate::scan::Engine;

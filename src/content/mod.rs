@@ -6,7 +6,6 @@
 
 mod body;
 mod coded;
-mod coding;
 mod envelope;
 #[cfg(test)]
 pub(crate) mod fault;
@@ -32,8 +31,10 @@ mod text;
 mod tree;
 mod utf8;
 
+pub use crate::coding::{
+    Coding, CodingError, CodingLimits, Decoder, Encoder, Level, SLICE, UnsupportedCoding, WireFormat,
+};
 pub use body::{BodyFormat, PartRules};
-pub use coding::{Coding, CodingError, CodingLimits, Decoder, Encoder, Level, UnsupportedCoding, WireFormat};
 pub use grpc::{Messages, Payload};
 pub use judge::judge_packs;
 pub use locate::{Located, Locator};
@@ -42,7 +43,3 @@ pub use pipeline::{ContentError, Delivery, Pipeline};
 pub use protobuf::Message;
 pub use statement::named_type;
 pub use utf8::{NotUtf8, Utf8Check};
-
-/// The most that is decoded, redacted or encoded in one step: small enough to
-/// stay in the second-level cache and to share a worker fairly.
-pub const SLICE: usize = 64 * 1024;

@@ -9,10 +9,10 @@
 
 use super::SLICE;
 use super::body::{BodyFormat, BodyStage, PartRules, Place, Stage};
-use super::coding::{Coding, CodingError, CodingLimits, Decoder, LateEncoder, Level, WireFormat};
 use super::grpc::Messages;
 use super::media::ContentType;
 use super::original::Original;
+use crate::coding::{Coding, CodingError, CodingLimits, Decoder, LateEncoder, Level, WireFormat};
 use crate::redact::{Plan, RedactError, Report};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -285,7 +285,7 @@ impl Pipeline {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::content::coding::Encoder;
+    use crate::coding::Encoder;
     use crate::redact::Policy;
     use crate::rule::{Rule, Ruleset};
     use crate::scan::Engine;

@@ -1,11 +1,11 @@
 //! What all decoders have in common: pieces of bounded size, and limits.
 
+use super::SLICE;
 use super::brotli::BrotliDecoder;
 use super::deflate::DeflateDecoder;
 use super::gzip::GzipDecoder;
 use super::zstd::ZstdDecoder;
 use super::{Coding, CodingError, WireFormat};
-use crate::content::SLICE;
 use bytes::{Buf, Bytes};
 
 /// Below this size the ratio says nothing.

@@ -11,6 +11,7 @@ use super::protobuf::ProtobufStage;
 use super::snappy::{self, SnappyStage};
 use super::sse::SseStage;
 use super::statement::{self, StatementStage};
+use super::table::TableStage;
 use super::text::TextStage;
 use super::{ContentError, sniff};
 use crate::coding::{Coding, CodingLimits, Level};
@@ -258,6 +259,10 @@ impl BodyStage {
             Media::Multipart => Way::known(MultipartStage::new(plan, content, rules, place.depth)?),
             Media::Sse => Way::known(SseStage::new(plan, limit)),
             Media::Envelope => Way::known(EnvelopeStage::new(plan, rules, place.depth)?),
+            media @ (Media::Table | Media::Tabs) => {
+                let text = TextStage::new(text_plan, Media::Text).prompt(place.prompt, limit);
+                Way::known(TableStage::new(plan, media, text, place.prompt, place.same_length))
+            }
             media if place.depth == 0 => undecided(Doubt::Envelope(media)),
             media => Way::known(TextStage::new(text_plan, media).prompt(place.prompt, limit)),
         })
@@ -440,8 +445,8 @@ const MARK: usize = 4;
 
 /// Whether what is said to be this may be compressed without a word of it.
 fn may_be_coded(media: Media) -> bool {
-    use Media::{Envelope, Form, Json, Ndjson, Protobuf, Text, Unknown};
-    matches!(media, Json | Ndjson | Text | Form | Envelope | Unknown | Protobuf(_))
+    use Media::{Envelope, Form, Json, Ndjson, Protobuf, Table, Tabs, Text, Unknown};
+    matches!(media, Json | Ndjson | Text | Table | Tabs | Form | Envelope | Unknown | Protobuf(_))
 }
 
 /// Whether what is said to be a form is one, and not JSON. White space alone does

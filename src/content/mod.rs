@@ -27,6 +27,7 @@ pub mod sniff;
 mod spelling;
 mod sse;
 mod statement;
+mod table;
 mod text;
 mod tree;
 mod utf8;

@@ -8,8 +8,9 @@
 //! - [`validator`]: pure checks of candidate values, one per file.
 //! - [`rule`]: rule files and the built-in packs.
 //! - [`scan`]: bytes to findings, across chunk borders.
+//! - [`coding`]: content codings, undone and done again.
 //! - [`redact`]: the sans-IO [`redact::Redactor`]: `push`, then `finish`.
-//! - [`content`]: media types and content codings.
+//! - [`content`]: media types: a body's way through the redactor.
 //! - [`metrics`]: every metric in one table.
 //! - [`config`]: one configuration from file, environment and flags.
 //! - [`manifest`]: Kubernetes manifests, and the sidecar in them.
@@ -21,6 +22,7 @@
 
 mod causes;
 pub mod cli;
+pub mod coding;
 pub mod config;
 pub mod content;
 pub mod hyperscan;

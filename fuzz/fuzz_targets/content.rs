@@ -2,7 +2,7 @@
 //! nothing but findings changes.
 //!
 //! ```text
-//! media type | plan | number of cuts | cuts, two bytes each | body
+//! media type | plan and delivery | number of cuts | cuts, two bytes each | body
 //! ```
 
 #![no_main]
@@ -20,7 +20,7 @@ use input::{Input, chunks, cuts};
 use libfuzzer_sys::fuzz_target;
 use std::sync::{Arc, LazyLock};
 
-const TYPES: [Option<&str>; 12] = [
+const TYPES: [Option<&str>; 15] = [
     Some("multipart/form-data; boundary=xYz"),
     Some("multipart/mixed; boundary=\"-\""),
     Some("application/x-sentry-envelope"),
@@ -33,6 +33,9 @@ const TYPES: [Option<&str>; 12] = [
     Some("application/json"),
     Some("application/grpc"),
     Some("application/grpc+json"),
+    Some("text/csv"),
+    Some("text/tab-separated-values"),
+    Some("application/x-ndjson"),
 ];
 
 const LIMITS: CodingLimits = CodingLimits { max_decoded: 1 << 20, max_ratio: 100 };
@@ -56,13 +59,15 @@ fuzz_target!(init: {
     let kind = usize::from(input.byte());
     let content = ContentType::parse(TYPES[kind % TYPES.len()].map(str::as_bytes));
     let coding = CODINGS[kind / TYPES.len() % CODINGS.len()];
-    let plan = &PLANS[usize::from(input.byte()) % PLANS.len()];
+    let how = usize::from(input.byte());
+    let plan = &PLANS[how % PLANS.len()];
+    let delivery = if how / PLANS.len() % 2 == 0 { Delivery::Streaming(Level::Fast) } else { Delivery::Prompt };
     let places = usize::from(input.byte() & 15);
     let places = input.places(places);
     let body = input.rest();
-    let whole = redacted(plan, &content, coding, &[body]);
-    assert_eq!(whole, redacted(plan, &content, coding, &chunks(body, &cuts(places, body.len()))), "cut or not");
-    assert_eq!(whole, redacted(plan, &content, coding, &body.chunks(1).collect::<Vec<_>>()), "byte by byte or not");
+    let whole = redacted((plan, delivery), &content, coding, &[body]);
+    assert_eq!(whole, redacted((plan, delivery), &content, coding, &chunks(body, &cuts(places, body.len()))), "cut or not");
+    assert_eq!(whole, redacted((plan, delivery), &content, coding, &body.chunks(1).collect::<Vec<_>>()), "byte by byte or not");
     if let Some((out, 0)) = whole {
         let body = if matches!(content.media, Media::Grpc(_)) { messages(body, coding) } else { body.to_vec() };
         assert_eq!(out.escape_ascii().to_string(), body.escape_ascii().to_string(), "nothing was found");
@@ -97,7 +102,12 @@ fn messages(body: &[u8], coding: Coding) -> Vec<u8> {
 
 /// The redacted body and how much was found; `None` when it is refused. Which of
 /// several reasons to refuse it is met first may depend on the chunks.
-fn redacted(plan: &Arc<Plan>, content: &ContentType, coding: Coding, chunks: &[&[u8]]) -> Option<(Vec<u8>, u64)> {
+fn redacted(
+    (plan, delivery): (&Arc<Plan>, Delivery),
+    content: &ContentType,
+    coding: Coding,
+    chunks: &[&[u8]],
+) -> Option<(Vec<u8>, u64)> {
     let parts = PartRules {
         limit: HELD,
         pass: [String::from("image/png")].into(),
@@ -111,7 +121,7 @@ fn redacted(plan: &Arc<Plan>, content: &ContentType, coding: Coding, chunks: &[&
             let messages = Messages { payload, coding, limits: LIMITS, level: Level::Fast };
             Pipeline::grpc(plan, messages, &parts)
         }
-        _ => Pipeline::new(plan, content, Coding::Identity, LIMITS, Delivery::Streaming(Level::Fast), &parts).ok()?,
+        _ => Pipeline::new(plan, content, Coding::Identity, LIMITS, delivery, &parts).ok()?,
     };
     let mut out = Released::default();
     for chunk in chunks {

@@ -95,7 +95,8 @@ impl Body<'_> {
     /// The redacted body, decoded; `None` when it is refused. Which of several
     /// reasons to refuse it is met first may depend on the chunks.
     fn check(&self, chunks: &[&[u8]]) -> Option<Vec<u8>> {
-        let parts = PartRules { limit: 64 << 10, pass: Arc::default(), media: Arc::default(), formats: None, coding: LIMITS };
+        let parts =
+            PartRules { limit: 64 << 10, pass: Arc::default(), media: Arc::default(), formats: None, coding: LIMITS };
         let pipeline = Pipeline::new(self.plan, self.content, self.coding, LIMITS, self.delivery, &parts);
         let mut pipeline = match pipeline {
             Ok(pipeline) => pipeline,

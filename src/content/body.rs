@@ -1,7 +1,6 @@
 //! A body without its coding: which format it has, and what takes that apart.
 
 use super::coded::CodedStage;
-use super::coding::{Coding, CodingLimits, Level};
 use super::envelope::{self, EnvelopeStage};
 use super::form::FormStage;
 use super::grpc::{GrpcStage, Messages};
@@ -12,8 +11,10 @@ use super::protobuf::ProtobufStage;
 use super::snappy::{self, SnappyStage};
 use super::sse::SseStage;
 use super::statement::{self, StatementStage};
+use super::table::TableStage;
 use super::text::TextStage;
 use super::{ContentError, sniff};
+use crate::coding::{Coding, CodingLimits, Level};
 use crate::redact::{Format, Plan, Report};
 use crate::rule::protocol::NamedFormats;
 use bytes::{Bytes, BytesMut};
@@ -258,8 +259,12 @@ impl BodyStage {
             Media::Multipart => Way::known(MultipartStage::new(plan, content, rules, place.depth)?),
             Media::Sse => Way::known(SseStage::new(plan, limit)),
             Media::Envelope => Way::known(EnvelopeStage::new(plan, rules, place.depth)?),
+            media @ (Media::Table | Media::Tabs) => {
+                let text = TextStage::new(text_plan, Media::Text).prompt(place.prompt, limit);
+                Way::known(TableStage::new(plan, media, text, place.prompt, place.same_length))
+            }
             media if place.depth == 0 => undecided(Doubt::Envelope(media)),
-            media => Way::known(TextStage::new(text_plan, media).prompt(place.prompt)),
+            media => Way::known(TextStage::new(text_plan, media).prompt(place.prompt, limit)),
         })
     }
 
@@ -275,11 +280,13 @@ impl BodyStage {
             Doubt::Coding => self.coded_or_said(&head)?,
             Doubt::Statement(media) => self.statement_or(media, &head),
             Doubt::Form if is_form(&head) => Way::known(FormStage::new(&self.plan, self.rules.limit())),
-            Doubt::Form => Way::known(TextStage::new(&self.plan, Media::Text).prompt(self.prompt)),
+            Doubt::Form => Way::known(TextStage::new(&self.plan, Media::Text).prompt(self.prompt, self.rules.limit())),
             Doubt::Envelope(_) if envelope::begins(&head) == Some(true) => {
                 Way::known(EnvelopeStage::new(&self.plan, &self.rules, 0)?)
             }
-            Doubt::Envelope(media) => Way::known(TextStage::new(&self.plan, media).prompt(self.prompt)),
+            Doubt::Envelope(media) => {
+                Way::known(TextStage::new(&self.plan, media).prompt(self.prompt, self.rules.limit()))
+            }
         };
         self.pass(head, out)
     }
@@ -438,8 +445,8 @@ const MARK: usize = 4;
 
 /// Whether what is said to be this may be compressed without a word of it.
 fn may_be_coded(media: Media) -> bool {
-    use Media::{Envelope, Form, Json, Ndjson, Protobuf, Text, Unknown};
-    matches!(media, Json | Ndjson | Text | Form | Envelope | Unknown | Protobuf(_))
+    use Media::{Envelope, Form, Json, Ndjson, Protobuf, Table, Tabs, Text, Unknown};
+    matches!(media, Json | Ndjson | Text | Table | Tabs | Form | Envelope | Unknown | Protobuf(_))
 }
 
 /// Whether what is said to be a form is one, and not JSON. White space alone does

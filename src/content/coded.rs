@@ -3,9 +3,9 @@
 //! again; what is small and has nothing in it leaves as it came.
 
 use super::body::{BodyFormat, BodyStage, PartRules, Place, Stage};
-use super::coding::{Coding, Decoder, LateEncoder, Level};
 use super::media::ContentType;
 use super::{ContentError, SLICE};
+use crate::coding::{Coding, Decoder, LateEncoder, Level};
 use crate::redact::{Plan, Report};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -159,7 +159,7 @@ impl Stage for CodedStage {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::content::coding::{CodingError, CodingLimits, Encoder, WireFormat};
+    use crate::coding::{CodingError, CodingLimits, Encoder, WireFormat};
     use crate::content::{Delivery, Pipeline, Released};
     use crate::redact::rig::PLAN;
 

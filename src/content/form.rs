@@ -6,7 +6,7 @@ use super::projection::Projection;
 use super::spelling::Spelling;
 use super::utf8::Utf8Check;
 use super::{ContentError, sniff};
-use crate::redact::{Format, Plan, Redactor, Report};
+use crate::redact::{self, Format, Plan, RedactError, Redactor, Report, Unpacked};
 use crate::scan::Encoding;
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
@@ -35,6 +35,7 @@ pub(super) struct FormStage {
     depth: usize,
     /// Of values in base64.
     encoded: Report,
+    unpacked: Unpacked,
     utf8: Utf8Check,
 }
 
@@ -63,6 +64,7 @@ impl FormStage {
             field: 0,
             depth: 0,
             encoded: Report::default(),
+            unpacked: Unpacked::default(),
             utf8: Utf8Check::default(),
         }
     }
@@ -137,7 +139,7 @@ impl FormStage {
         }
     }
 
-    /// More of what may be JSON in base64, as PostHog and Mixpanel send.
+    /// More of what may be JSON or gzip in base64, as PostHog and Mixpanel send.
     fn encoded(&mut self, ends: bool) -> Result<(), ContentError> {
         // However the form is cut, the same bytes decide.
         let near = &self.held[..self.held.len().min(self.limit)];
@@ -160,20 +162,32 @@ impl FormStage {
         Ok(())
     }
 
-    /// Puts in the place of what is held the same with `json`, which it means,
+    /// Puts in the place of what is held the same with `bytes`, which it means,
     /// redacted.
-    fn redact_encoded(&mut self, json: Vec<u8>, encoding: &Encoding) -> Result<(), ContentError> {
-        let (mut redactor, mut out) = (Redactor::new(&self.plan, Format::Json), Vec::new());
-        let redacted = redactor.push(json.into(), &mut out).and_then(|()| redactor.finish(&mut out));
-        self.encoded.add(redactor.report());
-        redacted?;
-        if redactor.report().changed() > 0 {
-            let raw = String::from_utf8_lossy(&encoding.write(&out.concat())).into_owned();
+    fn redact_encoded(&mut self, bytes: Vec<u8>, encoding: &Encoding) -> Result<(), ContentError> {
+        let redacted = if redact::may_be_packed(&bytes) {
+            let (report, redacted) = redact::repack(&self.plan, &bytes, &mut self.unpacked);
+            self.encoded.add(&report);
+            redacted?
+        } else {
+            self.redact_json(bytes)?
+        };
+        if let Some(redacted) = redacted {
+            let raw = String::from_utf8_lossy(&encoding.write(&redacted)).into_owned();
             // A plus by itself would be read as a space.
             let raw = if self.held.contains(&b'+') { raw } else { raw.replace('+', "%2B") };
             self.held = BytesMut::from(raw.as_bytes());
         }
         Ok(())
+    }
+
+    /// What stands for `json`, if something is found.
+    fn redact_json(&mut self, json: Vec<u8>) -> Result<Option<Vec<u8>>, RedactError> {
+        let (mut redactor, mut out) = (Redactor::new(&self.plan, Format::Json), Vec::new());
+        let redacted = redactor.push(json.into(), &mut out).and_then(|()| redactor.finish(&mut out));
+        self.encoded.add(redactor.report());
+        redacted?;
+        Ok((redactor.report().changed() > 0).then(|| out.concat()))
     }
 
     /// A `&` or a `=`, behind all of what stands before it.
@@ -265,12 +279,15 @@ fn open_length(name: &[u8]) -> usize {
 }
 
 /// Whether base64 of JSON begins so: `eyJ`, `W3s` and the like, which are `{"`
-/// and `[{`, or a byte order mark and white space before them.
+/// and `[{`, or a byte order mark and white space before them. Or of gzip: `H4sI`.
 fn may_be_encoded(lead: &[u8]) -> bool {
     if lead.len() < SHORTEST_ENCODED || !is_base64(&lead[..Spelling::Form.whole(lead)]) {
         return false;
     }
     let (text, _) = Encoding::read(lead);
+    if redact::may_be_packed(&text) {
+        return true;
+    }
     let json = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text).trim_ascii_start();
     let begin = &json[..json.len().min(2)];
     json.is_empty() || (matches!(begin, [b'{' | b'[', ..]) && begin.is_ascii())
@@ -290,12 +307,15 @@ fn is_base64(raw: &[u8]) -> bool {
     true
 }
 
-/// The JSON that `raw` is in base64, if it is.
+/// The JSON that `raw` is in base64, or text in gzip, if it is.
 fn decoded(raw: &[u8]) -> Option<(Vec<u8>, Encoding)> {
     if !is_base64(raw) {
         return None;
     }
     let (text, encoding) = Encoding::read(raw);
+    if redact::may_be_packed(&text) {
+        return redact::is_packed_text(&text).then_some((text, encoding));
+    }
     let is_text = match std::str::from_utf8(&text) {
         Ok(_) => true,
         Err(error) => error.error_len().is_none(),
@@ -306,6 +326,7 @@ fn decoded(raw: &[u8]) -> Option<(Vec<u8>, Encoding)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::coding::{Coding, CodingLimits, Decoder, Encoder, Level, WireFormat};
     use crate::redact::rig::PLAN;
     use proptest::prelude::*;
 
@@ -408,6 +429,44 @@ mod tests {
     }
 
     #[test]
+    fn text_in_gzip_in_base64_is_written_anew() {
+        let (clear, end) = ("{\"a\": \"bob@example.com\", \"b\": \"<b>ab?>~~~\"}", "&ip=1");
+        let gzip = |text: &str| {
+            let (mut encoder, mut out) = (Encoder::new(WireFormat::Gzip, Level::Best, None).unwrap(), Vec::new());
+            encoder.push(text.as_bytes(), &mut out).unwrap();
+            encoder.finish(&mut out).unwrap();
+            base64(&out.concat())
+        };
+        let read = |form: &str| {
+            let value = form.strip_prefix("data=").unwrap().strip_suffix(end).unwrap();
+            let (packed, _) =
+                Encoding::read(value.replace("%2B", "+").replace("%2F", "/").replace("%3D", "=").as_bytes());
+            let (mut decoder, mut text) =
+                (Decoder::new(Coding::Gzip, CodingLimits::NONE).unwrap().unwrap(), Vec::new());
+            decoder.push(packed.into());
+            while let Some(piece) = decoder.next_piece().unwrap() {
+                text.extend_from_slice(&piece);
+            }
+            String::from_utf8(text).unwrap()
+        };
+        let run_of = (0..64).map(|n| gzip(&format!("{clear}{n}"))).find(|run| run.contains('+')).unwrap();
+        // As it should be sent, and as some clients send it.
+        for run in [run_of.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D"), run_of] {
+            let out = redacted(&format!("data={run}{end}"));
+            assert!(read(&out).starts_with(&clear.replace("bob@example.com", "[EMAIL_ADDRESS]")), "{out}");
+        }
+        let clean = format!("data={}{end}", gzip("{\"a\": 1}").replace('+', "%2B"));
+        assert_eq!(redacted(&clean), clean);
+        let long = format!(
+            "data={}{end}",
+            gzip(&format!("{clear}{}", (0..4000).map(|n| (n * n).to_string()).collect::<String>()))
+        );
+        for size in [1 << 20, 100] {
+            assert_eq!(run(long.as_bytes().chunks(size)), Err(ContentError::Large));
+        }
+    }
+
+    #[test]
     fn the_name_of_a_value_in_base64_counts() {
         assert_eq!(redacted("access_token=eyJ1c2VyIjoxMjN9eyJ1c2VyIjoxMjN9"), "access_token=%5BACCESS_TOKEN%5D");
     }
@@ -438,6 +497,17 @@ mod tests {
     fn other_charsets_are_refused() {
         for form in [&b"a=\xe9"[..], b"a\0=\0b\0", b"a=\xc3"] {
             assert_eq!(run([form]), Err(ContentError::Charset));
+        }
+    }
+
+    #[test]
+    fn a_long_value_under_a_name_has_its_label() {
+        for length in [100, 10_000, 100_000] {
+            let form = format!("a=1&password={}&b=2", "x1%22y+".repeat(length));
+            for size in [form.len(), 1000] {
+                let expected = "a=1&password=%5BPASSWORD%5D&b=2".to_owned();
+                assert_eq!(run(form.as_bytes().chunks(size)).unwrap(), (expected, 1), "{length}");
+            }
         }
     }
 

@@ -3,11 +3,11 @@
 //! protects.
 
 use super::body::PartRules;
-use super::coding::{Coding, CodingLimits};
 use super::media::ContentType;
 use super::pipeline::{Delivery, Pipeline};
 use super::released::Released;
 use super::{ContentError, SLICE};
+use crate::coding::{Coding, CodingLimits};
 use crate::redact::{Plan, Policy, Problem};
 use crate::rule::protocol::{Pack, PackExample};
 use crate::scan::Engine;

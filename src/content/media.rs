@@ -29,6 +29,10 @@ pub enum Media {
     Ndjson,
     /// Text, which may turn out to be JSON.
     Text,
+    /// Text in cells, with their names in its first line.
+    Table,
+    /// The same with tabs between them.
+    Tabs,
     /// Pairs of names and values, percent-encoded.
     Form,
     /// Protocol Buffers.
@@ -116,6 +120,8 @@ impl Media {
             | "application/x-jsonl"
             | "application/jsonlines"
             | "application/x-jsonlines"
+            | "application/stream+json"
+            | "application/x-json-stream"
             | "text/x-ndjson" => Self::Ndjson,
             "application/json" | "application/x-json" | "text/json" | "text/x-json" | "application/json-seq" => {
                 Self::Json
@@ -130,6 +136,8 @@ impl Media {
             | "application/vnd.google.protobuf" => Self::Protobuf(Message::Unknown),
             "application/msgpack" | "application/x-msgpack" | "application/vnd.msgpack" => Self::Msgpack,
             "text/event-stream" => Self::Sse,
+            "text/csv" | "text/x-csv" | "application/csv" | "application/x-csv" => Self::Table,
+            "text/tab-separated-values" => Self::Tabs,
             "application/cbor"
             | "application/avro"
             | "avro/binary"

@@ -6,7 +6,6 @@
 
 mod body;
 mod coded;
-mod coding;
 mod envelope;
 #[cfg(test)]
 pub(crate) mod fault;
@@ -29,12 +28,15 @@ pub mod sniff;
 mod spelling;
 mod sse;
 mod statement;
+mod table;
 mod text;
 mod tree;
 mod utf8;
 
+pub use crate::coding::{
+    Coding, CodingError, CodingLimits, Decoder, Encoder, Level, SLICE, UnsupportedCoding, WireFormat,
+};
 pub use body::{BodyFormat, PartRules};
-pub use coding::{Coding, CodingError, CodingLimits, Decoder, Encoder, Level, UnsupportedCoding, WireFormat};
 pub use grpc::{Messages, Payload};
 pub use judge::judge_packs;
 pub use locate::{Located, Locator};
@@ -44,7 +46,3 @@ pub use protobuf::Message;
 pub use released::{Encoding, Passes, Released, Unchanged};
 pub use statement::named_type;
 pub use utf8::{NotUtf8, Utf8Check};
-
-/// The most that is decoded, redacted or encoded in one step: small enough to
-/// stay in the second-level cache and to share a worker fairly.
-pub const SLICE: usize = 64 * 1024;

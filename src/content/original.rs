@@ -86,7 +86,7 @@ impl Original {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::content::coding::{Coding, CodingLimits, Decoder, Encoder, Level, WireFormat};
+    use crate::coding::{Coding, CodingLimits, Decoder, Encoder, Level, WireFormat};
     use crate::content::{ContentType, Delivery, PartRules, Pipeline, Released};
     use crate::redact::rig::PLAN;
 

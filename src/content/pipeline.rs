@@ -9,11 +9,11 @@
 
 use super::SLICE;
 use super::body::{BodyFormat, BodyStage, PartRules, Place, Stage};
-use super::coding::{Coding, CodingError, CodingLimits, Decoder, LateEncoder, Level, WireFormat};
 use super::grpc::Messages;
 use super::media::ContentType;
 use super::original::Original;
 use super::released::{Released, Unchanged};
+use crate::coding::{Coding, CodingError, CodingLimits, Decoder, LateEncoder, Level, WireFormat};
 use crate::redact::{Plan, RedactError, Report};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -333,7 +333,7 @@ impl Pipeline {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::content::coding::Encoder;
+    use crate::coding::Encoder;
     use crate::redact::Policy;
     use crate::rule::{Rule, Ruleset};
     use crate::scan::Engine;

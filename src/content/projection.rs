@@ -258,6 +258,9 @@ impl Projection {
     fn settle(&mut self, sink: &mut impl FnMut(Piece)) {
         for Edit { span, at } in self.redactor.take_edits() {
             self.account(span.start, at, sink);
+            if span.is_empty() {
+                self.aim(sink);
+            }
             self.cut(span.end, sink);
             self.passed = self.passed.max(span.end);
         }
@@ -335,6 +338,18 @@ impl Projection {
                 Some(Item::Slot(number)) => sink(Piece::Slot { number, cut: true }),
                 Some(Item::Syntax(_)) | None => {}
             }
+        }
+    }
+
+    /// What is written stands before the text that comes next, of which nothing is cut
+    /// yet: the beginning of a long finding.
+    fn aim(&mut self, sink: &mut impl FnMut(Piece)) {
+        while self.items.front().is_some_and(|item| item.length() == 0) {
+            let piece = self.items.pop_front().and_then(Item::into_piece);
+            piece.into_iter().for_each(&mut *sink);
+        }
+        if let Some(Item::Text(text)) = self.items.front() {
+            self.target.get_or_insert((text.field, text.spelling));
         }
     }
 

@@ -10,8 +10,8 @@
 //!
 //! [`Pipeline`]: super::Pipeline
 
-use super::coding::{CodingError, Encoder, Level, WireFormat};
 use super::media::ContentType;
+use crate::coding::{CodingError, Encoder, Level, WireFormat};
 use bytes::{Bytes, BytesMut};
 
 /// Pieces shorter than this are copied together where they follow each other:

@@ -8,8 +8,8 @@
 
 use super::ContentError;
 use super::body::{BodyFormat, BodyStage, PartRules, Place, Stage};
-use super::coding::CodingError;
 use super::media::ContentType;
+use crate::coding::CodingError;
 use crate::redact::{Plan, Report};
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;

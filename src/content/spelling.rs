@@ -19,6 +19,8 @@ pub(super) enum Spelling {
     FormPlus,
     /// Between the quotes of a header's parameter (RFC 9110, section 5.6.4).
     Quoted,
+    /// Between quotes of which two are one (RFC 4180).
+    Doubled,
     /// A parameter whose name ends with `*` (RFC 8187, section 3.2).
     Extended,
 }
@@ -31,6 +33,7 @@ impl Spelling {
         match (self, raw) {
             (Self::Form, [b'+', ..]) => (1, b' '),
             (Self::Quoted, [b'\\', byte, ..]) => (2, *byte),
+            (Self::Doubled, [b'"', b'"', ..]) => (2, b'"'),
             (Self::Form | Self::FormPlus | Self::Extended, [b'%', high, low, ..]) => match (hex(*high), hex(*low)) {
                 (Some(high), Some(low)) => (3, high << 4 | low),
                 _ => (1, b'%'),
@@ -66,13 +69,14 @@ impl Spelling {
             Self::Plain | Self::Fixed | Self::Json => return text.to_vec(),
             // What stands in the place of a number has its own quotes in JSON.
             Self::Number => return text.iter().copied().filter(|&byte| byte != b'"').collect(),
-            Self::Form | Self::FormPlus | Self::Quoted | Self::Extended => {}
+            Self::Form | Self::FormPlus | Self::Quoted | Self::Doubled | Self::Extended => {}
         }
         let mut spelled = Vec::with_capacity(text.len() + 16);
         for &byte in text {
             match (self, byte) {
                 (Self::Quoted, b'"' | b'\\') => spelled.extend_from_slice(&[b'\\', byte]),
-                (Self::Quoted, _) => spelled.push(byte),
+                (Self::Doubled, b'"') => spelled.extend_from_slice(b"\"\""),
+                (Self::Quoted | Self::Doubled, _) => spelled.push(byte),
                 (Self::Form | Self::FormPlus, b' ') => spelled.push(b'+'),
                 (Self::Form | Self::FormPlus, b'*') | (_, b'-' | b'.' | b'_') => spelled.push(byte),
                 _ if byte.is_ascii_alphanumeric() => spelled.push(byte),

@@ -2,6 +2,7 @@
 
 use super::body::{BodyFormat, Stage};
 use super::media::Media;
+use super::sse::{LineStage, is_labelled};
 use super::utf8::Utf8Check;
 use super::{ContentError, sniff};
 use crate::redact::{Format, Plan, Redactor, Report};
@@ -14,14 +15,22 @@ pub(super) struct TextStage {
     media: Media,
     /// The first bytes, until they suffice to start the redactor.
     head: BytesMut,
-    redactor: Option<(Format, Redactor)>,
-    /// Somebody waits for each byte.
-    prompt: bool,
+    redactor: Option<(Format, Reader)>,
+    /// Somebody waits for each byte, and at most so many wait for a text that comes
+    /// in pieces.
+    prompt: Option<usize>,
     /// `None` for what begins as JSON under a JSON type: a parser of JSON would
     /// not look for another encoding there.
     utf8: Option<Utf8Check>,
     /// Nothing says that it is text: control characters say that it is none.
     doubtful: bool,
+}
+
+/// What the rest goes through.
+enum Reader {
+    Plain(Box<Redactor>),
+    /// Lines, with texts that come in pieces.
+    Lines(Box<LineStage>),
 }
 
 /// Control characters of text: tab, line feed and return, form feed; the bell and
@@ -35,15 +44,16 @@ impl TextStage {
             media,
             head: BytesMut::new(),
             redactor: None,
-            prompt: false,
+            prompt: None,
             utf8: None,
             doubtful: false,
         }
     }
 
-    /// Holds back no more than has to be, if `prompt`.
-    pub(super) fn prompt(mut self, prompt: bool) -> Self {
-        self.prompt = prompt;
+    /// Holds back no more than has to be, if `prompt`, but for up to about `limit` bytes
+    /// behind a text that comes in pieces.
+    pub(super) fn prompt(mut self, prompt: bool, limit: usize) -> Self {
+        self.prompt = prompt.then_some(limit);
         self
     }
 
@@ -82,20 +92,30 @@ impl TextStage {
         let is_text = matches!(self.media, Media::Text | Media::Unknown) || !begins_json;
         self.utf8 = is_text.then(Utf8Check::default);
         self.doubtful = self.media == Media::Unknown && format == Format::Text;
+        self.redactor = Some((format, self.reader(format, head)));
+        Ok(())
+    }
+
+    fn reader(&self, format: Format, head: &[u8]) -> Reader {
+        let labelled = format == Format::Text && is_labelled(head);
+        if let Some(limit) = self.prompt.filter(|_| labelled || format == Format::Ndjson) {
+            return Reader::Lines(Box::new(LineStage::new(&self.plan, limit, labelled)));
+        }
         let mut redactor = Redactor::new(&self.plan, format);
-        if self.prompt {
+        if self.prompt.is_some() {
             redactor.scan_every(1);
         }
-        self.redactor = Some((format, redactor));
-        Ok(())
+        Reader::Plain(Box::new(redactor))
     }
 
     fn redact(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
         self.check_text(&chunk)?;
         #[cfg(test)]
         super::fault::strike(&chunk)?;
-        if let Some((_, redactor)) = &mut self.redactor {
-            redactor.push(chunk, out)?;
+        match &mut self.redactor {
+            Some((_, Reader::Plain(redactor))) => redactor.push(chunk, out)?,
+            Some((_, Reader::Lines(lines))) => lines.push(chunk, out)?,
+            None => {}
         }
         Ok(())
     }
@@ -148,8 +168,10 @@ impl Stage for TextStage {
         if let Some(utf8) = &self.utf8 {
             utf8.finish().map_err(|_| self.not_text())?;
         }
-        if let Some((_, redactor)) = &mut self.redactor {
-            redactor.finish(out)?;
+        match &mut self.redactor {
+            Some((_, Reader::Plain(redactor))) => redactor.finish(out)?,
+            Some((_, Reader::Lines(lines))) => lines.finish(out)?,
+            None => {}
         }
         Ok(())
     }
@@ -159,10 +181,17 @@ impl Stage for TextStage {
     }
 
     fn report(&self) -> Report {
-        self.redactor.as_ref().map_or_else(Report::default, |(_, redactor)| redactor.report().clone())
+        self.redactor.as_ref().map_or_else(Report::default, |(_, reader)| match reader {
+            Reader::Plain(redactor) => redactor.report().clone(),
+            Reader::Lines(lines) => lines.report(),
+        })
     }
 
     fn held(&self) -> usize {
-        self.head.len() + self.redactor.as_ref().map_or(0, |(_, redactor)| redactor.held())
+        let held = |reader: &Reader| match reader {
+            Reader::Plain(redactor) => redactor.held(),
+            Reader::Lines(lines) => lines.held(),
+        };
+        self.head.len() + self.redactor.as_ref().map_or(0, |(_, reader)| held(reader))
     }
 }

@@ -48,10 +48,13 @@ pub enum Failure {
     #[error("no route is configured for this host and path")]
     NoRoute,
     /// An unknown coding, or more than one.
-    #[error("the content coding is not supported; send gzip, deflate, zstd or br, or none")]
+    #[error("the content coding is not supported; send one of gzip, deflate, zstd, br and snappy, or none")]
     Coding,
     /// An unknown media type.
-    #[error("the media type is not supported, and the body is not UTF-8 text")]
+    #[error(
+        "the media type or the format is not supported, or the body is not UTF-8 text; \
+         to ClickHouse send FORMAT JSONEachRow, CSV or TSV, without decompress=1"
+    )]
     Media,
     /// A charset other than UTF-8.
     #[error("the charset is not supported; send UTF-8")]
@@ -268,6 +271,7 @@ impl From<RedactError> for Failure {
     fn from(error: RedactError) -> Self {
         match error {
             RedactError::Blocked { entity, rule } => Self::Blocked { entity, rule },
+            RedactError::Large => Self::PartTooLarge,
             RedactError::Engine => Self::Engine,
         }
     }

@@ -184,9 +184,9 @@ fn failed(error: ContentError) -> Failure {
         ContentError::Coding(CodingError::Corrupt | CodingError::Truncated) | ContentError::Framing => {
             Failure::UpstreamBroke
         }
-        ContentError::Coding(CodingError::TooLarge | CodingError::Window) | ContentError::Large => {
-            Failure::ResponseTooLarge
-        }
+        ContentError::Coding(CodingError::TooLarge | CodingError::Window)
+        | ContentError::Large
+        | ContentError::Redact(RedactError::Large) => Failure::ResponseTooLarge,
         ContentError::Charset | ContentError::Media | ContentError::PartCoding => Failure::ResponseUnsupported,
         ContentError::Redact(RedactError::Blocked { entity, rule }) => Failure::Blocked { entity, rule },
         ContentError::Redact(RedactError::Engine) | ContentError::Coding(CodingError::Library) => {

@@ -7,6 +7,7 @@ mod judge;
 mod mask;
 pub mod naive;
 mod outputs;
+mod packed;
 mod policy;
 mod pseudonym;
 mod redactor;
@@ -18,6 +19,7 @@ mod template;
 pub use judge::{FINDERS, Finder, Problem, Test, Tested, find, judge, judge_own, test};
 pub use mask::{MASKS, Mask};
 pub use outputs::{Refusal, judge_policy};
+pub(crate) use packed::{Unpacked, is_text as is_packed_text, may_be_packed, repack};
 pub use policy::{Action, Policy, Treatment, UnknownAction};
 pub use pseudonym::{HashKey, Pseudonym};
 pub use redactor::{Applied, Edit, Redactor};
@@ -42,6 +44,9 @@ pub enum RedactError {
         /// The id of the rule that found it.
         rule: String,
     },
+    /// What is compressed within a text is too large, or cannot change.
+    #[error("what is compressed within a text is larger than the limit")]
+    Large,
     /// The engine failed; nothing more may be forwarded.
     #[error("the scan engine failed")]
     Engine,

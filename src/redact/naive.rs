@@ -1,6 +1,7 @@
 //! What [`super::Redactor`] writes, the plain way: the oracle's findings, with
 //! each acted on.
 
+use super::packed;
 use super::redactor::DEEPEST;
 use super::{Action, Applied, Plan, RedactError};
 use crate::scan::embedded::{self, Reader};
@@ -56,7 +57,7 @@ fn read(plan: &Plan, format: Format, document: &[u8], depth: u8) -> Result<Done,
             let written = plan.encoded(&document[start..end], of_run(&finding, &opened));
             if depth < DEEPEST && embedded::begins_plainly(document, start) {
                 let mut run = Done::default();
-                let end = run.pass_run(plan, &written, 0..written.len(), depth)?;
+                let end = run.pass_run(plan, &written, 0..written.len(), (depth, false))?;
                 done.redacted.extend([&run.redacted, &written[end..]].concat());
                 done.applied.extend(run.applied.into_iter().map(|applied| Applied { span: finding.span, ..applied }));
             } else {
@@ -86,8 +87,9 @@ impl Done {
     fn pass(&mut self, plan: &Plan, document: &[u8], range: Range<usize>, depth: u8) -> Result<bool, RedactError> {
         let (mut at, mut goes_on) = (range.start, false);
         while at < range.end {
-            if depth < DEEPEST && embedded::begins_plainly(document, at) {
-                at = self.pass_run(plan, document, at..range.end, depth)?;
+            let is_packed = packed::begins_at(document, at);
+            if depth < DEEPEST && (is_packed || embedded::begins_plainly(document, at)) {
+                at = self.pass_run(plan, document, at..range.end, (depth, is_packed))?;
                 goes_on = at == range.end;
             } else {
                 self.redacted.push(document[at]);
@@ -98,14 +100,27 @@ impl Done {
     }
 
     /// The same of a run that the range begins with; where it ends.
-    fn pass_run(&mut self, plan: &Plan, document: &[u8], range: Range<usize>, depth: u8) -> Result<usize, RedactError> {
+    fn pass_run(
+        &mut self,
+        plan: &Plan,
+        document: &[u8],
+        range: Range<usize>,
+        (depth, is_packed): (u8, bool),
+    ) -> Result<usize, RedactError> {
         let raw = &document[range.clone()];
         let (mut reader, mut text) = (Reader::default(), Vec::new());
         let length = reader.read(raw, true, &mut text).raw;
         let is_token = reader.is_leading() && embedded::is_joint(&raw[length..]);
-        let inner = if is_token { Done::default() } else { read(plan, Format::Json, &text, depth + 1)? };
+        let (text, format) = match is_packed {
+            true => packed::read_plainly(&text).unwrap_or((Vec::new(), Format::Text)),
+            false => (text, Format::Json),
+        };
+        let inner = if is_token { Done::default() } else { read(plan, format, &text, depth + 1)? };
         if is_token || inner.redacted == text {
             self.redacted.extend_from_slice(&raw[..length]);
+        } else if is_packed {
+            let written = packed::written(&[inner.redacted.clone().into()])?;
+            self.redacted.extend(reader.encoding().write(&written));
         } else {
             let same = inner.redacted.iter().zip(&text).take_while(|(new, old)| new == old).count() / 3;
             let before = embedded::length_of(raw, same as u64 * 4);

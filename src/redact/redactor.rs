@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 mod embedded;
 pub(super) use embedded::DEEPEST;
-use embedded::Embedded;
+use embedded::{Embedded, Packed};
 
 /// Bytes scanned at a time at most: fits the second-level cache.
 const PIECE: usize = 64 << 10;
@@ -100,6 +100,7 @@ pub struct Redactor<M = Unmetered> {
     open: bool,
     /// Where JSON in base64 begins that was not released.
     starts: VecDeque<u64>,
+    packed: Packed,
     /// That which is being released.
     embedded: Option<Box<Embedded>>,
     /// A finding has taken a part of such a run: what is left of it goes too.
@@ -138,6 +139,7 @@ impl<M: Meter> Redactor<M> {
             edits: None,
             open: false,
             starts: VecDeque::new(),
+            packed: Packed::default(),
             embedded: None,
             is_cut: false,
             depth: 0,
@@ -342,6 +344,7 @@ impl<M: Meter> Redactor<M> {
             self.report.rejections = self.scanner.checks().rejections().collect();
         }
         self.scanner.take_embedded(&mut self.starts);
+        self.find_packed(data, base, last);
         Ok(settled)
     }
 

@@ -3,6 +3,7 @@
 use crate::codings::{gunzip, gzip};
 use crate::proxy_client::request;
 use crate::proxy_rig::Rig;
+use expurgate::scan::Encoding;
 
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 const PROTOBUF: (&str, &str) = ("content-type", "application/x-protobuf");
@@ -41,6 +42,31 @@ async fn a_form_arrives_redacted_with_its_exact_length() {
     let expected = "to=%5BEMAIL_ADDRESS%5D&user[password]=%5BPASSWORD%5D&n=%c3%A9";
     assert_eq!(String::from_utf8_lossy(&seen.body), expected);
     assert_eq!(seen.header("content-length"), Some(expected.len().to_string().as_str()));
+}
+
+#[tokio::test]
+async fn gzip_in_base64_is_read_through() {
+    let rig = Rig::start().await;
+    let json = ("content-type", "application/json");
+    let written = |bytes: &[u8]| String::from_utf8(Encoding::read(b"Ym9iQGFjbWUuaW8=").1.write(bytes)).unwrap();
+    let data = |text: &str| format!("{{\"data\": \"{}\"}}", written(&gzip(text.as_bytes())));
+    assert_eq!(rig.post(&[json], data("{\"to\": \"bob@example.com\"}").as_bytes()).await.status, 200);
+    let seen = rig.sink.only().await;
+    let raw = String::from_utf8(seen.body.clone()).unwrap();
+    let run = raw.strip_prefix("{\"data\": \"").unwrap().strip_suffix("\"}").unwrap();
+    assert_eq!(gunzip(&Encoding::read(run.as_bytes()).0), b"{\"to\": \"[EMAIL_ADDRESS]\"}");
+    let reply = rig.post(&[json], data(&" ".repeat(5 << 20)).as_bytes()).await;
+    assert_eq!((reply.status, reply.code().as_str()), (413, "part_too_large"));
+}
+
+#[tokio::test]
+async fn columns_of_a_table_have_names() {
+    let rig = Rig::start().await;
+    let rows = "7,hunter2,bob@example.com\n".repeat(30_000);
+    let body = format!("id,password,mail\n{rows}");
+    assert_eq!(rig.post(&[("content-type", "text/csv; charset=utf-8")], body.as_bytes()).await.status, 200);
+    let expected = body.replace("hunter2", "[PASSWORD]").replace("bob@example.com", "[EMAIL_ADDRESS]");
+    assert!(rig.sink.only().await.body == expected.as_bytes());
 }
 
 #[tokio::test]

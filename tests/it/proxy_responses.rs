@@ -94,10 +94,28 @@ async fn a_line_of_ndjson_leaves_before_the_next_one_comes() {
     client.send(&request("GET", "/", &[], b"")).await;
     assert_eq!(client.read_head().await.0, 200);
     let mut seen = String::new();
-    let expected = "{\"to\":\"[EMAIL_ADDRESS]\"}\n{";
-    expect(&mut client, &mut seen, expected).await;
+    expect(&mut client, &mut seen, "{\"to\":\"[EMAIL_ADDRESS]\"}\n").await;
     rig.sink.open_gate();
-    expect(&mut client, &mut seen, "\"to\":\"bob\"}").await;
+    expect(&mut client, &mut seen, "{\"to\":\"bob\"}\n").await;
+}
+
+#[tokio::test]
+async fn a_text_that_comes_by_the_line_is_read_as_a_whole() {
+    let chat = |piece: &str, done: bool| {
+        format!("{{\"model\":\"m\",\"message\":{{\"content\":\"{piece}\"}},\"done\":{done}}}\n")
+    };
+    let chats = |pieces: [&str; 3]| pieces.map(|piece| chat(piece, false)).concat() + &chat("", true);
+    let words =
+        |pieces: [&str; 3]| pieces.map(|piece| format!("0:\"{piece}\"\n")).concat() + "d:{\"finishReason\":\"stop\"}\n";
+    let (given, expected) = (["to jane.d", "oe@example", ".com, "], ["to [EMAIL_ADDRESS]", "", ", "]);
+    for (kind, given, expected) in [
+        ("application/x-ndjson", chats(given), chats(expected)),
+        ("application/stream+json", chats(given), chats(expected)),
+        ("text/plain; charset=utf-8", words(given), words(expected)),
+    ] {
+        let rig = redacting(Answer::Bytes(vec![("content-type", kind)], given.into_bytes())).await;
+        assert_eq!(get(&rig, &[]).await.text(), expected, "{kind}");
+    }
 }
 
 /// Reads chunks until `seen` has as many bytes as `expected`, which it must be.

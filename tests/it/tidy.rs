@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the bottom up: a layer may use those before it.
-const LAYERS: [&str; 15] = [
+const LAYERS: [&str; 16] = [
     "causes",
     "span",
     "hyperscan",
@@ -13,6 +13,7 @@ const LAYERS: [&str; 15] = [
     "validator",
     "rule",
     "scan",
+    "coding",
     "redact",
     "content",
     "metrics",

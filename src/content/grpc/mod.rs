@@ -15,11 +15,11 @@
 mod tests;
 
 use super::body::{BodyFormat, Stage};
-use super::coding::{Coding, CodingLimits, Decoder, Encoder, Level};
 use super::media::Media;
 use super::protobuf::{Message, ProtobufStage};
 use super::text::TextStage;
 use super::{ContentError, SLICE};
+use crate::coding::{Coding, CodingLimits, Decoder, Encoder, Level};
 use crate::redact::{Plan, Report};
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;

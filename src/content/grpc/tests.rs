@@ -1,6 +1,6 @@
 use super::*;
+use crate::coding::WireFormat;
 use crate::content::CodingError;
-use crate::content::coding::WireFormat;
 use crate::redact::rig::PLAN;
 
 /// Above every message of these tests but the long ones.

@@ -14,6 +14,9 @@
 //! {"type":"message.output.delta","output_index":0,"content":"jane.d"}    Mistral's agents
 //! [{"type":"AIMessageChunk","id":"m","content":"jane.d"},{}]             LangGraph
 //! {"event":"message","answer":"jane.d"}                                  Dify
+//! {"model":"m","message":{"content":"jane.d"},"done":false}              Ollama
+//! {"event_type":"text-generation","text":"jane.d","is_finished":false}   Cohere, version 1
+//! 0:"jane.d"                                                             Vercel's AI SDK, labelled
 //! ```
 //!
 //! Sources: <https://platform.openai.com/docs/api-reference/chat-streaming>,
@@ -21,6 +24,9 @@
 //! <https://docs.anthropic.com/en/docs/build-with-claude/streaming>,
 //! <https://ai.google.dev/api/generate-content#v1beta.GenerateContentResponse>,
 //! <https://docs.cohere.com/v2/docs/streaming>,
+//! <https://docs.cohere.com/v1/docs/streaming>,
+//! <https://docs.ollama.com/api/streaming>,
+//! <https://ai-sdk.dev/v4/docs/ai-sdk-ui/stream-protocol#data-stream-protocol>,
 //! <https://docs.mistral.ai/api/#tag/beta.conversations>,
 //! <https://docs.langchain.com/langsmith/streaming>,
 //! <https://docs.dify.ai/api-reference/chat/send-chat-message>,
@@ -60,13 +66,15 @@ const REASONS: [&str; 4] = ["finish_reason", "stop_reason", "finishReason", "sto
 const ENDS: [&str; 8] = ["stop", "done", "end", "finish", "complete", "completed", "failed", "incomplete"];
 /// The names of texts, besides names that end with `delta`. Others under a delta
 /// are facts.
-const TEXTS: [&str; 19] = [
+const TEXTS: [&str; 21] = [
     "text",
     "content",
     "value",
     "stringValue",
     "arguments",
     "args",
+    "parameters",
+    "response",
     "partial_json",
     "thinking",
     "reasoning",
@@ -85,6 +93,10 @@ const TEXTS: [&str; 19] = [
 const ROOTS: [&str; 2] = ["choices", "candidates"];
 /// Names of texts that are pieces wherever they are the event's own.
 const OWN: [&str; 2] = ["completion", "answer"];
+/// Members of an event, true or false, that tell whether it is the last one, and what
+/// stands beside each where all others are pieces, too: a list of tasks has some that
+/// are done.
+const LAST: [(&str, &str); 2] = [("done", "model"), ("is_finished", "event_type")];
 /// How the type of an object ends whose texts are pieces.
 const PIECEMEAL: [&str; 2] = ["delta\"", "MessageChunk\""];
 /// What stands there is whole.
@@ -132,10 +144,24 @@ pub(super) struct Pieces {
 
 impl Pieces {
     /// Those of an event; none if it is not JSON.
+    #[cfg(test)]
     pub(super) fn of(event: &str) -> Self {
+        Self::labelled(None, event)
+    }
+
+    /// The same of one that may have a label, by which a string alone is a piece.
+    pub(super) fn labelled(label: Option<u8>, event: &str) -> Self {
         let (from, text) = (event.len() - event.trim_start().len(), event.trim());
         let mut walk = Walk { base: text.as_ptr() as usize - from, ..Walk::default() };
-        walk.value(text, Place::default());
+        let mut place = Place::default();
+        if let Some(label) = label {
+            walk.kind = char::from(label).to_string().into();
+            if text.starts_with('"') {
+                place = Place { name: Some(TEXTS[0]), is_delta: true, ..place };
+                walk.broken = serde_json::from_str::<&RawValue>(text).is_err();
+            }
+        }
+        walk.value(text, place);
         // One that is broken behind its first pieces has none.
         if walk.broken || walk.pieces.list.len() > MOST_PIECES { Self::default() } else { walk.pieces }
     }
@@ -224,8 +250,10 @@ impl Walk {
             None => {}
         }
         let piecemeal = members.iter().any(|(name, value)| name == "type" && is_piecemeal(value.get()));
-        self.read_facts(members, place.depth == 0, piecemeal);
-        let place = Place { is_delta: place.is_delta || piecemeal, ..place };
+        let is_event = place.depth == 0;
+        let last = if is_event { last(members) } else { None };
+        self.read_facts(members, is_event, piecemeal, last == Some(true));
+        let place = Place { is_delta: place.is_delta || piecemeal || last.is_some(), ..place };
         let (named, begun) = (self.path.len(), self.before.len());
         let mut before: Option<(&str, &str)> = None;
         for (name, value) in members {
@@ -250,7 +278,7 @@ impl Walk {
 
     /// What the members of an object tell of the pieces in it; of one with a
     /// `piecemeal` type its id, too.
-    fn read_facts(&mut self, members: &Members<'_>, is_event: bool, piecemeal: bool) {
+    fn read_facts(&mut self, members: &Members<'_>, is_event: bool, piecemeal: bool, is_last: bool) {
         for (name, value) in members.iter().map(|(name, value)| (name, value.get())) {
             let is_id = piecemeal && IDS.contains(&name.as_str()) && is_short(value);
             if (is_id || is_scope(name, value)) && self.path.len() <= LONGEST_PATH && self.scope.len() < MOST_IDS {
@@ -264,11 +292,19 @@ impl Walk {
         for (name, value) in members.iter().map(|(name, value)| (name.as_str(), value.get())) {
             let is_reason = || REASONS.contains(&name) && !matches!(value, "null" | "\"\"" | "\"null\"");
             if is_reason() || (is_event && name == "type" && is_end(value)) {
-                let scope = self.share();
-                if self.pieces.ends.len() < MOST_ENDS && !self.pieces.ends.contains(&scope) {
-                    self.pieces.ends.push(scope);
-                }
+                self.end();
             }
+        }
+        if is_last {
+            self.end();
+        }
+    }
+
+    /// What the members around the current value name is over.
+    fn end(&mut self) {
+        let scope = self.share();
+        if self.pieces.ends.len() < MOST_ENDS && !self.pieces.ends.contains(&scope) {
+            self.pieces.ends.push(scope);
         }
     }
 }
@@ -294,6 +330,15 @@ impl Place<'_> {
             || (self.depth == 1 && OWN.contains(&name));
         is_delta(name) || (is_answer && TEXTS.contains(&name)) || is_known
     }
+}
+
+/// Whether an event is the last one, if it says so.
+fn last(members: &Members<'_>) -> Option<bool> {
+    let value = |name: &str| members.iter().find(|(member, _)| member == name).map(|(_, value)| value.get());
+    let (last, _) = LAST
+        .into_iter()
+        .find(|(last, beside)| matches!(value(last), Some("true" | "false")) && value(beside).is_some())?;
+    Some(value(last) == Some("true"))
 }
 
 fn is_scope(name: &str, value: &str) -> bool {
@@ -386,6 +431,13 @@ mod tests {
             ),
             (r#"{"event":"message","answer":"ab","message_id":"m"}"#, &["ab"]),
             (r#"{"results":[{"generated_text":"ab"}]}"#, &["ab"]),
+            (r#"{"model":"m","created_at":"2","message":{"role":"assistant","content":"ab"},"done":false}"#, &["ab"]),
+            (r#"{"model":"m","response":"ab","thinking":"cd","done":false}"#, &["ab", "cd"]),
+            (r#"{"is_finished":false,"event_type":"text-generation","text":"ab"}"#, &["ab"]),
+            (
+                r#"{"is_finished":false,"event_type":"tool-calls-chunk","tool_call_delta":{"index":0,"parameters":"ab"}}"#,
+                &["ab"],
+            ),
             (r#"{"type":"tool-plan-delta","delta":{"message":{"tool_plan":"ab"}}}"#, &["ab"]),
         ] {
             assert_eq!(texts(event), expected, "{event}");
@@ -405,6 +457,9 @@ mod tests {
             r#"{"type":"delta.done","content":"ab"}"#,
             r#"{"data":{"answer":"ab"}}"#,
             r#"{"generated_text":"ab"}"#,
+            r#"{"id":1,"text":"ab","done":false}"#,
+            r#"{"model":"m","done":"false","message":{"content":"ab"}}"#,
+            r#"{"a":{"model":"m","done":false,"response":"ab"}}"#,
             r#"{"delta":""}"#,
             r#"{"delta":"ab","broken"}"#,
             r#"{"delta":"ab"} {"#,
@@ -448,6 +503,20 @@ mod tests {
     }
 
     #[test]
+    fn a_string_with_a_label_is_a_piece() {
+        let labelled = |label, event| Pieces::labelled(Some(label), event);
+        let (text, other) = (labelled(b'0', r#""ab""#).list.remove(0), labelled(b'g', r#""ab""#).list.remove(0));
+        assert_eq!((text.span, text.before.as_str()), (1..3, "\""));
+        assert_ne!(text.key, other.key);
+        let delta = labelled(b'c', r#"{"toolCallId":"t","argsTextDelta":"ab"}"#);
+        assert!(delta.list.len() == 1 && delta.ends.is_empty());
+        assert_eq!(labelled(b'd', r#"{"finishReason":"stop"}"#).ends.len(), 1);
+        for none in [r#""ab"#, r#""ab" "cd""#, r#"["ab"]"#, r#"{"text":"ab"}"#, "\"", ""] {
+            assert!(labelled(b'0', none).list.is_empty(), "{none}");
+        }
+    }
+
+    #[test]
     fn what_costs_much_has_no_pieces() {
         let many = vec![r#"{"delta":"a"}"#; 2 * MOST_PIECES].join(",");
         assert!(texts(&format!("{{\"a\":[[{many}],[{many}]]}}")).len() <= MOST_VALUES * 2);
@@ -472,6 +541,9 @@ mod tests {
         let block = r#"{"type":"content_block_delta","index":1,"delta":{"text":"ab"}}"#;
         assert!(ends(block, r#"{"type":"content_block_stop","index":1}"#));
         assert!(!ends(block, r#"{"type":"content_block_stop","index":0}"#));
+        let chat = r#"{"model":"m","message":{"content":"ab"},"done":false}"#;
+        assert!(ends(chat, r#"{"model":"m","message":{"content":""},"done":true}"#));
+        assert!(!ends(chat, r#"{"model":"m","message":{"content":""},"done":false}"#));
         assert!(ends(block, r#"{"type":"message_stop"}"#));
         assert!(!ends(block, r#"{"type":"ping"}"#));
         let item = r#"{"type":"response.output_text.delta","item_id":"m","output_index":0,"delta":"ab"}"#;

@@ -98,16 +98,21 @@ impl Joins {
         }
     }
 
-    /// Takes the pieces out of a line of data: where they stand in it, and the
-    /// number under which each has its turn. `at` is how many bytes the stream
-    /// has up to the end of the line.
+    /// Takes the pieces out of a line of data, which may have a label: where they
+    /// stand in it, and the number under which each has its turn. `at` is how many
+    /// bytes the stream has up to the end of the line.
     ///
     /// # Errors
     /// As [`Projection::advance`].
-    pub(super) fn line(&mut self, line: &Bytes, at: u64) -> Result<Vec<(Range<usize>, usize)>, ContentError> {
+    pub(super) fn line(
+        &mut self,
+        line: &Bytes,
+        label: Option<u8>,
+        at: u64,
+    ) -> Result<Vec<(Range<usize>, usize)>, ContentError> {
         self.advance_to(at)?;
         let Ok(text) = std::str::from_utf8(line) else { return Ok(Vec::new()) };
-        let Pieces { list, ends } = Pieces::of(text);
+        let Pieces { list, ends } = Pieces::labelled(label, text);
         let mut taken = Vec::with_capacity(list.len());
         for Fragment { span, key, before } in list {
             let number = self.next;

@@ -15,6 +15,7 @@
 
 mod fragment;
 mod join;
+mod lines;
 
 use super::body::{BodyFormat, Stage};
 use super::projection::Projection;
@@ -24,6 +25,8 @@ use super::{ContentError, sniff};
 use crate::redact::{Format, Plan, Report};
 use bytes::{Buf, Bytes, BytesMut};
 use join::Joins;
+pub(super) use lines::{LineStage, is_labelled};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// So much of a line tells what it is.
@@ -196,13 +199,8 @@ impl SseStage {
     /// A line of data that is JSON, held to its end: what of it goes on in other
     /// events is redacted beside it.
     fn whole_line(&mut self, line: Bytes) -> Result<(), ContentError> {
-        let mut from = 0;
-        for (span, number) in self.joins.line(&line, self.at)? {
-            self.projection.json(line.slice(from..span.start));
-            self.projection.slot(number);
-            from = span.end;
-        }
-        self.projection.json(line.slice(from..));
+        let pieces = self.joins.line(&line, None, self.at)?;
+        lay_out(&mut self.projection, &line, pieces);
         Ok(())
     }
 
@@ -287,6 +285,17 @@ impl Stage for SseStage {
         let line = self.held.len() + self.event.as_ref().map_or(0, BytesMut::len);
         self.projection.held() + self.joins.held() + line
     }
+}
+
+/// Gives JSON to `projection`, with places for the pieces that are redacted beside it.
+fn lay_out(projection: &mut Projection, line: &Bytes, pieces: Vec<(Range<usize>, usize)>) {
+    let mut from = 0;
+    for (span, number) in pieces {
+        projection.json(line.slice(from..span.start));
+        projection.slot(number);
+        from = span.end;
+    }
+    projection.json(line.slice(from..));
 }
 
 #[cfg(test)]

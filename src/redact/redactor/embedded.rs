@@ -1,5 +1,6 @@
 //! JSON that stands in base64: decoded as it is released, redacted by a redactor of its
-//! own, encoded again. A run in which nothing is found leaves as it came.
+//! own, encoded again. A run in which nothing is found leaves as it came. So is text in
+//! gzip, but for that it is held to its end: see [`packed`].
 //!
 //! ```text
 //!        passed             read
@@ -11,12 +12,14 @@
 //! mean, and begins with a group of four characters.
 
 use super::{Applied, Redactor, relative};
+use crate::redact::packed::{self, Looked, Unpacked};
 use crate::redact::{Format, Plan, RedactError, Report};
 use crate::scan::Finding;
 use crate::scan::embedded::{self, Reader, Taken};
 use crate::scan::meter::Meter;
 use crate::span::Span;
 use bytes::{Bytes, BytesMut};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// Base64 within base64 that is looked into.
@@ -31,7 +34,11 @@ pub(super) struct Embedded {
     redactor: Option<Box<Redactor>>,
     depth: u8,
     reader: Reader,
-    /// It turned out to be part of a token.
+    kind: Kind,
+    /// It stands in what was compressed.
+    in_packed: bool,
+    unpacked: Unpacked,
+    /// It turned out to be part of a token, or no text.
     is_token: bool,
     /// The raw bytes that were not released, of which `read` were read.
     raw: BytesMut,
@@ -52,6 +59,26 @@ pub(super) struct Embedded {
     report: Report,
 }
 
+/// Text in gzip that stands in base64 in a body.
+#[derive(Default)]
+pub(super) struct Packed {
+    /// Where it begins that was not released.
+    starts: VecDeque<u64>,
+    /// In bytes of the body: up to here all of it was found.
+    searched: u64,
+    /// The body was compressed itself.
+    is_within: bool,
+    unpacked: Unpacked,
+}
+
+/// What stands in base64.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Json,
+    /// In gzip.
+    Packed,
+}
+
 /// What of a run may leave, in this order.
 struct Ready {
     unchanged: Bytes,
@@ -63,12 +90,15 @@ struct Ready {
 }
 
 impl Embedded {
-    fn new<M: Meter>(outer: &Redactor<M>, start: u64) -> Self {
+    fn new<M: Meter>(outer: &Redactor<M>, start: u64, kind: Kind) -> Self {
         Self {
             plan: Arc::clone(&outer.plan),
             redactor: None,
             depth: outer.depth + 1,
             reader: Reader::default(),
+            kind,
+            in_packed: outer.packed.is_within,
+            unpacked: outer.packed.unpacked,
             is_token: false,
             raw: BytesMut::new(),
             read: 0,
@@ -108,10 +138,46 @@ impl Embedded {
             self.raw.truncate(self.raw.len() - over);
             return Ok(Taken { raw: data.len() - over, ends: true });
         }
+        if self.kind == Kind::Packed {
+            let is_over = self.read > packed::LONGEST && self.is_let_be()?;
+            return Ok(Taken { raw: data.len(), ends: is_over });
+        }
         if !is_leading {
             self.look()?;
         }
         Ok(Taken { raw: data.len(), ends: false })
+    }
+
+    /// Whether what is compressed is not looked into: it is no text. Text that is too long
+    /// is refused.
+    fn is_let_be(&mut self) -> Result<bool, RedactError> {
+        if packed::is_text(&self.text) {
+            return Err(RedactError::Large);
+        }
+        self.is_token = true;
+        Ok(true)
+    }
+
+    /// Looks into what is compressed, all of which was read.
+    fn unpack(&mut self) -> Result<(), RedactError> {
+        if self.read > packed::LONGEST || self.in_packed {
+            return self.is_let_be().map(|_| ());
+        }
+        let mut looked = Looked::default();
+        let how = (self.depth, self.applied.is_some());
+        let done = packed::look(&self.plan, &self.text, how, &mut self.unpacked, &mut looked);
+        self.report.add(&looked.report);
+        if let Some(applied) = &mut self.applied {
+            applied.extend(looked.applied);
+        }
+        done?;
+        if let Some(written) = looked.written {
+            if self.plan.keeps_length {
+                return Err(RedactError::Large);
+            }
+            (self.rest, self.is_changed) = (written, true);
+        }
+        Ok(())
     }
 
     /// Has the redactor look at what was read.
@@ -120,6 +186,7 @@ impl Embedded {
             let mut redactor = Redactor::new(&self.plan, Format::Json);
             redactor.keep_edits();
             redactor.depth = self.depth;
+            (redactor.packed.is_within, redactor.packed.unpacked) = (self.in_packed, self.unpacked);
             if self.applied.is_some() {
                 redactor.record();
             }
@@ -137,8 +204,12 @@ impl Embedded {
             return Ok(());
         }
         self.read += self.reader.read(&self.raw[self.read..], true, &mut self.text).raw;
+        if self.kind == Kind::Packed {
+            return self.unpack();
+        }
         let may_hold = || self.plan.engine().may_hold(&self.text).map_err(|_| RedactError::Engine);
-        if self.redactor.is_none() && self.reader.is_leading() && !may_hold()? {
+        let has_packed = packed::places(&self.text).next().is_some();
+        if self.redactor.is_none() && self.reader.is_leading() && !has_packed && !may_hold()? {
             return Ok(());
         }
         self.look()?;
@@ -152,6 +223,7 @@ impl Embedded {
     /// Takes what the redactor has done.
     fn take_back(&mut self, out: &[Bytes]) {
         let Some(redactor) = &mut self.redactor else { return };
+        self.unpacked = redactor.packed.unpacked;
         self.report.add(&std::mem::take(&mut redactor.report));
         if let Some(applied) = &mut self.applied {
             applied.extend(redactor.take_applied());
@@ -200,6 +272,14 @@ impl Embedded {
     }
 }
 
+impl Redactor {
+    /// A redactor for what was compressed, within `depth` other texts.
+    pub(in crate::redact) fn packed(plan: &Arc<Plan>, format: Format, depth: u8, recorded: bool) -> Self {
+        let packed = Packed { is_within: true, ..Packed::default() };
+        Self { depth, packed, applied: recorded.then(Vec::new), ..Self::new(plan, format) }
+    }
+}
+
 impl<M: Meter> Redactor<M> {
     /// Releases the bytes up to `end`: all of them unchanged, but for JSON in base64.
     pub(super) fn pass(&mut self, data: &Bytes, base: u64, end: u64, out: &mut Vec<Bytes>) -> Result<(), RedactError> {
@@ -227,7 +307,26 @@ impl<M: Meter> Redactor<M> {
         while self.starts.front().is_some_and(|&start| start < self.released || self.depth >= DEEPEST) {
             self.starts.pop_front();
         }
-        self.starts.front().copied()
+        while self.packed.starts.front().is_some_and(|&start| start < self.released || self.depth >= DEEPEST) {
+            self.packed.starts.pop_front();
+        }
+        self.starts.front().into_iter().chain(self.packed.starts.front()).min().copied()
+    }
+
+    /// What the run is that begins where the next one does.
+    fn next_kind(&self) -> Kind {
+        if self.packed.starts.front() == Some(&self.released) { Kind::Packed } else { Kind::Json }
+    }
+
+    /// Notes where text in gzip begins in base64, in what comes after what was looked at.
+    pub(super) fn find_packed(&mut self, data: &[u8], base: u64, last: bool) {
+        let from = relative(self.packed.searched, base).min(data.len());
+        // What does not tell yet is looked at again.
+        let end = if last { data.len() } else { data.len().saturating_sub(packed::LEAD - 1).max(from) };
+        let found = packed::places(&data[from..]).map(|at| from + at);
+        let begun = found.filter(|&at| at < end && packed::begins_at(data, at));
+        self.packed.starts.extend(begun.map(|at| base + at as u64));
+        self.packed.searched = base + end as u64;
     }
 
     /// Releases what `data`, of which nothing was released, begins with of such a run.
@@ -237,8 +336,9 @@ impl<M: Meter> Redactor<M> {
             return Ok(());
         }
         let mut run = self.embedded.take().unwrap_or_else(|| {
-            self.starts.pop_front();
-            Box::new(Embedded::new(self, self.released))
+            let kind = self.next_kind();
+            if kind == Kind::Json { &mut self.starts } else { &mut self.packed.starts }.pop_front();
+            Box::new(Embedded::new(self, self.released, kind))
         });
         let taken = run.push(&data[..data.len().min(STEP)]);
         self.report.add(&std::mem::take(&mut run.report));
@@ -255,6 +355,7 @@ impl<M: Meter> Redactor<M> {
     pub(super) fn end_embedded(&mut self, out: &mut Vec<Bytes>) -> Result<(), RedactError> {
         let Some(mut run) = self.embedded.take() else { return Ok(()) };
         let finished = run.finish();
+        self.packed.unpacked = run.unpacked;
         let span = Span::new(run.start, run.passed + run.read as u64);
         self.tell_of(&mut run, span);
         finished?;
@@ -283,7 +384,7 @@ impl<M: Meter> Redactor<M> {
             out.push(written);
             return Ok(());
         }
-        let mut run = Embedded::new(self, span.start);
+        let mut run = Embedded::new(self, span.start, Kind::Json);
         let taken = run.push(&written).and_then(|taken| run.finish().map(|()| taken.raw));
         self.tell_of(&mut run, span);
         let behind = written.slice(taken?..);

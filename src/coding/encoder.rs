@@ -84,7 +84,7 @@ impl Encoder {
 
 /// An encoder that is made when there is something to encode.
 #[derive(Default)]
-pub(in crate::content) struct LateEncoder(Option<Encoder>);
+pub(crate) struct LateEncoder(Option<Encoder>);
 
 impl LateEncoder {
     /// Encodes `pieces`, all of them, if there are any, in the form and at the level of
@@ -92,7 +92,7 @@ impl LateEncoder {
     ///
     /// # Errors
     /// As [`Encoder::new`] and [`Encoder::push`].
-    pub(in crate::content) fn push(
+    pub(crate) fn push(
         &mut self,
         how: (WireFormat, Level),
         pieces: &mut Vec<Bytes>,
@@ -113,16 +113,12 @@ impl LateEncoder {
     ///
     /// # Errors
     /// As [`Encoder::new`] and [`Encoder::finish`].
-    pub(in crate::content) fn finish(
-        &mut self,
-        how: (WireFormat, Level),
-        out: &mut Vec<Bytes>,
-    ) -> Result<(), CodingError> {
+    pub(crate) fn finish(&mut self, how: (WireFormat, Level), out: &mut Vec<Bytes>) -> Result<(), CodingError> {
         self.take(how)?.finish(out)
     }
 
     /// As [`Encoder::memory`]; nothing before it is made.
-    pub(in crate::content) fn memory(&self) -> u64 {
+    pub(crate) fn memory(&self) -> u64 {
         self.0.as_ref().map_or(0, Encoder::memory)
     }
 

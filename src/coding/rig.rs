@@ -1,7 +1,7 @@
 //! What holds for all codings alike, and what their tests share.
 
+use super::SLICE;
 use super::*;
-use crate::content::SLICE;
 use ::bytes::Bytes;
 
 const LIMITS: CodingLimits = CodingLimits { max_decoded: 8 * 1024 * 1024, max_ratio: 100 };

@@ -1,11 +1,11 @@
 //! What all decoders have in common: pieces of bounded size, and limits.
 
+use super::SLICE;
 use super::brotli::BrotliDecoder;
 use super::deflate::DeflateDecoder;
 use super::gzip::GzipDecoder;
 use super::zstd::ZstdDecoder;
 use super::{Coding, CodingError, WireFormat};
-use crate::content::SLICE;
 use bytes::{Buf, Bytes};
 
 /// Below this size the ratio says nothing.
@@ -64,6 +64,8 @@ pub struct Decoder {
     limits: CodingLimits,
     consumed: u64,
     produced: u64,
+    /// What was decoded before something was wrong.
+    salvaged: Bytes,
 }
 
 impl Decoder {
@@ -80,7 +82,15 @@ impl Decoder {
             Coding::Zstd => Box::new(ZstdDecoder::new()?),
             Coding::Brotli => Box::new(BrotliDecoder::default()),
         };
-        Ok(Some(Self { inner, input: Bytes::new(), full: false, limits, consumed: 0, produced: 0 }))
+        Ok(Some(Self {
+            inner,
+            input: Bytes::new(),
+            full: false,
+            limits,
+            consumed: 0,
+            produced: 0,
+            salvaged: Bytes::new(),
+        }))
     }
 
     /// Takes the next bytes, to be had decoded by [`Decoder::next_piece`]. What was
@@ -98,7 +108,13 @@ impl Decoder {
     pub fn next_piece(&mut self) -> Result<Option<Bytes>, CodingError> {
         while self.is_pending() {
             let mut piece = Vec::with_capacity(self.room());
-            let used = self.inner.step(&self.input, &mut piece)?;
+            let used = match self.inner.step(&self.input, &mut piece) {
+                Ok(used) => used,
+                Err(error) => {
+                    self.salvaged = piece.into();
+                    return Err(error);
+                }
+            };
             if used == 0 && piece.is_empty() && !self.input.is_empty() {
                 return Err(CodingError::Corrupt);
             }
@@ -112,6 +128,12 @@ impl Decoder {
             }
         }
         Ok(None)
+    }
+
+    /// What was decoded before the error of the last [`Decoder::next_piece`], which is
+    /// worth a look where damage is none of ours.
+    pub(crate) fn salvage(&mut self) -> Bytes {
+        std::mem::take(&mut self.salvaged)
     }
 
     /// Whether [`Decoder::next_piece`] may have something without more input.

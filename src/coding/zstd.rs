@@ -1,11 +1,11 @@
 //! Zstandard (RFC 8878), with the window that RFC 9659 allows as a content
 //! coding.
 
+use super::SLICE;
 use super::decoder::Decode;
 use super::encoder::Encode;
 use super::lead::Lead;
 use super::{CodingError, Level, WireFormat};
-use crate::content::SLICE;
 use ::zstd::stream::raw;
 use ::zstd::stream::raw::{CParameter, DParameter, InBuffer, Operation, OutBuffer};
 use bytes::Bytes;

@@ -1,10 +1,10 @@
 //! Brotli (RFC 7932). Its windows end at 16 MiB; the extension to larger ones
 //! is refused.
 
+use super::SLICE;
 use super::decoder::Decode;
 use super::encoder::Encode;
 use super::{CodingError, Level, WireFormat};
-use crate::content::SLICE;
 use ::brotli::enc::{BrotliEncoderParams, StandardAlloc};
 use ::brotli::{BrotliDecompressStream, BrotliResult, BrotliState, CompressorWriter};
 use bytes::Bytes;

@@ -13,8 +13,12 @@ mod lead;
 mod zstd;
 
 pub use decoder::{CodingLimits, Decoder};
-pub(super) use encoder::LateEncoder;
+pub(crate) use encoder::LateEncoder;
 pub use encoder::{Encoder, Level};
+
+/// The most that is decoded, redacted or encoded in one step: small enough to
+/// stay in the second-level cache and to share a worker fairly.
+pub const SLICE: usize = 64 * 1024;
 
 /// A content coding that can be undone and redone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

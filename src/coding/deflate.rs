@@ -1,12 +1,12 @@
 //! Deflate (RFC 1951), as `deflate` is meant, in zlib's wrapping (RFC 1950),
 //! and as many send it, without. The first two bytes tell.
 
+use super::SLICE;
 use super::decoder::Decode;
 use super::encoder::Encode;
 use super::gzip::WINDOW_BITS;
 use super::lead::Lead;
 use super::{CodingError, Level, WireFormat};
-use crate::content::SLICE;
 use bytes::Bytes;
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 

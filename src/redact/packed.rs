@@ -1,0 +1,480 @@
+//! Text in gzip that stands in base64: how it is told, read and written anew.
+//!
+//! ```text
+//! {"data": "H4sIAAAAAAAA_6tWykxRslJKyk_SLUhMTs1LSdVLzs9VqgUAVnWX6RgAAAA="}     {"id": "bob@example.com"}
+//! ```
+//!
+//! `H4sI` is what RFC 1952 lets all of it begin with (section 2.3.1), and in base64
+//! nothing else begins so by chance. It is held whole, up to [`LONGEST`]: what was
+//! compressed cannot be written anew from its middle on. Longer text is refused, and so
+//! is text that was compressed twice; what is no text, as an archive, stays as it came.
+//! Of what is damaged counts what can be read.
+
+use super::redactor::{Applied, Redactor};
+use super::{Format, Plan, RedactError, Report};
+use crate::coding::{Coding, CodingError, CodingLimits, Decoder, Encoder, Level, WireFormat};
+use crate::scan::embedded::is_character;
+use bytes::Bytes;
+use memchr::memmem::Finder;
+use std::sync::{Arc, LazyLock};
+
+/// What the text means that all of it begins with, and the text.
+const MARK: [u8; 3] = [0x1f, 0x8b, 8];
+const WRITTEN: &[u8] = b"H4sI";
+static FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(WRITTEN));
+/// Bytes that tell whether it begins.
+pub(super) const LEAD: usize = WRITTEN.len() + 1;
+/// Raw bytes of the longest that is looked into.
+pub(super) const LONGEST: usize = 256 * 1024;
+/// Bytes that it may mean.
+const LARGEST: u64 = 16 * LONGEST as u64;
+/// What all of a body may mean beyond [`RATIO`] times of what stands there.
+const GRACE: u64 = 1024 * 1024;
+const RATIO: u64 = 200;
+/// So many bytes tell whether it is text.
+const HEAD: usize = 4096;
+/// Header fields of the sender's choice (RFC 1952, section 2.3.1): what else it may say.
+const FREE_FIELDS: u8 = 0b1_1100;
+/// The byte that tells which there are.
+const FLAGS_AT: usize = 3;
+/// Control characters of text.
+const OF_TEXT: u32 = 1 << b'\t' | 1 << b'\n' | 1 << b'\r' | 1 << 27 | 1 << 30;
+
+/// What was unpacked of one body.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Unpacked {
+    packed: u64,
+    text: u64,
+}
+
+/// What came of looking into one.
+#[derive(Default)]
+pub(super) struct Looked {
+    pub(super) report: Report,
+    pub(super) applied: Vec<Applied>,
+    /// What stands for it now, if something was found.
+    pub(super) written: Option<Vec<u8>>,
+}
+
+/// Where in `raw` it may begin, as [`begins_at`] tells.
+pub(super) fn places(raw: &[u8]) -> impl Iterator<Item = usize> {
+    FINDER.find_iter(raw)
+}
+
+/// Whether it begins at `at` of `raw`: all of [`LEAD`], and no word goes on there.
+pub(super) fn begins_at(raw: &[u8], at: usize) -> bool {
+    let lead = raw[at..].first_chunk::<LEAD>();
+    // Three of the flags' eight bits mean nothing.
+    let is_one = lead.is_some_and(|lead| lead.starts_with(WRITTEN) && (b'A'..=b'H').contains(&lead[LEAD - 1]));
+    is_one && !goes_on(&raw[..at])
+}
+
+/// Whether what stands behind `before` goes on with a word or a token, and with no escape.
+fn goes_on(before: &[u8]) -> bool {
+    let Some((&last, before)) = before.split_last() else { return false };
+    let is_hex = |bytes: &[u8]| bytes.iter().all(u8::is_ascii_hexdigit);
+    match before {
+        [.., b'\\'] if b"nrtbf".contains(&last) => false,
+        [.., b'%', high] if is_hex(&[*high, last]) => false,
+        [.., b'\\', b'u', first, second, third] if is_hex(&[*first, *second, *third, last]) => false,
+        _ => last == b'.' || is_character(last) && !matches!(last, b'/' | b'-' | b'+' | b'_'),
+    }
+}
+
+/// Whether bytes, of which nothing stands in base64 any more, may be text in gzip:
+/// the first ones tell.
+pub(crate) fn may_be_packed(bytes: &[u8]) -> bool {
+    bytes.starts_with(&MARK)
+}
+
+/// Whether the beginning of `packed` is text.
+pub(crate) fn is_text(packed: &[u8]) -> bool {
+    let mut reading = Reading::of(packed, CodingLimits::NONE);
+    let mut head = Vec::new();
+    while let Some(piece) = reading.next().filter(|_| head.len() < HEAD) {
+        head.extend_from_slice(&piece);
+    }
+    looks_like_text(&head)
+}
+
+/// Redacts what `packed` is in gzip: the report, and what stands for it, if something
+/// was found.
+///
+/// # Errors
+/// As [`Redactor::push`], and when it grows too large.
+pub(crate) fn repack(
+    plan: &Arc<Plan>,
+    packed: &[u8],
+    unpacked: &mut Unpacked,
+) -> (Report, Result<Option<Vec<u8>>, RedactError>) {
+    let mut looked = Looked::default();
+    let done = look(plan, packed, (1, false), unpacked, &mut looked);
+    (looked.report, done.map(|()| looked.written))
+}
+
+/// What the oracle reads: the text, as far as it can be read, if it is any.
+pub(super) fn read_plainly(packed: &[u8]) -> Option<(Vec<u8>, Format)> {
+    let mut reading = Reading::of(packed, CodingLimits::NONE);
+    let text = std::iter::from_fn(|| reading.next()).collect::<Vec<_>>().concat();
+    looks_like_text(&text).then(|| {
+        let format = format_of(&text);
+        (text, format)
+    })
+}
+
+/// The same within `depth` other texts; whether each finding is `recorded`. On an error
+/// `looked` has what was found before.
+pub(super) fn look(
+    plan: &Arc<Plan>,
+    packed: &[u8],
+    (depth, recorded): (u8, bool),
+    unpacked: &mut Unpacked,
+    looked: &mut Looked,
+) -> Result<(), RedactError> {
+    unpacked.packed += packed.len() as u64;
+    let left = (GRACE + unpacked.packed.saturating_mul(RATIO)).saturating_sub(unpacked.text);
+    let limits = CodingLimits { max_decoded: left.min(LARGEST), ..CodingLimits::NONE };
+    let mut reading = Reading::of(packed, limits);
+    let (mut redactor, mut head, mut out) = (None, Vec::new(), Vec::new());
+    let mut counted = || {
+        let piece = reading.next();
+        unpacked.text += piece.as_ref().map_or(0, |piece: &Bytes| piece.len() as u64);
+        piece
+    };
+    while redactor.is_none() {
+        let piece = counted();
+        head.extend_from_slice(piece.as_deref().unwrap_or_default());
+        if head.len() < HEAD && piece.is_some() {
+            continue;
+        }
+        if !looks_like_text(&head) {
+            return Ok(());
+        }
+        redactor = Some(Redactor::packed(plan, format_of(&head), depth, recorded));
+    }
+    let Some(mut redactor) = redactor else { return Ok(()) };
+    let mut read = redactor.push(head.into(), &mut out);
+    while let Some(piece) = counted().filter(|_| read.is_ok()) {
+        read = redactor.push(piece, &mut out);
+    }
+    let read = read.and_then(|()| redactor.finish(&mut out));
+    looked.applied.extend(redactor.take_applied());
+    looked.report.add(redactor.report());
+    read?;
+    match reading.ended {
+        Some(CodingError::TooLarge) => return Err(RedactError::Large),
+        Some(CodingError::Library) => return Err(RedactError::Engine),
+        _ => {}
+    }
+    look_beside(plan, packed, recorded, looked)?;
+    if looked.report.changed() > 0 {
+        looked.written = Some(written(&out)?);
+    }
+    Ok(())
+}
+
+/// Looks at the names and comments that stand before the text: all of it is written
+/// anew, without them, if something is found there.
+fn look_beside(plan: &Arc<Plan>, packed: &[u8], recorded: bool, looked: &mut Looked) -> Result<(), RedactError> {
+    if packed.get(FLAGS_AT).is_none_or(|flags| flags & FREE_FIELDS == 0) {
+        return Ok(());
+    }
+    let text: Vec<u8> = packed.iter().map(|&byte| if byte < b' ' { b'\n' } else { byte }).collect();
+    let mut redactor = Redactor::packed(plan, Format::Text, super::redactor::DEEPEST, recorded);
+    let mut out = Vec::new();
+    let read = redactor.push(text.into(), &mut out).and_then(|()| redactor.finish(&mut out));
+    looked.applied.extend(redactor.take_applied());
+    looked.report.add(redactor.report());
+    read
+}
+
+/// `text` in gzip.
+pub(super) fn written(text: &[Bytes]) -> Result<Vec<u8>, RedactError> {
+    let write = || {
+        let (mut encoder, mut out) = (Encoder::new(WireFormat::Gzip, Level::Default, None)?, Vec::new());
+        text.iter().try_for_each(|piece| encoder.push(piece, &mut out))?;
+        encoder.finish(&mut out)?;
+        Ok(out.concat())
+    };
+    write().map_err(|_: CodingError| RedactError::Engine)
+}
+
+/// Text piece by piece, up to its end or to what is wrong with it.
+struct Reading {
+    decoder: Option<Decoder>,
+    ended: Option<CodingError>,
+}
+
+impl Reading {
+    fn of(packed: &[u8], limits: CodingLimits) -> Self {
+        match Decoder::new(Coding::Gzip, limits) {
+            Ok(mut decoder) => {
+                decoder.iter_mut().for_each(|decoder| decoder.push(Bytes::copy_from_slice(packed)));
+                Self { decoder, ended: None }
+            }
+            Err(error) => Self { decoder: None, ended: Some(error) },
+        }
+    }
+
+    fn next(&mut self) -> Option<Bytes> {
+        let mut decoder = self.decoder.take()?;
+        match decoder.next_piece() {
+            Ok(piece) => {
+                self.decoder = Some(decoder);
+                piece
+            }
+            Err(error) => {
+                self.ended = Some(error);
+                Some(decoder.salvage()).filter(|piece| !piece.is_empty())
+            }
+        }
+    }
+}
+
+fn looks_like_text(head: &[u8]) -> bool {
+    let head = &head[..head.len().min(HEAD)];
+    let is_utf8 = match std::str::from_utf8(head) {
+        Ok(_) => true,
+        Err(error) => error.error_len().is_none(),
+    };
+    is_utf8 && !head.is_empty() && head.iter().all(|&byte| byte >= b' ' || OF_TEXT >> byte & 1 == 1)
+}
+
+/// JSON, one document or several, by its first bytes, or text.
+fn format_of(head: &[u8]) -> Format {
+    let begun = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
+    let Some((first, rest)) = begun.split_first() else { return Format::Text };
+    match (first, rest.trim_ascii_start().first()) {
+        (b'{', Some(b'"' | b'}')) | (b'[', Some(b'"' | b'{' | b'[' | b']')) => Format::Json,
+        _ => Format::Text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::redact::rig::PLAN;
+    use crate::redact::{Policy, Treatment, naive};
+    use crate::scan::Encoding;
+
+    const CLEAR: &str = r#"{"email": "bob@example.com", "password": "hunter22x", "n": [1]}"#;
+    const LABELLED: &str = r#"{"email": "[EMAIL_ADDRESS]", "password": "[PASSWORD]", "n": [1]}"#;
+
+    fn gzip(text: &str) -> Vec<u8> {
+        written(&[Bytes::copy_from_slice(text.as_bytes())]).unwrap()
+    }
+
+    fn base64(bytes: &[u8]) -> String {
+        String::from_utf8(Encoding::read(b"Ym9iQGFjbWUuaW8=").1.write(bytes)).unwrap()
+    }
+
+    fn url_safe(bytes: &[u8]) -> String {
+        base64(bytes).replace('+', "-").replace('/', "_").trim_end_matches('=').to_owned()
+    }
+
+    fn packed(text: &str) -> String {
+        base64(&gzip(text))
+    }
+
+    /// What stands in the base64 that `raw` holds behind `lead`.
+    fn unpacked(raw: &str, lead: &str) -> String {
+        let begun = &raw[raw.find(lead).unwrap() + lead.len()..];
+        let run = begun.split(['"', '\\', ' ', '&', '\n']).next().unwrap();
+        let (bytes, _) = Encoding::read(run.as_bytes());
+        let (mut decoder, mut text) = (Decoder::new(Coding::Gzip, CodingLimits::NONE).unwrap().unwrap(), Vec::new());
+        decoder.push(bytes.into());
+        while let Some(piece) = decoder.next_piece().unwrap() {
+            text.extend_from_slice(&piece);
+        }
+        decoder.finish().unwrap();
+        String::from_utf8(text).unwrap()
+    }
+
+    fn run<'a>(
+        plan: &Arc<Plan>,
+        format: Format,
+        chunks: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Result<(String, Report), RedactError> {
+        let (mut redactor, mut out, mut most) = (Redactor::new(plan, format), Vec::new(), 0);
+        for chunk in chunks {
+            redactor.push(Bytes::copy_from_slice(chunk), &mut out)?;
+            most = most.max(redactor.held());
+        }
+        redactor.finish(&mut out)?;
+        assert!(redactor.held() == 0 && most < LONGEST + (200 << 10), "{most}");
+        Ok((String::from_utf8(out.concat()).unwrap(), redactor.report().clone()))
+    }
+
+    /// Whole, cut in two everywhere, byte by byte, by the oracle and once more.
+    #[track_caller]
+    fn redacted(format: Format, body: &str) -> String {
+        let (whole, report) = run(&PLAN, format, [body.as_bytes()]).unwrap();
+        for at in 0..=body.len() {
+            let (one, other) = body.as_bytes().split_at(at);
+            assert_eq!(run(&PLAN, format, [one, other]).unwrap(), (whole.clone(), report.clone()), "cut at {at}");
+        }
+        assert_eq!(run(&PLAN, format, body.as_bytes().chunks(1)).unwrap().0, whole);
+        assert_eq!(naive::redact(&PLAN, format, body.as_bytes()).unwrap(), whole.as_bytes(), "oracle");
+        assert_eq!(run(&PLAN, format, [whole.as_bytes()]).unwrap().0, whole, "twice");
+        assert_eq!(report.changed() > 0, whole != body);
+        whole
+    }
+
+    #[test]
+    fn what_is_found_within_is_written_anew_wherever_it_stands() {
+        for (format, before, after) in [
+            (Format::Json, r#"{"data": ""#, r#"", "to": "x"}"#),
+            (Format::Json, r#"{"a": "{\"data\": \""#, r#"\"}"}"#),
+            (Format::Json, r#"{"a": "see\n"#, r#" for more"}"#),
+            (Format::Json, r#"{"a": "data:application/gzip;base64,"#, r#""}"#),
+            (Format::Text, "payload=", "\n"),
+            (Format::Text, "", ""),
+            (Format::Ndjson, "{\"a\":1}\n{\"data\":\"", "\"}\n"),
+        ] {
+            for run in [packed(CLEAR), url_safe(&gzip(CLEAR))] {
+                let out = redacted(format, &format!("{before}{run}{after}"));
+                assert!(out.starts_with(before) && out.ends_with(after), "{out}");
+                assert_eq!(unpacked(&out, before), LABELLED);
+            }
+        }
+    }
+
+    #[test]
+    fn text_and_lines_within_are_read_as_what_they_are() {
+        for (text, expected) in [
+            ("to bob@example.com\nand on", "to [EMAIL_ADDRESS]\nand on"),
+            ("[2024-01-02] user bob@example.com", "[2024-01-02] user [EMAIL_ADDRESS]"),
+            ("{\"password\": \"hunter22x\"}\n{\"a\": 1}\n", "{\"password\": \"[PASSWORD]\"}\n{\"a\": 1}\n"),
+            ("\u{feff}[{\"password\": 4815162342}]", "\u{feff}[{\"password\": \"[PASSWORD]\"}]"),
+        ] {
+            let out = redacted(Format::Json, &format!("{{\"data\": \"{}\"}}", packed(text)));
+            assert_eq!(unpacked(&out, "\"data\": \""), expected);
+        }
+    }
+
+    #[test]
+    fn what_nothing_is_found_in_stays_byte_for_byte() {
+        let clean = packed(r#"{"user": "nobody", "n": [1, 2, 3]}"#);
+        for run in [clean.clone(), clean.replace('/', "\\/"), clean.replace('=', "\\u003d"), base64(&gzip(""))] {
+            let body = format!("{{\"data\": \"{run}\", \"mail\": \"bob@example.com\"}}");
+            assert_eq!(redacted(Format::Json, &body), body.replace("bob@example.com", "[EMAIL_ADDRESS]"));
+        }
+        // No text, as an archive, and no gzip.
+        let archive = "bob@example.com\0\0\0\u{1}".repeat(40);
+        for run in [packed(&archive), "H4sIAAAAAAAAbob".to_owned(), "H4sI".to_owned(), "H4sIzzzz".to_owned()] {
+            let body = format!("{{\"data\": \"{run}\"}}");
+            assert_eq!(redacted(Format::Json, &body), body);
+        }
+        // In the middle of a word it is none.
+        let body = format!("{{\"id\": \"abc{}\"}}", packed("to bob@example.com"));
+        assert_eq!(run(&PLAN, Format::Json, [body.as_bytes()]).unwrap().0, body);
+    }
+
+    #[test]
+    fn of_what_is_damaged_counts_what_can_be_read() {
+        let whole = gzip(&format!("{CLEAR}{}", "and so on, ".repeat(30)));
+        let mut wrong = whole.clone();
+        *wrong.last_mut().unwrap() ^= 1;
+        let trailing = [&whole[..], b"rest"].concat();
+        for damaged in [&whole[..whole.len() - 1], &whole[..whole.len() - 9], &wrong, &trailing] {
+            let out = redacted(Format::Json, &format!("{{\"data\": \"{}\"}}", base64(damaged)));
+            let text = unpacked(&out, "\"data\": \"");
+            assert!(text.starts_with(LABELLED) && !text.contains("bob"), "{text}");
+        }
+        let clean = gzip("nothing to see, nothing to see");
+        let body = format!("{{\"data\": \"{}\"}}", base64(&clean[..clean.len() - 3]));
+        assert_eq!(redacted(Format::Json, &body), body);
+    }
+
+    #[test]
+    fn several_members_and_names_before_them_are_read() {
+        let members = [gzip("to bob@exam"), gzip("ple.com, ")].concat();
+        let out = redacted(Format::Json, &format!("{{\"data\": \"{}\"}}", base64(&members)));
+        assert_eq!(unpacked(&out, "\"data\": \""), "to [EMAIL_ADDRESS], ");
+        let mut named = gzip("nothing to see");
+        named[FLAGS_AT] |= 0b1000;
+        named.splice(10..10, *b"bob@example.com\0");
+        let body = format!("{{\"data\": \"{}\"}}", base64(&named));
+        let (out, report) = run(&PLAN, Format::Json, [body.as_bytes()]).unwrap();
+        assert_eq!((unpacked(&out, "\"data\": \"").as_str(), report.changed()), ("nothing to see", 1));
+        assert!(!out.contains(&base64(&named)[16..24]));
+    }
+
+    #[test]
+    fn json_in_base64_may_hold_it_and_it_may_hold_json_in_base64() {
+        let outer = base64(format!("{{\"data\": \"{}\"}}", packed(CLEAR)).as_bytes());
+        let out = redacted(Format::Json, &format!("{{\"a\": \"{outer}\"}}"));
+        let (json, _) = Encoding::read(&out.as_bytes()[7..out.len() - 2]);
+        assert_eq!(unpacked(&String::from_utf8(json).unwrap(), "\"data\": \""), LABELLED);
+        let inner = packed(&format!("{{\"data\": \"{}\"}}", base64(CLEAR.as_bytes())));
+        let out = redacted(Format::Json, &format!("{{\"a\": \"{inner}\"}}"));
+        let json = unpacked(&out, "\"a\": \"");
+        assert_eq!(json, format!("{{\"data\": \"{}\"}}", base64(LABELLED.as_bytes())));
+    }
+
+    /// Text that compresses badly.
+    fn noise(length: usize) -> String {
+        let mut state = 1_u64;
+        let letter = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            char::from(b'a' + state.to_be_bytes()[0] % 16)
+        };
+        std::iter::repeat_with(letter).take(length).collect()
+    }
+
+    #[test]
+    fn what_is_too_large_is_refused_and_what_is_no_text_is_not() {
+        let outcome = |run: &str| {
+            let body = format!("{{\"data\": \"{run}\", \"b\": \"bob@example.com\"}}");
+            let sizes =
+                [1 << 20, 65_536, 1000].map(|size| self::run(&PLAN, Format::Json, body.as_bytes().chunks(size)));
+            assert!(sizes.iter().all(|one| *one == sizes[0]));
+            sizes.into_iter().next().unwrap().map(|(out, _)| out)
+        };
+        let long = noise(500_000);
+        assert!(packed(&long).len() > LONGEST);
+        assert_eq!(outcome(&packed(&long)), Err(RedactError::Large));
+        let archive = packed(&format!("\0{long}"));
+        assert!(outcome(&archive).unwrap().contains(&archive));
+        // More than so many times of what stands there.
+        assert_eq!(outcome(&packed(&" ".repeat(3 << 20))), Err(RedactError::Large));
+        let fair = packed(&format!("{} bob@example.com", noise(300_000)));
+        assert!(fair.len() < LONGEST);
+        assert!(unpacked(&outcome(&fair).unwrap(), "\"data\": \"").ends_with(" [EMAIL_ADDRESS]"));
+        // Compressed twice.
+        assert_eq!(outcome(&packed(&format!("{{\"a\": \"{}\"}}", packed(CLEAR)))), Err(RedactError::Large));
+        assert!(outcome(&packed(&format!("{{\"a\": \"{}\"}}", packed("\0\u{1}")))).is_ok());
+    }
+
+    #[test]
+    fn all_of_a_body_has_one_limit() {
+        let small = packed(&" ".repeat(500_000));
+        let body = |count: usize| format!("[{}0]", format!("\"{small}\",").repeat(count));
+        assert!(run(&PLAN, Format::Json, [body(2).as_bytes()]).is_ok());
+        assert_eq!(run(&PLAN, Format::Json, [body(40).as_bytes()]), Err(RedactError::Large));
+        // Wherever they stand.
+        let within: String =
+            (0..40).map(|_| format!("\"{}\",", base64(format!("{{\"data\":\"{small}\"}}").as_bytes()))).collect();
+        assert_eq!(run(&PLAN, Format::Json, [format!("[{within}0]").as_bytes()]), Err(RedactError::Large));
+    }
+
+    #[test]
+    fn where_lengths_must_stay_it_cannot_change() {
+        let body = |text: &str| format!("{{\"data\": \"{}\"}}", packed(text));
+        let (clean, found) = (body("nothing to see"), body(CLEAR));
+        assert_eq!(run(PLAN.of_same_length(), Format::Json, [clean.as_bytes()]).unwrap().0, clean);
+        assert_eq!(run(PLAN.of_same_length(), Format::Json, [found.as_bytes()]), Err(RedactError::Large));
+    }
+
+    #[test]
+    fn a_policy_that_blocks_or_only_counts_does_so_within() {
+        let by = |treatment: Treatment| {
+            let policy = Policy { default: treatment, ..Policy::default() };
+            let plan = Arc::new(Plan::new(Arc::clone(PLAN.engine()), &policy));
+            let body = format!("{{\"data\": \"{}\"}}", packed("to bob@example.com"));
+            run(&plan, Format::Json, [body.as_bytes()]).map(|(out, report)| (out == body, report.findings.len()))
+        };
+        assert!(matches!(by(Treatment::Block), Err(RedactError::Blocked { .. })));
+        assert_eq!(by(Treatment::Report), Ok((true, 1)));
+    }
+}

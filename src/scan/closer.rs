@@ -59,7 +59,7 @@ fn judge_national(data: &[u8], at: usize, kinds: Kinds) -> Kinds {
         || (national::goes_on(data, start) && !before())
         || (national::is_glued(data, start) && !behind())
         || (national::is_part(data, start) && !before())
-        || !national::is_window(data, start);
+        || (national::is_short(data, start) && !behind() && !before());
     if other { kinds & !NATIONAL } else { kinds }
 }
 

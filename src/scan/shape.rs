@@ -45,7 +45,7 @@ pub(crate) const FOLD: Kinds = 1 << 9;
 pub(crate) const IP: Kinds = 1 << 10;
 /// The second separator of a MAC address.
 pub(crate) const MAC: Kinds = 1 << 11;
-/// The last of seven digits and separators that begin with a digit and no word.
+/// The last of six digits and separators that begin with a digit and no word.
 pub(crate) const NATIONAL: Kinds = 1 << 12;
 
 /// Runs of so many bytes may be tokens.
@@ -308,28 +308,27 @@ impl Runs {
         after(self.upper, last.upper, by)
     }
 
-    /// Where a seventh byte of digits and separators ends, of which the first begins
+    /// Where a sixth byte of digits and separators ends, of which the first begins
     /// a run of digits, and a word or what stands behind an escape: `\n`, `\xe9` and
     /// `\u00e9` end in letters.
     #[inline(always)]
     fn national(&self, last: &Self) -> u64 {
         let (now, then) = (self.digit | self.separator, last.digit | last.separator);
-        // Two, four, seven in a row; of the block before only the last six count.
+        // Two, four, six in a row; of the block before only the last five count.
         let (pair, last_pair) = (now & after(now, then, 1), then & then << 1);
-        let (four, last_four) = (pair & after(pair, last_pair, 2), last_pair & last_pair << 2);
-        let run = four & after(four, last_four, 3);
+        let run = pair & after(pair, last_pair, 2) & after(pair, last_pair, 4);
         if run == 0 {
             return 0;
         }
         let digit = |by| after(self.digit, last.digit, by);
-        let escape = |by: u32| after(self.backslash, last.backslash, 6 + by);
-        let begins = !after(self.word, last.word, 7) | escape(2) | escape(4) | escape(6);
-        let letter = after(self.word & !self.digit, last.word & !last.digit, 8);
+        let escape = |by: u32| after(self.backslash, last.backslash, 5 + by);
+        let begins = !after(self.word, last.word, 6) | escape(2) | escape(4) | escape(6);
+        let letter = after(self.word & !self.digit, last.word & !last.digit, 7);
         // Groups of an id: `af4a-000000012345`.
         // `-` and `.`, no space.
-        let joint = after(self.separator & self.token[0], last.separator & last.token[0], 7);
+        let joint = after(self.separator & self.token[0], last.separator & last.token[0], 6);
         let id = joint & letter & !escape(3) & !escape(5) & !escape(7);
-        run & digit(6) & !digit(7) & begins & !id
+        run & digit(5) & !digit(6) & begins & !id
     }
 
     /// The shapes that end with four digits.
@@ -560,14 +559,14 @@ mod tests {
             ),
             (
                 NATIONAL,
-                at >= 6
-                    && data[at - 6].is_ascii_digit()
-                    && data[at - 6..=at].iter().all(|byte| byte.is_ascii_digit() || b" -.".contains(byte))
-                    && !back(7).is_some_and(|byte| byte.is_ascii_digit())
-                    && (!back(7).is_some_and(is_word_byte) || [8, 10, 12].iter().any(|&by| back(by) == Some(b'\\')))
-                    && !(back(7).is_some_and(|byte| b"-.".contains(&byte))
-                        && back(8).is_some_and(|byte| is_word_byte(byte) && !byte.is_ascii_digit())
-                        && [9, 11, 13].iter().all(|&by| back(by) != Some(b'\\'))),
+                at >= 5
+                    && data[at - 5].is_ascii_digit()
+                    && data[at - 5..=at].iter().all(|byte| byte.is_ascii_digit() || b" -.".contains(byte))
+                    && !back(6).is_some_and(|byte| byte.is_ascii_digit())
+                    && (!back(6).is_some_and(is_word_byte) || [7, 9, 11].iter().any(|&by| back(by) == Some(b'\\')))
+                    && !(back(6).is_some_and(|byte| b"-.".contains(&byte))
+                        && back(7).is_some_and(|byte| is_word_byte(byte) && !byte.is_ascii_digit())
+                        && [8, 10, 12].iter().all(|&by| back(by) != Some(b'\\'))),
             ),
             (ESCAPE, data[at] == b'%' || data[at] == b'u' && back(1) == Some(b'\\')),
             (TOKEN, token),
@@ -679,8 +678,8 @@ mod tests {
         assert_eq!(kinds_at("617-555-0154", 11), NANP);
         assert_eq!(kinds_at("(202) 555-0109", 13), NANP);
         assert_eq!(kinds_at("078-05-1120", 10) & SSN, SSN);
-        assert_eq!(kinds_at("06 12 34 56 78", 6), NATIONAL);
-        assert_eq!(kinds_at("0171/3920011", 11), NATIONAL);
+        assert_eq!(kinds_at("06 12 34 56 78", 5), NATIONAL);
+        assert_eq!(kinds_at("0171/3920011", 10), NATIONAL);
         assert_eq!(kinds_at("4111 1111 1111 1111", 13) & CARD, CARD);
         assert_eq!(kinds_at("3782 822463 10005", 10) & CARD, CARD);
         assert_eq!(kinds_at("4111111111111111", 12), CARD);

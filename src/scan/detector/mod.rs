@@ -47,7 +47,7 @@ pub const fn reach(detector: Detector) -> (usize, usize) {
 /// | e-mail | the `@` |
 /// | phone, international | the `+`, or the first `0` of a run of digits that begins with `00` |
 /// | phone, North America | the last digit of the last group |
-/// | phone, national | the first digit of seven digits and separators |
+/// | phone, national | the first digit of six digits and separators |
 /// | card | any digit |
 /// | IBAN | the first letter |
 /// | SSN | the last digit |

@@ -7,8 +7,9 @@ use super::{before, further_before, in_word, is_digit, number_begins, number_end
 use crate::validator::phone::{self, National, extension_length, international_prefix};
 use std::ops::Range;
 
-/// A number shows where so many bytes are digits and the simplest separators.
-pub(crate) const WINDOW: usize = 7;
+/// A number shows where so many bytes are digits and the simplest separators, and one
+/// more is, or a group of digits stands before them (`089/654321`).
+pub(crate) const WINDOW: usize = 6;
 /// Bytes between two groups of digits, as in `) - `.
 const PUNCTUATION: usize = 3;
 /// A number begins at most so many bytes before the window.
@@ -21,6 +22,8 @@ const NAME: usize = 40;
 pub(super) const LEFT: usize = WIDEST + NAME + 8;
 /// Most groups of digits.
 const GROUPS: usize = 7;
+/// So many digits may be a number, behind which `/` begins another.
+const WHOLE: usize = 9;
 /// Most digits that stand together, behind a zero one more.
 const LONGEST_GROUP: usize = 12;
 
@@ -75,8 +78,26 @@ pub(crate) fn is_window(text: &[u8], anchor: usize) -> bool {
     let Some(window) = text.get(anchor..anchor.saturating_add(WINDOW)) else { return false };
     window[0].is_ascii_digit()
         && !is_digit(before(text, anchor))
-        && window.iter().all(|byte| byte.is_ascii_digit() || matches!(byte, b' ' | b'-' | b'.'))
+        && window.iter().all(is_simple)
         && window.windows(2).any(|pair| pair.iter().all(u8::is_ascii_digit))
+        && (text.get(anchor + WINDOW).is_some_and(is_simple) || is_joined(text, anchor))
+}
+
+/// Whether a byte that is known to stand behind the window at `anchor` is none of those
+/// that make it a number, nor what stands before.
+pub(crate) fn is_short(text: &[u8], anchor: usize) -> bool {
+    text.get(anchor + WINDOW).is_some_and(|byte| !is_simple(byte)) && !is_joined(text, anchor)
+}
+
+fn is_simple(byte: &u8) -> bool {
+    byte.is_ascii_digit() || matches!(byte, b' ' | b'-' | b'.')
+}
+
+/// Whether a group of digits stands before those at `at`, and `/` or `)` between them.
+fn is_joined(text: &[u8], at: usize) -> bool {
+    let signs = [1, 2, 3].map(|by| further_before(text, at, by));
+    let joins = |sign: &Option<u8>| matches!(sign, Some(b'/' | b')'));
+    signs.iter().any(joins) && group_before(text, at).is_some()
 }
 
 /// Whether `number` is most likely a time in seconds, of the years 2017 to 2033.
@@ -132,7 +153,19 @@ fn group_before(text: &[u8], at: usize) -> Option<usize> {
     };
     let gap = back(at, PUNCTUATION, |byte| matches!(byte, b' ' | b'-' | b'.' | b'/' | b'(' | b')'));
     let digits = back(at - gap, WIDEST, |byte| byte.is_ascii_digit());
-    (gap > 0 && digits > 0).then(|| at - gap - digits)
+    (gap > 0 && digits > 0 && !is_between(text, at - gap..at)).then(|| at - gap - digits)
+}
+
+/// Whether one number ends and another begins where this is between two groups:
+/// `06 12 34 56 78 / 06 98 76 54 32`, not `030 / 1234567`, nor with an extension.
+fn is_between(text: &[u8], gap: Range<usize>) -> bool {
+    let is_wide = gap.len() > 1 && text[gap.clone()].contains(&b'/');
+    if !is_wide || (digits_at(text, gap.end) < 3 && text.get(gap.end) != Some(&b'0')) {
+        return false;
+    }
+    let widest = &text[gap.start.saturating_sub(WIDEST)..gap.start];
+    let number = widest.iter().rev().take_while(|byte| is_simple(byte) || matches!(byte, b'(' | b')'));
+    number.filter(|byte| byte.is_ascii_digit()).count() >= WHOLE
 }
 
 /// The start of the group of digits behind that at `at`.
@@ -163,7 +196,7 @@ fn read(text: &[u8], start: usize) -> Option<Option<Range<usize>>> {
         if brackets.inner == closes && may_end(text, end, number.is_spaced()) && number.is_possible() {
             best = Some((!number.is_list()).then(|| start - usize::from(brackets.closed)..end));
         }
-        let Some(gap) = gap(text, at, &mut brackets) else { break };
+        let Some(gap) = gap(text, at, &mut brackets).filter(|gap| !is_between(text, at..at + gap)) else { break };
         number.separate(&text[at..at + gap]);
         at += gap;
     }
@@ -396,6 +429,10 @@ mod tests {
             "011 44 20 7946 0958",
             "00 49 171 2345678",
             "0011-61-2-9876-5432",
+            "089/654321",
+            "(089) 654321",
+            "06221/123456",
+            "030 / 1234567",
         ] {
             for (before, after) in
                 [("", ""), ("phone: ", "."), ("(tel ", ")"), ("\"", "\""), ("phone=", "&x"), ("tel. ", ", ok")]
@@ -403,6 +440,20 @@ mod tests {
                 let text = format!("{before}{value}{after}");
                 assert_eq!(found(&text), Some(value), "{text}");
             }
+        }
+    }
+
+    #[test]
+    fn two_numbers_beside_each_other_are_two() {
+        for (text, second) in [
+            ("06 12 34 56 78 / 06 98 76 54 32", "06 98 76 54 32"),
+            ("030 1234567 / 040 7654321", "040 7654321"),
+            ("(030) 1234567 / (040) 7654321", "(040) 7654321"),
+        ] {
+            let start = text.len() - second.len();
+            let from = |anchor| extent(text.as_bytes(), anchor).map(|range| &text[range]);
+            let found: Vec<&str> = (start..text.len()).filter_map(from).collect();
+            assert!(!found.is_empty() && found.iter().all(|&found| found == second), "{text}: {found:?}");
         }
     }
 
@@ -470,6 +521,9 @@ mod tests {
             ("(06 12 34 56 78)", "06 12 34 56 78"),
             ("2025-01-01 0171 3920091", "0171 3920091"),
             ("030 1234567, 45 days", "030 1234567"),
+            ("06 12 34 56 78 / 06 98 76 54 32", "06 12 34 56 78"),
+            ("020 7946 0958 / 020 7946 0959", "020 7946 0958"),
+            ("030 1234567 / 22", "030 1234567 / 22"),
         ] {
             assert_eq!(found(text), Some(value), "{text}");
         }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// Validate the configuration and the rules, without listening.
 ///
 /// Reads the same flags, variables and files as `run`; only the upstream may
-/// be missing. Every example and negative example of every rule goes through
+/// be missing, unless there is a [[route]]. Every example and negative example of every rule goes through
 /// the real pipeline, and what the actions write is looked at again; so does every
 /// example of your own protocol packs. Exits with 0 when all is valid,
 /// with 2 after telling what is not, with 3 when a file cannot be read.
@@ -39,6 +39,7 @@ enum Style {
 /// Checks, and says what was checked.
 pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
     let offline = args.config.load_offline()?;
+    offline.check_upstreams()?;
     let ruleset = match setup::offline_ruleset(&offline) {
         Err(CliError::Rule(error)) if args.output != Style::Text => {
             let mistakes = mistakes(&error)?;

@@ -50,6 +50,11 @@ enum Style {
 pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
     let old = args.input.setup_with(&args.input.rules.with(&args.from, args.from_profile.as_deref()))?;
     let new = args.input.setup()?;
+    if old.engine.ruleset().hash == new.engine.ruleset().hash {
+        // Without a standard error there is nobody to tell.
+        let note = "note: both sets are the same; give --rules, --profile or --from";
+        let _ = writeln!(std::io::stderr(), "{note}");
+    }
     let mut comparison = Comparison {
         old: Side::new(&old),
         new: Side::new(&new),

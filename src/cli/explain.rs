@@ -68,6 +68,8 @@ struct Explained<'a> {
     found: bool,
     rule: &'a str,
     entity: &'a str,
+    /// From 1.
+    record: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pointer: Option<String>,
     start: u64,
@@ -138,6 +140,7 @@ impl<W: Write> Explainer<W> {
         let action = self.actions.action(applied.rule);
         let shadow = if rule.shadow { " (the rule is in shadow)" } else { "" };
         Explained {
+            record: located.record,
             pointer: located.pointer.clone().map(|pointer| if located.in_name { pointer + " (key)" } else { pointer }),
             start: located.start,
             end: located.end,
@@ -161,6 +164,7 @@ impl<W: Write> Explainer<W> {
             found,
             rule: &rule.id,
             entity: &rule.entity,
+            record: 1,
             pointer: None,
             start: span.start,
             end: span.end,
@@ -220,6 +224,7 @@ impl<W: Write> Explainer<W> {
             way.walk(body, traced.span.start);
             let mark = way.lexer.mark();
             misses.push(Explained {
+                record: mark.record,
                 pointer: mark.pointer,
                 start: mark.offset,
                 end: mark.offset + meaning(raw(body, traced.span)).len() as u64,
@@ -322,13 +327,14 @@ fn few(names: &[String]) -> String {
 
 fn text(explained: &Explained<'_>) -> String {
     let pointer = explained.pointer.as_ref().map_or_else(String::new, |pointer| format!(" at {pointer}"));
-    let (source, start, end) = (explained.source, explained.start, explained.end);
+    let (source, record) = (explained.source, explained.record);
+    let (start, end) = (explained.start, explained.end);
     let encoding = explained.encoding.map_or_else(String::new, |encoding| format!(", in {encoding}"));
     let mut text = match explained.found {
         true => format!("{} by {}: {}\n", explained.entity, explained.rule, explained.value),
         false => format!("not {} by {}: {}\n", explained.entity, explained.rule, explained.value),
     };
-    text += &format!("  where:   {source}{pointer}, bytes {start}-{end}{encoding}\n");
+    text += &format!("  where:   {source}, record {record}{pointer}, bytes {start}-{end}{encoding}\n");
     for why in &explained.why {
         text += &format!("  {} {why}\n", if explained.found { "why:    " } else { "why not:" });
     }

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 /// More than this is no set of manifests.
 const LARGEST: u64 = 256 * 1024 * 1024;
 
-/// Add the sidecar to Kubernetes manifests.
+/// Add the sidecar to Kubernetes manifests on standard input.
 ///
 /// Reads manifests (YAML or JSON, any number of documents, lists) from standard input
 /// and writes them to standard output. Pods of Deployments, StatefulSets, DaemonSets,
@@ -24,7 +24,7 @@ const LARGEST: u64 = 256 * 1024 * 1024;
 ///
 ///   expurgate inject --protocol openai < deployment.yaml | kubectl apply -f -
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(verbatim_doc_comment, override_usage = "expurgate inject [OPTIONS] < deployment.yaml")]
 pub(super) struct Args {
     #[command(flatten)]
     knobs: Knobs,
@@ -41,17 +41,28 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
     let text = read_input()?;
     let changed = if args.uninject {
-        manifest::uninject(&text)?
+        manifest::uninject(&text).map_err(|error| of_input(error, &text))?
     } else {
         let rules = read_rules(&args.rules)?;
         let injector =
             Injector::new(Packs::builtin()?, args.knobs.0.clone(), !rules.is_empty()).map_err(CliError::Usage)?;
-        let changed = manifest::inject(&text, &injector, &rules)?;
+        let changed = manifest::inject(&text, &injector, &rules).map_err(|error| of_input(error, &text))?;
         tell(&changed);
         changed
     };
     std::io::stdout().write_all(changed.text.as_bytes()).map_err(unwritable)?;
     Ok(Exit::Clean)
+}
+
+/// The error, with what to do about a template.
+fn of_input(error: ManifestError, text: &str) -> CliError {
+    let is_template = matches!(error, ManifestError::Text { .. }) && text.contains("{{");
+    match CliError::from(error) {
+        CliError::Usage(told) if is_template => {
+            CliError::Usage(format!("{told}; render templates first: helm template … | expurgate inject"))
+        }
+        error => error,
+    }
 }
 
 /// All of standard input.

@@ -55,6 +55,9 @@ async fn serve(config: &Config, metrics: Arc<Metrics>) -> Result<(), CliError> {
     give_memory_back();
     let server = Server::bind(config, &engine, metrics).await?.reload_from(rules);
     announce(config, &engine, &server)?;
+    for directory in texts.empty_directories() {
+        tracing::warn!("{}", setup::no_rule_file(directory));
+    }
     // Until others come, the server has them.
     drop(engine);
     server.run(stop).await;

@@ -3,7 +3,7 @@
 
 use super::CliError;
 use crate::config::{Config, Flags, KeyFile, KeyReader, Offline, PackReader, Sources};
-use crate::rule::{Profile, RuleError, RuleTexts, Ruleset};
+use crate::rule::{self, Profile, RuleError, RuleTexts, Ruleset};
 use crate::scan::{CompileError, Engine};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -129,9 +129,29 @@ fn load_offline(sources: &Sources) -> Result<Offline, CliError> {
 /// may name.
 pub(super) fn offline_ruleset(offline: &Offline) -> Result<Arc<Ruleset>, CliError> {
     let texts = RuleTexts::read(offline.rules())?;
-    let ruleset = ruleset(offline.builtin_rules(), &texts, offline.profile())?;
+    for directory in texts.empty_directories() {
+        // Without a standard error there is nobody to warn.
+        let _ = writeln!(std::io::stderr(), "warning: {}", no_rule_file(directory));
+    }
+    offline_ruleset_of(offline, &texts)
+}
+
+/// As [`offline_ruleset`], of what was read.
+pub(super) fn offline_ruleset_of(offline: &Offline, texts: &RuleTexts) -> Result<Arc<Ruleset>, CliError> {
+    let ruleset = ruleset(offline.builtin_rules(), texts, offline.profile())?;
     offline.check_entities(&ruleset)?;
     Ok(ruleset)
+}
+
+/// What is told of a directory that adds no rules.
+pub(super) fn no_rule_file(directory: &str) -> String {
+    format!("{directory}: no *.toml file in it")
+}
+
+/// That no rule has this id.
+pub(super) fn unknown_rule(id: &str, ruleset: &Ruleset) -> CliError {
+    let ids: Vec<&str> = ruleset.rules.iter().map(|rule| rule.id.as_str()).collect();
+    CliError::Usage(rule::unknown_rule(id, &ids))
 }
 
 /// The rules in `texts`, on top of the built-in ones if `builtin`, of which

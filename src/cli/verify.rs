@@ -9,16 +9,17 @@ use crate::rule::protocol::Packs;
 use serde_json::json;
 use std::io::{BufWriter, Write};
 
-/// List pods that should have the sidecar and do not, or go past it.
+/// List pods on standard input that should have the sidecar and do not, or go past it.
 ///
-/// Reads pods, and namespaces, from standard input. Looked at are pods that say they
+/// Reads pods, and namespaces, from standard input: what kubectl get says, or manifests of
+/// pods. Looked at are pods that say they
 /// want the sidecar (expurgate.dev/inject: "true"), that have it, or that are in a
 /// namespace with the label expurgate.dev/injection=enabled: those that are older than
 /// the label have none. Exit code 1 if there is anything to list.
 ///
 ///   kubectl get namespaces,pods --all-namespaces -o json | expurgate verify
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(verbatim_doc_comment, override_usage = "expurgate verify [OPTIONS] < pods.json")]
 pub(super) struct Args {
     /// Look at all pods, but for those with expurgate.dev/inject: "false", and those that
     /// the webhook is never asked about (kube-system, expurgate-system, static pods)
@@ -50,6 +51,10 @@ pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
     written.and_then(|()| out.flush()).map_err(unwritable)?;
     // Without a standard error there is nobody to tell.
     let _ = std::io::stderr().write_all(summary(args, &verdict).as_bytes());
+    if verdict.pods > 0 && !verdict.missing.is_empty() {
+        let what = verdict.missing.join(", ");
+        return Err(CliError::Usage(format!("--namespace: no pod of {what} is on standard input; is it spelled so?")));
+    }
     Ok(if verdict.problems.is_empty() { Exit::Clean } else { Exit::Findings })
 }
 

@@ -11,13 +11,16 @@ use super::{Breaker, Config, KeyPair, Limits, ListenerTls, Log, Route, Timeouts,
 use crate::redact::Policy;
 use crate::rule::protocol::{Pack, Packs, is_media_type, may_be_redacted};
 use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// What the only route is called, unless told.
+pub(super) const DEFAULT_ROUTE: &str = "default";
+
 pub(super) fn build(merged: Merged, reader: KeyReader) -> Result<Config, ConfigError> {
-    let Merged { file, source, ignored, packs } = merged;
+    let Merged { file, source, ignored, packs, .. } = merged;
     let keys = Keys::read(&file.hash, reader, source.as_ref())?;
     let routes = build_routes(file.route, &keys, &packs, source.as_ref())?;
     let mut warnings = keys.warnings;
@@ -46,7 +49,38 @@ pub(super) fn build(merged: Merged, reader: KeyReader) -> Result<Config, ConfigE
         source,
     };
     check_limits(&config)?;
+    check_addresses(&config)?;
     Ok(config)
+}
+
+/// Whether listener, admin port and upstreams are told apart.
+fn check_addresses(config: &Config) -> Result<(), ConfigError> {
+    let source = config.source.as_ref();
+    let (listener, admin) = (config.listener, config.admin);
+    if takes(listener, admin) || takes(admin, listener) {
+        let message = format!("the listener {listener} and the admin port {admin} are one; give one another port");
+        return Err(ConfigError::at_section_key(source, "admin", "address", message));
+    }
+    let is_own = |upstream: SocketAddr| {
+        let is_here = upstream.ip() == listener.ip() || upstream.ip().is_loopback();
+        is_here && takes(listener, upstream)
+    };
+    for (nth, route) in config.routes.iter().enumerate() {
+        if route.upstream.address().is_some_and(is_own) {
+            let message = format!("route \"{}\": the upstream is this proxy's own address", route.name);
+            return Err(ConfigError::at_route_key(source, nth, "upstream", message));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a socket that listens on one address has the other, too.
+fn takes(listening: SocketAddr, other: SocketAddr) -> bool {
+    let is_any = match listening.ip() {
+        IpAddr::V4(ip) => ip.is_unspecified() && other.is_ipv4(),
+        IpAddr::V6(ip) => ip.is_unspecified(),
+    };
+    (is_any || listening.ip() == other.ip()) && listening.port() == other.port() && listening.port() != 0
 }
 
 fn check_limits(config: &Config) -> Result<(), ConfigError> {
@@ -89,7 +123,7 @@ fn build_routes(
     let mut built = Vec::with_capacity(routes.len());
     for (nth, route) in routes.into_iter().enumerate() {
         let blame = |message| ConfigError::at_route(source, nth, message);
-        let name = route.name.clone().unwrap_or_else(|| "default".to_owned());
+        let name = route.name.clone().unwrap_or_else(|| DEFAULT_ROUTE.to_owned());
         let mut policy = action::policy(&route.policy, keys).map_err(|(key, why)| {
             ConfigError::at_route_key(source, nth, &key, format!("route \"{name}\": {key}: {why}"))
         })?;
@@ -115,7 +149,7 @@ fn build_route(route: file::Route, policy: Policy, pack: Option<Arc<Pack>>, only
             return Err("a route's name may be neither empty nor \"none\"".to_owned());
         }
         Some(name) => name,
-        None if only => "default".to_owned(),
+        None if only => DEFAULT_ROUTE.to_owned(),
         None => return Err("a route needs a \"name\" when there are several".to_owned()),
     };
     let Some(upstream) = upstream else {

@@ -4,8 +4,11 @@ use super::action::ActionSpec;
 use super::types::{LogFormat, LogLevel, Period, Size, Upstream};
 use crate::content::Level;
 use crate::rule::Profile;
-use serde::{Deserialize, Deserializer, de};
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{self, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -23,6 +26,7 @@ pub(super) struct Source {
 pub(super) struct File {
     pub(super) listener: Listener,
     pub(super) admin: Address,
+    #[serde(deserialize_with = "routes")]
     pub(super) route: Vec<Route>,
     pub(super) limits: Limits,
     pub(super) timeouts: Timeouts,
@@ -157,6 +161,28 @@ pub(super) struct Hash {
 pub(super) struct Log {
     pub(super) level: Option<LogLevel>,
     pub(super) format: Option<LogFormat>,
+}
+
+fn routes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Route>, D::Error> {
+    struct Routes;
+
+    impl<'de> Visitor<'de> for Routes {
+        type Value = Vec<Route>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("tables; write [[route]]")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, routes: A) -> Result<Vec<Route>, A::Error> {
+            Vec::deserialize(SeqAccessDeserializer::new(routes))
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<Vec<Route>, A::Error> {
+            Err(de::Error::custom("write [[route]], with two brackets"))
+        }
+    }
+
+    deserializer.deserialize_any(Routes)
 }
 
 fn profile<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Profile>, D::Error> {

@@ -93,7 +93,8 @@ impl Keys {
             Some(id) => self.by_id.get(id).ok_or_else(|| self.unknown(id)),
             None if self.by_id.len() == 1 => self.by_id.values().next().ok_or_else(String::new),
             None if self.by_id.is_empty() => {
-                Err("\"hash\" needs a key: set hash.keys.k1 = \"/path/to/a/file\"".to_owned())
+                Err("\"hash\" needs a key: set hash.keys.k1 = \"/path/to/a/file\", or EXPURGATE_HASH_KEYS=k1=/path/to/a/file"
+                    .to_owned())
             }
             None => Err(format!("which key? set hash.active to one of {}", self.names())),
         }

@@ -81,6 +81,8 @@ pub(super) struct Merged {
     pub(super) source: Option<Source>,
     /// Variables that look like ours and mean nothing.
     pub(super) ignored: Vec<String>,
+    /// Whether the file has routes.
+    pub(super) has_routes: bool,
     /// Those that routes may name.
     pub(super) packs: Packs,
 }
@@ -88,6 +90,7 @@ pub(super) struct Merged {
 pub(super) fn merge(sources: &Sources) -> Result<Merged, ConfigError> {
     let source = sources.file.clone().map(|(path, text)| Source { path, text });
     let mut table = source.as_ref().map_or(Ok(Table::new()), read_file)?;
+    let has_routes = table.contains_key("route");
     // Long names win over short ones: they are read later. Names of one length
     // are read in order, so that a route comes after those before it.
     let by_length = |(name, _): &&(String, String)| (name.len(), name.clone());
@@ -109,7 +112,7 @@ pub(super) fn merge(sources: &Sources) -> Result<Merged, ConfigError> {
     let file: File =
         table.try_into().map_err(|error: toml::de::Error| ConfigError::Whole(error.message().to_owned()))?;
     let packs = protocol::read(&file, source.as_ref(), sources)?;
-    Ok(Merged { file, source, ignored, packs })
+    Ok(Merged { file, source, ignored, has_routes, packs })
 }
 
 /// Whether a variable that is not known was most likely meant for us.

@@ -27,7 +27,7 @@ pub use types::{LogFormat, LogLevel, Period, Scheme, Size, Upstream};
 use crate::content::{CodingLimits, Level};
 use crate::redact::{Policy, Refusal, judge_policy};
 use crate::rule::protocol::Pack;
-use crate::rule::{Profile, Ruleset};
+use crate::rule::{Profile, Ruleset, nearest_entity};
 use crate::scan::Engine;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -321,18 +321,9 @@ impl Default for Timeouts {
 
 /// What the user may have meant by an entity that no rule finds.
 fn entity_hint(entity: &str, known: &BTreeSet<&str>) -> String {
-    let nearest = known
-        .iter()
-        .copied()
-        .max_by_key(|name| shared_prefix(name, entity))
-        .filter(|name| shared_prefix(name, entity) >= 3);
-    nearest
+    let known: Vec<&str> = known.iter().copied().collect();
+    nearest_entity(entity, &known)
         .map_or_else(|| "`expurgate rules list` shows all entities".to_owned(), |name| format!("did you mean {name}?"))
-}
-
-fn shared_prefix(one: &str, other: &str) -> usize {
-    let same = |(a, b): &(u8, u8)| a == b;
-    one.bytes().zip(other.bytes()).take_while(same).count()
 }
 
 #[cfg(test)]

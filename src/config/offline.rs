@@ -1,9 +1,9 @@
 //! The configuration of commands that send nothing anywhere.
 
-use super::build::build;
+use super::build::{DEFAULT_ROUTE, build};
 use super::file;
 use super::layers::{Sources, merge};
-use super::protocol::{of_route, upstream};
+use super::protocol::{no_upstream, of_route, upstream};
 use super::types::{Scheme, Upstream};
 use super::{Config, ConfigError, Route, Ruleset, UpstreamTls};
 use crate::content::{Level, PartRules};
@@ -22,6 +22,8 @@ pub struct Offline {
     config: Config,
     /// Whether the routes have their upstreams.
     complete: bool,
+    /// What is wrong with that, if the file has routes.
+    lacking: Option<ConfigError>,
 }
 
 impl Offline {
@@ -37,7 +39,12 @@ impl Offline {
         let packs = &merged.packs;
         let has_upstream = |route: &file::Route| upstream(route, of_route(route, packs).as_deref()).is_some();
         let complete = routes.iter().any(has_upstream);
+        let mut lacking = None;
         if !complete {
+            if let Some((route, source)) = routes.first().zip(merged.source.as_ref()).filter(|_| merged.has_routes) {
+                let (name, pack) = (route.name.as_deref().unwrap_or(DEFAULT_ROUTE), of_route(route, packs));
+                lacking = Some(ConfigError::at_route(Some(source), 0, no_upstream(name, pack.as_deref())));
+            }
             if routes.is_empty() {
                 routes.push(file::Route::default());
             }
@@ -45,12 +52,20 @@ impl Offline {
                 route.upstream = Some(stand_in(route));
             }
         }
-        Ok(Self { config: build(merged, sources.keys)?, complete })
+        Ok(Self { config: build(merged, sources.keys)?, complete, lacking })
     }
 
     /// The whole configuration, if it has its upstreams.
     pub fn complete(&self) -> Option<&Config> {
         self.complete.then_some(&self.config)
+    }
+
+    /// Whether each `[[route]]` of the file has its upstream, as the proxy wants it.
+    ///
+    /// # Errors
+    /// When it has none.
+    pub fn check_upstreams(&self) -> Result<(), ConfigError> {
+        self.lacking.clone().map_or(Ok(()), Err)
     }
 
     /// Whether the built-in packs are used.

@@ -391,6 +391,19 @@ fn offline_only_the_upstreams_may_be_missing() {
 }
 
 #[test]
+fn addresses_that_only_look_alike_are_told_apart() {
+    for right in [
+        "[[route]]\nupstream = \"http://127.0.0.1:8081\"",
+        "[[route]]\nupstream = \"http://10.0.0.1:8080\"",
+        "[listener]\naddress = \"127.0.0.2:9090\"\n[[route]]\nupstream = \"http://a\"",
+        "[listener]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"127.0.0.1:0\"\n[[route]]\nupstream = \"http://a\"",
+        "[listener]\naddress = \"0.0.0.0:8080\"\n[[route]]\nupstream = \"http://10.0.0.1:8080\"",
+    ] {
+        assert!(from_file(right).is_ok(), "{right}");
+    }
+}
+
+#[test]
 fn the_rehearsal_has_the_routes_with_certificates() {
     let route = |name: &str, tls: &str| format!("[[route]]\nname = \"{name}\"\npath = \"/{name}\"\n{tls}\n");
     let tls = "tls.ca = \"b.pem\"\ntls.cert = \"b.crt\"\ntls.key = \"b.key\"";
@@ -481,7 +494,8 @@ fn mistakes_in_the_file_name_line_column_and_remedy() {
         ),
         (
             "[[route]]\nupstream = \"http://a\"\n[route.policy]\nY = \"mask\"\nX = \"hash\"",
-            "expurgate.toml:5:1: route \"default\": X: \"hash\" needs a key: set hash.keys.k1",
+            "expurgate.toml:5:1: route \"default\": X: \"hash\" needs a key: set hash.keys.k1 = \"/path/to/a/file\", or \
+             EXPURGATE_HASH_KEYS=k1=/path/to/a/file",
         ),
         ("[hash.keys]\nk1 = \"hex:6f1d0c5b\"", "expurgate.toml:2:1: hash.keys.k1: this is a key; write it"),
         ("[hash.keys]\nk1 = \"nowhere\"", "expurgate.toml:2:1: hash.keys.k1: nowhere: cannot be read: "),
@@ -501,6 +515,33 @@ fn mistakes_in_the_file_name_line_column_and_remedy() {
             "expurgate.toml:1:1: route \"default\" needs an \"upstream\" (or --upstream URL): of Sentry, the host of your DSN",
         ),
         ("a = [", "expurgate.toml:1:"),
+        ("[route]\nupstream = \"http://a\"", "expurgate.toml:1:1: write [[route]], with two brackets"),
+        (
+            "[limits]\nmax_body = 1048576",
+            "expurgate.toml:2:12: invalid type: integer `1048576`, expected a size; write one like \"256KiB\"",
+        ),
+        (
+            "[timeouts]\ndrain = 30",
+            "expurgate.toml:2:9: invalid type: integer `30`, expected a duration; write one like \"30s\"",
+        ),
+        ("[timeouts]\ndrain = \"1.5s\"", "expurgate.toml:2:9: \"1.5s\" is not a whole number with a unit, such as 30s"),
+        ("[timeouts]\ndrain = \"0s\"", "expurgate.toml:2:9: \"0s\" is not a duration above zero"),
+        (
+            "[[route]]\nupstream = \"http://localhost:8080/v1\"",
+            "expurgate.toml:2:1: route \"default\": the upstream is this proxy's own address",
+        ),
+        (
+            "[listener]\naddress = \"0.0.0.0:80\"\n[[route]]\nupstream = \"http://127.0.0.1\"",
+            "expurgate.toml:4:1: route \"default\": the upstream is this proxy's own address",
+        ),
+        (
+            "[listener]\naddress = \"127.0.0.1:9090\"\n[[route]]\nupstream = \"http://a\"",
+            "the listener 127.0.0.1:9090 and the admin port 127.0.0.1:9090 are one; give one another port",
+        ),
+        (
+            "[admin]\naddress = \"[::]:8080\"\n[[route]]\nupstream = \"http://a\"",
+            "expurgate.toml:2:1: the listener 127.0.0.1:8080 and the admin port [::]:8080 are one; give one another port",
+        ),
     ];
     for (text, expected) in cases {
         let error = from_file(text).unwrap_err();

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Deserializer, de};
 use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -83,10 +84,11 @@ impl FromStr for Period {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let units = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
-        with_unit(text, &units)
-            .filter(|&milliseconds| milliseconds > 0)
-            .map(|milliseconds| Self(Duration::from_millis(milliseconds)))
-            .ok_or_else(|| format!("\"{text}\" is not a duration above zero; write one like \"30s\""))
+        match with_unit(text, &units) {
+            Some(0) => Err(format!("\"{text}\" is not a duration above zero; write one like \"30s\"")),
+            Some(milliseconds) => Ok(Self(Duration::from_millis(milliseconds))),
+            None => Err(format!("\"{text}\" is not a whole number with a unit, such as 30s")),
+        }
     }
 }
 
@@ -117,6 +119,19 @@ impl FromStr for Upstream {
             return wrong("the path may not hold a query or unusual characters");
         }
         Ok(Self { scheme, authority: authority.to_ascii_lowercase(), base: base.to_owned() })
+    }
+}
+
+impl Upstream {
+    /// Its address, if that is known without asking anybody.
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        let port = match self.scheme {
+            Scheme::Http => 80,
+            Scheme::Https => 443,
+        };
+        let authority = self.authority.replace("localhost", "127.0.0.1");
+        let ip = || authority.trim_matches(['[', ']']).parse::<IpAddr>().ok();
+        authority.parse().ok().or_else(|| Some(SocketAddr::new(ip()?, port)))
     }
 }
 
@@ -169,16 +184,37 @@ impl FromStr for LogFormat {
 
 /// Lets serde read a type by its `FromStr`, so that errors carry the place.
 macro_rules! deserialize_from_str {
-    ($($name:ty),*) => {$(
+    ($($name:ty: $expected:literal),*) => {$(
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+                deserializer.deserialize_any(Text($expected))?.parse().map_err(de::Error::custom)
             }
         }
     )*};
 }
 
-deserialize_from_str!(Size, Period, Upstream, LogLevel, LogFormat);
+deserialize_from_str!(
+    Size: "a size; write one like \"256KiB\"",
+    Period: "a duration; write one like \"30s\"",
+    Upstream: "a string",
+    LogLevel: "a string",
+    LogFormat: "a string"
+);
+
+/// Takes a string, and tells what else was expected.
+struct Text(&'static str);
+
+impl de::Visitor<'_> for Text {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<String, E> {
+        Ok(text.to_owned())
+    }
+}
 
 fn with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let text = text.trim();

@@ -2,7 +2,7 @@
 //! it or break.
 
 use super::endpoint::{self, Endpoint, Says, lists};
-use super::knob::{LABEL, PREFIX, RULES, STATE, Settings, find, members, read_annotation};
+use super::knob::{LABEL, PREFIX, RULES, STATE, Settings, excesses, find, members, read_annotation};
 use super::node::{Map, Node};
 use super::sidecar::{self, Ports, Route};
 use super::state::{self, DOMAIN, SIDECAR, State, VOLUMES, variables_of};
@@ -37,6 +37,9 @@ impl Injector {
     pub fn new(packs: Packs, settings: Settings, rules_are_given: bool) -> Result<Self, String> {
         for (name, value) in &settings {
             find(name).map_or(Ok(()), |knob| knob.check(value)).map_err(|why| format!("--{name}: {why}"))?;
+        }
+        if let Some((name, why)) = excesses(&settings, |_| true).into_iter().next() {
+            return Err(format!("--{name}: {why}"));
         }
         let injector = Self { packs, settings, rules_are_given };
         injector.chosen(&injector.settings)?;
@@ -90,6 +93,9 @@ impl Injector {
                 let value = value.as_text().unwrap_or_default();
                 problems.extend(read_annotation(&name.text, value, &mut settings).err());
             }
+            let is_own = |name: &str| annotations.get(&format!("{PREFIX}{name}")).is_some();
+            let excesses = excesses(&settings, is_own).into_iter();
+            problems.extend(excesses.map(|(name, why)| format!("annotation {PREFIX}{name}: {why}")));
         }
         if problems.is_empty() { Ok(settings) } else { Err(problems) }
     }
@@ -223,15 +229,8 @@ impl<'p> Plan<'p> {
     /// What may be wrong with a container, and cannot be seen here.
     fn cautions(&self, container: &Node, name: &str) -> Vec<String> {
         let mut cautions = Vec::new();
-        let untold = (0..self.packs.len()).any(|index| !self.is_told(index) && self.said[index].is_empty());
-        let variables = || self.endpoints.iter().flat_map(|(endpoints, _)| endpoints).map(|endpoint| endpoint.name);
-        if untold && !container.items("envFrom").is_empty() && variables().next().is_some() {
-            let names: Vec<&str> = variables().collect();
-            cautions.push(format!(
-                "container {name}: if a ConfigMap or Secret of envFrom sets {}, name the upstream: what is set there is \
-                 not seen, and no longer holds",
-                names.join(" or ")
-            ));
+        if !container.items("envFrom").is_empty() {
+            cautions.extend(self.cautions_of_env_from(container, name));
         }
         let set = |names: [&str; 2]| {
             let is_one = |entry: &&Node| entry.text_of("name").is_some_and(|name| names.contains(&name));
@@ -247,6 +246,37 @@ impl<'p> Plan<'p> {
                     names[0]
                 ));
             }
+        }
+        cautions
+    }
+
+    /// Of variables that a ConfigMap or Secret may set as a whole: those that the sidecar's
+    /// own win over, and those that nothing is put in the place of.
+    fn cautions_of_env_from(&self, container: &Node, name: &str) -> Vec<String> {
+        let all = self.endpoints.iter().flat_map(|(endpoints, _)| endpoints);
+        let meant = all.filter(|endpoint| !sidecar::keeps(self.settings, endpoint.name));
+        let (passing, won): (Vec<&Endpoint<'_>>, Vec<_>) = meant.partition(|one| one.if_set || one.is_dsn());
+        let names = |endpoints: &[&Endpoint<'_>]| {
+            let names: Vec<&str> = endpoints.iter().map(|endpoint| endpoint.name).collect();
+            names.join(" or ")
+        };
+        let mut cautions = Vec::new();
+        let untold = (0..self.packs.len()).any(|index| !self.is_told(index) && self.said[index].is_empty());
+        if untold && !won.is_empty() {
+            cautions.push(format!(
+                "container {name}: if a ConfigMap or Secret of envFrom sets {}, name the upstream: what is set there is \
+                 not seen, and no longer holds",
+                names(&won)
+            ));
+        }
+        let is_absent = |endpoint: &&Endpoint<'_>| matches!(endpoint.find(container), Ok(None));
+        let passing: Vec<_> = passing.into_iter().filter(is_absent).collect();
+        if !passing.is_empty() {
+            cautions.push(format!(
+                "container {name}: if a ConfigMap or Secret of envFrom sets {}, its requests go past the sidecar: take \
+                 it out there, or write it into env",
+                names(&passing)
+            ));
         }
         cautions
     }

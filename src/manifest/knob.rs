@@ -1,6 +1,7 @@
 //! What may be set: by an annotation of a pod, or by a flag for all pods. One table
 //! for both, for the help, and for `docs/inject.md`.
 
+use super::sidecar::{bytes, setting};
 use crate::config::{LogFormat, LogLevel, Upstream};
 use crate::rule::{Profile, nearest};
 use std::collections::BTreeMap;
@@ -123,6 +124,26 @@ pub(super) fn read_annotation(name: &str, value: &str, settings: &mut Settings) 
     Ok(())
 }
 
+/// Requests that are above their limits, which Kubernetes refuses: the name of the knob
+/// to blame, which is one that `is_own`, and why.
+pub(super) fn excesses(settings: &Settings, is_own: impl Fn(&str) -> bool) -> Vec<(&'static str, String)> {
+    let pairs = [("memory", "memory-request", "memory-limit"), ("CPU", "cpu-request", "cpu-limit")];
+    let excess = |(what, request, limit): (&str, &'static str, &'static str)| {
+        let (asked, most) = (setting(settings, request), setting(settings, limit));
+        let is_set = |name: &str| settings.contains_key(name) && is_own(name);
+        match bytes(asked) > bytes(most) {
+            true if is_set(request) => {
+                Some((request, format!("\"{asked}\" is more than the {what} limit, {most}; raise that too")))
+            }
+            true if is_set(limit) => {
+                Some((limit, format!("\"{most}\" is less than the {what} request, {asked}; lower that too")))
+            }
+            _ => None,
+        }
+    };
+    pairs.into_iter().filter_map(excess).collect()
+}
+
 /// The members of a list that is separated by commas.
 pub(super) fn members(list: &str) -> impl Iterator<Item = &str> {
     list.split(',').map(str::trim).filter(|member| !member.is_empty())
@@ -188,7 +209,7 @@ fn is_quantity(value: &str) -> Result<(), String> {
 /// What is less ends the process that needs it.
 fn is_memory(value: &str) -> Result<(), String> {
     is_quantity(value)?;
-    let enough = super::sidecar::bytes(value) >= 32.0 * 1024.0 * 1024.0;
+    let enough = bytes(value) >= 32.0 * 1024.0 * 1024.0;
     enough.then_some(()).ok_or_else(|| format!("\"{value}\" is less than the 32Mi that it needs"))
 }
 

@@ -106,7 +106,7 @@ pub(super) fn container(settings: &Settings, routes: &[Route], ports: Ports) -> 
 }
 
 /// What is set, else what holds without it.
-fn setting<'s>(settings: &'s Settings, name: &str) -> &'s str {
+pub(super) fn setting<'s>(settings: &'s Settings, name: &str) -> &'s str {
     let default = || find(name).map_or("", |knob| knob.default);
     settings.get(name).map_or_else(default, String::as_str)
 }

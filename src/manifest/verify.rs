@@ -35,6 +35,8 @@ pub struct Verdict {
     pub meant: usize,
     /// How many namespaces came along.
     pub namespaces: usize,
+    /// Namespaces of the scope of which neither a pod came along nor they themselves.
+    pub missing: Vec<String>,
     /// Whether there is a list, and nothing in it but pods and namespaces: what a
     /// cluster without pods answers.
     pub is_answer: bool,
@@ -58,7 +60,7 @@ pub struct Problem {
 /// out.
 pub fn verify(stream: &mut Stream, mut scope: Scope, packs: &Packs) -> Verdict {
     let mut verdict = Verdict::default();
-    let mut others = 0;
+    let (mut others, mut missing) = (0, scope.namespaces.clone());
     let lists = |node: &Node| node.text_of("kind").is_some_and(|kind| kind.ends_with("List"));
     let has_list = stream.documents().filter_map(|document| document.node.as_ref()).any(lists);
     each(stream, &mut |document| match document.text_of("kind") {
@@ -66,12 +68,17 @@ pub fn verify(stream: &mut Stream, mut scope: Scope, packs: &Packs) -> Verdict {
             verdict.namespaces += 1;
             let label = document.at(&["metadata", "labels", NAMESPACE_LABEL.0]).and_then(Node::as_text);
             let name = document.at(&["metadata", "name"]).and_then(Node::as_text);
+            name.map(|name| missing.remove(name));
             scope.namespaces.extend(name.filter(|_| label == Some(NAMESPACE_LABEL.1)).map(str::to_owned));
         }
-        Some("Pod") => verdict.pods += 1,
+        Some("Pod") => {
+            verdict.pods += 1;
+            missing.remove(&namespace(document));
+        }
         _ => others += 1,
     });
     verdict.is_answer = has_list && others == 0;
+    verdict.missing = missing.into_iter().collect();
     each(stream, &mut |pod| {
         if pod.text_of("kind") != Some("Pod") || !scope.means(pod) {
             return;

@@ -3,7 +3,7 @@
 use super::allow::GeneralAllow;
 use super::fields::Placed;
 use super::mistakes::Mistakes;
-use super::names::nearest;
+use super::names::{nearest_entity, unknown_rule};
 use super::syntax::{self, Override, RuleFile};
 use super::{
     Allow, Allowed, Category, Changes, Example, Matcher, PathPattern, Place, Profile, Rule, RuleError, RuleTexts,
@@ -254,7 +254,7 @@ fn apply_allow(general: &GeneralAllow, mistakes: &mut Mistakes<'_>, rules: &mut 
     let known: BTreeSet<&str> = rules.values().map(|rule| rule.entity.as_str()).collect();
     for entity in general.entities.iter().filter(|entity| !known.contains(entity.value.as_str())) {
         let known: Vec<&str> = known.iter().copied().collect();
-        let hint = match nearest(&entity.value, &known) {
+        let hint = match nearest_entity(&entity.value, &known) {
             Some(near) => format!("did you mean `{near}`?"),
             None => "`expurgate rules list` lists the entities".to_owned(),
         };
@@ -277,10 +277,7 @@ fn apply_allow(general: &GeneralAllow, mistakes: &mut Mistakes<'_>, rules: &mut 
 
 fn no_rule(id: &str, rules: &BTreeMap<String, Rule>) -> String {
     let ids: Vec<&str> = rules.keys().map(String::as_str).collect();
-    match nearest(id, &ids) {
-        Some(near) => format!("no rule has the id `{id}`; did you mean `{near}`?"),
-        None => format!("no rule has the id `{id}`; `expurgate rules list` lists the ids"),
-    }
+    unknown_rule(id, &ids)
 }
 
 /// The same for the same rules, wherever their files are mounted.

@@ -23,7 +23,7 @@ mod syntax;
 mod texts;
 
 pub use allow::{Allow, Allowed};
-pub use names::nearest;
+pub use names::{nearest, nearest_entity, unknown_rule};
 pub use path::{MOST_STEPS, PathPattern, Segment};
 pub use schema::schema;
 pub use texts::{RuleTexts, RulesGone};

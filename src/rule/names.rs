@@ -54,6 +54,29 @@ pub fn nearest<'n>(word: &str, names: &[&'n str]) -> Option<&'n str> {
         .map(|(_, name)| name)
 }
 
+/// The entity among `names` that `word` is most likely a slip or a part of.
+pub fn nearest_entity<'n>(word: &str, names: &[&'n str]) -> Option<&'n str> {
+    let word = word.to_ascii_uppercase();
+    let shortest = |names: &mut dyn Iterator<Item = &'n str>| names.min_by_key(|name| (name.len(), *name));
+    let begins = |name: &&&str| name.strip_prefix(word.as_str()).is_some_and(|rest| rest.starts_with('_'));
+    let longest = names.iter().map(|name| shared_prefix(name, &word)).max().filter(|shared| *shared >= 3);
+    let of_whole = shortest(&mut names.iter().filter(begins).copied());
+    let of_part = || shortest(&mut names.iter().filter(|name| Some(shared_prefix(name, &word)) == longest).copied());
+    of_whole.or_else(|| nearest(&word, names)).or_else(of_part)
+}
+
+fn shared_prefix(one: &str, other: &str) -> usize {
+    one.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count()
+}
+
+/// That no rule has this id, and which is meant most likely.
+pub fn unknown_rule(id: &str, ids: &[&str]) -> String {
+    match nearest(id, ids) {
+        Some(near) => format!("no rule has the id `{id}`; did you mean `{near}`?"),
+        None => format!("no rule has the id `{id}`; `expurgate rules list` lists the ids"),
+    }
+}
+
 /// `apiKey`, `X-Api-Key` and `api key` as words joined by `_`.
 fn snake_case(name: &str) -> String {
     let mut snake = String::new();
@@ -123,6 +146,22 @@ mod tests {
     fn a_misspelled_member_name_is_shown_as_it_should_be() {
         let message = key_name_mistake("X-ApiKey").unwrap_or_default();
         assert!(message.contains("such as `x_api_key`"), "{message}");
+    }
+
+    #[test]
+    fn an_entity_is_known_by_its_beginning_and_the_shortest_is_taken() {
+        let names = ["AWS_KEY", "AWS_SECRET_KEY", "EMAIL_ADDRESS", "EMAIL_ADDRESS_HASH", "PHONE_NUMBER"];
+        for (word, near) in [
+            ("EMAIL", Some("EMAIL_ADDRESS")),
+            ("email", Some("EMAIL_ADDRESS")),
+            ("AWS", Some("AWS_KEY")),
+            ("EMIAL_ADDRESS", Some("EMAIL_ADDRESS")),
+            ("PHONE_NUMER", Some("PHONE_NUMBER")),
+            ("PHON_NO", Some("PHONE_NUMBER")),
+            ("X", None),
+        ] {
+            assert_eq!(nearest_entity(word, &names), near, "{word}");
+        }
     }
 
     #[test]

@@ -52,6 +52,11 @@ impl RuleTexts {
         &self.files
     }
 
+    /// The directories that hold no rule file.
+    pub fn empty_directories(&self) -> impl Iterator<Item = &str> {
+        self.paths.iter().filter(|(_, files)| files.is_empty()).map(|(path, _)| path.as_str())
+    }
+
     /// The rules in them, on top of the built-in ones if `builtin`.
     ///
     /// # Errors

@@ -29,6 +29,7 @@ use crate::metrics::Metrics;
 use crate::proxy::{Certified, Proxy, TlsError, UpstreamError};
 use crate::scan::Engine;
 use certificates::Certificates;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -47,7 +48,7 @@ pub const REVISION: &str = match option_env!("EXPURGATE_REVISION") {
 /// Why the server cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
-    /// An address cannot be listened on.
+    /// An address cannot be listened on; the cause says what to do about it.
     #[error("cannot listen on {address}")]
     Bind {
         /// As configured.
@@ -110,7 +111,8 @@ impl Server {
             ready: AtomicBool::new(false),
         };
         context.tell_rules(engine);
-        let (listener, admin) = (listen(config.listener).await?, listen(config.admin).await?);
+        let listener = listen(config.listener, "--listen, EXPURGATE_LISTEN or [listener] address").await?;
+        let admin = listen(config.admin, "--admin, EXPURGATE_ADMIN or [admin] address").await?;
         Ok(Self { listener, admin, rules: None, certificates, context: Arc::new(context) })
     }
 
@@ -185,6 +187,13 @@ fn listener_tls(config: &Config, metrics: &Arc<Metrics>) -> Result<Option<Arc<Tl
     config.listener_tls.as_ref().map(tls).transpose().map(|tls| tls.map(Arc::new)).map_err(ServerError::Tls)
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, ServerError> {
-    TcpListener::bind(address).await.map_err(|source| ServerError::Bind { address, source })
+/// Listens on an address that is set by `setting`.
+async fn listen(address: SocketAddr, setting: &str) -> Result<TcpListener, ServerError> {
+    let told = |source: std::io::Error| match source.kind() {
+        ErrorKind::AddrInUse => {
+            std::io::Error::new(ErrorKind::AddrInUse, format!("Address already in use; give another with {setting}"))
+        }
+        _ => source,
+    };
+    TcpListener::bind(address).await.map_err(|source| ServerError::Bind { address, source: told(source) })
 }

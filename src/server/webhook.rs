@@ -76,7 +76,7 @@ impl Webhook {
         let certified = vec![Arc::<Tls>::clone(&tls) as Arc<dyn Certified>];
         let certificates = Certificates::new(certified, metrics).map_err(ServerError::Signal)?;
         let context = Arc::new(Context { tls, review: Arc::new(review), ready: AtomicBool::new(true) });
-        Ok(Self { listener: listen(address).await?, certificates, context })
+        Ok(Self { listener: listen(address, "--listen").await?, certificates, context })
     }
 
     /// Where it listens; tells the port where the address said 0.

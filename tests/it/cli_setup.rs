@@ -73,7 +73,9 @@ fn check_reads_every_flag_and_variable_without_an_upstream() {
         (&["--log-format", "xml"], None, "--log-format: \"xml\" is not a log format"),
         (&["--protocol", "otpl"], None, "--protocol: unknown protocol"),
         (&[], Some(("EXPURGATE_LIMITS_MAX_BODY", "1cow")), "EXPURGATE_LIMITS_MAX_BODY: \"1cow\" is not a size"),
-        (&[], Some(("EXPURGATE_ROUTE_0_POLICY_EMAIL_ADDRES", "report")), "did you mean EMAIL_ADDRESS"),
+        (&[], Some(("EXPURGATE_ROUTE_0_POLICY_EMAIL_ADDRES", "report")), "did you mean EMAIL_ADDRESS?"),
+        (&["--action", "EMAIL=mask"], None, "no rule finds the entity EMAIL; did you mean EMAIL_ADDRESS?"),
+        (&["--listen", "127.0.0.1:9090"], None, "and the admin port 127.0.0.1:9090 are one; give one another port"),
     ] {
         let output = expurgate_with(variable.as_slice(), &[&["check"], args].concat(), b"");
         assert_eq!(code(&output), Some(2), "{expected}");
@@ -84,17 +86,47 @@ fn check_reads_every_flag_and_variable_without_an_upstream() {
 }
 
 #[test]
+fn check_wants_the_upstream_of_a_route_as_run_does() {
+    let file = File::new("# mine\n[[route]]\nname = 'llm'\n");
+    for command in ["check", "run"] {
+        let output = expurgate(&[command, "--config", file.path()], b"");
+        let error = format!("error: {}:2:1: route \"llm\" needs an \"upstream\"\n", file.path());
+        assert_eq!((code(&output), told(&output)), (Some(2), error), "{command}");
+    }
+    let with = ["check", "--config", file.path(), "--upstream", "http://a"];
+    assert!(told(&expurgate(&with, b"")).starts_with("valid: 1 route, "));
+    let without = ["check", "--action", "EMAIL_ADDRESS=mask"];
+    assert!(told(&expurgate(&without, b"")).starts_with("valid: no upstream, "));
+    // What sends nothing needs none.
+    assert_eq!(code(&expurgate(&["scan", "--config", file.path()], b"{}")), Some(0));
+}
+
+#[test]
+fn a_directory_without_rule_files_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("rules.tml"), RULE).unwrap();
+    let path = directory.path().to_str().unwrap();
+    let told_of = format!("{path}: no *.toml file in it\n");
+    let tested = expurgate(&["rules", "test", path], b"");
+    assert_eq!((code(&tested), told(&tested)), (Some(2), format!("error: {told_of}")));
+    let checked = expurgate(&["check", "--rules", path], b"");
+    assert_eq!(code(&checked), Some(0));
+    assert!(told(&checked).contains(&format!("warning: {told_of}")), "{}", told(&checked));
+    std::fs::write(directory.path().join("rules.toml"), RULE).unwrap();
+    assert!(!told(&expurgate(&["check", "--rules", path], b"")).contains("warning"));
+}
+
+#[test]
 fn check_reads_the_certificates() {
     let route = |ca: &str, upstream: &str| File::new(&format!("[[route]]\ntls.ca = '{ca}'\n{upstream}\n"));
     let none = File::new("no certificate");
     let key = rcgen::KeyPair::generate().unwrap();
     let params = rcgen::CertificateParams::new(vec!["ca.example".to_owned()]).unwrap();
     let one = File::new(&params.self_signed(&key).unwrap().pem());
-    for upstream in ["", "upstream = 'https://a.example'"] {
-        for (ca, expected) in [("/no/such.pem", 3), (none.path(), 2), (one.path(), 0)] {
-            let output = expurgate(&["check", "--config", route(ca, upstream).path()], b"");
-            assert_eq!(code(&output), Some(expected), "{ca} {upstream} {}", told(&output));
-        }
+    let upstream = "upstream = 'https://a.example'";
+    for (ca, expected) in [("/no/such.pem", 3), (none.path(), 2), (one.path(), 0)] {
+        let output = expurgate(&["check", "--config", route(ca, upstream).path()], b"");
+        assert_eq!(code(&output), Some(expected), "{ca} {}", told(&output));
     }
     let key = File::new(&key.serialize_pem());
     for (key, expected) in [("/no/such.key", 3), (none.path(), 2), (one.path(), 2), (key.path(), 0)] {

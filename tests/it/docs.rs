@@ -7,7 +7,7 @@ use expurgate::config::{KeyFile, KeyReader, Offline, PackReader, Sources};
 use expurgate::content::judge_packs;
 use expurgate::redact::judge_own;
 use expurgate::rule::protocol::Packs;
-use expurgate::rule::{RuleError, RuleTexts, Ruleset};
+use expurgate::rule::{Profile, RuleError, RuleTexts, Ruleset};
 use expurgate::scan::Engine;
 use std::collections::BTreeSet;
 use std::fs;
@@ -240,7 +240,10 @@ fn the_reference_of_the_configuration_names_every_flag_of_run() {
 
 #[test]
 fn the_readme_counts_the_rules() {
-    let count = format!("\n{} rules: ", Ruleset::builtin().unwrap().rules.len());
+    let builtin = Ruleset::builtin().unwrap();
+    let rules = builtin.rules.len();
+    let count =
+        format!("\n{rules} rules, {} of them on by default: ", builtin.in_profile(Profile::default()).enabled());
     let documents = documents();
     let readme = documents.iter().find(|document| document.name == "README.md").unwrap();
     assert!(readme.text.contains(&count), "the README does not say:{count}");

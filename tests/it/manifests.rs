@@ -97,6 +97,32 @@ fn what_would_go_past_the_sidecar_or_break_is_refused_with_what_to_do() {
         (&["--protocol", "openai,otlp", "--upstream", "http://a"], pod("", "", ""), "write PACK=URL"),
         (&["--protocol", "openai,otlp", "--upstream", "oltp=http://a"], pod("", "", ""), "oltp is no protocol named"),
         (&["--memory-limit", "64MB"], pod("", "", ""), "--memory-limit: \"64MB\" is no quantity"),
+        (
+            &["--memory-request", "128Mi"],
+            pod("", "", ""),
+            "--memory-request: \"128Mi\" is more than the memory limit, 64Mi; raise that too\n",
+        ),
+        (
+            &["--cpu-limit", "10m"],
+            pod("", "", ""),
+            "--cpu-limit: \"10m\" is less than the CPU request, 50m; lower that too\n",
+        ),
+        (
+            &["--cpu-limit", "1", "--cpu-request", "1500m"],
+            pod("", "", ""),
+            "--cpu-request: \"1500m\" is more than the CPU limit, 1; raise that too\n",
+        ),
+        (
+            &["--protocol", "openai", "--memory-request", "48Mi"],
+            pod("expurgate.dev/memory-limit: 32Mi", "", ""),
+            "Pod web: annotation expurgate.dev/memory-limit: \"32Mi\" is less than the memory request, 48Mi; lower \
+             that too\n",
+        ),
+        (
+            &["--protocol", "openai"],
+            pod("expurgate.dev/memory-request: 96Mi", "", ""),
+            "annotation expurgate.dev/memory-request: \"96Mi\" is more than the memory limit, 64Mi; raise that too\n",
+        ),
         (&["--protocol", "openai"], pod("", "hostNetwork: true, ", ""), "the sidecar's ports would be the node's"),
         (&["--protocol", "openai"], pod("", "os: {name: windows}, ", ""), "Windows"),
         (&["--protocol", "openai"], pod("", own, ""), "a container called expurgate that inject did not put in"),
@@ -138,6 +164,11 @@ fn what_would_go_past_the_sidecar_or_break_is_refused_with_what_to_do() {
             "Deployment n/a: move the annotation expurgate.dev/inject to spec.template.metadata.annotations",
         ),
         (&["--protocol", "openai"], "a: 1\n---\nb: [\n".to_owned(), "standard input: line "),
+        (
+            &["--protocol", "openai"],
+            "kind: Pod\n{{- if .Values.on }}\nspec: {}\n{{- end }}\n".to_owned(),
+            "; render templates first: helm template … | expurgate inject\n",
+        ),
     ] {
         let args: Vec<&str> = std::iter::once("inject").chain(args.iter().copied()).collect();
         let output = expurgate(&args, text.as_bytes());
@@ -153,6 +184,18 @@ fn what_is_not_seen_is_warned_of() {
         ("amplitude", pod("", "", ""), "set in your code server_url=http://127.0.0.1:8080/2/httpapi"),
         ("sentry", pod("", "", ""), "no container sets SENTRY_DSN"),
         ("openai", pod("", "", ", envFrom: [{secretRef: {name: a}}]"), "envFrom sets OPENAI_BASE_URL"),
+        (
+            "otlp",
+            pod("", "", ", envFrom: [{configMapRef: {name: a}}], env: [{name: OTEL_EXPORTER_OTLP_LOGS_ENDPOINT}]"),
+            "container app: if a ConfigMap or Secret of envFrom sets OTEL_EXPORTER_OTLP_TRACES_ENDPOINT or \
+             OTEL_EXPORTER_OTLP_METRICS_ENDPOINT, its requests go past the sidecar: take it out there, or write it into \
+             env\n",
+        ),
+        (
+            "sentry",
+            pod("", "", ", envFrom: [{secretRef: {name: a}}]"),
+            "if a ConfigMap or Secret of envFrom sets SENTRY_DSN, its requests go past the sidecar",
+        ),
         ("openai", pod("", "", ", env: [{name: HTTP_PROXY, value: \"http://p\"}]"), "add 127.0.0.1 to NO_PROXY"),
         ("openai", "kind: Service\n".to_owned(), "no workload gets the sidecar"),
         (
@@ -179,7 +222,7 @@ fn what_is_not_seen_is_warned_of() {
         ("openai", ROLLOUT.to_owned(), "Rollout r: its pods are those of the Deployment web (workloadRef)"),
     ] {
         let args = ["inject", "--protocol", args, "--upstream", "https://a.example"];
-        let args = if told.contains("envFrom") { &args[..3] } else { &args };
+        let args = if told.starts_with("envFrom") { &args[..3] } else { &args };
         let output = expurgate(args, text.as_bytes());
         let error = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(0), "{error}");
@@ -258,12 +301,20 @@ fn verify_lists_what_has_no_sidecar_and_ends_with_1() {
 fn verify_says_how_much_it_saw_and_an_empty_list_is_no_mistake() {
     let space = "---\nkind: Namespace\nmetadata: {name: default, labels: {expurgate.dev/injection: enabled}}\n";
     let old = pod("", "", "");
+    let named = |namespace: &str, pod: &str| pod.replace("name: web,", &format!("name: web, namespace: {namespace},"));
     for (args, text, code, told) in [
         (&["verify"][..], "{\"kind\": \"List\", \"items\": []}".to_owned(), 0, "note: the list is empty"),
         (&["verify"], old.clone(), 0, "1 pod, 0 of them should have the sidecar, 0 problems\nnote: no namespaces"),
         (&["verify"], format!("{old}{space}"), 1, "1 pod, 1 of them should have the sidecar, 1 problem\n"),
         (&["verify", "--namespace", "default"], old.clone(), 1, "1 problem\n"),
-        (&["verify", "--namespace", "other"], old, 0, "1 pod, 0 of them should have the sidecar, 0 problems\n"),
+        (
+            &["verify", "--namespace", "other"],
+            old.clone(),
+            2,
+            "1 pod, 0 of them should have the sidecar, 0 problems\nerror: --namespace: no pod of other is on standard \
+             input; is it spelled so?\n",
+        ),
+        (&["verify", "--namespace", "default"], named("other", &old) + space, 0, "1 pod, 0 of them"),
     ] {
         let output = expurgate(args, text.as_bytes());
         let said = String::from_utf8_lossy(&output.stderr);

@@ -216,7 +216,11 @@ async fn an_address_in_use_is_an_io_failure() {
     let output = expurgate(&arguments).output().await.unwrap();
     assert_eq!(output.status.code(), Some(3));
     let error = String::from_utf8(output.stderr).unwrap();
-    assert!(error.contains("cannot listen on"), "{error}");
+    let told = format!(
+        "cannot listen on {address}: Address already in use; give another with --listen, EXPURGATE_LISTEN or [listener] \
+         address\n"
+    );
+    assert!(error.ends_with(&told), "{error}");
 }
 
 #[tokio::test]

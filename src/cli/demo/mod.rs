@@ -59,7 +59,7 @@ async fn demonstrate(args: &Args) -> Result<(), CliError> {
     let (proxy, admin) = (server.address().map_err(failed)?, server.admin_address().map_err(failed)?);
     let (stop, stopped) = mpsc::channel(1);
     let serving = tokio::spawn(server.run(stopped));
-    let shown = show(proxy, admin, &upstream, engine.ruleset().rules.len()).await;
+    let shown = show(proxy, admin, &upstream, engine.ruleset().enabled()).await;
     // The receiver is gone only when serving has ended already.
     let _ = stop.send(()).await;
     shown.map_err(failed)?;

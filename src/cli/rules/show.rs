@@ -3,7 +3,7 @@
 use super::list::state;
 use super::table::table;
 use crate::cli::exit::unwritable;
-use crate::cli::setup::{RuleArgs, offline_ruleset};
+use crate::cli::setup::{RuleArgs, offline_ruleset, unknown_rule};
 use crate::cli::{CliError, Exit};
 use crate::rule::{Allow, Allowed, Example, Matcher, PathPattern, Rule};
 use serde_json::{Value, json};
@@ -31,7 +31,7 @@ enum Style {
 /// Shows it.
 pub(in crate::cli) fn run(args: &Args) -> Result<Exit, CliError> {
     let ruleset = offline_ruleset(&args.rules.load()?)?;
-    let unknown = || CliError::Usage(format!("no rule has the id {}; `expurgate rules list` lists them", args.id));
+    let unknown = || unknown_rule(&args.id, &ruleset);
     let rule = ruleset.rules.iter().find(|rule| rule.id == args.id).ok_or_else(unknown)?;
     let shown = match args.output {
         Style::Json => format!("{:#}\n", json(rule)),

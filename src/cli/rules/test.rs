@@ -2,10 +2,11 @@
 
 use crate::cli::exit::unwritable;
 use crate::cli::junit::{self, Case};
-use crate::cli::setup::{RuleArgs, offline_ruleset};
+use crate::cli::setup;
+use crate::cli::setup::{RuleArgs, offline_ruleset_of, unknown_rule};
 use crate::cli::{CliError, Exit};
 use crate::redact::{Test, Tested, test};
-use crate::rule::Rule;
+use crate::rule::{Rule, RuleTexts};
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
@@ -39,9 +40,14 @@ enum Style {
 
 /// Tests them.
 pub(in crate::cli) fn run(args: &Args) -> Result<Exit, CliError> {
-    let ruleset = offline_ruleset(&args.rules.and(&args.paths).load()?)?;
+    let offline = args.rules.and(&args.paths).load()?;
+    let texts = RuleTexts::read(offline.rules())?;
+    if let Some(directory) = texts.empty_directories().next() {
+        return Err(CliError::Usage(setup::no_rule_file(directory)));
+    }
+    let ruleset = offline_ruleset_of(&offline, &texts)?;
     if let Some(id) = args.rule.iter().find(|id| !ruleset.rules.iter().any(|rule| rule.id == **id)) {
-        return Err(CliError::Usage(format!("no rule has the id {id}; `expurgate rules list` lists them")));
+        return Err(unknown_rule(id, &ruleset));
     }
     let wanted = |rule: &Rule| match args.rule.as_slice() {
         [] => args.builtin || !rule.builtin || rule.changes.is_some(),

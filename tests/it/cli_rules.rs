@@ -78,6 +78,36 @@ fn explain_says_what_confirmed_a_finding_and_what_turned_others_down() {
 }
 
 #[test]
+fn explain_tells_the_record() {
+    let body = b"{\"a\": 1}\n\n{\"a\": \"x ada@acme.example\"}\n{\"d\": \"4111 1111 1111 1112\"}\n";
+    let directory = directory(&[]);
+    std::fs::write(directory.path().join("n.ndjson"), body).unwrap();
+    let shown = told(&expurgate_in(directory.path(), &["explain", "n.ndjson"]));
+    assert!(shown.contains("  where:   n.ndjson, record 3 at /a, bytes 2-18\n"), "{shown}");
+    assert!(shown.contains("  where:   n.ndjson, record 4 at /d, bytes 0-19\n"), "{shown}");
+    let all = lines(&expurgate_in(directory.path(), &["explain", "n.ndjson", "--output", "jsonl"]));
+    let mut records: Vec<_> = all.iter().map(|one| one["record"].as_u64()).collect();
+    records.dedup();
+    assert_eq!(records, [Some(3), Some(4)]);
+}
+
+#[test]
+fn diff_of_a_set_with_itself_is_noted() {
+    let directory = directory(&[("acme.toml", RULE), ("n.json", "{}")]);
+    let note = "note: both sets are the same; give --rules, --profile or --from\n";
+    for (args, is_noted) in [
+        (&["diff", "n.json"][..], true),
+        (&["diff", "--rules", "acme.toml", "n.json"], false),
+        (&["diff", "--profile", "strict", "n.json"], false),
+        (&["diff", "--from-profile", "strict", "n.json"], false),
+    ] {
+        let output = expurgate_in(directory.path(), args);
+        assert_eq!(code(&output), Some(0), "{args:?}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr).contains(note), is_noted, "{args:?}");
+    }
+}
+
+#[test]
 fn rules_show_says_what_is_in_force_and_what_made_it_so() {
     let directory = directory(&[("o.toml", "[[override]]\nid = 'us.ssn'\nshadow = true\npaths = ['/a']\n")]);
     let output = expurgate_in(directory.path(), &["rules", "show", "us.ssn", "--rules", "o.toml"]);
@@ -91,7 +121,16 @@ fn rules_show_says_what_is_in_force_and_what_made_it_so() {
     let output = expurgate_in(directory.path(), &["rules", "show", "us.ssn", "--rules", "o.toml", "--output", "json"]);
     let shown: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&shown["state"], &shown["changed_at"][0]), (&"shadow".into(), &"o.toml:2:6".into()));
-    assert_eq!(code(&expurgate(&["rules", "show", "no.such"], b"")), Some(2));
+    for (command, id, hint) in [
+        ("show", "no.such", "`expurgate rules list` lists the ids"),
+        ("show", "email.adress", "did you mean `email.address`?"),
+    ] {
+        let output = expurgate(&["rules", command, id], b"");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((code(&output), &*error), (Some(2), &*format!("error: no rule has the id `{id}`; {hint}\n")));
+    }
+    let output = expurgate(&["rules", "test", "--rule", "email.adress"], b"");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("did you mean `email.address`?"));
 }
 
 #[test]

@@ -76,13 +76,15 @@ const fn hostile(name: &'static str, unit: &'static str, bytes: usize, findings:
 const MB: usize = 1 << 20;
 const NONE: [u64; 2] = [0, 0];
 
-pub(crate) const HOSTILE: [Hostile; 34] = [
+pub(crate) const HOSTILE: [Hostile; 35] = [
     hostile("digits", "0123456789", 2 * MB, NONE),
     hostile("groups", "123-4567 ", 2 * MB, NONE),
     hostile("single-digits", "12 3 45 6 ", MB, NONE),
     hostile("pairs", "12 34 5 ", MB, NONE),
     hostile("cards", "4111 1111 ", MB, NONE),
     hostile("at", "a@", 2 * MB, NONE),
+    // A candidate at every byte.
+    hostile("ats", "@", 2 * MB, NONE),
     hostile("at-dots", "a@b.c", 2 * MB, [104_856, 419_429]),
     hostile("plus", "+1", 2 * MB, NONE),
     hostile("dots", "..........a.a.a", 2 * MB, NONE),

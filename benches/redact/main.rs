@@ -217,9 +217,14 @@ fn encoded() {
     table.publish("encoded");
 }
 
-/// Texts made to cost as much as they can.
+/// Texts made to cost as much as they can. Fails if a byte of any of them costs more than
+/// a microsecond, or more the more there are.
 fn hostile() {
     const ROUNDS: usize = 3;
+    /// In seconds: what is promised of every text, on any machine of these years.
+    const MOST_PER_BYTE: f64 = 1e-6;
+    /// Time per byte beside that of a quarter; 4 is quadratic.
+    const MOST_GROWTH: f64 = 1.6;
     let plan = builtin();
     let document = case::density("none").data;
     let copy = medians(2 * ROUNDS, vec![Box::new(|| contender::copy(&document))])[0] / document.len() as f64;
@@ -239,6 +244,8 @@ fn hostile() {
         let times = medians(ROUNDS, works);
         let bytes = whole.data.len() as f64;
         let (of_part, per_byte) = (times[0] / part.data.len() as f64, times[1] / bytes);
+        assert!(per_byte < MOST_PER_BYTE, "{}: {:.0} ns per byte", whole.name, per_byte * 1e9);
+        assert!(per_byte / of_part < MOST_GROWTH, "{}: {:.2} times a quarter's", whole.name, per_byte / of_part);
         table.row(&[
             whole.name.to_owned(),
             text,

@@ -131,7 +131,7 @@ fn check_reads_the_certificates() {
     let key = File::new(&key.serialize_pem());
     for (key, expected) in [("/no/such.key", 3), (none.path(), 2), (one.path(), 2), (key.path(), 0)] {
         let pair = format!("cert = '{}'\nkey = '{key}'\n", one.path());
-        for section in ["[listener.tls]\n", "[[route]]\n[route.tls]\n"] {
+        for section in ["[listener.tls]\n", "[[route]]\nupstream = 'https://a.example'\n[route.tls]\n"] {
             let output = expurgate(&["check", "--config", File::new(&format!("{section}{pair}")).path()], b"");
             assert_eq!(code(&output), Some(expected), "{section}{pair} {}", told(&output));
             assert!(expected == 0 || told(&output).contains(key), "{}", told(&output));

@@ -23,6 +23,8 @@ from upstream import Upstream
 
 MIB = 1 << 20
 UPLOAD_LIMIT = 96 * MIB
+# More than before, once all have gone.
+RETURNED = 24 * MIB
 IDLE_LIMIT = 20_000
 LENGTH = 100_000_000
 RATE = 1_000_000
@@ -126,13 +128,13 @@ async def _uploads(count, seconds):
                 # Resets are seen once there is room for what came before.
                 sink.rate = 1e9
                 gone = await _until_none_is_left(proxy)
-                after = proxy.resident_memory()
+                after = await _until_given_back(proxy, before + RETURNED)
     return Claim(
         f"{count} uploads of 100 MB at once to an upstream that reads 1 MB/s in all, for {seconds} s: resident at most",
-        f"< {UPLOAD_LIMIT // MIB} MiB",
+        f"< {UPLOAD_LIMIT // MIB} MiB, and less than {RETURNED // MIB} more than before when they have gone",
         f"{peak / MIB:.1f} MiB ({before / MIB:.1f} before, {after / MIB:.1f} when they had gone, {gone:.1f} s after their clients); "
         f"{inflight:.0f} in flight, {begun} had come through in part, {arrived / 1e6:.0f} MB in all, {sum(sent.values()) / 1e6:.0f} MB sent",
-        peak < UPLOAD_LIMIT and inflight == count and begun == count,
+        peak < UPLOAD_LIMIT and inflight == count and begun == count and after < before + RETURNED,
     )
 
 
@@ -141,6 +143,14 @@ async def _until_all_have_begun(sink, count):
     end = time.monotonic() + 60
     while sink.begun() < count and time.monotonic() < end:
         await asyncio.sleep(0.05)  # the interval of a poll with a deadline
+
+
+async def _until_given_back(proxy, enough):
+    """What is resident once the process has looked whether it needs it all."""
+    end = time.monotonic() + 30
+    while proxy.resident_memory() > enough and time.monotonic() < end:
+        await asyncio.sleep(0.2)  # the interval of a poll with a deadline
+    return proxy.resident_memory()
 
 
 async def _until_none_is_left(proxy):

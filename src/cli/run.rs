@@ -12,6 +12,7 @@ use crate::rule::protocol::AUTO;
 use crate::scan::Engine;
 use crate::server::{self, RuleSource, Server};
 use std::sync::Arc;
+use tokio::sync::mpsc;
 
 /// Run the proxy until SIGTERM or SIGINT.
 ///
@@ -26,6 +27,14 @@ pub(super) struct Args {
 
 /// Serves until told to stop.
 pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| failed("cannot start the runtime", source))?;
+    // First of all, so that no signal is missed, however early: as the first process of a
+    // container one without a handler would not end by it.
+    let stop = runtime.block_on(async { server::stop_signals() });
+    let stop = stop.map_err(|source| failed("cannot install the signal handlers", source))?;
     let config = args.config.load()?;
     let metrics = Arc::new(Metrics::new());
     let _flushed = log::start(config.log, metrics.log_lines_dropped.clone())
@@ -33,19 +42,13 @@ pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
     if let Err(error) = server::disable_core_dumps() {
         tracing::warn!(%error, "core dumps could not be disabled");
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|source| failed("cannot start the runtime", source))?;
-    runtime.block_on(serve(&config, metrics))?;
+    runtime.block_on(serve(&config, metrics, stop))?;
     // Whatever still runs is aborted with the runtime.
     runtime.shutdown_background();
     Ok(Exit::Clean)
 }
 
-async fn serve(config: &Config, metrics: Arc<Metrics>) -> Result<(), CliError> {
-    // First of all, so that no signal is missed while the rules are compiled.
-    let stop = server::stop_signals().map_err(|source| failed("cannot install the signal handlers", source))?;
+async fn serve(config: &Config, metrics: Arc<Metrics>, stop: mpsc::Receiver<()>) -> Result<(), CliError> {
     server::install_panic_hook(Arc::clone(&metrics));
     let texts = Arc::new(RuleTexts::read(&config.rules)?);
     let loaded = config.clone();

@@ -156,12 +156,13 @@ impl Run {
             } else {
                 (&plain, 1)
             };
-            for &byte in text {
+            for (index, &byte) in text.iter().enumerate() {
                 self.state = automaton.next_state(cache, self.state, byte).ok()?;
                 if self.state.is_tagged() {
-                    // The automaton says a match one byte after its end.
+                    // The automaton says a match one byte after its end. One that ends
+                    // within a character has all of it.
                     if self.state.is_match() {
-                        self.found = Some(self.at);
+                        self.found = Some(if index == 0 { self.at } else { self.at + len });
                     } else if self.state.is_dead() || self.state.is_quit() {
                         return Some(false);
                     }
@@ -597,6 +598,18 @@ mod tests {
             let memory = &mut memory(&mut caches, &mut window, &mut trail);
             let extent = pattern.match_at(raw.as_bytes(), 0..raw.len(), None, true, memory, |_| true).unwrap();
             assert_eq!((extent.secret, extent.open), (0..7, true), "{raw}");
+        }
+    }
+
+    #[test]
+    fn a_match_that_ends_within_an_escaped_character_has_all_of_it() {
+        let pattern = Pattern::compile(r"\btok_[^ ]{2,4}").unwrap();
+        let mut window = Window::default();
+        for (raw, end) in [(r"tok_abc\ufe0fx", 13), (r"tok_ab\ufe0fx", 12), (r"tok_abcd\ufe0fx", 8)] {
+            let (mut caches, mut trail) = (Caches::default(), Trail::default());
+            let memory = &mut memory(&mut caches, &mut window, &mut trail);
+            let extent = pattern.match_at(raw.as_bytes(), 0..raw.len(), None, false, memory, |_| true).unwrap();
+            assert_eq!(extent.secret, 0..end, "{raw}");
         }
     }
 

@@ -9,6 +9,7 @@ mod certificates;
 mod connection;
 mod harden;
 mod hints;
+mod memory;
 mod panics;
 mod preface;
 mod reload;
@@ -156,6 +157,7 @@ impl Server {
         let context = self.context;
         let admin = tokio::spawn(admin::serve(self.admin, Arc::clone(&context)));
         let reloading = self.rules.map(|rules| tokio::spawn(rules.serve(Arc::clone(&context))));
+        let tending = tokio::spawn(memory::tend(Arc::clone(&context)));
         let renewing = self.certificates.map(|certificates| tokio::spawn(certificates.serve()));
         // The listener is bound: told first, so that nobody who was served sees
         // that it is not ready and takes that for the drain.
@@ -178,6 +180,7 @@ impl Server {
         }
         accepting.abort();
         admin.abort();
+        tending.abort();
         reloading.into_iter().chain(renewing).for_each(|task| task.abort());
     }
 }

@@ -9,29 +9,31 @@ use super::hints::apart;
 use crate::hyperscan::give_memory_back;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::MissedTickBehavior;
 
 /// How often it is looked.
 const LOOK: Duration = Duration::from_secs(5);
+/// How often at least, where nothing came of it.
+const SELDOM: Duration = Duration::from_secs(20);
 /// Bytes for which it is worth while.
 const WORTH: u64 = 16 << 20;
 
 /// Gives back what was freed whenever the process has grown and few of the bytes are
-/// those of bodies. What stays is in use, and is not tried again.
+/// those of bodies. What stays may be in use: it is tried again later.
 pub(super) async fn tend(context: Arc<Context>) {
-    let mut ticks = tokio::time::interval(LOOK);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut used = resident();
+    let (mut least, mut wait) = (resident(), LOOK);
     loop {
-        ticks.tick().await;
-        let grown = resident().saturating_sub(used);
+        tokio::time::sleep(wait).await;
+        let now = resident();
+        least = least.min(now);
+        let grown = now - least;
         let buffered = u64::try_from(context.metrics.buffered_bytes.get()).unwrap_or(0);
-        if is_worth_while(grown, buffered) {
-            let _ = apart(give_memory_back).await;
-            used = resident();
-        } else {
-            used = used.min(resident());
+        if !is_worth_while(grown, buffered) {
+            wait = LOOK;
+            continue;
         }
+        let _ = apart(give_memory_back).await;
+        let is_back = resident().saturating_sub(least) < grown / 2;
+        wait = if is_back { LOOK } else { (2 * wait).min(SELDOM) };
     }
 }
 

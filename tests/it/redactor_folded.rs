@@ -78,7 +78,7 @@ fn a_value_under_a_name_that_hides_is_found_up_to_its_own_quote() {
 #[test]
 fn a_document_under_a_name_that_hides_stays_one() {
     // A quote of the document within is none that ends the value.
-    let inner = r#"{"pin": 1234567, "text": "\"quoted\" @z40://"}"#;
+    let inner = r#"{"count": 1234567, "text": "\"quoted\" @z40://"}"#;
     for value in [serde_json::json!(inner), serde_json::json!([inner]), serde_json::json!([7, inner])] {
         let text = serde_json::json!({ "a": "x", "passwor\u{feff}d": value }).to_string();
         for document in [serde_json::json!(text), serde_json::json!({ "log": [text] })] {

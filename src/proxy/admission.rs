@@ -88,8 +88,11 @@ impl Waiting {
         if self.late.is_empty() && self.next.is_none_or(|next| now >= next) {
             self.look(now);
         }
-        while let Some((since, exchange)) = self.late.pop() {
-            if let Some(exchange) = exchange.upgrade().filter(|exchange| exchange.late_since() == Some(since)) {
+        while let Some((_, exchange)) = self.late.pop() {
+            // Since it was looked it may have sent a little, or all.
+            if let Some(exchange) = exchange.upgrade()
+                && let Some(since) = exchange.late_since().filter(|&since| now >= since + PATIENCE)
+            {
                 return Some((since, exchange));
             }
         }
@@ -98,13 +101,15 @@ impl Waiting {
 
     fn look(&mut self, now: Instant) {
         self.forget();
-        self.next = Some(now + PATIENCE / 8);
-        let is_late = |&(since, _): &(Instant, _)| now >= since + PATIENCE;
-        let late = |exchange: &Weak<Exchange>| {
-            Some((exchange.upgrade()?.late_since()?, Weak::clone(exchange))).filter(is_late)
-        };
-        self.late = self.exchanges.iter().filter_map(late).collect();
+        let late = |exchange: &Weak<Exchange>| Some((exchange.upgrade()?.late_since()?, Weak::clone(exchange)));
+        let (late, early): (Vec<_>, Vec<_>) =
+            self.exchanges.iter().filter_map(late).partition(|&(since, _)| now >= since + PATIENCE);
+        self.late = late;
         self.late.sort_by_key(|&(since, _)| Reverse(since));
+        // Who begins to be late now may have been so before.
+        let soon = now + PATIENCE / 100;
+        let next = early.iter().map(|&(since, _)| since + PATIENCE).min();
+        self.next = Some(next.map_or(soon, |next| next.min(soon)));
     }
 }
 

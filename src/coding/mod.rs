@@ -169,4 +169,4 @@ mod tests {
 }
 
 #[cfg(test)]
-mod rig;
+pub(crate) mod rig;

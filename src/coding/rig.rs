@@ -6,7 +6,8 @@ use ::bytes::Bytes;
 
 const LIMITS: CodingLimits = CodingLimits { max_decoded: 8 * 1024 * 1024, max_ratio: 100 };
 
-const FORMS: [(Coding, WireFormat); 5] = [
+/// Each coding with each of its forms.
+pub(crate) const FORMS: [(Coding, WireFormat); 5] = [
     (Coding::Gzip, WireFormat::Gzip),
     (Coding::Deflate, WireFormat::Zlib),
     (Coding::Deflate, WireFormat::Raw),

@@ -86,18 +86,12 @@ impl Original {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::coding::rig::FORMS;
     use crate::coding::{Coding, CodingLimits, Decoder, Encoder, Level, WireFormat};
     use crate::content::{ContentType, Delivery, PartRules, Pipeline, Released};
     use crate::redact::rig::PLAN;
 
     const LIMITS: CodingLimits = CodingLimits { max_decoded: 64 << 20, max_ratio: 1000 };
-    const FORMS: [(Coding, WireFormat); 5] = [
-        (Coding::Gzip, WireFormat::Gzip),
-        (Coding::Deflate, WireFormat::Zlib),
-        (Coding::Deflate, WireFormat::Raw),
-        (Coding::Zstd, WireFormat::Zstd),
-        (Coding::Brotli, WireFormat::Brotli),
-    ];
 
     /// JSON that compresses to `share` of itself, more or less, with `last` as its
     /// last text.

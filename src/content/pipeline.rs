@@ -334,6 +334,7 @@ impl Pipeline {
 mod tests {
     use super::*;
     use crate::coding::Encoder;
+    use crate::coding::rig::FORMS;
     use crate::redact::Policy;
     use crate::rule::{Rule, Ruleset};
     use crate::scan::Engine;
@@ -498,14 +499,6 @@ mod tests {
         decoder.finish().unwrap();
         (decoder.wire_format(), text)
     }
-
-    const FORMS: [(Coding, WireFormat); 5] = [
-        (Coding::Gzip, WireFormat::Gzip),
-        (Coding::Deflate, WireFormat::Zlib),
-        (Coding::Deflate, WireFormat::Raw),
-        (Coding::Zstd, WireFormat::Zstd),
-        (Coding::Brotli, WireFormat::Brotli),
-    ];
 
     #[test]
     fn what_is_encoded_streams_as_it_came_and_is_delivered_whole_as_text() {

@@ -28,7 +28,7 @@ struct Waiting {
     /// At how many those are forgotten that are over.
     full: usize,
     /// Those found to have been waited for long enough, the slowest last.
-    late: Vec<(Instant, Weak<Exchange>)>,
+    late: Vec<Weak<Exchange>>,
     /// When it is worth while to look for more of them.
     next: Option<Instant>,
 }
@@ -88,7 +88,7 @@ impl Waiting {
         if self.late.is_empty() && self.next.is_none_or(|next| now >= next) {
             self.look(now);
         }
-        while let Some((_, exchange)) = self.late.pop() {
+        while let Some(exchange) = self.late.pop() {
             // Since it was looked it may have sent a little, or all.
             if let Some(exchange) = exchange.upgrade()
                 && let Some(since) = exchange.late_since().filter(|&since| now >= since + PATIENCE)
@@ -102,10 +102,10 @@ impl Waiting {
     fn look(&mut self, now: Instant) {
         self.forget();
         let late = |exchange: &Weak<Exchange>| Some((exchange.upgrade()?.late_since()?, Weak::clone(exchange)));
-        let (late, early): (Vec<_>, Vec<_>) =
+        let (mut late, early): (Vec<_>, Vec<_>) =
             self.exchanges.iter().filter_map(late).partition(|&(since, _)| now >= since + PATIENCE);
-        self.late = late;
-        self.late.sort_by_key(|&(since, _)| Reverse(since));
+        late.sort_by_key(|&(since, _)| Reverse(since));
+        self.late = late.into_iter().map(|(_, exchange)| exchange).collect();
         // Who begins to be late now may have been so before.
         let soon = now + PATIENCE / 100;
         let next = early.iter().map(|&(since, _)| since + PATIENCE).min();

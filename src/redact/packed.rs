@@ -33,10 +33,6 @@ const GRACE: u64 = 1024 * 1024;
 const RATIO: u64 = 200;
 /// So many bytes tell whether it is text.
 const HEAD: usize = 4096;
-/// Header fields of the sender's choice (RFC 1952, section 2.3.1): what else it may say.
-const FREE_FIELDS: u8 = 0b1_1100;
-/// The byte that tells which there are.
-const FLAGS_AT: usize = 3;
 /// Control characters of text.
 const OF_TEXT: u32 = 1 << b'\t' | 1 << b'\n' | 1 << b'\r' | 1 << 27 | 1 << 30;
 
@@ -166,19 +162,18 @@ pub(super) fn look(
         Some(CodingError::Library) => return Err(RedactError::Engine),
         _ => {}
     }
-    look_beside(plan, packed, recorded, looked)?;
+    if reading.annotated {
+        look_beside(plan, packed, recorded, looked)?;
+    }
     if looked.report.changed() > 0 {
         looked.written = Some(written(&out)?);
     }
     Ok(())
 }
 
-/// Looks at the names and comments that stand before the text: all of it is written
-/// anew, without them, if something is found there.
+/// Looks at the names and comments that stand before the text, or within it where another
+/// member begins: all of it is written anew, without them, if something is found there.
 fn look_beside(plan: &Arc<Plan>, packed: &[u8], recorded: bool, looked: &mut Looked) -> Result<(), RedactError> {
-    if packed.get(FLAGS_AT).is_none_or(|flags| flags & FREE_FIELDS == 0) {
-        return Ok(());
-    }
     let text: Vec<u8> = packed.iter().map(|&byte| if byte < b' ' { b'\n' } else { byte }).collect();
     let mut redactor = Redactor::packed(plan, Format::Text, super::redactor::DEEPEST, recorded);
     let mut out = Vec::new();
@@ -202,6 +197,8 @@ pub(super) fn written(text: &[Bytes]) -> Result<Vec<u8>, RedactError> {
 /// Text piece by piece, up to its end or to what is wrong with it.
 struct Reading {
     decoder: Option<Decoder>,
+    /// Whether names or comments were passed over so far.
+    annotated: bool,
     ended: Option<CodingError>,
 }
 
@@ -210,15 +207,17 @@ impl Reading {
         match Decoder::new(Coding::Gzip, limits) {
             Ok(mut decoder) => {
                 decoder.iter_mut().for_each(|decoder| decoder.push(Bytes::copy_from_slice(packed)));
-                Self { decoder, ended: None }
+                Self { decoder, annotated: false, ended: None }
             }
-            Err(error) => Self { decoder: None, ended: Some(error) },
+            Err(error) => Self { decoder: None, annotated: false, ended: Some(error) },
         }
     }
 
     fn next(&mut self) -> Option<Bytes> {
         let mut decoder = self.decoder.take()?;
-        match decoder.next_piece() {
+        let read = decoder.next_piece();
+        self.annotated |= decoder.is_annotated();
+        match read {
             Ok(piece) => {
                 self.decoder = Some(decoder);
                 piece
@@ -392,12 +391,19 @@ mod tests {
         let out = redacted(Format::Json, &format!("{{\"data\": \"{}\"}}", base64(&members)));
         assert_eq!(unpacked(&out, "\"data\": \""), "to [EMAIL_ADDRESS], ");
         let mut named = gzip("nothing to see");
-        named[FLAGS_AT] |= 0b1000;
+        named[3] |= 0b1000;
         named.splice(10..10, *b"bob@example.com\0");
-        let body = format!("{{\"data\": \"{}\"}}", base64(&named));
-        let (out, report) = run(&PLAN, Format::Json, [body.as_bytes()]).unwrap();
-        assert_eq!((unpacked(&out, "\"data\": \"").as_str(), report.changed()), ("nothing to see", 1));
-        assert!(!out.contains(&base64(&named)[16..24]));
+        let first = gzip("nothing ");
+        let second = [first.as_slice(), &named].concat();
+        for (packed, name, text) in
+            [(named, 10, "nothing to see"), (second, first.len() + 10, "nothing nothing to see")]
+        {
+            let body = format!("{{\"data\": \"{}\"}}", base64(&packed));
+            let (out, report) = run(&PLAN, Format::Json, [body.as_bytes()]).unwrap();
+            assert_eq!((unpacked(&out, "\"data\": \"").as_str(), report.changed()), (text, 1));
+            let name = name / 3 * 4 + 4;
+            assert!(!out.contains(&base64(&packed)[name..name + 8]));
+        }
     }
 
     #[test]

@@ -9,7 +9,8 @@
 //!
 //! A *region* (a value under a key rule, a private key, a token longer than
 //! the look-ahead) beats whatever it touches: matches that start within it are
-//! dropped, one that reaches into it ends at its start.
+//! dropped, one that reaches into it ends at its start, and goes on at its end
+//! if it is longer.
 
 use crate::span::Span;
 use std::cmp::Reverse;
@@ -35,6 +36,16 @@ impl Match {
     /// comes before it: that says what the run is, and not only what it holds.
     pub(crate) fn of_run(run: Span, rule: usize) -> Self {
         Self { start: run.start, end: run.end, rule, priority: i32::MIN, wrap: Wrap::Base64, ahead: false }
+    }
+
+    /// What of it is left for later when a region begins at `start`.
+    fn behind(&self, start: u64) -> Option<Self> {
+        match self.wrap {
+            _ if self.start >= start => self.ahead.then_some(*self),
+            // A number is replaced as a whole or not at all.
+            Wrap::Plain | Wrap::Base64 if start < self.end => Some(Self { ahead: true, ..self.piece(start, self.end) }),
+            _ => None,
+        }
     }
 
     /// What of it lies between these. A part of a run cannot be decoded, and so
@@ -85,9 +96,10 @@ impl Resolver {
     }
 
     /// A region begins at `start`: nothing may reach into it. Everything
-    /// before it is settled into `kept`.
+    /// before it is settled into `kept`. What lies behind its end, which is told
+    /// later, stays to be looked at.
     pub(crate) fn region(&mut self, start: u64, kept: &mut Vec<Match>) {
-        let ahead = self.pending.iter().filter(|found| found.ahead && found.start >= start).copied().collect();
+        let ahead = self.pending.iter().filter_map(|found| found.behind(start)).collect();
         self.pending.retain(|found| found.start < start);
         for found in &mut self.pending {
             *found = found.piece(found.start, found.end.min(start));
@@ -245,6 +257,18 @@ mod tests {
         resolver.add(found(8, 12, 1, 0));
         resolver.region(6, &mut kept);
         assert_eq!(kept, [found(0, 6, 0, 0)]);
+    }
+
+    #[test]
+    fn what_is_longer_than_a_region_goes_on_behind_it() {
+        let mut resolver = Resolver::default();
+        let mut kept = Vec::new();
+        resolver.add(found(0, 20, 0, 0));
+        resolver.add(found(4, 10, 1, 0));
+        resolver.region(6, &mut kept);
+        resolver.pass(12);
+        resolver.settle(u64::MAX, &mut kept);
+        assert_eq!(kept, [found(0, 6, 0, 0), Match { ahead: true, ..found(12, 20, 0, 0) }]);
     }
 
     #[test]

@@ -94,6 +94,18 @@ fn a_document_under_a_name_that_hides_stays_one() {
 }
 
 #[test]
+fn what_a_key_rule_finds_within_a_value_does_not_end_it() {
+    let inner = r#"{"ssn": 536228145, "text": "\"quoted\" @z40://"}"#;
+    for value in [serde_json::json!(inner), serde_json::json!([inner]), serde_json::json!([7, inner])] {
+        let text = serde_json::json!({ "a": "x", "passwor\u{feff}d": value }).to_string();
+        let found = redacted("", Format::Json, &serde_json::json!({ "log": [text] }).to_string());
+        let found: serde_json::Value = serde_json::from_str(&found).unwrap();
+        let text = found["log"][0].as_str().unwrap();
+        assert!(!text.contains("536228145") && (!text.contains("[PASSWORD]") || !text.contains("quoted")), "{text}");
+    }
+}
+
+#[test]
 fn a_string_that_is_not_closed_before_such_a_character_ends_with_the_one_around_it() {
     let hidden = "{\u{200b}{ 234-555-0110".repeat(3);
     let text = format!(r#"{{"b"o=bob%25:"{{\"password\":\"1hun\\\"ter4"}}"{hidden}"#);

@@ -106,8 +106,6 @@ pub(super) struct Exchange {
     over: Notify,
     /// Whether the client may have more of the request's body to send.
     unread: AtomicBool,
-    /// Whether trailers over HTTP/1 stood behind it.
-    trailers: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -147,7 +145,6 @@ impl Exchange {
             cut: AtomicBool::new(false),
             over: Notify::new(),
             unread: AtomicBool::new(false),
-            trailers: AtomicBool::new(false),
             state: Mutex::default(),
         })
     }
@@ -276,16 +273,10 @@ impl Exchange {
         self.unread.store(unread, Ordering::Release);
     }
 
-    /// Trailers over HTTP/1 were met: hyper reads them to the first empty line that ends
-    /// in CRLF, and a request behind one that ends in a bare LF is gone with them.
-    pub(super) fn meet_trailers(&self) {
-        self.trailers.store(true, Ordering::Release);
-    }
-
     /// Whether the connection of HTTP/1 cannot be used again, since what the client sent
     /// or may yet send on it is not all read as requests.
     pub(super) fn is_unread(&self) -> bool {
-        self.unread.load(Ordering::Acquire) || self.trailers.load(Ordering::Acquire)
+        self.unread.load(Ordering::Acquire)
     }
 
     /// Leaves what nobody wants of the request's body any more, to be drained.

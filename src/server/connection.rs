@@ -4,6 +4,7 @@
 use super::Context;
 use super::preface;
 use super::streams::{Streams, Told};
+use super::strict::Strict;
 use super::timed_io::{Busy, Periods, Phase, TimedIo};
 use super::tls::Shaken;
 use crate::metrics::Metrics;
@@ -132,7 +133,7 @@ async fn serve_http1(
         .keep_alive(!late && !told)
         // Who says no more may still wait for the answer.
         .half_close(true)
-        .serve_connection(TokioIo::new(io), service);
+        .serve_connection(TokioIo::new(Strict::new(io)), service);
     let result = loop {
         tokio::select! {
             // It flushes what is left, and says that it ends: what is not flushed would
@@ -151,7 +152,7 @@ async fn serve_http1(
         tracing::debug!(%error, "a connection broke");
     }
     let parts = connection.into_parts();
-    let io = parts.io.into_inner();
+    let io = parts.io.into_inner().into_inner();
     if let Some(tunnel) = phase.leads().filter(|_| result.is_ok()) {
         return Box::pin(tunnel.run(io, parts.read_buf)).await;
     }

@@ -15,6 +15,7 @@ mod preface;
 mod reload;
 mod signals;
 mod streams;
+mod strict;
 mod timed_io;
 mod tls;
 mod webhook;

@@ -331,27 +331,11 @@ async fn next_data(job: &Job<'_>, body: &mut Incoming, late: Option<Instant>) ->
             None | Some(Err(_)) => return Err(Failure::IncompleteBody),
             Some(Ok(frame)) => frame,
         };
-        match frame.into_data() {
-            Ok(data) => {
-                job.exchange.touch();
-                job.exchange.add_sizes(Sizes { received_wire: data.len() as u64, ..Sizes::default() });
-                return Ok(Some(data));
-            }
-            Err(frame) => meet_trailers(&frame, job.exchange)?,
+        if let Ok(data) = frame.into_data() {
+            job.exchange.touch();
+            job.exchange.add_sizes(Sizes { received_wire: data.len() as u64, ..Sizes::default() });
+            return Ok(Some(data));
         }
-    }
-}
-
-/// Holds what hyper took for trailers against HTTP/1: none of them has none, and begins
-/// with a bare line feed, which ended the body for whoever reads it so.
-fn meet_trailers(frame: &Frame<Bytes>, exchange: &Exchange) -> Result<(), Failure> {
-    if exchange.dialect() != Dialect::Http1 {
-        return Ok(());
-    }
-    exchange.meet_trailers();
-    match frame.trailers_ref() {
-        Some(trailers) if trailers.is_empty() => Err(Failure::IncompleteBody),
-        _ => Ok(()),
     }
 }
 

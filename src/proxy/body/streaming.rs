@@ -3,9 +3,7 @@
 
 use super::gathered::LARGE_FRAME;
 use super::slices::Slices;
-use super::{
-    BodyBroken, Change, Job, Prepared, RedactedBody, Repr, Told, data_until, has_ended, meet_trailers, too_late,
-};
+use super::{BodyBroken, Change, Job, Prepared, RedactedBody, Repr, Told, data_until, has_ended, too_late};
 use crate::content::{Coding, Delivery, Passes, Pipeline, Released, SLICE};
 use crate::proxy::admission::Reservation;
 use crate::proxy::exchange::{Exchange, Place, Sending, Sizes};
@@ -296,13 +294,7 @@ impl StreamingBody {
                 }
                 Poll::Ready(None | Some(Err(_))) => return Poll::Ready(Err(Failure::IncompleteBody)),
             };
-            let data = match frame.into_data() {
-                Ok(data) => data,
-                Err(frame) => {
-                    meet_trailers(&frame, &self.exchange)?;
-                    continue;
-                }
-            };
+            let Ok(data) = frame.into_data() else { continue };
             self.received(data.len())?;
             if self.gathered.is_empty() && data.len() >= LARGE_FRAME {
                 return Poll::Ready(Ok(Some(data)));

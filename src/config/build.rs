@@ -191,6 +191,7 @@ fn build_route(route: file::Route, policy: Policy, pack: Option<Arc<Pack>>, only
         headers,
         query: route.query.unwrap_or(true),
         responses: route.responses.unwrap_or(false),
+        http2: route.http2.unwrap_or(false),
         upgrades: route.upgrades.iter().map(|protocol| protocol.to_ascii_lowercase()).collect(),
         query_allow: lower_case(query_allow, &QUERY_ALLOW),
         protocol: pack,

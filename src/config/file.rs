@@ -73,6 +73,7 @@ pub(super) struct Route {
     pub(super) query: Option<bool>,
     pub(super) query_allow: Option<Vec<String>>,
     pub(super) responses: Option<bool>,
+    pub(super) http2: Option<bool>,
     pub(super) upgrades: Vec<String>,
     pub(super) breaker: Breaker,
     pub(super) tls: Tls,

@@ -104,6 +104,9 @@ pub struct Route {
     pub query_allow: Vec<String>,
     /// Whether responses are redacted, too.
     pub responses: bool,
+    /// Whether the upstream is asked over HTTP/2: over TLS by agreement (ALPN), else by
+    /// prior knowledge. gRPC calls are in any case, upgrades never.
+    pub http2: bool,
     /// Protocols that clients may ask to go on with (`Upgrade`), unredacted;
     /// lower case.
     pub upgrades: Vec<String>,

@@ -91,6 +91,7 @@ pub(super) const ROUTE_KEYS: &[(&[&str], Kind, &str)] = &[
     (&["headers"], Kind::List, "headers that are redacted"),
     (&["query"], Kind::Boolean, "whether the query string is redacted"),
     (&["responses"], Kind::Boolean, "whether responses are redacted, too"),
+    (&["http2"], Kind::Boolean, "whether the upstream is asked over HTTP/2"),
     (&["upgrades"], Kind::List, "protocols that clients may upgrade to, unredacted"),
     (&["query_allow"], Kind::List, "parameters of the query by which the upstream knows its client"),
     (&["breaker", "failures"], Kind::Integer(1), "failures of the upstream in a row after which it is left alone"),

@@ -92,6 +92,7 @@ headers = ["X-User"]
 query = false
 query_allow = ["Token"]
 responses = true
+http2 = true
 upgrades = ["WebSocket"]
 breaker.failures = 5
 breaker.pause = "14s"
@@ -133,7 +134,7 @@ fn every_key_of_the_file_is_read() {
     assert_eq!(action(route, "iban.code"), Action::Report);
     assert_eq!(action(route, "phone.international"), Action::Hash);
     assert_eq!(action(route, "key.password"), Action::Mask);
-    assert!(!route.query && route.responses);
+    assert!(!route.query && route.responses && route.http2);
     assert_eq!(route.upgrades, ["websocket"]);
     assert_eq!(route.tls, UpstreamTls { ca: Some("ca.pem".into()), pair: Some(pair("client.crt", "client.key")) });
     assert_eq!((route.headers[0].as_str(), route.query_allow[0].as_str()), ("x-user", "token"));

@@ -250,10 +250,9 @@ pub(super) fn rewrite_redacted(headers: &mut HeaderMap) {
     }
 }
 
-/// The same for a gRPC call, whose authority is in its URI. Without `TE` some
-/// servers take it for one that came through something that knows no trailers.
+/// The same for a gRPC call. Without `TE` some servers take it for one that came
+/// through something that knows no trailers.
 pub(super) fn rewrite_call(headers: &mut HeaderMap) {
-    headers.remove(HOST);
     headers.insert(TE, HeaderValue::from_static("trailers"));
 }
 

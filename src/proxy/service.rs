@@ -25,7 +25,7 @@ use crate::scan::Engine;
 use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderValue};
+use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, HOST, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::http::uri::PathAndQuery;
 use hyper::{Method, Request, Response, StatusCode, Version};
@@ -376,14 +376,19 @@ async fn send(
     timer: &mut Timer,
 ) -> Result<Asked, Failure> {
     let answered = |(response, driver)| Asked::Answered(response, driver);
-    if exchange.dialect() == Dialect::Grpc {
+    let is_call = exchange.dialect() == Dialect::Grpc;
+    if is_call || (route.upstream.http2 && upgrade.is_none()) {
         *request.uri_mut() = route.upstream.uri(target)?;
         *request.version_mut() = Version::HTTP_2;
-        headers::rewrite_call(request.headers_mut());
-        if route.responses {
+        // It is in the URI.
+        request.headers_mut().remove(HOST);
+        if is_call {
+            headers::rewrite_call(request.headers_mut());
+        }
+        if is_call && route.responses {
             grpc::ask_for_redactable(request.headers_mut());
         }
-        return route.upstream.call(request, exchange, timer).await.map(answered);
+        return route.upstream.send_http2(request, exchange, timer).await.map(answered);
     }
     *request.uri_mut() = target.into();
     *request.version_mut() = Version::HTTP_11;

@@ -41,6 +41,7 @@ mod proxy_signed;
 mod proxy_sink;
 mod proxy_tls;
 mod proxy_upgrades;
+mod proxy_upstream_http2;
 mod redactor;
 mod redactor_actions;
 mod redactor_base64;

@@ -1,5 +1,5 @@
-//! One route's upstream: a pool of kept connections, those that gRPC calls
-//! share, and its time-outs.
+//! One route's upstream: a pool of kept connections, those of HTTP/2 that
+//! requests share, and its time-outs.
 
 mod breaker;
 mod connect;
@@ -11,7 +11,7 @@ mod upgrade;
 
 use super::body::{self, RedactedBody};
 use super::certificate::{Certified, TlsError};
-use super::exchange::Exchange;
+use super::exchange::{Dialect, Exchange};
 use super::grpc;
 use super::idle::Timer;
 use super::respond::Failure;
@@ -51,6 +51,8 @@ pub(super) struct Upstream {
     /// The `Host` header.
     pub(super) host: HeaderValue,
     pub(super) breaker: Breaker,
+    /// Whether all requests go over HTTP/2, and not gRPC calls alone.
+    pub(super) http2: bool,
     /// In front of every path.
     pub(super) base: String,
     response_head: Duration,
@@ -97,6 +99,7 @@ impl Upstream {
             uri,
             host: HeaderValue::try_from(authority.as_str()).map_err(|_| host())?,
             breaker: Breaker::new(route, metrics),
+            http2: route.http2,
             base: route.upstream.base.clone(),
             response_head: timeouts.response_head,
         })
@@ -155,10 +158,10 @@ impl Upstream {
         Uri::from_parts(parts).map_err(|_| Failure::Target)
     }
 
-    /// Sends a gRPC call over HTTP/2 and waits for the response's head, with the
-    /// waits of [`Upstream::send`]. The head says nothing of success yet; where
-    /// it is all that there is, it is the end.
-    pub(super) async fn call(
+    /// Sends a request over HTTP/2 and waits for the response's head, with the
+    /// waits of [`Upstream::send`]. The head of a gRPC call says nothing of success
+    /// yet; where it is all that there is, it is the end.
+    pub(super) async fn send_http2(
         &self,
         mut request: Request<RedactedBody>,
         exchange: &Arc<Exchange>,
@@ -179,7 +182,11 @@ impl Upstream {
                 },
             };
             place.answered();
-            if grpc::is_ok(response.headers()) {
+            if exchange.dialect() != Dialect::Grpc {
+                if response.status().is_success() {
+                    self.in_time(exchange.request_is_whole(), exchange, timer).await??;
+                }
+            } else if grpc::is_ok(response.headers()) {
                 self.in_time(exchange.is_settled(), exchange, timer).await??;
             }
             return Ok((response, Driver { own: None, _place: Some(Box::new(place)) }));

@@ -24,6 +24,7 @@ pub use harden::disable_core_dumps;
 pub use panics::install_panic_hook;
 pub use reload::RuleSource;
 pub use signals::stop_signals;
+pub use strict::Strict;
 pub use webhook::Webhook;
 
 use crate::config::{Config, Timeouts};

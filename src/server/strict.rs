@@ -17,18 +17,21 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 const KEPT: usize = 120;
 
 /// A stream of HTTP/1 requests.
-pub(super) struct Strict<S> {
+#[derive(Debug)]
+pub struct Strict<S> {
     stream: S,
     framing: Framing,
 }
 
 impl<S> Strict<S> {
     /// From the first byte of a request on.
-    pub(super) fn new(stream: S) -> Self {
+    #[must_use]
+    pub fn new(stream: S) -> Self {
         Self { stream, framing: Framing::default() }
     }
 
-    pub(super) fn into_inner(self) -> S {
+    /// The stream itself, from which somebody else reads now.
+    pub fn into_inner(self) -> S {
         self.stream
     }
 }
@@ -69,7 +72,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Strict<S> {
 }
 
 /// Where in the requests of a connection we are.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Framing {
     at: At,
     head: Head,
@@ -94,7 +97,7 @@ enum At {
 }
 
 /// What a head has said of its body so far.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Head {
     begun: bool,
     length: Option<u64>,
@@ -206,6 +209,7 @@ impl Head {
 }
 
 /// A line as far as it has come.
+#[derive(Debug)]
 struct Line {
     kept: [u8; KEPT],
     len: usize,

@@ -7,6 +7,7 @@ import uuid
 import zlib
 
 import brotli
+import canary
 import msgpack
 import zstandard
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -160,6 +161,25 @@ def otlp_logs(canaries, rng, size, keyed):
     return "application/x-protobuf", request.SerializeToString()
 
 
+def calls(canaries, rng, size, keyed):
+    """Messages of a gRPC call, some of them compressed."""
+    messages = [make(canaries, rng, size // 2, keyed)[1] for make in (otlp, otlp_logs)]
+    pieces = []
+    for message in messages:
+        packed = rng.random() < 0.5
+        message = gzip.compress(message, 6, mtime=0) if packed else message
+        pieces.append(bytes([packed]) + len(message).to_bytes(4, "big") + message)
+    return GRPC, b"".join(pieces)
+
+
+def messages(body):
+    """The messages of a call, decompressed, as far as they can be read."""
+    while len(body) > 5:
+        packed, size = body[0], int.from_bytes(body[1:5], "big")
+        message, body = body[5 : 5 + size], body[5 + size :]
+        yield canary.decompressed(message, b"gzip") if packed else message
+
+
 def message_pack(canaries, rng, size, keyed):
     return "application/msgpack", msgpack.packb(trace(canaries, rng, size, keyed))
 
@@ -177,6 +197,8 @@ FORMATS = {
     "OTLP logs": otlp_logs,
     "MessagePack": message_pack,
 }
+# What is sent over HTTP/2 only, and has a coding of its own.
+GRPC = "application/grpc"
 # Those in which a byte that is put somewhere leaves the other strings what they are.
 LENIENT = ("JSON", "NDJSON", "text", "events")
 

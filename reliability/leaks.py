@@ -57,13 +57,14 @@ ROUTE = """
 name = "{name}"
 path = "/{name}"
 upstream = "{upstream}"
+http2 = {upstream_http2}
 headers = ["referer", "baggage", "cookie", "x-note"]
 responses = {responses}
 [route.policy]
 default = "{action}"
 """
 ACTIONS = ("replace", "mask", "hash", "remove", "block")
-ANSWERS, REPORT = "answers", "report"
+ANSWERS, REPORT, CALLS = "answers", "report", "gRPC"
 
 FAULTS = (
     "no fault",
@@ -100,7 +101,7 @@ async def _measure(cases, kills, seed):
         # Each plan at least once.
         plans = (
             *({}, {"budget": "64KiB"}, {"reloads": True}, {"text_log": False}, {"request": "60ms"}, {"tls": Authority(folder)}),
-            *({"http2": True}, {"rate": "1GB", "silence": "100ms"}, {"places": 3, "silence": "9s", "request": "9s", "small": "9s"}),
+            *({"http2": True, "calls": True}, {"http2": True, "calls": True, "upstream_http2": True}, {"upstream_http2": True}, {"rate": "1GB", "silence": "100ms"}, {"places": 3, "silence": "9s", "request": "9s", "small": "9s"}),
         )
         for number, plan in enumerate(itertools.cycle(plans)):
             if number >= len(plans) and total.cases >= cases:
@@ -175,7 +176,7 @@ class Tally:
     )
 
     def missing(self, kills):
-        axes = [*FAULTS, *(f"answer: {each}" for each in ANSWER_FAULTS), *documents.FORMATS, *documents.CODINGS, *ACTIONS, "TLS", "HTTP/2"]
+        axes = [*FAULTS, *(f"answer: {each}" for each in ANSWER_FAULTS), *documents.FORMATS, *documents.CODINGS, *ACTIONS, "TLS", "HTTP/2", CALLS]
         missing = [axis for axis in axes if not self.by_axis[axis]]
         missing += [reason for reason in self.REASONS if not self.reasons[reason]]
         if kills and not self.killed:
@@ -187,14 +188,15 @@ class Tally:
     def told(self):
         reasons = ", ".join(f"{self.reasons[reason]:,} `{reason}`" for reason in self.REASONS)
         return (
-            f"{self.requests:,} requests, {self.by_axis['TLS']:,} of them over TLS, {self.by_axis['HTTP/2']:,} over HTTP/2, in {len(documents.FORMATS)} formats and {len(documents.CODINGS)} codings, "
+            f"{self.requests:,} requests, {self.by_axis['TLS']:,} of them over TLS, {self.by_axis['HTTP/2']:,} over HTTP/2, {self.by_axis[CALLS]:,} of them gRPC calls, in {len(documents.FORMATS)} formats and {len(documents.CODINGS)} codings, "
             f"{self.killed} processes killed, {self.reloads} reloads, {reasons}"
         )
 
 
-def config(upstream, folder, budget="128MiB", request="3s", tls=None, silence="400ms", small="2s", rate="240B", places=1024):
+def config(upstream, folder, budget="128MiB", request="3s", tls=None, silence="400ms", small="2s", rate="240B", places=1024, upstream_http2=False):
+    upstream_http2 = str(upstream_http2).lower()
     routes = "".join(
-        ROUTE.format(name=name, upstream=upstream, action=action, responses=str(name == ANSWERS).lower())
+        ROUTE.format(name=name, upstream=upstream, action=action, responses=str(name == ANSWERS).lower(), upstream_http2=upstream_http2)
         for name, action in [*((action, action) for action in ACTIONS), (ANSWERS, "replace"), (REPORT, "report")]
     )
     listener = ""
@@ -208,12 +210,12 @@ def config(upstream, folder, budget="128MiB", request="3s", tls=None, silence="4
 class Batch:
     """A process, the requests that it gets, and what is found after it."""
 
-    def __init__(self, folder, seed, reloads=False, kill=None, text_log=True, tls=None, http2=False, **limits):
-        """`tls` is an authority whose certificate the proxy has, `limits` are those of `config`."""
+    def __init__(self, folder, seed, reloads=False, kill=None, text_log=True, tls=None, http2=False, calls=False, **limits):
+        """With `calls` a part of the requests is gRPC's. `tls` is an authority whose certificate the proxy has, `limits` are those of `config`."""
         self.kill, self.cases, self.requests, self.dumped, self.reload_count = kill, 0, 0, False, 0
         self.hits, self.by_axis, self.reasons = [], collections.Counter(), collections.Counter()
         self._folder, self._reloads, self._text_log = folder, reloads, text_log
-        self._tls, self._http2, self._limits = tls, http2, limits
+        self._tls, self._http2, self._calls, self._limits = tls, http2, calls, limits
         self._rng, self._number, self._damaged = random.Random(seed), 0, set()
         self._canaries, self._replies, self._pages = canary.Canaries(), [], []
         self._over = False
@@ -293,7 +295,7 @@ class Batch:
         rng, canaries, before = self._rng, self._canaries, len(self._canaries)
         self._next()
         fault = fault or rng.choice(FAULTS)
-        name, coding = rng.choice(list(documents.FORMATS)), rng.choice(list(documents.CODINGS))
+        name, coding, make = self._form()
         split = rng.choice(("length", "whole", "bytes", "scattered"))
         if self._http2 and fault == "damaged framing":
             # Frames are never chunks, and may belie a length.
@@ -303,7 +305,7 @@ class Batch:
         # A damage leaves open which string is the value of which name.
         damages = fault in ("damaged body", "damaged framing")
         size = int(2 ** rng.uniform(8, 11)) if rng.random() < 0.6 else int(2 ** rng.uniform(13, 16))
-        media, body = documents.FORMATS[name](canaries, rng, size, not damages)
+        media, body = make(canaries, rng, size, not damages)
         encoding, encode = documents.CODINGS[coding]
         # The framing of the format, or that of the coding.
         inside = encoding is None or rng.random() < 0.5
@@ -359,6 +361,8 @@ class Batch:
         ]
         if encoding:
             headers.append(("Content-Encoding", encoding))
+        if media == documents.GRPC:
+            headers += [("TE", "trailers"), ("grpc-encoding", "gzip")]
         target = f"{path}?{query}"
         if split == "length":
             # A length that is not the body's is a damage, too.
@@ -372,20 +376,28 @@ class Batch:
             end += f"X-Note: {canaries.email('trailer')}\r\nX-Other: {canaries.key('trailer')}\r\n".encode()
         return client.head(self._number, target, headers, media=media) + b"".join(pieces) + end + b"\r\n"
 
+    def _form(self):
+        """A format, a coding, and what makes a body."""
+        if self._calls and self._rng.random() < 0.4:
+            return CALLS, "plain", documents.calls
+        name = self._rng.choice(list(documents.FORMATS))
+        return name, self._rng.choice(list(documents.CODINGS)), documents.FORMATS[name]
+
     async def _answer(self, link):
         rng, canaries, before = self._rng, self._canaries, len(self._canaries)
         fault = rng.choice(ANSWER_FAULTS)
-        name, coding = rng.choice(list(documents.FORMATS)), rng.choice(list(documents.CODINGS))
+        name, coding, make = self._form()
         canaries.case = f"answer in {name}, {coding}, {fault}"
         damages = fault == "damaged answer"
         size = int(2 ** rng.uniform(8, 11)) if rng.random() < 0.5 else int(2 ** rng.uniform(13, 16))
-        media, body = documents.FORMATS[name](canaries, rng, size, not damages)
+        media, body = make(canaries, rng, size, not damages)
         encoding, encode = documents.CODINGS[coding]
         body = encode(body)
         if damages:
             body = damaged_between(body, rng) if not encoding and name in documents.LENIENT else damaged(body, rng)
         number = self._next()
         head = [f"Content-Type: {media}"] if media else []
+        head += ["grpc-encoding: gzip"] if name == CALLS else []
         head += [f"Content-Encoding: {encoding}"] if encoding else []
         if rng.random() < 0.5:
             head, framed = [*head, f"Content-Length: {len(body)}"], body
@@ -398,7 +410,10 @@ class Batch:
         cut = rng.randrange(len(whole))
         wants = f"answer {number}" + {"answer reset": f" reset {cut}", "answer stalls": f" stall {cut}"}.get(fault, "")
         headers = [("X-Upstream", wants), ("Accept-Encoding", "gzip, deflate, zstd, br")]
-        data = client.head(number, f"/{ANSWERS}/x", headers, 2) + b"{}"
+        if name == CALLS:
+            headers += [("TE", "trailers"), ("grpc-accept-encoding", "gzip")]
+        asked = b"\0\0\0\0\0" if name == CALLS else b"{}"
+        data = client.head(number, f"/{ANSWERS}/x", headers, len(asked), media=media if name == CALLS else "application/json") + asked
         share = cut / len(whole) if fault in ("answer reset", "answer stalls") else 1.0
         planted = len(canaries) - before
         ask = link.abandon([data], True) if fault == "client resets" else link.ask([data])
@@ -434,6 +449,8 @@ class Batch:
 
 
 def plain_of(body, headers):
+    if headers.get(b"content-type") == documents.GRPC.encode():
+        return b"\0".join(documents.messages(bytes(body)))
     coding = headers.get(b"content-encoding")
     return canary.decompressed(body, coding) if coding else b""
 
@@ -473,6 +490,14 @@ async def self_check(folder, seed):
     async with Upstream(keep=True) as upstream:
         with Proxy(None, folder, config(upstream.url, folder)) as proxy:
             link, numbers = client.Link(proxy.address), itertools.count()
+            over_http2 = client.Http2Link(proxy.address)
+            for _ in range(8):
+                media, body = documents.calls(canaries, rng, 2000, True)
+                headers = [("TE", "trailers"), ("grpc-encoding", "gzip")]
+                data = client.head(next(numbers), f"/{REPORT}/x", headers, len(body), media=media) + body
+                answer = await over_http2.ask([data])
+                assert answer.good and b"grpc-status: 0" in answer.raw, answer
+            over_http2.close()
             for name, coding in itertools.product(documents.FORMATS, documents.CODINGS):
                 media, body = documents.FORMATS[name](canaries, rng, 2000, True)
                 encoding, encode = documents.CODINGS[coding]

@@ -1,6 +1,6 @@
 """An upstream on loopback that misbehaves as each request tells it to.
 
-It speaks HTTP/1.1 with keep-alive and counts the requests that it sees by their
+It speaks HTTP/1.1 with keep-alive, and HTTP/2 to who begins so, and counts the requests that it sees by their
 number (`X-Number`), since a proxy must not send one twice. What a request wants
 stands in its header `X-Upstream`, which the proxy forwards:
 
@@ -20,6 +20,8 @@ import contextlib
 import socket
 import struct
 from dataclasses import dataclass, field
+
+from streams import PREFACE, Streams
 
 BLOCK = 1 << 16
 # What may be left of a connection when a run ends.
@@ -94,45 +96,64 @@ class Upstream:
             head = await reader.until(b"\r\n\r\n")
         except asyncio.IncompleteReadError:
             return False
-        seen = Seen(head, _headers(head))
-        if self.keep:
-            self.seen.append(seen)
-        number = seen.headers.get(b"x-number")
-        self.heads[number] += 1
+        if head == PREFACE:
+            await Streams(self, reader, writer).serve()
+            return False
+        seen = self.begun(head, _headers(head))
         wants = seen.headers.get(b"x-upstream", b"").decode().split()
         breaks_at = int(wants[1]) if wants[:1] in (["reset"], ["close"]) else None
         await self._body(reader, writer, seen, breaks_at, wants)
+        self.ended(seen)
+        return await self._answer(writer, seen, wants)
+
+    def begun(self, head, headers):
+        """A request's head has come."""
+        seen = Seen(head, headers)
+        if self.keep:
+            self.seen.append(seen)
+        self.heads[headers.get(b"x-number")] += 1
+        return seen
+
+    def took(self, seen, piece):
+        """So much of its body has come."""
+        seen.length += len(piece)
+        if self.keep:
+            seen.body += piece
+
+    def ended(self, seen):
+        """All of it has come."""
         seen.whole = True
-        self.wholes[number] += 1
-        return await self._answer(writer, head, wants)
+        self.wholes[seen.headers.get(b"x-number")] += 1
+
+    def answer_to(self, seen, wants):
+        """What is answered, as bytes of HTTP/1.1."""
+        if wants[:1] == ["answer"]:
+            # Who asked may have gone.
+            return self.answers.get(wants[1], DEFAULT)
+        return self.by_path.get(seen.head.split(b" ", 2)[1], CLOSING if self._closes else DEFAULT)
 
     async def _body(self, reader, writer, seen, breaks_at, wants):
         async for piece in reader.body(seen.headers):
-            seen.length += len(piece)
-            if self.keep:
-                seen.body += piece
+            self.took(seen, piece)
             if breaks_at is not None and seen.length >= breaks_at:
                 _end(writer, wants[0])
         if breaks_at is not None:
             _end(writer, wants[0])
 
-    async def _answer(self, writer, head, wants):
-        answer = self.by_path.get(head.split(b" ", 2)[1], CLOSING if self._closes else DEFAULT)
+    async def _answer(self, writer, seen, wants):
+        answer = self.answer_to(seen, wants)
         if wants[:1] == ["stall"]:
             await asyncio.sleep(3600)
         elif wants[:1] == ["wait"]:
             await asyncio.sleep(int(wants[1]) / 1000)
-        elif wants[:1] == ["answer"]:
-            # Who asked may have gone.
-            answer = self.answers.get(wants[1], DEFAULT)
-            if len(wants) == 4:
-                writer.write(answer[: int(wants[3])])
-                await writer.drain()
-                if wants[2] == "stall":
-                    await asyncio.sleep(3600)
-                # What is still in the way would be lost with a reset.
-                await asyncio.sleep(0.02)
-                _end(writer, "reset")
+        elif len(wants) == 4:
+            writer.write(answer[: int(wants[3])])
+            await writer.drain()
+            if wants[2] == "stall":
+                await asyncio.sleep(3600)
+            # What is still in the way would be lost with a reset.
+            await asyncio.sleep(0.02)
+            _end(writer, "reset")
         for at in range(0, len(answer), BLOCK):
             writer.write(answer[at : at + BLOCK])
             await writer.drain()
@@ -165,6 +186,9 @@ class _Recorded:
         except asyncio.IncompleteReadError as cut:
             self._keep(cut.partial)
             raise
+
+    async def some(self):
+        return self._keep(await self._reader.read(BLOCK))
 
     async def body(self, headers):
         if b"chunked" in headers.get(b"transfer-encoding", b""):

@@ -1,7 +1,7 @@
-"""Rules and certificates that change under load, and nobody notices.
+"""Rules, configurations and certificates that change under load, and nobody notices.
 
-Each reload is waited for: rules by the metric that names them, a certificate by a
-handshake that shows it.
+Each reload is waited for: rules by the metric that names them, a configuration by the
+one that counts it, a certificate by a handshake that shows it.
 """
 
 import asyncio
@@ -37,17 +37,18 @@ PAIRS = 10
 BETWEEN = 10
 
 
-def measure(own=980, builtin=20, certificates=100):
-    """So many reloads of own rules alone, of all, and of certificates."""
-    return asyncio.run(_measure(own, builtin, certificates))
+def measure(own=980, builtin=20, certificates=100, configurations=300):
+    """So many reloads of own rules alone, of all, of certificates, and of configurations."""
+    return asyncio.run(_measure(own, builtin, certificates, configurations))
 
 
-async def _measure(own, builtin, certificates):
+async def _measure(own, builtin, certificates, configurations):
     with tempfile.TemporaryDirectory(prefix="expurgate-reload-") as folder:
         folder = Path(folder)
         return [
             await _rules(folder, builtin, True),
             await _rules(folder, own, False),
+            await _configurations(folder, configurations),
             await _certificates(folder, certificates),
         ]
 
@@ -119,6 +120,56 @@ async def _ruleset(proxy):
     """The rules in use, as the metrics name them."""
     text = await asyncio.to_thread(proxy.metrics)
     return next(line for line in text.splitlines() if line.startswith("expurgate_ruleset_info"))
+
+
+# What is done with a ticket, and what is left of it.
+POLICIES = {"replace": b"[TICKET]", "remove": b"", "report": b"TICKET-00000-123456"}
+
+
+def _configuration(number, rules, upstream):
+    """The configuration of this number: routes come and go, and the upstream of every
+    second one has to be connected to anew."""
+    policy = list(POLICIES)[number % len(POLICIES)]
+    route = '[[route]]\nname = "{}"\npath = "{}"\nupstream = "' + upstream + '"\npolicy.default = "' + policy + '"\n'
+    routes = route.format("default", "/") + (route.format(f"own{number}", "/own") if number % 3 else "")
+    limits = f"[limits]\nmax_requests = {1000 + number}\n[timeouts]\nconnect = \"{4 + number // 2 % 2}s\"\n"
+    return f'[rules]\nbuiltin = false\npaths = ["{rules}"]\n{limits}{routes}', POLICIES[policy]
+
+
+async def _configurations(folder, times):
+    rules = folder / "ticket.toml"
+    rules.write_text(RULE.format(number=0))
+    body = b"TICKET-00000-123456"
+    async with Upstream(keep=True) as upstream:
+        first, _ = _configuration(0, rules, upstream.url)
+        with Proxy(None, folder, first, {"EXPURGATE_LOG": "warn"}) as proxy:
+            resident = [proxy.resident_memory()]
+            async with _under_load(proxy) as clients:
+                started, link, wrong = time.monotonic(), client.Link(proxy.address), 0
+                for number in range(1, times + 1):
+                    text, left = _configuration(number, rules, upstream.url)
+                    proxy.config.write_text(text)
+                    proxy.send_signal(signal.SIGHUP)
+
+                    async def counted():
+                        return await asyncio.to_thread(proxy.metric, "expurgate_config_reloads_total", outcome="success") >= number
+
+                    await _until(counted, f"configuration {number}")
+                    upstream.forget()
+                    await link.ask([client.head("own", length=len(body), media="text/plain") + body])
+                    wrong += [left] != [bytes(each.body) for each in upstream.seen if each.headers.get(b"x-number") == b"own"]
+                link.close()
+                seconds = time.monotonic() - started
+            resident.append(proxy.resident_memory())
+            refused = proxy.metric("expurgate_config_reloads_total", outcome="failure")
+    failed = [each for each in clients.ended if not each.answer.good]
+    return Claim(
+        f"{times:,} reloads of the configuration under load: failed requests",
+        "0",
+        f"{len(failed)} of {len(clients.ended):,} in {seconds:.0f} s; {wrong} reloads not in force at once, {refused:.0f} refused; "
+        f"{resident[0] >> 20} MiB resident before, {resident[1] >> 20} after",
+        not failed and not wrong and not refused and len(clients.ended) > 0,
+    )
 
 
 async def _certificates(folder, times):

@@ -10,7 +10,7 @@ use crate::redact::judge_own;
 use crate::rule::RuleTexts;
 use crate::rule::protocol::AUTO;
 use crate::scan::Engine;
-use crate::server::{self, RuleSource, Server};
+use crate::server::{self, ConfigSource, Server};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
@@ -35,28 +35,34 @@ pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
     // container one without a handler would not end by it.
     let stop = runtime.block_on(async { server::stop_signals() });
     let stop = stop.map_err(|source| failed("cannot install the signal handlers", source))?;
-    let config = args.config.load()?;
+    let config = Arc::new(args.config.load()?);
     let metrics = Arc::new(Metrics::new());
     let _flushed = log::start(config.log, metrics.log_lines_dropped.clone())
         .map_err(|source| failed("cannot start the log", source))?;
     if let Err(error) = server::disable_core_dumps() {
         tracing::warn!(%error, "core dumps could not be disabled");
     }
-    runtime.block_on(serve(&config, metrics, stop))?;
+    runtime.block_on(serve(args.config.clone(), &config, metrics, stop))?;
     // Whatever still runs is aborted with the runtime.
     runtime.shutdown_background();
     Ok(Exit::Clean)
 }
 
-async fn serve(config: &Config, metrics: Arc<Metrics>, stop: mpsc::Receiver<()>) -> Result<(), CliError> {
+async fn serve(
+    args: ConfigArgs,
+    config: &Arc<Config>,
+    metrics: Arc<Metrics>,
+    stop: mpsc::Receiver<()>,
+) -> Result<(), CliError> {
     server::install_panic_hook(Arc::clone(&metrics));
     let texts = Arc::new(RuleTexts::read(&config.rules)?);
-    let loaded = config.clone();
-    let rules = RuleSource::new(&config.rules, Arc::clone(&texts), move |texts| Ok(judged_engine(&loaded, texts)?))
+    let read = move || Ok(args.load()?);
+    let load = |config: &Config, texts: &RuleTexts| Ok(judged_engine(config, texts)?);
+    let source = ConfigSource::new(Arc::clone(config), Arc::clone(&texts), read, load)
         .map_err(|source| failed("cannot install the signal handlers", source))?;
     let engine = judged_engine(config, &texts)?;
     give_memory_back();
-    let server = Server::bind(config, &engine, metrics).await?.reload_from(rules);
+    let server = Server::bind(config, &engine, metrics).await?.reload_from(source);
     announce(config, &engine, &server)?;
     for directory in texts.empty_directories() {
         tracing::warn!("{}", setup::no_rule_file(directory));

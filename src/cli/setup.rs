@@ -39,7 +39,7 @@ pub(super) struct RuleArgs {
 }
 
 /// The arguments that add up to a configuration.
-#[derive(Debug, Default, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 pub(super) struct ConfigArgs {
     #[command(flatten)]
     rules: RuleArgs,

@@ -21,6 +21,8 @@ pub(super) const DEFAULT_ROUTE: &str = "default";
 
 pub(super) fn build(merged: Merged, reader: KeyReader) -> Result<Config, ConfigError> {
     let Merged { file, source, ignored, packs, .. } = merged;
+    let files = source.iter().map(|source| PathBuf::from(&source.path));
+    let files = files.chain(file.protocols.paths.iter().cloned()).chain(file.hash.keys.values().cloned()).collect();
     let keys = Keys::read(&file.hash, reader, source.as_ref())?;
     let routes = build_routes(file.route, &keys, &packs, source.as_ref())?;
     let mut warnings = keys.warnings;
@@ -46,6 +48,7 @@ pub(super) fn build(merged: Merged, reader: KeyReader) -> Result<Config, ConfigE
         ignored,
         warnings,
         packs: packs.iter().filter(|pack| !pack.builtin).cloned().collect(),
+        files,
         source,
     };
     check_limits(&config)?;
@@ -312,6 +315,7 @@ fn build_timeouts(file: &file::Timeouts) -> Timeouts {
         keep_alive: or(file.keep_alive, default.keep_alive),
         body_idle: or(file.body_idle, default.body_idle),
         small_body: or(file.small_body, default.small_body),
+        buffer_wait: or(file.buffer_wait, default.buffer_wait),
         request: file.request.map(|period| period.0),
         connect: or(file.connect, default.connect),
         response_head: or(file.response_head, default.response_head),

@@ -115,6 +115,7 @@ pub(super) struct Timeouts {
     pub(super) keep_alive: Option<Period>,
     pub(super) body_idle: Option<Period>,
     pub(super) small_body: Option<Period>,
+    pub(super) buffer_wait: Option<Period>,
     pub(super) request: Option<Period>,
     pub(super) connect: Option<Period>,
     pub(super) response_head: Option<Period>,

@@ -6,6 +6,7 @@
 
 mod action;
 mod build;
+mod change;
 mod error;
 mod file;
 mod keys;
@@ -16,6 +17,7 @@ mod schema;
 mod spec;
 mod types;
 
+pub use change::SettingsGone;
 pub use error::ConfigError;
 pub use keys::{KeyFile, KeyReader};
 pub use layers::{Environment, Flags, Sources};
@@ -68,6 +70,8 @@ pub struct Config {
     pub warnings: Vec<String>,
     /// The protocol packs of the user's own files.
     pub packs: Vec<Arc<Pack>>,
+    /// The files that it was read from, but for those of rules.
+    pub files: Vec<PathBuf>,
     /// The file it came from, for messages about it.
     source: Option<file::Source>,
 }
@@ -193,6 +197,8 @@ pub struct Timeouts {
     /// For all of a request's body, up to the buffer limit: the upstream is not
     /// called before. One whose length is not declared begins to stream then.
     pub small_body: Duration,
+    /// For room among the bytes of buffered bodies, before a request is shed for it.
+    pub buffer_wait: Duration,
     /// The whole exchange; `None` for no limit.
     pub request: Option<Duration>,
     /// Name resolution, TCP and TLS to the upstream.
@@ -308,6 +314,7 @@ impl Default for Timeouts {
             keep_alive: seconds(75),
             body_idle: seconds(30),
             small_body: seconds(60),
+            buffer_wait: seconds(1),
             request: None,
             connect: seconds(5),
             response_head: seconds(60),

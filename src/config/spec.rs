@@ -64,6 +64,7 @@ pub(super) const KEYS: &[(&str, &str, Kind, &str)] = &[
     ("timeouts", "head", Kind::Period, "from the first byte of a request to the end of its head"),
     ("timeouts", "keep_alive", Kind::Period, "between two requests on a client's connection"),
     ("timeouts", "body_idle", Kind::Period, "between two pieces of a request's body"),
+    ("timeouts", "buffer_wait", Kind::Period, "for room in `limits.max_buffered`, before a request is shed"),
     ("timeouts", "small_body", Kind::Period, "all of a body that is redacted before the upstream is called"),
     ("timeouts", "request", Kind::Period, "the whole exchange"),
     ("timeouts", "connect", Kind::Period, "name resolution, TCP and TLS to the upstream"),

@@ -71,6 +71,7 @@ head = "1s"
 keep_alive = "2s"
 body_idle = "3s"
 small_body = "11s"
+buffer_wait = "12s"
 request = "4s"
 connect = "5s"
 response_head = "6s"
@@ -140,6 +141,7 @@ fn every_key_of_the_file_is_read() {
     assert_eq!((route.headers[0].as_str(), route.query_allow[0].as_str()), ("x-user", "token"));
     assert_eq!(route.breaker, Some(Breaker { failures: 5, pause: Duration::from_secs(14) }));
     assert_eq!(config.timeouts.small_body, Duration::from_secs(11));
+    assert_eq!(config.timeouts.buffer_wait, Duration::from_secs(12));
     assert_eq!(config.timeouts.drain_grace, Duration::from_secs(12));
     assert_eq!(config.timeouts.upstream_max_age, Duration::from_secs(13));
 }
@@ -201,7 +203,7 @@ fn reference() -> (&'static str, &'static str) {
 fn the_reference_shows_the_defaults() {
     let shown = from_file(reference().0).unwrap();
     let default = from_environment(&[("EXPURGATE_UPSTREAM", "https://api.example.com")]).unwrap();
-    assert_eq!(Config { source: None, ..shown }, default);
+    assert_eq!(Config { source: None, files: Vec::new(), ..shown }, default);
 }
 
 #[test]

@@ -6,12 +6,15 @@
 
 mod open;
 mod process;
+mod routes;
 
 use process::Process;
 use prometheus::{
     Counter, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
 };
+use routes::{Named, Routes, forget};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// From 50 microseconds, the cost of a small body, to the longest time-outs.
@@ -19,6 +22,9 @@ const SECONDS: &[f64] = &[
     0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
     10.0, 30.0, 60.0,
 ];
+
+/// The label of what is told of each route.
+const ROUTE: &str = "route";
 
 /// All metrics. Cheap to share behind an `Arc`.
 pub struct Metrics {
@@ -53,6 +59,9 @@ pub struct Metrics {
     pub buffered_bytes: IntGauge,
     /// Their limit.
     pub buffered_bytes_limit: IntGauge,
+    /// Requests that wait for room among the buffered bytes now.
+    pub buffer_waiting: IntGauge,
+    buffer_waits: IntCounterVec,
     /// Bytes received and not yet safe to release, now.
     pub holdback_bytes: IntGauge,
     /// Connections to upstreams now.
@@ -63,6 +72,8 @@ pub struct Metrics {
     pub upstream_circuit_open: IntGaugeVec,
     /// Client connections now.
     pub listener_connections: IntGauge,
+    /// Client connections that a time-out closed.
+    pub connections_closed: IntCounterVec,
     /// Handshakes of clients.
     pub tls_handshakes: IntCounterVec,
     /// Until when the listener's certificate is valid, in Unix time.
@@ -71,18 +82,21 @@ pub struct Metrics {
     ruleset_info: IntGaugeVec,
     ruleset_reloads: IntCounterVec,
     ruleset_last_reload: Gauge,
+    config_reloads: IntCounterVec,
+    config_last_reload: Gauge,
     /// Panics caught, and survived.
     pub panics: IntCounter,
     /// Lines of the log that nobody took in time.
     pub log_lines_dropped: IntCounter,
     worker_threads: IntGauge,
     worker_busy_seconds: Counter,
+    routes: Arc<Routes>,
 }
 
 impl Metrics {
     /// The table, with nothing counted.
     pub fn new() -> Self {
-        let table = Table(Registry::new());
+        let mut table = Table { registry: Registry::new(), gauges: Vec::new(), counters: Vec::new() };
         let metrics = Self {
             requests: table.counters("requests_total", "Requests that ended.", &["route", "method", "code", "outcome"]),
             request_duration: table
@@ -131,6 +145,13 @@ impl Metrics {
             buffered_bytes: table
                 .gauge("buffered_bytes", "Bytes of request bodies buffered before their upstream is called."),
             buffered_bytes_limit: table.gauge("buffered_bytes_limit", "Buffered bytes above which requests are shed."),
+            buffer_waiting: table
+                .gauge("buffer_waiting_requests", "Requests that wait for room among the buffered bytes."),
+            buffer_waits: table.counters(
+                "buffer_waits_total",
+                "How often a request waited for room among the buffered bytes, by whether it got it.",
+                &["outcome"],
+            ),
             holdback_bytes: table
                 .gauge("holdback_bytes", "Bytes of streaming bodies received but not yet safe to release."),
             upstream_connections: table.gauges(
@@ -145,6 +166,11 @@ impl Metrics {
                 &["route"],
             ),
             listener_connections: table.gauge("listener_connections", "Client connections."),
+            connections_closed: table.counters(
+                "connections_closed_total",
+                "Client connections that were closed because of a time-out, by which it was.",
+                &["reason"],
+            ),
             tls_handshakes: table.counters(
                 "tls_handshakes_total",
                 "TLS handshakes of clients, by what came of them.",
@@ -172,6 +198,15 @@ impl Metrics {
             ),
             ruleset_last_reload: table
                 .float_gauge("ruleset_last_reload_timestamp_seconds", "When the rules in use were read, in Unix time."),
+            config_reloads: table.counters(
+                "config_reloads_total",
+                "How often a changed configuration was read, by what came of it.",
+                &["outcome"],
+            ),
+            config_last_reload: table.float_gauge(
+                "config_last_reload_timestamp_seconds",
+                "When the configuration in use was read, in Unix time.",
+            ),
             panics: table.counter("panics_total", "Panics that were caught."),
             log_lines_dropped: table.counter(
                 "log_lines_dropped_total",
@@ -180,10 +215,13 @@ impl Metrics {
             worker_threads: table.gauge("worker_threads", "Threads that do the work."),
             worker_busy_seconds: table
                 .float_counter("worker_busy_seconds_total", "Time that all worker threads together were busy."),
-            registry: table.0,
+            routes: Routes::new(table.gauges, table.counters),
+            registry: table.registry,
         };
         for used in [true, false] {
             metrics.ruleset_reloads.with_label_values(&[outcome(used)]).inc_by(0);
+            metrics.config_reloads.with_label_values(&[outcome(used)]).inc_by(0);
+            metrics.buffer_waits.with_label_values(&[outcome(used)]).inc_by(0);
             metrics.tls_certificate_reloads.with_label_values(&[outcome(used)]).inc_by(0);
         }
         metrics.add_process();
@@ -192,7 +230,7 @@ impl Metrics {
 
     /// Says which build this is.
     pub fn set_build(&self, version: &str, revision: &str) {
-        Table(self.registry.clone())
+        Table { registry: self.registry.clone(), gauges: Vec::new(), counters: Vec::new() }
             .gauges("build_info", "Always 1; the labels tell which build this is.", &["version", "revision"])
             .with_label_values(&[version, revision])
             .set(1);
@@ -210,9 +248,25 @@ impl Metrics {
         self.ruleset_reloads.with_label_values(&[outcome(used)]).inc();
     }
 
+    /// Says when the configuration in use was read, since the Unix epoch.
+    pub fn set_config(&self, read: Duration) {
+        self.config_last_reload.set(read.as_secs_f64());
+    }
+
+    /// Counts that the configuration was read again: it is in use, or refused.
+    pub fn count_config_reload(&self, used: bool) {
+        self.config_reloads.with_label_values(&[outcome(used)]).inc();
+    }
+
     /// Counts that certificates were read again: they are in use, or refused.
     pub fn count_certificate_reload(&self, used: bool) {
         self.tls_certificate_reloads.with_label_values(&[outcome(used)]).inc();
+    }
+
+    /// Counts that a request waited for room among the buffered bytes, and got it, or
+    /// was shed.
+    pub fn count_buffer_wait(&self, served: bool) {
+        self.buffer_waits.with_label_values(&[outcome(served)]).inc();
     }
 
     /// Says how busy the worker threads have been since the start.
@@ -237,8 +291,12 @@ impl Metrics {
         open::open_metrics(&self.render())
     }
 
-    /// The handles of one route.
+    /// The handles of one route. Its gauges are there until the last are dropped.
     pub fn route(&self, name: &str) -> RouteMetrics {
+        self.routes.enter(name, |named| self.route_metrics(name, named))
+    }
+
+    fn route_metrics(&self, name: &str, named: Named) -> RouteMetrics {
         let layer = |counters: &IntCounterVec, layer| counters.with_label_values(&[name, layer]);
         RouteMetrics {
             request_duration: self.request_duration.with_label_values(&[name]),
@@ -252,6 +310,7 @@ impl Metrics {
             connecting: self.upstream_connections.with_label_values(&[name, "connecting"]),
             open: self.upstream_connections.with_label_values(&[name, "open"]),
             circuit_open: self.upstream_circuit_open.with_label_values(&[name]),
+            _named: named,
         }
     }
 
@@ -290,16 +349,26 @@ pub struct RouteMetrics {
     pub open: IntGauge,
     /// See [`Metrics::upstream_circuit_open`].
     pub circuit_open: IntGauge,
+    _named: Named,
 }
 
 /// Makes metrics with our prefix and registers them. Names are literals above,
 /// so a wrong or repeated one fails every test.
-struct Table(Registry);
+struct Table {
+    registry: Registry,
+    /// What lets go of gauges of a route.
+    gauges: Vec<Box<dyn Fn(&str) + Send + Sync>>,
+    /// The same of all else.
+    counters: Vec<Box<dyn Fn(&str) + Send + Sync>>,
+}
 
 impl Table {
-    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-        let made = IntCounterVec::new(options(name, help), labels);
-        self.add(made)
+    fn counters(&mut self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+        let made = self.add(IntCounterVec::new(options(name, help), labels));
+        if labels.contains(&ROUTE) {
+            self.counters.push(forget(&made));
+        }
+        made
     }
 
     fn counter(&self, name: &str, help: &str) -> IntCounter {
@@ -310,8 +379,12 @@ impl Table {
         self.add(Counter::with_opts(options(name, help)))
     }
 
-    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
-        self.add(IntGaugeVec::new(options(name, help), labels))
+    fn gauges(&mut self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+        let made = self.add(IntGaugeVec::new(options(name, help), labels));
+        if labels.contains(&ROUTE) {
+            self.gauges.push(forget(&made));
+        }
+        made
     }
 
     fn gauge(&self, name: &str, help: &str) -> IntGauge {
@@ -322,19 +395,21 @@ impl Table {
         self.add(Gauge::with_opts(options(name, help)))
     }
 
-    fn seconds(&self, name: &str, help: &str) -> HistogramVec {
+    fn seconds(&mut self, name: &str, help: &str) -> HistogramVec {
         let buckets = HistogramOpts::from(options(name, help)).buckets(SECONDS.to_vec());
-        self.add(HistogramVec::new(buckets, &["route"]))
+        let made = self.add(HistogramVec::new(buckets, &[ROUTE]));
+        self.counters.push(forget(&made));
+        made
     }
 
     fn add<C: prometheus::core::Collector + Clone + 'static>(&self, made: prometheus::Result<C>) -> C {
         let collector = made.expect("the names in the table are valid");
-        self.0.register(Box::new(collector.clone())).expect("the names in the table are unique");
+        self.registry.register(Box::new(collector.clone())).expect("the names in the table are unique");
         collector
     }
 }
 
-/// What came of a reload, as a label.
+/// What came of it, as a label.
 const fn outcome(used: bool) -> &'static str {
     if used { "success" } else { "failure" }
 }

@@ -1,9 +1,7 @@
-//! What is shed before it costs anything: requests and buffered bytes beyond
-//! their limits.
+//! What is shed before it costs anything: requests beyond their limit.
 
 use super::exchange::Exchange;
 use super::respond::Failure;
-use crate::metrics::Metrics;
 use std::cmp::Reverse;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -17,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Counts requests in flight.
 pub(super) struct Admission {
     inflight: AtomicU64,
-    limit: u64,
+    limit: AtomicU64,
     waiting: Mutex<Waiting>,
 }
 
@@ -35,7 +33,12 @@ struct Waiting {
 
 impl Admission {
     pub(super) fn new(limit: u64) -> Arc<Self> {
-        Arc::new(Self { inflight: AtomicU64::new(0), limit, waiting: Mutex::default() })
+        Arc::new(Self { inflight: AtomicU64::new(0), limit: AtomicU64::new(limit), waiting: Mutex::default() })
+    }
+
+    /// So many from now on.
+    pub(super) fn limit(&self, requests: u64) {
+        self.limit.store(requests, Ordering::Relaxed);
     }
 
     /// A place for one request, until it is dropped. If there is none, the one whose
@@ -45,7 +48,7 @@ impl Admission {
     }
 
     fn admit_at(self: &Arc<Self>, now: impl FnOnce() -> Instant) -> Result<Permit, Failure> {
-        if take(&self.inflight, 1, self.limit).is_some() {
+        if take(&self.inflight, 1, self.limit.load(Ordering::Relaxed)).is_some() {
             return Ok(Permit(Arc::clone(self)));
         }
         let now = now();
@@ -129,82 +132,15 @@ impl Drop for Permit {
     }
 }
 
-/// Counts bytes of buffered bodies.
-pub(super) struct Budget {
-    used: AtomicU64,
-    limit: u64,
-    metrics: Arc<Metrics>,
-}
-
-impl Budget {
-    pub(super) fn new(limit: u64, metrics: Arc<Metrics>) -> Arc<Self> {
-        metrics.buffered_bytes_limit.set(signed(limit));
-        Arc::new(Self { used: AtomicU64::new(0), limit, metrics })
-    }
-
-    /// A reservation of no bytes, to be grown.
-    pub(super) fn open(self: &Arc<Self>) -> Reservation {
-        Reservation { budget: Arc::clone(self), bytes: 0 }
-    }
-}
-
-/// Bytes reserved for one body, until it is dropped.
-pub(super) struct Reservation {
-    budget: Arc<Budget>,
-    bytes: u64,
-}
-
-impl Reservation {
-    pub(super) fn grow(&mut self, bytes: u64) -> Result<(), Failure> {
-        let budget = &self.budget;
-        take(&budget.used, bytes, budget.limit).ok_or(Failure::BufferedTooMuch)?;
-        self.bytes += bytes;
-        budget.metrics.buffered_bytes.add(signed(bytes));
-        Ok(())
-    }
-
-    /// Makes it at least so many bytes.
-    pub(super) fn grow_to(&mut self, bytes: u64) -> Result<(), Failure> {
-        match bytes.saturating_sub(self.bytes) {
-            0 => Ok(()),
-            missing => self.grow(missing),
-        }
-    }
-
-    /// Takes what is reserved beyond `bytes` out of it.
-    pub(super) fn split(&mut self, bytes: u64) -> Self {
-        let taken = self.bytes.saturating_sub(bytes);
-        self.bytes -= taken;
-        Self { budget: Arc::clone(&self.budget), bytes: taken }
-    }
-
-    /// Gives back what is reserved beyond `bytes`.
-    pub(super) fn shrink_to(&mut self, bytes: u64) {
-        let back = self.bytes.saturating_sub(bytes);
-        self.bytes -= back;
-        self.budget.used.fetch_sub(back, Ordering::Relaxed);
-        self.budget.metrics.buffered_bytes.sub(signed(back));
-    }
-}
-
-impl Drop for Reservation {
-    fn drop(&mut self) {
-        self.shrink_to(0);
-    }
-}
-
 fn take(used: &AtomicU64, more: u64, limit: u64) -> Option<u64> {
     used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| used.checked_add(more).filter(|&sum| sum <= limit))
         .ok()
 }
 
-fn signed(bytes: u64) -> i64 {
-    i64::try_from(bytes).unwrap_or(i64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::Metrics;
     use crate::proxy::request_id::RequestIds;
     use hyper::{Method, StatusCode};
 
@@ -262,26 +198,5 @@ mod tests {
             }
             assert!(admission.waiting().exchanges.len() <= 64);
         }
-    }
-
-    #[test]
-    fn a_reservation_that_fails_takes_nothing() {
-        let budget = Budget::new(10, Arc::new(Metrics::new()));
-        let mut one = budget.open();
-        one.grow(6).unwrap();
-        let mut other = budget.open();
-        assert_eq!(other.grow(5), Err(Failure::BufferedTooMuch));
-        other.grow_to(4).unwrap();
-        other.grow_to(3).unwrap();
-        assert_eq!(budget.metrics.buffered_bytes.get(), 10);
-        one.shrink_to(2);
-        one.shrink_to(5);
-        assert_eq!(budget.metrics.buffered_bytes.get(), 6);
-        let (rest, nothing) = (other.split(1), other.split(1));
-        assert_eq!(budget.metrics.buffered_bytes.get(), 6);
-        drop(rest);
-        assert_eq!(budget.metrics.buffered_bytes.get(), 3);
-        drop((one, other, nothing));
-        assert_eq!(budget.metrics.buffered_bytes.get(), 0);
     }
 }

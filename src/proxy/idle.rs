@@ -134,6 +134,11 @@ impl IdleTimer {
         self.timer.poll_until(self.pace.wait(), cx)
     }
 
+    /// Whether it was slowness, and not one silence.
+    pub fn is_slow(&self) -> bool {
+        self.pace.is_slow()
+    }
+
     /// Who is waited for.
     pub fn pace(&mut self) -> &mut Pace {
         &mut self.pace

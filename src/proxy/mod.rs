@@ -6,6 +6,7 @@
 
 mod admission;
 mod body;
+mod budget;
 mod certificate;
 mod digest;
 mod exchange;
@@ -13,8 +14,10 @@ mod fields;
 mod grpc;
 mod headers;
 mod idle;
+mod lasting;
 mod path;
 mod query;
+mod reader;
 mod relay;
 mod request_id;
 mod respond;
@@ -34,6 +37,7 @@ pub use body::RedactedBody;
 pub use certificate::{Certified, Snapshot, TlsError, not_after, provider, read_pair, read_roots};
 pub use exchange::InProgress;
 pub use idle::{IdleTimer, Pace, Timer};
+pub use reader::Reader;
 pub use relay::ResponseBody;
 pub use respond::{Failure, LacksTls, UnreadBody};
 pub use service::Proxy;

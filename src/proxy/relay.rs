@@ -1,9 +1,10 @@
 //! The upstream's response on its way to the client.
 
-use super::admission::{Budget, Reservation};
+use super::budget::{Budget, Reservation};
 use super::exchange::{Dialect, Exchange};
 use super::grpc;
 use super::idle::IdleTimer;
+use super::reader::Reader;
 use super::respond::{Failure, close_unread};
 use super::response::Redaction;
 use super::upstream::Driver;
@@ -40,6 +41,7 @@ pub(super) fn relay(
         _reservation: None,
         idle: IdleTimer::new(idle),
         deadline: deadline.map(|at| Box::pin(tokio::time::sleep_until(at))),
+        reader: None,
         exchange: Some(Arc::clone(exchange)),
     });
     if exchange.is_unread() {
@@ -62,6 +64,8 @@ pub struct ResponseBody {
     _reservation: Option<Reservation>,
     idle: IdleTimer,
     deadline: Option<Pin<Box<Sleep>>>,
+    /// Knows whether the client has been too slow.
+    reader: Option<Arc<Reader>>,
     /// Kept until the body is done, so that the exchange ends with it.
     exchange: Option<Arc<Exchange>>,
 }
@@ -206,8 +210,16 @@ impl ResponseBody {
             _reservation: None,
             idle: IdleTimer::new(Duration::MAX),
             deadline: None,
+            reader: None,
             exchange: Some(Arc::clone(exchange)),
         }
+    }
+
+    /// The same, on its way to this client.
+    #[must_use]
+    pub fn read_by(mut self, reader: Option<Arc<Reader>>) -> Self {
+        self.reader = reader;
+        self
     }
 
     /// The upstream's next frame, unless it takes too long; the end of a call is
@@ -314,7 +326,7 @@ impl ResponseBody {
         let mut is_short = self.upstream_length().is_some_and(|length| length <= whole);
         let (mut pieces, mut length) = (Vec::new(), 0);
         while let Some(redaction) = &self.redaction {
-            is_short &= length <= whole && reservation.grow_to(length).is_ok();
+            is_short &= length <= whole && reservation.try_grow_to(length).is_ok();
             if redaction.is_decided() && !is_short {
                 break;
             }
@@ -367,7 +379,7 @@ impl ResponseBody {
         {
             return Poll::Ready(Failure::Deadline);
         }
-        self.idle.poll_wait(cx).map(|()| Failure::UpstreamTimeout)
+        self.idle.poll_wait(cx).map(|()| Failure::UpstreamIdle)
     }
 
     /// A call is told what happened; what else began well can only break.
@@ -399,7 +411,7 @@ impl Drop for ResponseBody {
         if self.is_end_stream() {
             self.complete();
         } else if let Some(exchange) = &self.exchange {
-            exchange.fail(Failure::ClientGone);
+            exchange.fail(self.reader.as_ref().map_or(Failure::ClientGone, |reader| reader.failure()));
             if self.is_call {
                 exchange.let_go();
             }

@@ -135,6 +135,9 @@ pub enum Failure {
     /// The upstream did not answer in time.
     #[error("the upstream did not answer in time")]
     UpstreamTimeout,
+    /// The upstream began to answer and fell silent.
+    #[error("the upstream stopped in the middle of its response")]
+    UpstreamIdle,
     /// The upstream broke the connection or the protocol.
     #[error("the upstream broke off")]
     UpstreamBroke,
@@ -150,9 +153,18 @@ pub enum Failure {
     /// A connection that spoke something else broke off, or was silent for too long.
     #[error("the upgraded connection broke off")]
     TunnelBroke,
+    /// The same, for silence alone.
+    #[error("nothing came over the upgraded connection for too long")]
+    TunnelIdle,
     /// The client went away.
     #[error("the client went away")]
     ClientGone,
+    /// The client stopped taking its response.
+    #[error("the client did not read its response in time")]
+    ClientStopped,
+    /// The client took too little of its response for too long.
+    #[error("the client read its response too slowly")]
+    ClientTooSlow,
 }
 
 /// Whose decision or fault a failure is; decides in which metric it counts.
@@ -191,6 +203,7 @@ impl Failure {
             Self::UpstreamUnreachable => Some("connect"),
             Self::UpstreamConnectTimeout => Some("connect_timeout"),
             Self::UpstreamTimeout => Some("timeout"),
+            Self::UpstreamIdle => Some("idle_timeout"),
             Self::UpstreamBroke => Some("broken"),
             _ => None,
         }
@@ -238,14 +251,18 @@ impl Failure {
             Self::UpstreamUnreachable => (S::BAD_GATEWAY, "upstream_unreachable", Failed),
             Self::UpstreamConnectTimeout => (S::GATEWAY_TIMEOUT, "upstream_connect_timeout", Failed),
             Self::UpstreamTimeout => (S::GATEWAY_TIMEOUT, "upstream_timeout", Failed),
+            Self::UpstreamIdle => (S::GATEWAY_TIMEOUT, "upstream_idle_timeout", Failed),
             Self::UpstreamBroke => (S::BAD_GATEWAY, "upstream_broke", Failed),
             Self::ResponseUnsupported => (S::BAD_GATEWAY, "unsupported_response", Refused),
             Self::ResponseTooLarge => (S::BAD_GATEWAY, "response_too_large", Refused),
             Self::ResponseFailed => (S::BAD_GATEWAY, "response_failed", Failed),
             // Told nobody: the response was long ago.
             Self::TunnelBroke => (S::BAD_GATEWAY, "tunnel_broke", Failed),
+            Self::TunnelIdle => (S::GATEWAY_TIMEOUT, "tunnel_idle_timeout", Failed),
             // Nobody is there to read it; the number is nginx's, for the logs.
             Self::ClientGone => (client_closed_request(), "client_gone", Failed),
+            Self::ClientStopped => (client_closed_request(), "response_not_read", Failed),
+            Self::ClientTooSlow => (client_closed_request(), "response_too_slow", Failed),
         }
     }
 }

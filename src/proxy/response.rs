@@ -10,7 +10,7 @@
 //! judged before its head leaves, and refused whole; one that fails later is
 //! broken off, never ended cleanly.
 
-use super::admission::{Budget, Reservation};
+use super::budget::{Budget, Reservation};
 use super::exchange::{Dialect, Exchange, Place};
 use super::respond::Failure;
 use super::{grpc, headers};
@@ -154,7 +154,7 @@ impl Redaction {
         self.released.extend(out.drain());
         let waiting: u64 = self.released.iter().map(|piece| piece.len() as u64).sum();
         let memory = self.pipeline.memory() + waiting;
-        self.memory.grow_to(memory).map_err(|_| Failure::ResponseFailed)?;
+        self.memory.try_grow_to(memory).map_err(|_| Failure::ResponseFailed)?;
         self.memory.shrink_to(memory);
         let held = i64::try_from(self.pipeline.held()).unwrap_or(i64::MAX);
         self.exchange.add_held(held - self.held);

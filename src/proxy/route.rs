@@ -33,7 +33,7 @@ pub(super) struct Route {
     pub(super) upgrades: Vec<String>,
     /// How requests name the format of their body, beside its type.
     pub(super) formats: Option<Arc<NamedFormats>>,
-    pub(super) upstream: Upstream,
+    pub(super) upstream: Arc<Upstream>,
     pub(super) metrics: Arc<RouteMetrics>,
     policy: Policy,
     /// Replaced as a whole when the rules change.
@@ -67,8 +67,13 @@ impl Route {
         timeouts: &config::Timeouts,
         engine: &Arc<Engine>,
         metrics: &Metrics,
+        before: Option<&Routes>,
     ) -> Result<Self, UpstreamError> {
         let metrics = Arc::new(metrics.route(&config.name));
+        let upstream = match before.and_then(|before| before.upstream(config, timeouts)) {
+            Some(same) => same,
+            None => Arc::new(Upstream::new(config, timeouts, &metrics)?),
+        };
         Ok(Self {
             name: config.name.clone(),
             path: Reading::plain(&config.path),
@@ -82,7 +87,7 @@ impl Route {
             responses: config.responses,
             upgrades: config.upgrades.clone(),
             formats: config.protocol.as_ref().and_then(|pack| pack.body.clone()),
-            upstream: Upstream::new(config, timeouts, &metrics)?,
+            upstream,
             metrics,
             policy: config.policy.clone(),
             plans: ArcSwap::from_pointee(Plans::new(engine, &config.policy)),
@@ -100,10 +105,16 @@ impl Route {
 pub(super) struct Routes(Vec<Arc<Route>>);
 
 impl Routes {
-    pub(super) fn new(config: &config::Config, engine: &Arc<Engine>, metrics: &Metrics) -> Result<Self, UpstreamError> {
+    /// With the upstreams of those that were there `before`, where they are the same.
+    pub(super) fn new(
+        config: &config::Config,
+        engine: &Arc<Engine>,
+        metrics: &Metrics,
+        before: Option<&Self>,
+    ) -> Result<Self, UpstreamError> {
         let mut routes = Vec::with_capacity(config.routes.len());
         for route in &config.routes {
-            routes.push(Arc::new(Route::new(route, &config.timeouts, engine, metrics)?));
+            routes.push(Arc::new(Route::new(route, &config.timeouts, engine, metrics, before)?));
         }
         routes.sort_by_key(|route| (std::cmp::Reverse(route.path.length()), route.host.is_none()));
         Ok(Self(routes))
@@ -114,6 +125,21 @@ impl Routes {
         for route in &self.0 {
             route.plans.store(Arc::new(Plans::new(engine, &route.policy)));
         }
+    }
+
+    /// They take the place of those that were there `before`, whose upstreams are told
+    /// of no longer.
+    pub(super) fn succeed(&self, before: &Self) {
+        let is_kept = |upstream: &Arc<Upstream>| self.0.iter().any(|route| Arc::ptr_eq(&route.upstream, upstream));
+        let old = before.0.iter().map(|route| &route.upstream);
+        old.filter(|upstream| !is_kept(upstream)).for_each(|upstream| upstream.breaker.retire());
+        self.0.iter().for_each(|route| route.upstream.breaker.show());
+    }
+
+    /// The upstream of the route that has the same one, with the same time-outs.
+    fn upstream(&self, config: &config::Route, timeouts: &config::Timeouts) -> Option<Arc<Upstream>> {
+        let mut upstreams = self.0.iter().map(|route| &route.upstream);
+        upstreams.find(|upstream| upstream.is_of(config, timeouts)).cloned()
     }
 
     /// What is made of files with certificates.
@@ -179,7 +205,7 @@ mod tests {
         let sources = Sources { file: Some(("test.toml".to_owned(), file)), ..Sources::default() };
         let config = Config::load(&sources).unwrap();
         let engine = Engine::compile(Arc::new(Ruleset::builtin().unwrap())).unwrap();
-        Routes::new(&config, &Arc::new(engine), &Metrics::new()).unwrap()
+        Routes::new(&config, &Arc::new(engine), &Metrics::new(), None).unwrap()
     }
 
     fn found<'a>(routes: &'a Routes, host: Option<&str>, path: &str) -> Option<&'a str> {
@@ -238,7 +264,7 @@ mod tests {
         let file = "[[route]]\nprotocol = \"anthropic\"\n";
         let sources = Sources { file: Some(("test.toml".to_owned(), file.to_owned())), ..Sources::default() };
         let engine = || Arc::new(Engine::compile(Arc::new(Ruleset::from_texts_alone(&[]).unwrap())).unwrap());
-        let routes = Routes::new(&Config::load(&sources).unwrap(), &engine(), &Metrics::new()).unwrap();
+        let routes = Routes::new(&Config::load(&sources).unwrap(), &engine(), &Metrics::new(), None).unwrap();
         let protects = || {
             let plans = routes.0[0].plans();
             [&plans.body, &plans.needed, &plans.path].map(|plan| plan.protections().is_some())

@@ -1,14 +1,13 @@
 //! The life of a request: head checks, route, content, body, upstream,
 //! response.
 
-use super::admission::{Admission, Budget};
 use super::body::{self, Job, Prepared, RedactedBody};
 use super::certificate::Certified;
 use super::digest::Digests;
 use super::exchange::{Dialect, Exchange, InProgress};
 use super::idle::Timer;
+use super::lasting::Lasting;
 use super::relay::{self, ResponseBody};
-use super::request_id::RequestIds;
 use super::respond::{self, Failure, LacksTls};
 use super::response::{self, Redaction};
 use super::route::{Route, Routes};
@@ -33,7 +32,6 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -47,17 +45,14 @@ const DRAIN_TIME: Duration = Duration::from_secs(2);
 /// answer by then, and the connection lingers for what it still sends.
 const DRAIN_IDLE: Duration = Duration::from_millis(200);
 
-/// Everything that requests share.
+/// Everything that requests share which begin with the same configuration.
 pub struct Proxy {
     routes: Routes,
     limits: Limits,
     timeouts: Timeouts,
     compression: Level,
-    admission: Arc<Admission>,
-    budget: Arc<Budget>,
-    ids: RequestIds,
-    metrics: Arc<Metrics>,
-    draining: AtomicBool,
+    /// Shared with those that were there before.
+    lasting: Arc<Lasting>,
 }
 
 impl Proxy {
@@ -66,17 +61,30 @@ impl Proxy {
     /// # Errors
     /// When certificates of an upstream cannot be read.
     pub fn new(config: &Config, engine: &Arc<Engine>, metrics: Arc<Metrics>) -> Result<Self, UpstreamError> {
-        Ok(Self {
-            routes: Routes::new(config, engine, &metrics)?,
-            limits: config.limits.clone(),
-            timeouts: config.timeouts.clone(),
-            compression: config.compression,
-            admission: Admission::new(config.limits.requests),
-            budget: Budget::new(config.limits.buffered, Arc::clone(&metrics)),
-            ids: RequestIds::new(),
-            metrics,
-            draining: AtomicBool::new(false),
-        })
+        let routes = Routes::new(config, engine, &metrics, None)?;
+        Ok(Self::with(routes, config, Lasting::new(&config.limits, &config.timeouts, metrics)))
+    }
+
+    /// One of another configuration that can take the place of this one, with its
+    /// upstreams where nothing is said of them that was not said before.
+    ///
+    /// # Errors
+    /// As [`Proxy::new`].
+    pub fn renewed(&self, config: &Config, engine: &Arc<Engine>) -> Result<Self, UpstreamError> {
+        let routes = Routes::new(config, engine, &self.lasting.metrics, Some(&self.routes))?;
+        Ok(Self::with(routes, config, Arc::clone(&self.lasting)))
+    }
+
+    fn with(routes: Routes, config: &Config, lasting: Arc<Lasting>) -> Self {
+        let (limits, timeouts) = (config.limits.clone(), config.timeouts.clone());
+        Self { routes, limits, timeouts, compression: config.compression, lasting }
+    }
+
+    /// It takes the place of `before`: what is counted together is held to its limits,
+    /// and what is told of upstreams is told of its own.
+    pub fn succeed(&self, before: &Self) {
+        self.lasting.limit(&self.limits, &self.timeouts);
+        self.routes.succeed(&before.routes);
     }
 
     /// Requests that begin from now on are redacted by these rules; those that
@@ -92,7 +100,7 @@ impl Proxy {
 
     /// From now on new requests are refused; those that have begun go on.
     pub fn drain(&self) {
-        self.draining.store(true, Ordering::Release);
+        self.lasting.drain();
     }
 
     /// Answers one request: with the upstream's response, or with why not.
@@ -104,7 +112,7 @@ impl Proxy {
         in_progress: Option<InProgress>,
         timer: &mut Timer,
     ) -> Response<ResponseBody> {
-        let exchange = Exchange::begin(self.ids.next(), request.method(), &self.metrics);
+        let exchange = Exchange::begin(self.lasting.ids.next(), request.method(), &self.lasting.metrics);
         let (mut parts, incoming) = request.into_parts();
         exchange.hold(in_progress);
         exchange.speak(dialect(&parts));
@@ -163,7 +171,7 @@ impl Proxy {
         if parts.extensions.get::<LacksTls>().is_some() {
             return Err(Failure::LacksTls);
         }
-        if self.draining.load(Ordering::Acquire) {
+        if self.lasting.is_draining() {
             return Err(Failure::Draining);
         }
         let route = self.route(parts)?;
@@ -172,7 +180,7 @@ impl Proxy {
         headers::join_cookies(parts);
         // Nobody has to make room for what goes nowhere.
         let passage = route.upstream.breaker.pass()?;
-        exchange.keep(self.admission.admit()?);
+        exchange.keep(self.lasting.admission.admit()?);
         let plans = route.plans();
         let (target, query_changed) = query::redact_target(&parts.uri, &route, &plans, exchange)?;
         // Judged before a header that is part of the signature could change.
@@ -274,7 +282,7 @@ impl Proxy {
             limits: &self.limits,
             timeouts: &self.timeouts,
             deadline: self.deadline(exchange),
-            budget: &self.budget,
+            budget: &self.lasting.budget,
             exchange,
             bound: signed.bound().or_else(|| upload::bound(&parts.headers)),
             digests: &Digests::of(&parts.headers),
@@ -322,7 +330,9 @@ impl Proxy {
         let is_judged = redaction.is_some() && exchange.dialect() != Dialect::Grpc;
         let (idle, deadline) = (self.timeouts.response_idle, self.deadline(exchange));
         let mut response = relay::relay(response, driver, redaction, idle, deadline, exchange);
-        if is_judged && let Some(length) = response.body_mut().redact_ahead(self.limits.buffer, &self.budget).await? {
+        if is_judged
+            && let Some(length) = response.body_mut().redact_ahead(self.limits.buffer, &self.lasting.budget).await?
+        {
             response.headers_mut().insert(CONTENT_LENGTH, length.into());
         }
         Ok(response)
@@ -338,7 +348,7 @@ impl Proxy {
         plan: &Arc<Plan>,
         exchange: &Arc<Exchange>,
     ) -> Result<Option<Redaction>, Failure> {
-        let (limits, budget) = (&self.limits, &self.budget);
+        let (limits, budget) = (&self.limits, &self.lasting.budget);
         let rules = response::Rules { plan, pass: &route.pass, media: &route.media, limits, budget, exchange };
         let has_body = !response.body().is_end_stream();
         if has_body && response.status() == StatusCode::PARTIAL_CONTENT {
@@ -459,7 +469,7 @@ mod tests {
     #[tokio::test]
     async fn a_panic_is_answered_and_the_process_stays() {
         let proxy = proxy();
-        let exchange = Exchange::begin(proxy.ids.next(), &Method::POST, &proxy.metrics);
+        let exchange = Exchange::begin(proxy.lasting.ids.next(), &Method::POST, &proxy.lasting.metrics);
         let panicking = pin!(async { panic!("jane.doe@example.com") });
         let result: Result<(), Failure> = proxy.guard(panicking, &exchange).await;
         assert_eq!(result, Err(Failure::Panic));

@@ -62,7 +62,7 @@ impl Tunnel {
                 seen = now;
                 timer.progress();
             }
-            timer.poll_wait(cx).map(|()| Err(Failure::TunnelBroke))
+            timer.poll_wait(cx).map(|()| Err(Failure::TunnelIdle))
         });
         if let Err(failure) = ended.await {
             exchange.fail(failure);

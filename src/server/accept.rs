@@ -5,7 +5,7 @@ use super::{Context, connection};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// After a failed accept, which mostly means that no file descriptor is free.
@@ -14,29 +14,27 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// Ends when the drain has begun and all connections have ended. Dropping the
 /// future aborts them.
 pub(super) async fn serve(listener: TcpListener, context: Arc<Context>, draining: watch::Receiver<bool>) {
-    let places = Arc::new(Semaphore::new(context.max_connections.min(Semaphore::MAX_PERMITS)));
     let mut connections = JoinSet::new();
     let mut told = draining.clone();
-    let grace = context.timeouts.drain_grace.min(context.timeouts.drain);
     let over = async {
         // The sender lives as long as the server.
         let _ = told.wait_for(|draining| *draining).await;
         // Who sends requests here has not heard yet: an answer tells more than
         // a connection that is refused.
-        tokio::time::sleep(grace).await;
+        let edge = context.edge.load_full();
+        tokio::time::sleep(edge.timeouts.drain_grace.min(edge.timeouts.drain)).await;
     };
     let mut over = std::pin::pin!(over);
     loop {
+        let has_place = connections.len() < context.edge.load().max_connections;
         tokio::select! {
             biased;
             () = &mut over => break,
             Some(_) = connections.join_next() => {}
-            (stream, place) = accept(&listener, &places) => {
-                let serving = connection::serve(stream, Arc::clone(&context), draining.clone());
-                connections.spawn(async move {
-                    serving.await;
-                    drop(place);
-                });
+            // There may be a place now.
+            () = context.renewed.notified(), if !has_place => {}
+            stream = accept(&listener), if has_place => {
+                connections.spawn(connection::serve(stream, Arc::clone(&context), draining.clone()));
             }
         }
     }
@@ -44,13 +42,11 @@ pub(super) async fn serve(listener: TcpListener, context: Arc<Context>, draining
     while connections.join_next().await.is_some() {}
 }
 
-/// The next connection, once there is a place for it.
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> (TcpStream, Option<OwnedSemaphorePermit>) {
-    // The semaphore is never closed.
-    let place = Arc::clone(places).acquire_owned().await.ok();
+/// The next connection.
+async fn accept(listener: &TcpListener) -> TcpStream {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return (stream, place),
+            Ok((stream, _)) => return stream,
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(PAUSE).await;

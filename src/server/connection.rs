@@ -2,10 +2,11 @@
 //! with its time.
 
 use super::Context;
+use super::edge::Edge;
 use super::preface;
 use super::streams::{Streams, Told};
 use super::strict::Strict;
-use super::timed_io::{Busy, Periods, Phase, TimedIo};
+use super::timed_io::{Busy, Over, Periods, Phase, TimedIo};
 use super::tls::Shaken;
 use crate::metrics::Metrics;
 use crate::proxy::{Failure, IdleTimer, InProgress, LacksTls, ResponseBody, Tunnel, UnreadBody};
@@ -41,15 +42,17 @@ pub(super) async fn serve(stream: TcpStream, context: Arc<Context>, mut draining
     // Small responses must not wait for more to come. A failure shows later.
     let _ = stream.set_nodelay(true);
     // Boxed: over soon, and large.
-    let Some((stream, way)) = Box::pin(shake_hands(stream, &context, draining.clone())).await else { return };
+    let edge = context.edge.load_full();
+    let Some((stream, way)) = Box::pin(shake_hands(stream, &edge, draining.clone())).await else { return };
     let phase = Arc::new(Phase::new(way == Way::LacksTls));
-    let mut io = TimedIo::new(stream, Arc::clone(&phase), periods(&context));
+    let _closed = Closed { phase: Arc::clone(&phase), metrics: Arc::clone(&context.metrics) };
+    let mut io = TimedIo::new(stream, Arc::clone(&phase), periods(&edge));
     let late = *draining.borrow();
     let close = async {
         let _ = draining.wait_for(|draining| *draining).await;
         if late {
             // One that comes during the drain has a moment to be answered.
-            tokio::time::sleep(context.timeouts.drain_grace).await;
+            tokio::time::sleep(edge.timeouts.drain_grace).await;
         }
     };
     let (mut close, mut told) = (pin!(close), false);
@@ -69,8 +72,8 @@ pub(super) async fn serve(stream: TcpStream, context: Arc<Context>, mut draining
     };
     match is_http2.map(|begins_so| if let Way::Tls { is_http2 } = way { is_http2 } else { begins_so }) {
         // Boxed, as what is rare or over soon is: its room would be in every connection.
-        Ok(true) => Box::pin(serve_http2(io, &context, &phase, close, told)).await,
-        Ok(false) => serve_http1(io, &context, &phase, close, (late, told)).await,
+        Ok(true) => Box::pin(serve_http2(io, (&context, &edge), &phase, close, told)).await,
+        Ok(false) => serve_http1(io, (&context, &edge), &phase, close, (late, told)).await,
         Err(error) => tracing::debug!(%error, "a connection broke"),
     }
 }
@@ -90,16 +93,16 @@ enum Way {
 /// The stream to speak HTTP on. During a drain a handshake has a moment to end.
 async fn shake_hands(
     stream: TcpStream,
-    context: &Context,
+    edge: &Edge,
     mut draining: watch::Receiver<bool>,
 ) -> Option<(Either<TcpStream, Box<TlsStream<TcpStream>>>, Way)> {
-    let Some(tls) = &context.tls else { return Some((Either::Left(stream), Way::PlainText)) };
+    let Some(tls) = &edge.tls else { return Some((Either::Left(stream), Way::PlainText)) };
     let over = async {
         let _ = draining.wait_for(|draining| *draining).await;
-        tokio::time::sleep(context.timeouts.drain_grace).await;
+        tokio::time::sleep(edge.timeouts.drain_grace).await;
     };
     let shaken = tokio::select! {
-        shaken = tls.accept(stream, context.timeouts.head) => shaken?,
+        shaken = tls.accept(stream, edge.timeouts.head) => shaken?,
         () = over => return None,
     };
     Some(match shaken {
@@ -115,21 +118,23 @@ async fn shake_hands(
 /// that began while its first bytes came.
 async fn serve_http1(
     io: Io,
-    context: &Arc<Context>,
+    (context, edge): (&Arc<Context>, &Edge),
     phase: &Arc<Phase>,
     mut close: Pin<&mut impl Future<Output = ()>>,
     (late, mut told): (bool, bool),
 ) {
     let service = service_fn(|request| {
         // Boxed, since the connection has to be movable.
-        Box::pin(answer(Arc::clone(context), Arc::clone(phase), request))
+        let answering = answer(Arc::clone(context), Arc::clone(phase), request);
+        let reader = phase.reader();
+        Box::pin(async { answering.await.map(|response| response.map(|body| body.read_by(Some(reader)))) })
     });
     let mut connection = http1::Builder::new()
         // `TimedIo` tells waiting for a request from reading one.
         .header_read_timeout(None)
         // What is a little too large is refused by the proxy, with a reason.
-        .max_header_size(context.max_head.saturating_mul(2))
-        .max_buf_size(context.max_head.saturating_mul(2).max(MIN_BUFFER))
+        .max_header_size(edge.max_head.saturating_mul(2))
+        .max_buf_size(edge.max_head.saturating_mul(2).max(MIN_BUFFER))
         .keep_alive(!late && !told)
         // Who says no more may still wait for the answer.
         .half_close(true)
@@ -164,7 +169,7 @@ async fn serve_http1(
 /// Many requests at a time. `told` as for HTTP/1.
 async fn serve_http2(
     io: Io,
-    context: &Arc<Context>,
+    (context, edge): (&Arc<Context>, &Edge),
     phase: &Arc<Phase>,
     mut close: Pin<&mut impl Future<Output = ()>>,
     mut told: bool,
@@ -172,10 +177,10 @@ async fn serve_http2(
     phase.share();
     let service = service_fn(|request| {
         let answering = answer(Arc::clone(context), Arc::clone(phase), request);
-        async { answering.await.map(|response| response.map(Told)) }
+        async { answering.await.map(|response| response.map(Told::new)) }
     });
-    let mut connection = pin!(http2_builder(context).serve_connection(TokioIo::new(io), service));
-    let mut unused = IdleTimer::new(context.timeouts.keep_alive);
+    let mut connection = pin!(http2_builder(edge).serve_connection(TokioIo::new(io), service));
+    let mut unused = IdleTimer::new(edge.timeouts.keep_alive);
     let mut closing = false;
     loop {
         if told && !closing {
@@ -196,8 +201,14 @@ async fn serve_http2(
         });
         tokio::select! {
             served = serving => match served {
-                None if !closing => told = true,
+                None if !closing => {
+                    phase.time_out(Over::KeepAlive);
+                    told = true;
+                }
                 Some(Err(error)) => {
+                    if error.is_timeout() {
+                        phase.time_out(Over::Ping);
+                    }
                     tracing::debug!(%error, "a connection broke");
                     return;
                 }
@@ -211,9 +222,9 @@ async fn serve_http2(
 
 /// With bounds for whatever a client may pile up. Those of the frames themselves
 /// (`CONTINUATION`, empty ones, settings) are h2's own.
-fn http2_builder(context: &Context) -> http2::Builder<Streams> {
-    let mut builder = http2::Builder::new(Streams::new(context.timeouts.client_write));
-    let head = u32::try_from(context.max_head.saturating_mul(2)).unwrap_or(u32::MAX);
+fn http2_builder(edge: &Edge) -> http2::Builder<Streams> {
+    let mut builder = http2::Builder::new(Streams::new(edge.timeouts.client_write));
+    let head = u32::try_from(edge.max_head.saturating_mul(2)).unwrap_or(u32::MAX);
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
@@ -263,7 +274,8 @@ async fn answer(
     }
     let in_progress = InProgress::new(Busy::begin(&phase));
     let mut timer = phase.take_timer();
-    let mut response = context.proxy.handle(request, Some(in_progress), &mut timer).await;
+    let proxy = context.proxy.load_full();
+    let mut response = proxy.handle(request, Some(in_progress), &mut timer).await;
     phase.keep_timer(timer);
     if let Some(tunnel) = response.extensions_mut().remove::<Tunnel>() {
         phase.lead(tunnel);
@@ -274,8 +286,8 @@ async fn answer(
     Ok(response)
 }
 
-fn periods(context: &Context) -> Periods {
-    let timeouts = &context.timeouts;
+fn periods(edge: &Edge) -> Periods {
+    let timeouts = &edge.timeouts;
     Periods { idle: timeouts.keep_alive, head: timeouts.head, write: timeouts.client_write, rate: timeouts.client_rate }
 }
 
@@ -310,6 +322,20 @@ async fn linger(mut stream: impl AsyncRead + tokio::io::AsyncWrite + Unpin) {
     };
     // However it ends, the connection is closed then.
     let _ = tokio::time::timeout(LINGER_TIME, discarding).await;
+}
+
+/// Counts at its end which time-out has closed a connection, if one has.
+struct Closed {
+    phase: Arc<Phase>,
+    metrics: Arc<Metrics>,
+}
+
+impl Drop for Closed {
+    fn drop(&mut self) {
+        if let Some(over) = self.phase.timed_out() {
+            self.metrics.connections_closed.with_label_values(&[over.name()]).inc();
+        }
+    }
 }
 
 /// Counts a connection while it lives.

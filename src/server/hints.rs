@@ -49,6 +49,14 @@ impl Hints {
         Ok(Self { paths: paths.to_vec(), hangups, changed, changes, watcher: None })
     }
 
+    /// Looks at these instead, and watches them.
+    pub(super) fn look_at(&mut self, paths: Vec<PathBuf>) {
+        if paths != self.paths {
+            self.paths = paths;
+            self.watch();
+        }
+    }
+
     /// Begins to watch.
     pub(super) fn watch(&mut self) {
         self.watcher = watch(&self.paths, self.changed.clone()).unwrap_or_else(|error| {

@@ -7,6 +7,7 @@ mod accept;
 mod admin;
 mod certificates;
 mod connection;
+mod edge;
 mod harden;
 mod hints;
 mod memory;
@@ -22,23 +23,25 @@ mod webhook;
 
 pub use harden::disable_core_dumps;
 pub use panics::install_panic_hook;
-pub use reload::RuleSource;
+pub use reload::{ConfigSource, Failure};
 pub use signals::stop_signals;
 pub use strict::Strict;
 pub use webhook::Webhook;
 
-use crate::config::{Config, Timeouts};
+use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::proxy::{Certified, Proxy, TlsError, UpstreamError};
 use crate::scan::Engine;
+use arc_swap::ArcSwap;
 use certificates::Certificates;
+use edge::Edge;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tls::Tls;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 /// Version and source revision, for `/version`, `build_info` and `--version`.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -74,22 +77,37 @@ pub enum ServerError {
 pub struct Server {
     listener: TcpListener,
     admin: TcpListener,
-    rules: Option<RuleSource>,
-    certificates: Option<Certificates>,
+    source: Option<ConfigSource>,
+    certificates: Certificates,
     context: Arc<Context>,
 }
 
 /// What all connections share.
 struct Context {
-    proxy: Proxy,
-    /// Unless clients are served in plain text.
-    tls: Option<Arc<Tls>>,
+    /// For requests that begin now. One asks once, so that no two configurations meet
+    /// in it.
+    proxy: ArcSwap<Proxy>,
+    /// For connections that begin now.
+    edge: ArcSwap<Edge>,
+    /// Told when there may be more places for connections.
+    renewed: Notify,
     metrics: Arc<Metrics>,
-    timeouts: Timeouts,
-    max_connections: usize,
-    max_head: usize,
     /// What `/readyz` says.
     ready: AtomicBool,
+}
+
+impl Context {
+    fn new(config: &Config, engine: &Arc<Engine>, metrics: Arc<Metrics>) -> Result<Self, ServerError> {
+        let proxy = Proxy::new(config, engine, Arc::clone(&metrics))?;
+        let edge = Edge::new(config, &metrics, None)?;
+        Ok(Self {
+            proxy: ArcSwap::from_pointee(proxy),
+            edge: ArcSwap::from_pointee(edge),
+            renewed: Notify::new(),
+            metrics,
+            ready: AtomicBool::new(false),
+        })
+    }
 }
 
 impl Server {
@@ -99,24 +117,17 @@ impl Server {
     /// When an address is not free, or certificates cannot be read.
     pub async fn bind(config: &Config, engine: &Arc<Engine>, metrics: Arc<Metrics>) -> Result<Self, ServerError> {
         metrics.set_build(VERSION, REVISION);
-        let proxy = Proxy::new(config, engine, Arc::clone(&metrics))?;
-        let tls = listener_tls(config, &metrics)?;
-        let mut certified = proxy.certified();
-        certified.extend(tls.iter().map(|tls| Arc::<Tls>::clone(tls) as Arc<dyn Certified>));
-        let certificates = Certificates::new(certified, &metrics).map_err(ServerError::Signal)?;
-        let context = Context {
-            proxy,
-            tls,
-            metrics,
-            timeouts: config.timeouts.clone(),
-            max_connections: usize::try_from(config.limits.connections).unwrap_or(usize::MAX),
-            max_head: usize::try_from(config.limits.head).unwrap_or(usize::MAX),
-            ready: AtomicBool::new(false),
-        };
+        for over in timed_io::Over::ALL {
+            metrics.connections_closed.with_label_values(&[over.name()]).inc_by(0);
+        }
+        let context = Context::new(config, engine, metrics)?;
+        let certified = certified(&context.proxy.load(), &context.edge.load());
+        let certificates = Certificates::new(certified, &context.metrics).map_err(ServerError::Signal)?;
         context.tell_rules(engine);
+        context.tell_config();
         let listener = listen(config.listener, "--listen, EXPURGATE_LISTEN or [listener] address").await?;
         let admin = listen(config.admin, "--admin, EXPURGATE_ADMIN or [admin] address").await?;
-        Ok(Self { listener, admin, rules: None, certificates, context: Arc::new(context) })
+        Ok(Self { listener, admin, source: None, certificates, context: Arc::new(context) })
     }
 
     /// Sets all of it up but for the addresses, and lets go of it.
@@ -130,10 +141,11 @@ impl Server {
         Ok(())
     }
 
-    /// From [`Server::run`] on, new rules are taken from there as they come.
+    /// From [`Server::run`] on, a new configuration and new rules are taken from there
+    /// as they come.
     #[must_use]
-    pub fn reload_from(self, rules: RuleSource) -> Self {
-        Self { rules: Some(rules), ..self }
+    pub fn reload_from(self, source: ConfigSource) -> Self {
+        Self { source: Some(source), ..self }
     }
 
     /// Where clients connect; tells the port where the configuration said 0.
@@ -158,16 +170,17 @@ impl Server {
         let (drain, draining) = watch::channel(false);
         let context = self.context;
         let admin = tokio::spawn(admin::serve(self.admin, Arc::clone(&context)));
-        let reloading = self.rules.map(|rules| tokio::spawn(rules.serve(Arc::clone(&context))));
+        let (others, renewed) = mpsc::channel(1);
+        let reloading = self.source.map(|source| tokio::spawn(source.serve(Arc::clone(&context), others)));
         let tending = tokio::spawn(memory::tend(Arc::clone(&context)));
-        let renewing = self.certificates.map(|certificates| tokio::spawn(certificates.serve()));
+        let renewing = tokio::spawn(self.certificates.serve(renewed));
         // The listener is bound: told first, so that nobody who was served sees
         // that it is not ready and takes that for the drain.
         context.ready.store(true, Ordering::Release);
         let mut accepting = tokio::spawn(accept::serve(self.listener, Arc::clone(&context), draining));
         stop.recv().await;
         tracing::info!("draining");
-        context.proxy.drain();
+        context.proxy.load().drain();
         // Nobody listens any more when all connections have ended already.
         let _ = drain.send(true);
         // Told last: who comes after it is one of those who come late, and gets
@@ -175,7 +188,7 @@ impl Server {
         context.ready.store(false, Ordering::Release);
         tokio::select! {
             _ = &mut accepting => tracing::info!("drained"),
-            () = tokio::time::sleep(context.timeouts.drain) => {
+            () = tokio::time::sleep(context.edge.load().timeouts.drain) => {
                 tracing::warn!("the drain time is over; requests in flight are aborted");
             }
             Some(()) = stop.recv() => tracing::warn!("told again; requests in flight are aborted"),
@@ -183,8 +196,15 @@ impl Server {
         accepting.abort();
         admin.abort();
         tending.abort();
-        reloading.into_iter().chain(renewing).for_each(|task| task.abort());
+        reloading.into_iter().chain([renewing]).for_each(|task| task.abort());
     }
+}
+
+/// All that is made of files with certificates.
+fn certified(proxy: &Proxy, edge: &Edge) -> Vec<Arc<dyn Certified>> {
+    let mut certified = proxy.certified();
+    certified.extend(edge.tls.iter().map(|tls| Arc::<Tls>::clone(tls) as Arc<dyn Certified>));
+    certified
 }
 
 fn listener_tls(config: &Config, metrics: &Arc<Metrics>) -> Result<Option<Arc<Tls>>, ServerError> {

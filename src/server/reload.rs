@@ -1,89 +1,163 @@
-//! New rules while the process runs.
+//! A new configuration and new rules while the process runs.
 //!
 //! When the files are looked at, and when what they hold counts, is [`super::hints`]'s
-//! to tell; beyond that, rules do not go by a file that has lost them, unless
+//! to tell; beyond that, neither goes by a file that has lost all that it held, unless
 //! SIGHUP says that this is meant.
 //!
-//! New rules are checked as at the start, beside the requests. Only then they
-//! are used, for requests that begin from then on; bad ones are told, counted,
-//! and leave the old ones in use.
+//! Configuration and rules are one set: both are read as at the start, and checked
+//! together, beside the requests. Only then they are used, for requests that begin from
+//! then on; a bad set is told, counted, and leaves the old one in use.
 
-use super::Context;
-use super::hints::{Failure, Hints, Settled, apart};
+use super::edge::Edge;
+use super::hints::{Hints, Settled, apart};
+use super::{Context, certified};
 use crate::causes::Causes;
+use crate::config::Config;
 use crate::hyperscan::give_memory_back;
+use crate::proxy::{Certified, Proxy};
 use crate::rule::RuleTexts;
 use crate::scan::Engine;
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::sync::mpsc;
 
-type Loaded = Result<Arc<Engine>, Failure>;
-/// What a look found, or why nothing can be read.
-type Found = Result<Arc<RuleTexts>, String>;
+/// Why a configuration or rules cannot be used.
+pub type Failure = super::hints::Failure;
 
-/// Where rules come from, again and again.
-pub struct RuleSource {
+/// Reads the configuration as at the start.
+type Read = dyn Fn() -> Result<Config, Failure> + Send + Sync;
+/// Compiles and checks rules that a configuration is to be used with.
+type Load = dyn Fn(&Config, &RuleTexts) -> Result<Arc<Engine>, Failure> + Send + Sync;
+
+/// What the files hold.
+#[derive(Clone, PartialEq)]
+struct Set {
+    config: Arc<Config>,
+    texts: Arc<RuleTexts>,
+}
+
+/// What a look found, or why nothing can be read: of the configuration, or of rules.
+#[derive(Clone, PartialEq)]
+enum Found {
+    Set(Set),
+    NoConfig(String),
+    NoRules(String),
+}
+
+/// Where the configuration and rules come from, again and again.
+pub struct ConfigSource {
     hints: Hints,
-    load: Arc<dyn Fn(&RuleTexts) -> Loaded + Send + Sync>,
-    /// What the rules in use were made of.
-    used: Arc<RuleTexts>,
+    read: Arc<Read>,
+    load: Arc<Load>,
+    /// What is in use.
+    used: Set,
     found: Settled<Found>,
 }
 
-impl RuleSource {
-    /// Rules that `load` makes of the files in `paths` and checks; `used` is
-    /// what they held when the first rules were made. From now on SIGHUP does
-    /// not end the process.
+/// What came of a set that was to be used.
+struct Tried {
+    /// Whether the metrics tell of the configuration, and of the rules.
+    counts: (bool, bool),
+    loaded: Result<(Set, Loaded), Failure>,
+}
+
+/// What is used from now on.
+struct Loaded {
+    engine: Arc<Engine>,
+    /// Unless the configuration is the one in use.
+    renewed: Option<(Arc<Proxy>, Arc<Edge>)>,
+}
+
+impl ConfigSource {
+    /// Configurations that `read` reads, with rules of which `load` makes an engine
+    /// and checks it. `config` and `texts` are those in use. From now on SIGHUP does not
+    /// end the process.
     ///
     /// # Errors
     /// When the handler of the signal cannot be installed.
     pub fn new(
-        paths: &[PathBuf],
-        used: Arc<RuleTexts>,
-        load: impl Fn(&RuleTexts) -> Loaded + Send + Sync + 'static,
+        config: Arc<Config>,
+        texts: Arc<RuleTexts>,
+        read: impl Fn() -> Result<Config, Failure> + Send + Sync + 'static,
+        load: impl Fn(&Config, &RuleTexts) -> Result<Arc<Engine>, Failure> + Send + Sync + 'static,
     ) -> io::Result<Self> {
-        let found = Settled::new(Ok(Arc::clone(&used)));
-        Ok(Self { hints: Hints::new(paths)?, load: Arc::new(load), used, found })
+        let hints = Hints::new(&config.paths())?;
+        let used = Set { config, texts };
+        let found = Settled::new(Found::Set(used.clone()));
+        Ok(Self { hints, read: Arc::new(read), load: Arc::new(load), used, found })
     }
 
-    /// Puts new rules in use as they come.
-    pub(super) async fn serve(mut self, context: Arc<Context>) {
+    /// Puts what is new in use as it comes, and tells whose certificates count then.
+    pub(super) async fn serve(mut self, context: Arc<Context>, certificates: mpsc::Sender<Vec<Arc<dyn Certified>>>) {
         self.hints.watch();
         loop {
             let told = self.hints.next(self.found.waits()).await;
-            if let Some(loaded) = self.look(told).await {
-                context.use_rules(loaded);
-                // The old rules are gone by now, but for requests that go on with them.
-                let _ = apart(give_memory_back).await;
+            let Some(found) = self.look(told).await else { continue };
+            let tried = self.attempt(found, told, &context).await;
+            context.count(&tried);
+            if let Some(set) = context.take(tried, &certificates).await {
+                self.hints.look_at(set.config.paths());
+                self.used = set;
             }
+            // What is not in use any more is gone by now, but for requests that go on with it.
+            let _ = apart(give_memory_back).await;
         }
     }
 
-    /// Reads the files, and loads what they hold if it is to be used.
-    async fn look(&mut self, told: bool) -> Option<Loaded> {
-        let paths = self.hints.paths.clone();
-        let reading = apart(move || match RuleTexts::read(&paths) {
-            Ok(texts) => Ok(Arc::new(texts)),
-            Err(error) => Err(Causes(&error).to_string()),
+    /// Reads the files: what they hold, if it is to be used.
+    async fn look(&mut self, told: bool) -> Option<Found> {
+        let (read, used) = (Arc::clone(&self.read), self.used.clone());
+        let reading = apart(move || {
+            let config = match read() {
+                Ok(config) => Arc::new(config),
+                Err(error) => return Found::NoConfig(Causes(&*error).to_string()),
+            };
+            // The same is not kept twice.
+            let config = if config == used.config { used.config } else { config };
+            match RuleTexts::read(&config.rules) {
+                Ok(texts) => Found::Set(Set { config, texts: Arc::new(texts) }),
+                Err(error) => Found::NoRules(Causes(&error).to_string()),
+            }
         });
-        let found = reading.await.unwrap_or_else(|failure| Err(failure.to_string()));
-        Some(match self.found.look(found, told)? {
-            Ok(texts) => self.load(texts, told).await,
-            Err(error) => Err(error.into()),
-        })
+        let found = reading.await.unwrap_or_else(|failure| Found::NoConfig(failure.to_string()));
+        self.found.look(found, told)
     }
 
-    async fn load(&mut self, texts: Arc<RuleTexts>, told: bool) -> Loaded {
+    /// Makes of a set what is used of it, if all of it can be.
+    async fn attempt(&self, found: Found, told: bool, context: &Arc<Context>) -> Tried {
+        let set = match found {
+            Found::Set(set) => set,
+            Found::NoConfig(error) => return Tried { counts: (true, false), loaded: Err(error.into()) },
+            Found::NoRules(error) => return Tried { counts: (false, true), loaded: Err(error.into()) },
+        };
+        let changed = (set.config != self.used.config, set.texts != self.used.texts);
+        let loaded = self.prepare(set, told, context).await;
+        let counts = match &loaded {
+            // All of it was read again, or a mistake was taken back.
+            Ok(_) if told || changed == (false, false) => (true, true),
+            Err(_) if told => (changed.0, changed.1 || !changed.0),
+            _ => changed,
+        };
+        Tried { counts, loaded }
+    }
+
+    async fn prepare(&self, set: Set, told: bool, context: &Arc<Context>) -> Result<(Set, Loaded), Failure> {
+        let used = &self.used;
+        set.config.succeeds(&used.config)?;
         if !told {
-            texts.keep_rules_of(&self.used)?;
+            set.config.keeps_settings_of(&used.config)?;
+            set.texts.keep_rules_of(&used.texts)?;
         }
-        let (load, read) = (Arc::clone(&self.load), Arc::clone(&texts));
+        let is_new = set.config != used.config;
+        let (load, context) = (Arc::clone(&self.load), Arc::clone(context));
         // Rules take a while to be compiled and judged.
-        let engine = apart(move || load(&read)).await??;
-        self.used = texts;
-        Ok(engine)
+        apart(move || {
+            let engine = load(&set.config, &set.texts)?;
+            let renewed = if is_new { Some(context.renew(&set.config, &engine)?) } else { None };
+            Ok((set, Loaded { engine, renewed }))
+        })
+        .await?
     }
 }
 
@@ -91,29 +165,89 @@ impl Context {
     /// Tells in the metrics which rules are in use.
     pub(super) fn tell_rules(&self, engine: &Engine) {
         let ruleset = engine.ruleset();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        self.metrics.set_ruleset(&ruleset.hash, ruleset.enabled(), now);
+        self.metrics.set_ruleset(&ruleset.hash, ruleset.enabled(), now());
     }
 
-    fn use_rules(&self, loaded: Loaded) {
-        self.metrics.count_reload(loaded.is_ok());
-        match loaded {
-            Ok(engine) => {
-                self.proxy.set_rules(&engine);
-                self.tell_rules(&engine);
-                let (hash, rules) = (engine.ruleset().hash.as_str(), engine.ruleset().enabled());
-                tracing::info!(ruleset = hash, rules, "new rules are in use");
-            }
-            Err(error) => {
-                tracing::error!(error = %Causes(&*error), "the new rules are not used; the old ones stay");
-            }
+    /// Tells in the metrics that a configuration is in use from now on.
+    pub(super) fn tell_config(&self) {
+        self.metrics.set_config(now());
+    }
+
+    /// What takes the place of what is in use, all set up.
+    fn renew(&self, config: &Config, engine: &Arc<Engine>) -> Result<(Arc<Proxy>, Arc<Edge>), Failure> {
+        let proxy = self.proxy.load().renewed(config, engine)?;
+        // Last: it tells in the metrics of the certificate that clients see.
+        let edge = Edge::new(config, &self.metrics, Some(&self.edge.load()))?;
+        Ok((Arc::new(proxy), Arc::new(edge)))
+    }
+
+    fn count(&self, tried: &Tried) {
+        let (config, rules) = tried.counts;
+        if config {
+            self.metrics.count_config_reload(tried.loaded.is_ok());
+        }
+        if rules {
+            self.metrics.count_reload(tried.loaded.is_ok());
         }
     }
+
+    /// Uses what could be loaded: it is in use then.
+    async fn take(&self, tried: Tried, certificates: &mpsc::Sender<Vec<Arc<dyn Certified>>>) -> Option<Set> {
+        let (set, Loaded { engine, renewed }) = match tried.loaded {
+            Ok(loaded) => loaded,
+            Err(error) => {
+                let error = Causes(&*error);
+                match tried.counts.0 {
+                    true => tracing::error!(%error, "the new configuration is not used; the old one stays"),
+                    false => tracing::error!(%error, "the new rules are not used; the old ones stay"),
+                }
+                return None;
+            }
+        };
+        match renewed {
+            Some((proxy, edge)) => self.succeed(&set.config, proxy, edge, certificates).await,
+            None => self.proxy.load().set_rules(&engine),
+        }
+        if tried.counts.0 {
+            self.tell_config();
+        }
+        self.tell_rules(&engine);
+        let (hash, rules) = (engine.ruleset().hash.as_str(), engine.ruleset().enabled());
+        tracing::info!(ruleset = hash, rules, "new rules are in use");
+        Some(set)
+    }
+
+    async fn succeed(
+        &self,
+        config: &Config,
+        proxy: Arc<Proxy>,
+        edge: Arc<Edge>,
+        certificates: &mpsc::Sender<Vec<Arc<dyn Certified>>>,
+    ) {
+        let users = certified(&proxy, &edge);
+        self.edge.store(edge);
+        let before = self.proxy.swap(Arc::clone(&proxy));
+        proxy.succeed(&before);
+        self.renewed.notify_one();
+        // Nobody listens any more when the process ends.
+        let _ = certificates.send(users).await;
+        for warning in &config.warnings {
+            tracing::warn!("{warning}");
+        }
+        tracing::info!(routes = config.routes.len(), "a new configuration is in use");
+    }
+}
+
+/// Since the Unix epoch.
+fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Sources;
+    use crate::metrics::Metrics;
     use crate::rule::Ruleset;
     use std::fs;
     use std::path::Path;
@@ -125,7 +259,8 @@ mod tests {
     /// A rule file, and what was loaded of it.
     struct Rig {
         folder: tempfile::TempDir,
-        source: RuleSource,
+        source: ConfigSource,
+        context: Arc<Context>,
         loads: Arc<Mutex<Vec<RuleTexts>>>,
     }
 
@@ -135,19 +270,37 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let file = folder.path().join("rules.toml");
             fs::write(&file, RULE).unwrap();
+            let config = folder.path().join("expurgate.toml");
+            let text = format!("[rules]\npaths = [{file:?}]\n[[route]]\nupstream = \"http://127.0.0.1:1\"\n");
+            fs::write(&config, text).unwrap();
             let engine = Arc::new(Engine::compile(Arc::new(Ruleset::from_texts_alone(&[]).unwrap())).unwrap());
             let loads = Arc::new(Mutex::new(Vec::new()));
             let paths = [file.clone()];
+            let first = Arc::clone(&engine);
             let (own, loaded) = (paths.clone(), Arc::clone(&loads));
-            let load = move |texts: &RuleTexts| {
+            let load = move |_: &Config, texts: &RuleTexts| {
                 let read = RuleTexts::read(&own).unwrap();
                 assert_eq!(*texts, read);
                 loaded.lock().unwrap().push(read);
                 meanwhile(&own[0]);
                 Ok(Arc::clone(&engine))
             };
-            let used = Arc::new(RuleTexts::read(&paths).unwrap());
-            Self { folder, source: RuleSource::new(&paths, used, load).unwrap(), loads }
+            let read = move || {
+                let text = fs::read_to_string(&config)?;
+                let file = Some((config.display().to_string(), text));
+                Ok(Config::load(&Sources { file, ..Sources::default() })?)
+            };
+            let (config, used) = (Arc::new(read().unwrap()), Arc::new(RuleTexts::read(&paths).unwrap()));
+            let context = Arc::new(Context::new(&config, &first, Arc::new(Metrics::new())).unwrap());
+            Self { folder, source: ConfigSource::new(config, used, read, load).unwrap(), context, loads }
+        }
+
+        /// The text of the configuration with one part of it replaced.
+        fn configure(&self, from: &str, to: &str) {
+            let config = self.folder.path().join("expurgate.toml");
+            let text = fs::read_to_string(&config).unwrap();
+            assert!(text.contains(from), "{text}");
+            fs::write(config, text.replace(from, to)).unwrap();
         }
 
         fn write(&self, text: &str) {
@@ -156,11 +309,30 @@ mod tests {
 
         /// What comes of a look, which none of the watch or of a signal is.
         async fn look(&mut self, told: bool) -> &'static str {
-            match self.source.look(told).await {
+            match self.tried(told).await {
                 None => "nothing",
-                Some(Ok(_)) => "used",
+                Some(Ok(())) => "used",
                 Some(Err(_)) => "refused",
             }
+        }
+
+        async fn tried(&mut self, told: bool) -> Option<Result<(), String>> {
+            let found = self.source.look(told).await?;
+            let tried = self.source.attempt(found, told, &self.context).await;
+            self.context.count(&tried);
+            Some(tried.loaded.map(|(set, _)| self.source.used = set).map_err(|error| error.to_string()))
+        }
+
+        /// How often the configuration and rules were taken, and refused.
+        fn counted(&self) -> [u64; 4] {
+            let text = self.context.metrics.render();
+            let count = |line: String| {
+                let line = text.lines().find_map(|told| told.strip_prefix(&line)).unwrap();
+                line.trim().parse().unwrap()
+            };
+            let of =
+                |what: &str, outcome: &str| count(format!("expurgate_{what}_reloads_total{{outcome=\"{outcome}\"}}"));
+            [of("config", "success"), of("ruleset", "success"), of("config", "failure"), of("ruleset", "failure")]
         }
 
         fn loads(&self) -> usize {
@@ -188,7 +360,7 @@ mod tests {
         let mut rig = Rig::new(|_| {});
         rig.write("# to be filled\n");
         assert_eq!(rig.look(false).await, "nothing");
-        let error = rig.source.look(false).await.unwrap().err().unwrap().to_string();
+        let error = rig.tried(false).await.unwrap().err().unwrap();
         assert!(error.contains("rules.toml: its rules are gone") && error.contains("SIGHUP"), "{error}");
         assert_eq!((rig.look(false).await, rig.look(false).await, rig.loads()), ("nothing", "nothing", 0));
         assert_eq!((rig.look(true).await, rig.loads()), ("used", 1));
@@ -216,6 +388,32 @@ mod tests {
         assert_eq!(rig.look(true).await, "refused");
         rig.write(OTHER);
         assert_eq!((rig.look(false).await, rig.look(false).await), ("nothing", "used"));
+    }
+
+    #[tokio::test]
+    async fn what_changed_is_counted_and_what_is_told_to_be_read_is_counted_whole() {
+        let mut rig = Rig::new(|_| {});
+        rig.configure("127.0.0.1:1", "127.0.0.1:2");
+        assert_eq!((rig.look(false).await, rig.look(false).await, rig.counted()), ("nothing", "used", [1, 0, 0, 0]));
+        rig.write(OTHER);
+        assert_eq!((rig.look(false).await, rig.look(false).await, rig.counted()), ("nothing", "used", [1, 1, 0, 0]));
+        assert_eq!((rig.look(true).await, rig.counted()), ("used", [2, 2, 0, 0]));
+        rig.configure("upstream =", "upsteam =");
+        let error = rig.tried(true).await.unwrap().unwrap_err();
+        assert!(error.contains("expurgate.toml:4:1: ") && error.contains("upsteam"), "{error}");
+        assert_eq!(rig.counted(), [2, 2, 1, 0]);
+        // Not used with what is wrong beside it.
+        rig.write(RULE);
+        assert_eq!((rig.look(false).await, rig.look(false).await), ("nothing", "nothing"));
+        rig.configure("upsteam =", "upstream =");
+        assert_eq!((rig.look(false).await, rig.look(false).await, rig.counted()), ("nothing", "used", [2, 3, 1, 0]));
+        rig.configure("[rules]", "[admin]\naddress = \"127.0.0.1:9\"\n[rules]");
+        let error = rig.tried(true).await.unwrap().unwrap_err();
+        assert!(error.contains("expurgate.toml:2:1: admin.address") && error.contains("restart"), "{error}");
+        assert_eq!(rig.counted(), [2, 3, 2, 0]);
+        rig.configure("[admin]\naddress = \"127.0.0.1:9\"\n", "");
+        // As it is in use: the mistake was taken back.
+        assert_eq!((rig.look(false).await, rig.look(false).await, rig.counted()), ("nothing", "used", [3, 4, 2, 0]));
     }
 
     #[tokio::test]

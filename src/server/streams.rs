@@ -5,14 +5,14 @@
 //! stream is timed from when a piece of its response was handed over until the
 //! next one is asked for.
 
-use crate::proxy::{IdleTimer, ResponseBody};
+use crate::proxy::{IdleTimer, Reader, ResponseBody};
 use http_body::{Body, Frame, SizeHint};
 use hyper::rt::Executor;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 tokio::task_local! {
@@ -27,6 +27,8 @@ struct Handed {
     waits: AtomicBool,
     /// Counts the pieces.
     count: AtomicU64,
+    /// The client, as one that reads this stream.
+    reader: Arc<Reader>,
 }
 
 /// Runs streams, and resets those whose client takes too long.
@@ -72,15 +74,25 @@ impl<F: Future<Output = ()>> Future for Timed<F> {
             this.seen = count;
             this.waiting.progress();
         }
-        match this.handed.waits.load(Ordering::Relaxed) {
-            true => this.waiting.poll_wait(cx),
-            false => Poll::Pending,
+        if !this.handed.waits.load(Ordering::Relaxed) {
+            return Poll::Pending;
         }
+        ready!(this.waiting.poll_wait(cx));
+        this.handed.reader.give_up(false);
+        Poll::Ready(())
     }
 }
 
 /// A response's body that tells when a piece of it is asked for.
-pub(super) struct Told(pub(super) ResponseBody);
+pub(super) struct Told(ResponseBody);
+
+impl Told {
+    /// Of the stream that is polled.
+    pub(super) fn new(body: ResponseBody) -> Self {
+        let reader = HANDED.try_with(|handed| Arc::clone(&handed.reader)).ok();
+        Self(body.read_by(reader))
+    }
+}
 
 impl Body for Told {
     type Data = <ResponseBody as Body>::Data;

@@ -3,12 +3,12 @@
 //! hyper's own header time-out cannot tell an idle kept connection, which may
 //! wait long, from a head that trickles in, which may not.
 
-use crate::proxy::{IdleTimer, Pace, Timer, Tunnel};
+use crate::proxy::{IdleTimer, Pace, Reader, Timer, Tunnel};
 use bytes::Bytes;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf, Take};
@@ -41,6 +41,39 @@ pub(super) struct Phase {
     /// To where the connection leads once it is not HTTP's any more.
     tunnel: Mutex<Option<Tunnel>>,
     lacks_tls: bool,
+    /// Which time was over, if one was.
+    over: OnceLock<Over>,
+    /// The client, as one that reads.
+    reader: Arc<Reader>,
+}
+
+/// The time-out that closes a connection: a label of metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Over {
+    /// A head did not end.
+    Head,
+    /// No request came.
+    KeepAlive,
+    /// The client took nothing of a response.
+    Write,
+    /// The client took too little of it.
+    WriteRate,
+    /// The client of HTTP/2 did not answer when it was asked whether it is there.
+    Ping,
+}
+
+impl Over {
+    pub(super) const ALL: [Self; 5] = [Self::Head, Self::KeepAlive, Self::Write, Self::WriteRate, Self::Ping];
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Head => "head_timeout",
+            Self::KeepAlive => "keep_alive_timeout",
+            Self::Write => "write_timeout",
+            Self::WriteRate => "write_too_slow",
+            Self::Ping => "ping_timeout",
+        }
+    }
 }
 
 /// What reads are timed by.
@@ -136,6 +169,21 @@ impl Phase {
     /// The client may still be sending what nobody will read.
     pub(super) fn linger(&self) {
         self.lingers.store(true, Ordering::Relaxed);
+    }
+
+    /// Time is over; the first counts.
+    pub(super) fn time_out(&self, over: Over) {
+        let _ = self.over.set(over);
+    }
+
+    /// Which time was over, if one was.
+    pub(super) fn timed_out(&self) -> Option<Over> {
+        self.over.get().copied()
+    }
+
+    /// The client, as one that reads.
+    pub(super) fn reader(&self) -> Arc<Reader> {
+        Arc::clone(&self.reader)
     }
 
     /// Whether its requests are refused for that.
@@ -252,6 +300,7 @@ impl<S: AsyncRead> TimedIo<S> {
             return Poll::Pending;
         }
         ready!(self.reading.poll_wait(cx));
+        self.phase.time_out(if now == Now::Head { Over::Head } else { Over::KeepAlive });
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
@@ -267,6 +316,9 @@ impl<S: AsyncRead> TimedIo<S> {
             return polled;
         }
         ready!(self.writing.poll_wait(cx));
+        let is_slow = self.writing.is_slow();
+        self.phase.time_out(if is_slow { Over::WriteRate } else { Over::Write });
+        self.phase.reader.give_up(is_slow);
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }

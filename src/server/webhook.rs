@@ -49,7 +49,7 @@ type Review = dyn Fn(&str) -> Result<String, String> + Send + Sync;
 /// A webhook that has its address and has not begun to serve.
 pub struct Webhook {
     listener: TcpListener,
-    certificates: Option<Certificates>,
+    certificates: Certificates,
     context: Arc<Context>,
 }
 
@@ -91,7 +91,9 @@ impl Webhook {
     /// second message cuts that short.
     pub async fn run(self, mut stop: mpsc::Receiver<()>) {
         let (drain, draining) = watch::channel(false);
-        let renewing = self.certificates.map(|certificates| tokio::spawn(certificates.serve()));
+        // There are no others.
+        let (_others, none) = mpsc::channel(1);
+        let renewing = tokio::spawn(self.certificates.serve(none));
         let context = Arc::clone(&self.context);
         let mut accepting = tokio::spawn(accept(self.listener, self.context, draining));
         stop.recv().await;
@@ -108,7 +110,7 @@ impl Webhook {
             Some(()) = stop.recv() => tracing::warn!("told again; reviews in flight are aborted"),
         }
         accepting.abort();
-        renewing.into_iter().for_each(|task| task.abort());
+        renewing.abort();
     }
 }
 

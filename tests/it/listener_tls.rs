@@ -221,7 +221,7 @@ async fn a_client_that_does_not_read_its_response_is_cut_off() {
     let rig = TlsRig::with("[timeouts]\nclient_write = \"100ms\"", None, Answer::Ok(response)).await;
     let mut client = rig.client(&[]).await;
     client.send(&request("GET", "/", &[], b"")).await;
-    rig.rig.proxy.wait_for_metric("failures_total{reason=\"client_gone\",route=\"default\"}", 1).await;
+    rig.rig.proxy.wait_for_metric("failures_total{reason=\"response_not_read\",route=\"default\"}", 1).await;
     rig.rig.proxy.wait_for_metric("listener_connections", 0).await;
 }
 

@@ -33,6 +33,7 @@ mod proxy_http2;
 mod proxy_limits;
 mod proxy_parts;
 mod proxy_pool;
+mod proxy_reconfigure;
 mod proxy_refusals;
 mod proxy_reload;
 mod proxy_responses;

@@ -34,17 +34,13 @@ fn expurgate(arguments: &[&str]) -> Command {
 impl Running {
     pub(crate) async fn start(sink: &Sink, environment: &[(&str, &str)]) -> Self {
         let upstream = format!("http://{}", sink.address);
-        let mut command = expurgate(&[
-            "run",
-            "--upstream",
-            &upstream,
-            "--listen",
-            "127.0.0.1:0",
-            "--admin",
-            "127.0.0.1:0",
-            "--log-format",
-            "json",
-        ]);
+        Self::start_with(&["--upstream", &upstream, "--listen", "127.0.0.1:0"], environment).await
+    }
+
+    /// With these arguments beside those that it always has.
+    pub(crate) async fn start_with(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let always = ["run", "--admin", "127.0.0.1:0", "--log-format", "json"];
+        let mut command = expurgate(&[&always[..], arguments].concat());
         let mut child = command.envs(environment.iter().copied()).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
         loop {

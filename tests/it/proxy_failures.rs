@@ -127,8 +127,9 @@ async fn a_response_that_stalls_is_broken_off() {
     assert_eq!(client.read_head().await.0, 200);
     assert_eq!(client.read_chunk().await, b"first");
     assert_eq!(client.rest().await.bytes, b"", "no last chunk");
-    let line = "failures_total{reason=\"upstream_timeout\",route=\"default\"}";
+    let line = "failures_total{reason=\"upstream_idle_timeout\",route=\"default\"}";
     rig.proxy.wait_for_metric(line, 1).await;
+    rig.proxy.wait_for_metric("upstream_errors_total{kind=\"idle_timeout\",route=\"default\"}", 1).await;
 }
 
 /// Starts a large body of which the upstream has seen a part.

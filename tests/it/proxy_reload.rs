@@ -19,7 +19,7 @@ fn mounted(rules: &str) -> Mounted {
 }
 
 /// Rules of which the first finds `testtok_...` as `entity`; so many in all.
-fn rules(entity: &str, number: usize) -> String {
+pub(crate) fn rules(entity: &str, number: usize) -> String {
     let rule = |index: usize| {
         let prefix = if index == 0 { "testtok".to_owned() } else { format!("othertok{index}") };
         format!(
@@ -53,11 +53,11 @@ async fn start(sink: &Sink, rules: &Path) -> Running {
 }
 
 /// What the metrics say.
-async fn metrics(admin: &mut Client) -> String {
+pub(crate) async fn metrics(admin: &mut Client) -> String {
     admin.exchange(&request("GET", "/metrics", &[], b"")).await.text().to_owned()
 }
 
-async fn wait_for(admin: &mut Client, what: &str, condition: impl Fn(&str) -> bool) {
+pub(crate) async fn wait_for(admin: &mut Client, what: &str, condition: impl Fn(&str) -> bool) {
     let waiting = async {
         while !condition(&metrics(admin).await) {
             tokio::task::yield_now().await;

@@ -116,6 +116,6 @@ async fn a_silent_tunnel_ends_in_time() {
     upstream.write_all(AGREED).await.unwrap();
     assert_eq!(client.read_head().await.0, 101);
     assert_eq!(client.rest().await.bytes, b"first");
-    proxy.wait_for_metric("failures_total{reason=\"tunnel_broke\",route=\"default\"}", 1).await;
+    proxy.wait_for_metric("failures_total{reason=\"tunnel_idle_timeout\",route=\"default\"}", 1).await;
     proxy.wait_for_metric("listener_connections", 0).await;
 }

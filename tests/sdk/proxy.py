@@ -70,9 +70,9 @@ class Proxy:
         self._command += ["--upstream", upstream] if upstream else []
         self._command += ["--admin", f"127.0.0.1:{admin}"]
         if config:
-            path = Path(folder) / f"expurgate-{listen}.toml"
-            path.write_text(config)
-            self._command += ["--config", str(path)]
+            self.config = Path(folder) / f"expurgate-{listen}.toml"
+            self.config.write_text(config)
+            self._command += ["--config", str(self.config)]
         # Nothing of the developer's own settings may leak into a test.
         kept = {key: value for key, value in os.environ.items() if not key.startswith("EXPURGATE_")}
         # Nobody comes late to these tests.

@@ -54,7 +54,7 @@ def test_no_accepted_request_fails_when_told_to_end(holds):
 
 
 def test_nobody_notices_new_rules_and_certificates(holds):
-    holds("reloads", reloads.measure(own=30, builtin=2, certificates=10))
+    holds("reloads", reloads.measure(own=30, builtin=2, certificates=10, configurations=30))
 
 
 def test_many_slow_uploads_take_little_memory(holds):

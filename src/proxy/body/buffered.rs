@@ -5,7 +5,7 @@ use super::{Change, Job, Prepared, RedactedBody, Repr, Told, Whole};
 use crate::content::{
     Coding, CodingError, ContentError, Delivery, Encoding, Pipeline, Released, Unchanged, WireFormat,
 };
-use crate::proxy::admission::Reservation;
+use crate::proxy::budget::Reservation;
 use crate::proxy::exchange::{Place, Sizes};
 use crate::proxy::respond::Failure;
 use bytes::{Buf, Bytes};
@@ -31,7 +31,7 @@ pub(super) async fn redact(job: &Job<'_>, wire: Vec<Bytes>, mut reservation: Res
     let mut pieces = match (job.coding, scanned.kept.take()) {
         (Coding::Identity, Some(output)) => output,
         (_, Some(output)) => {
-            let (mut encoding, _memory) = encoding(job, &scanned)?;
+            let (mut encoding, _memory) = encoding(job, &scanned).await?;
             for mut piece in output.split() {
                 encoding.add(&mut piece).map_err(failed)?;
                 tokio::task::consume_budget().await;
@@ -39,7 +39,7 @@ pub(super) async fn redact(job: &Job<'_>, wire: Vec<Bytes>, mut reservation: Res
             encoding.finish().map_err(failed)?
         }
         (_, None) => {
-            let (encoding, _memory) = encoding(job, &scanned)?;
+            let (encoding, _memory) = encoding(job, &scanned).await?;
             redact_again(job, &wire, encoding).await?
         }
     };
@@ -82,7 +82,7 @@ async fn scan(job: &Job<'_>, wire: &[Bytes], reservation: &mut Reservation) -> R
         limit: KEPT.max(job.limits.buffer),
         decoded: job.coding != Coding::Identity,
     };
-    let result = drive(job, wire, &mut pipeline, |pieces| output.add(pieces, reservation)).await;
+    let result = drive(job, wire, &mut pipeline, reservation, |pieces| Ok(output.add(pieces))).await;
     let report = pipeline.report();
     if let Some(format) = pipeline.format() {
         job.exchange.record(Place::Body(format), &report, job.plan);
@@ -104,16 +104,19 @@ async fn scan(job: &Job<'_>, wire: &[Bytes], reservation: &mut Reservation) -> R
 /// too large to keep.
 async fn redact_again(job: &Job<'_>, wire: &[Bytes], mut encoding: Encoding) -> Result<Released, Failure> {
     let mut pipeline = job.pipeline(Delivery::Whole)?;
-    drive(job, wire, &mut pipeline, |pieces| encoding.add(pieces).map_err(failed)).await?;
+    let add = |pieces: &mut Released| encoding.add(pieces).map_err(failed).map(|()| 0);
+    drive(job, wire, &mut pipeline, &mut job.budget.open(), add).await?;
     encoding.finish().map_err(failed)
 }
 
-/// Pushes all of `wire` through, giving way to other tasks in between.
+/// Pushes all of `wire` through, giving way to other tasks in between. `sink` tells
+/// how many bytes it has kept, which `reserved` has to grow by.
 async fn drive(
     job: &Job<'_>,
     wire: &[Bytes],
     pipeline: &mut Pipeline,
-    mut sink: impl FnMut(&mut Released) -> Result<(), Failure>,
+    reserved: &mut Reservation,
+    mut sink: impl FnMut(&mut Released) -> Result<u64, Failure>,
 ) -> Result<(), Failure> {
     let mut out = Released::default();
     let mut memory = job.budget.open();
@@ -125,8 +128,8 @@ async fn drive(
             let pushed = pipeline.push(piece.split_to(next), &mut out);
             job.exchange.add_redaction(started.elapsed());
             pushed?;
-            memory.grow_to(pipeline.memory())?;
-            sink(&mut out)?;
+            memory.grow_to(pipeline.memory()).await?;
+            reserved.grow(sink(&mut out)?).await?;
             tokio::task::consume_budget().await;
         }
     }
@@ -134,7 +137,7 @@ async fn drive(
     let finished = pipeline.finish(&mut out);
     job.exchange.add_redaction(started.elapsed());
     finished?;
-    sink(&mut out)
+    reserved.grow(sink(&mut out)?).await
 }
 
 /// Decoded output on its way to be kept.
@@ -149,31 +152,31 @@ struct Output {
 }
 
 impl Output {
-    fn add(&mut self, pieces: &mut Released, reserved: &mut Reservation) -> Result<(), Failure> {
+    /// How many bytes it takes more.
+    fn add(&mut self, pieces: &mut Released) -> u64 {
         let more = pieces.bytes();
         self.length += more;
         if !self.kept || (self.decoded && self.length > self.limit) {
             self.kept = false;
             self.pieces.clear();
             pieces.clear();
-            return Ok(());
+            return 0;
         }
         // The pieces are slices of the body's own bytes, as far as they are not
         // copies; decoded ones never are.
         let beside = pieces.join_small();
-        reserved.grow(if self.decoded { beside.max(more) } else { beside })?;
         self.pieces.append(pieces);
-        Ok(())
+        if self.decoded { beside.max(more) } else { beside }
     }
 }
 
 /// For what is encoded again, with the memory that it takes.
-fn encoding(job: &Job<'_>, scanned: &Scanned) -> Result<(Encoding, Reservation), Failure> {
+async fn encoding(job: &Job<'_>, scanned: &Scanned) -> Result<(Encoding, Reservation), Failure> {
     // Only what is not encoded has no form, and is not encoded again.
     let form = scanned.form.ok_or(Failure::Engine)?;
     let encoding = Encoding::new(form, job.level, Some(scanned.released)).map_err(failed)?;
     let mut memory = job.budget.open();
-    memory.grow(encoding.memory())?;
+    memory.grow(encoding.memory()).await?;
     Ok((encoding, memory))
 }
 

@@ -14,7 +14,7 @@ mod streaming;
 use gathered::Gathered;
 pub(super) use slices::Slices;
 
-use super::admission::{Budget, Reservation};
+use super::budget::{Budget, Reservation};
 use super::digest::Digests;
 use super::exchange::{Dialect, Exchange, Sizes};
 use super::idle::{Pace, Timer};
@@ -268,7 +268,8 @@ async fn read_up_to_limit(
         let Some(data) = data else {
             return Ok((gathered, reservation, true));
         };
-        reservation.grow(data.len() as u64)?;
+        // Nothing more is read meanwhile: the client waits, too.
+        reservation.grow(data.len() as u64).await?;
         gathered.add(data);
         if declared == Some(gathered.len()) {
             return Ok((gathered, reservation, true));

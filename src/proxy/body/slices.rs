@@ -1,7 +1,7 @@
 //! Redacted bytes in several pieces, written as one.
 
 use crate::content::Released;
-use crate::proxy::admission::Reservation;
+use crate::proxy::budget::Reservation;
 use crate::proxy::exchange::{Exchange, Sending};
 use bytes::{Buf, Bytes};
 use std::collections::VecDeque;

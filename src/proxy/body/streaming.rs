@@ -5,7 +5,7 @@ use super::gathered::LARGE_FRAME;
 use super::slices::Slices;
 use super::{BodyBroken, Change, Job, Prepared, RedactedBody, Repr, Told, data_until, has_ended, too_late};
 use crate::content::{Coding, Delivery, Passes, Pipeline, Released, SLICE};
-use crate::proxy::admission::Reservation;
+use crate::proxy::budget::Reservation;
 use crate::proxy::exchange::{Exchange, Place, Sending, Sizes};
 use crate::proxy::idle::{IdleTimer, Timer};
 use crate::proxy::respond::Failure;
@@ -13,7 +13,7 @@ use crate::redact::Plan;
 use bytes::{Buf, Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -82,7 +82,7 @@ pub(super) async fn start(
         // Messages are encoded again one by one, which changes them whatever is found.
         return Err(failure);
     }
-    reservation.grow(SLICE as u64)?;
+    reservation.grow(SLICE as u64).await?;
     let delivery = if bound.is_some() && is_coded { Delivery::Original } else { Delivery::Streaming(job.level) };
     let mut streaming = StreamingBody::new(job, Way::Redacted(Box::new(job.pipeline(delivery)?)), reservation);
     // What cannot change keeps its length; stores want to know it.
@@ -94,6 +94,7 @@ pub(super) async fn start(
     while !streaming.is_decided() {
         if streaming.has_to_push() {
             streaming.push_step()?;
+            poll_fn(|cx| streaming.poll_memory(cx)).await?;
             continue;
         }
         let Some(body) = incoming.as_mut() else { break };
@@ -258,6 +259,7 @@ impl StreamingBody {
 
     /// Takes the next bytes from the client, or its end, through the pipeline.
     fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        ready!(self.poll_memory(cx))?;
         if !self.has_to_push() {
             match ready!(self.poll_gather(cx))? {
                 Some(data) => self.unpushed = data,
@@ -373,11 +375,18 @@ impl StreamingBody {
         if let Some(failure) = self.bound.as_ref().filter(|_| pipeline.changes()) {
             return Err(failure.clone());
         }
-        self.memory.grow_to(pipeline.memory())?;
+        // If there is not so much, it is waited for before the next step.
+        let _ = self.memory.try_grow_to(pipeline.memory());
         let held = i64::try_from(pipeline.held()).unwrap_or(i64::MAX);
         self.exchange.add_held(held - self.held);
         self.held = held;
         Ok(())
+    }
+
+    /// Waits until what the last step took is reserved. Nothing is read meanwhile.
+    fn poll_memory(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        let needed = self.way.pipeline().map_or(0, Pipeline::memory);
+        self.memory.poll_grow_to(needed, cx)
     }
 
     /// Nothing more leaves, and the end of the body is never sent.

@@ -29,6 +29,8 @@ struct State {
     open: Option<Instant>,
     /// Whether one has passed to see whether it is over.
     on_trial: bool,
+    /// Whether another one is told of in its place.
+    retired: bool,
 }
 
 /// A request's leave to go to the upstream. To be told how that went; dropped
@@ -59,11 +61,27 @@ impl Breaker {
         Ok(Passage { breaker: self, is_trial })
     }
 
+    /// Another configuration is in use: the metrics tell of its breaker from now on.
+    pub(in crate::proxy) fn retire(&self) {
+        self.state().retired = true;
+    }
+
+    /// Tells in the metrics how it is.
+    pub(in crate::proxy) fn show(&self) {
+        self.tell(&self.state());
+    }
+
+    fn tell(&self, state: &State) {
+        if !state.retired {
+            self.metrics.circuit_open.set(i64::from(state.open.is_some()));
+        }
+    }
+
     fn answered(&self, is_trial: bool) {
         let mut state = self.state();
         if is_trial {
-            *state = State::default();
-            self.metrics.circuit_open.set(0);
+            *state = State { retired: state.retired, ..State::default() };
+            self.tell(&state);
             tracing::info!(route = self.route, "the upstream answers again");
         } else if state.open.is_none() {
             state.failures = 0;
@@ -72,13 +90,14 @@ impl Breaker {
 
     fn failed(&self, config: config::Breaker, is_trial: bool) {
         let mut state = self.state();
+        let retired = state.retired;
         if is_trial {
-            *state = State { open: Some(Instant::now() + config.pause), ..State::default() };
+            *state = State { open: Some(Instant::now() + config.pause), retired, ..State::default() };
         } else if state.open.is_none() {
             state.failures += 1;
             if state.failures >= config.failures {
-                *state = State { open: Some(Instant::now() + config.pause), ..State::default() };
-                self.metrics.circuit_open.set(1);
+                *state = State { open: Some(Instant::now() + config.pause), retired, ..State::default() };
+                self.tell(&state);
                 tracing::warn!(route = self.route, "the upstream fails all the time and is left alone for a while");
             }
         }
@@ -158,6 +177,22 @@ mod tests {
         assert_eq!(request(&breaker, OURS), Some(1));
         assert_eq!(request(&breaker, Ok(())), Some(0));
         assert_eq!(request(&breaker, DOWN), Some(0));
+    }
+
+    #[test]
+    fn one_that_is_retired_is_told_of_no_longer() {
+        let (old, mut new) = (breaker("breaker.failures = 1"), breaker("breaker.failures = 2"));
+        new.metrics = Arc::clone(&old.metrics);
+        assert_eq!(request(&old, DOWN), Some(1));
+        old.retire();
+        new.show();
+        assert_eq!(old.metrics.circuit_open.get(), 0);
+        wait(&old);
+        assert_eq!(request(&old, DOWN), Some(0));
+        wait(&old);
+        assert_eq!(request(&new, DOWN), Some(0));
+        assert_eq!(request(&new, DOWN), Some(1));
+        assert_eq!(request(&old, Ok(())), Some(1));
     }
 
     #[test]

@@ -56,6 +56,35 @@ pub(super) struct Upstream {
     /// In front of every path.
     pub(super) base: String,
     response_head: Duration,
+    made_of: MadeOf,
+}
+
+/// All that the configuration says of an upstream.
+#[derive(PartialEq, Eq)]
+struct MadeOf {
+    route: String,
+    upstream: config::Upstream,
+    breaker: Option<config::Breaker>,
+    tls: config::UpstreamTls,
+    connect: Duration,
+    response_head: Duration,
+    keep_alive: Duration,
+    max_age: Duration,
+}
+
+impl MadeOf {
+    fn new(route: &config::Route, timeouts: &Timeouts) -> Self {
+        Self {
+            route: route.name.clone(),
+            upstream: route.upstream.clone(),
+            breaker: route.breaker,
+            tls: route.tls.clone(),
+            connect: timeouts.connect,
+            response_head: timeouts.response_head,
+            keep_alive: timeouts.upstream_keep_alive,
+            max_age: timeouts.upstream_max_age,
+        }
+    }
 }
 
 /// Why an upstream cannot be set up.
@@ -102,7 +131,13 @@ impl Upstream {
             http2: route.http2,
             base: route.upstream.base.clone(),
             response_head: timeouts.response_head,
+            made_of: MadeOf::new(route, timeouts),
         })
+    }
+
+    /// Whether another one for this route would be the same.
+    pub(super) fn is_of(&self, route: &config::Route, timeouts: &Timeouts) -> bool {
+        self.made_of == MadeOf::new(route, timeouts)
     }
 
     /// Sends the request and waits for the response's head. The wait is

@@ -1,0 +1,414 @@
+//! The budget of buffered bytes: who needs more than there is waits a little, and is
+//! shed only then.
+//!
+//! While a body waits nothing more of it is read, so that its client waits too. Bytes
+//! that are given back go to bodies that have some already, before those that have
+//! none: the more bodies are begun, the less likely any of them ends. Among their like
+//! they go to the one that has waited for longest, and nobody overtakes it. All may hold
+//! some and wait for more: then nobody gives any back, and each waits no longer than its
+//! time, after which what it held goes to the others.
+
+use super::respond::Failure;
+use crate::metrics::Metrics;
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+use tokio::time::Sleep;
+
+/// Counts bytes of buffered bodies.
+pub(super) struct Budget {
+    state: Mutex<State>,
+    metrics: Arc<Metrics>,
+}
+
+struct State {
+    used: u64,
+    limit: u64,
+    /// How long one waits.
+    wait: Duration,
+    /// Those that have some already, and those that have none.
+    queues: [VecDeque<Waiting>; 2],
+    /// The next one's.
+    ticket: u64,
+}
+
+struct Waiting {
+    ticket: u64,
+    bytes: u64,
+    waker: Waker,
+}
+
+impl Budget {
+    pub(super) fn new(limit: u64, wait: Duration, metrics: Arc<Metrics>) -> Arc<Self> {
+        metrics.buffered_bytes_limit.set(signed(limit));
+        let state = State { used: 0, limit, wait, queues: Default::default(), ticket: 0 };
+        Arc::new(Self { state: Mutex::new(state), metrics })
+    }
+
+    /// So many from now on, and so long to wait for them.
+    pub(super) fn limit(&self, bytes: u64, wait: Duration) {
+        let mut state = self.state();
+        (state.limit, state.wait) = (bytes, wait);
+        self.metrics.buffered_bytes_limit.set(signed(bytes));
+        state.serve();
+    }
+
+    /// A reservation of no bytes, to be grown.
+    pub(super) fn open(self: &Arc<Self>) -> Reservation {
+        Reservation { budget: Arc::clone(self), bytes: 0, place: None }
+    }
+
+    fn give_back(&self, bytes: u64) {
+        let mut state = self.state();
+        state.used -= bytes;
+        state.serve();
+    }
+
+    /// A panic elsewhere leaves plain numbers behind.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn has_room_for(&self, bytes: u64) -> bool {
+        self.used.checked_add(bytes).is_some_and(|sum| sum <= self.limit)
+    }
+
+    /// Takes bytes at once, unless there are none or others wait for them.
+    fn take(&mut self, bytes: u64, has_some: bool) -> bool {
+        let [holding, empty] = &self.queues;
+        let is_next = holding.is_empty() && (has_some || empty.is_empty());
+        let takes = bytes == 0 || (is_next && self.has_room_for(bytes));
+        if takes {
+            self.used += bytes;
+        }
+        takes
+    }
+
+    fn queue(&mut self, bytes: u64, has_some: bool, waker: Waker) -> u64 {
+        let ticket = self.ticket;
+        self.ticket += 1;
+        self.queues[usize::from(!has_some)].push_back(Waiting { ticket, bytes, waker });
+        ticket
+    }
+
+    /// Gives what there is to those that wait.
+    fn serve(&mut self) {
+        for queue in 0..self.queues.len() {
+            while let Some(first) = self.queues[queue].front() {
+                if !self.has_room_for(first.bytes) {
+                    return;
+                }
+                self.used += first.bytes;
+                if let Some(first) = self.queues[queue].pop_front() {
+                    first.waker.wake();
+                }
+            }
+        }
+    }
+
+    /// The one with this ticket, unless it has been served.
+    fn waiting(&mut self, ticket: u64) -> Option<&mut Waiting> {
+        self.queues.iter_mut().flatten().find(|waiting| waiting.ticket == ticket)
+    }
+
+    /// It waits no longer; whether it did.
+    fn leave(&mut self, ticket: u64) -> bool {
+        let did_wait = self.waiting(ticket).is_some();
+        self.queues.iter_mut().for_each(|queue| queue.retain(|waiting| waiting.ticket != ticket));
+        // The one behind it may need less.
+        self.serve();
+        did_wait
+    }
+}
+
+/// Bytes reserved for one body, until it is dropped.
+pub(super) struct Reservation {
+    budget: Arc<Budget>,
+    bytes: u64,
+    /// While it waits for more.
+    place: Option<Box<Place>>,
+}
+
+struct Place {
+    ticket: u64,
+    bytes: u64,
+    over: Pin<Box<Sleep>>,
+}
+
+impl Reservation {
+    /// Makes it so many bytes more, once there are so many.
+    pub(super) async fn grow(&mut self, bytes: u64) -> Result<(), Failure> {
+        self.grow_to(self.bytes.saturating_add(bytes)).await
+    }
+
+    /// Makes it at least so many bytes, once there are so many.
+    pub(super) async fn grow_to(&mut self, bytes: u64) -> Result<(), Failure> {
+        poll_fn(|cx| self.poll_grow_to(bytes, cx)).await
+    }
+
+    /// The same. Whoever polls goes on until it is ready, or drops it.
+    pub(super) fn poll_grow_to(&mut self, bytes: u64, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        loop {
+            let Some(place) = &mut self.place else {
+                let missing = bytes.saturating_sub(self.bytes);
+                let mut state = self.budget.state();
+                if state.take(missing, self.bytes > 0) {
+                    drop(state);
+                    self.took(missing);
+                    return Poll::Ready(Ok(()));
+                }
+                if state.wait.is_zero() || bytes > state.limit {
+                    return Poll::Ready(Err(Failure::BufferedTooMuch));
+                }
+                let ticket = state.queue(missing, self.bytes > 0, cx.waker().clone());
+                let over = Box::pin(tokio::time::sleep(state.wait));
+                drop(state);
+                self.place = Some(Box::new(Place { ticket, bytes: missing, over }));
+                self.budget.metrics.buffer_waiting.inc();
+                continue;
+            };
+            let mut state = self.budget.state();
+            match state.waiting(place.ticket) {
+                None => {
+                    drop(state);
+                    let served = place.bytes;
+                    self.stop_waiting();
+                    self.took(served);
+                    self.budget.metrics.count_buffer_wait(true);
+                }
+                Some(waiting) => {
+                    waiting.waker.clone_from(cx.waker());
+                    if place.over.as_mut().poll(cx).is_pending() {
+                        return Poll::Pending;
+                    }
+                    state.leave(place.ticket);
+                    drop(state);
+                    self.stop_waiting();
+                    self.budget.metrics.count_buffer_wait(false);
+                    return Poll::Ready(Err(Failure::BufferedTooMuch));
+                }
+            }
+        }
+    }
+
+    /// Makes it at least so many bytes, if there are so many now.
+    pub(super) fn try_grow_to(&mut self, bytes: u64) -> Result<(), Failure> {
+        if self.take(bytes.saturating_sub(self.bytes)) { Ok(()) } else { Err(Failure::BufferedTooMuch) }
+    }
+
+    fn take(&mut self, missing: u64) -> bool {
+        let takes = self.budget.state().take(missing, self.bytes > 0);
+        if takes {
+            self.took(missing);
+        }
+        takes
+    }
+
+    fn stop_waiting(&mut self) -> Option<Box<Place>> {
+        let place = self.place.take()?;
+        self.budget.metrics.buffer_waiting.dec();
+        Some(place)
+    }
+
+    /// The state counts them already.
+    fn took(&mut self, bytes: u64) {
+        self.bytes += bytes;
+        self.budget.metrics.buffered_bytes.add(signed(bytes));
+    }
+
+    /// Takes what is reserved beyond `bytes` out of it.
+    pub(super) fn split(&mut self, bytes: u64) -> Self {
+        let taken = self.bytes.saturating_sub(bytes);
+        self.bytes -= taken;
+        Self { budget: Arc::clone(&self.budget), bytes: taken, place: None }
+    }
+
+    /// Gives back what is reserved beyond `bytes`.
+    pub(super) fn shrink_to(&mut self, bytes: u64) {
+        let back = self.bytes.saturating_sub(bytes);
+        if back > 0 {
+            self.bytes -= back;
+            self.budget.metrics.buffered_bytes.sub(signed(back));
+            self.budget.give_back(back);
+        }
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if let Some(place) = self.stop_waiting() {
+            let mut state = self.budget.state();
+            if !state.leave(place.ticket) {
+                // It was served, and nobody has seen it.
+                state.used -= place.bytes;
+                state.serve();
+            }
+        }
+        self.shrink_to(0);
+    }
+}
+
+fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::pin::pin;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn budget(limit: u64, wait: Duration) -> Arc<Budget> {
+        Budget::new(limit, wait, Arc::new(Metrics::new()))
+    }
+
+    fn holding(budget: &Arc<Budget>, bytes: u64) -> Reservation {
+        let mut reservation = budget.open();
+        reservation.try_grow_to(bytes).unwrap();
+        reservation
+    }
+
+    fn poll(reservation: &mut Reservation, bytes: u64) -> Poll<Result<(), Failure>> {
+        reservation.poll_grow_to(bytes, &mut Context::from_waker(Waker::noop()))
+    }
+
+    /// As the state counts them and as the metrics tell.
+    fn used(budget: &Budget) -> u64 {
+        let used = budget.state().used;
+        assert_eq!(budget.metrics.buffered_bytes.get(), signed(used));
+        used
+    }
+
+    #[tokio::test]
+    async fn a_reservation_that_fails_takes_nothing() {
+        let budget = budget(10, Duration::ZERO);
+        let mut one = budget.open();
+        one.grow(6).await.unwrap();
+        let mut other = budget.open();
+        assert_eq!(other.grow(5).await, Err(Failure::BufferedTooMuch));
+        other.grow_to(4).await.unwrap();
+        other.grow_to(3).await.unwrap();
+        assert_eq!(used(&budget), 10);
+        one.shrink_to(2);
+        one.shrink_to(5);
+        assert_eq!(used(&budget), 6);
+        let (rest, nothing) = (other.split(1), other.split(1));
+        assert_eq!(used(&budget), 6);
+        drop(rest);
+        assert_eq!(used(&budget), 3);
+        drop((one, other, nothing));
+        assert_eq!(used(&budget), 0);
+    }
+
+    #[tokio::test]
+    async fn who_needs_more_waits_until_it_is_given_back() {
+        let budget = budget(10, HOUR);
+        let held = holding(&budget, 8);
+        let mut waits = budget.open();
+        {
+            let mut growing = pin!(waits.grow(5));
+            assert!(poll_fn(|cx| Poll::Ready(growing.as_mut().poll(cx))).await.is_pending());
+            drop(held);
+            assert_eq!(growing.await, Ok(()));
+        }
+        drop(waits);
+        assert_eq!(used(&budget), 0);
+        let told = budget.metrics.render();
+        assert!(told.contains("expurgate_buffer_waits_total{outcome=\"success\"} 1"), "{told}");
+    }
+
+    #[tokio::test]
+    async fn those_that_hold_some_come_first_and_nobody_overtakes() {
+        let budget = budget(10, HOUR);
+        let (mut first, mut second, rest) = (holding(&budget, 2), holding(&budget, 2), holding(&budget, 6));
+        let (mut new, mut newer) = (budget.open(), budget.open());
+        assert!(poll(&mut new, 1).is_pending() && poll(&mut first, 7).is_pending());
+        assert!(poll(&mut second, 3).is_pending() && poll(&mut newer, 1).is_pending());
+        drop(rest);
+        // Six were given back: five of them to the first, and one to the second.
+        assert_eq!((poll(&mut first, 7), poll(&mut second, 3)), (Poll::Ready(Ok(())), Poll::Ready(Ok(()))));
+        assert!(poll(&mut new, 1).is_pending());
+        assert_eq!(newer.try_grow_to(0), Ok(()));
+        second.shrink_to(2);
+        assert!(poll(&mut newer, 1).is_pending());
+        assert_eq!(poll(&mut new, 1), Poll::Ready(Ok(())));
+        // There is room for it, but it is not its turn.
+        first.shrink_to(0);
+        assert_eq!(budget.state().queues.iter().map(VecDeque::len).sum::<usize>(), 0);
+        assert_eq!(poll(&mut newer, 1), Poll::Ready(Ok(())));
+        assert_eq!(used(&budget), 4);
+    }
+
+    #[tokio::test]
+    async fn one_that_waits_is_not_overtaken_by_one_that_needs_less() {
+        let budget = budget(10, HOUR);
+        let held = holding(&budget, 6);
+        let (mut large, mut small) = (budget.open(), budget.open());
+        assert!(poll(&mut large, 8).is_pending());
+        assert_eq!(small.try_grow_to(1), Err(Failure::BufferedTooMuch));
+        assert!(poll(&mut small, 1).is_pending());
+        drop(held);
+        assert_eq!((poll(&mut large, 8), poll(&mut small, 1)), (Poll::Ready(Ok(())), Poll::Ready(Ok(()))));
+    }
+
+    #[tokio::test]
+    async fn who_goes_while_it_waits_leaves_nothing_behind() {
+        let budget = budget(10, HOUR);
+        let held = holding(&budget, 10);
+        let (mut gone, mut served, mut stays) = (budget.open(), budget.open(), budget.open());
+        for reservation in [&mut gone, &mut served, &mut stays] {
+            assert!(poll(reservation, 6).is_pending());
+        }
+        assert_eq!(budget.metrics.buffer_waiting.get(), 3);
+        drop(gone);
+        drop(held);
+        // Given to the second, which has not seen it yet.
+        assert!(poll(&mut stays, 6).is_pending());
+        drop(served);
+        assert_eq!(poll(&mut stays, 6), Poll::Ready(Ok(())));
+        assert_eq!((used(&budget), budget.metrics.buffer_waiting.get()), (6, 0));
+    }
+
+    #[tokio::test]
+    async fn when_all_hold_some_and_wait_the_time_of_one_serves_the_others() {
+        let budget = budget(10, Duration::from_millis(20));
+        let (mut one, mut other) = (holding(&budget, 5), holding(&budget, 5));
+        let first = async {
+            let grown = one.grow(3).await;
+            drop(one);
+            grown
+        };
+        budget.limit(10, Duration::from_millis(20));
+        let (first, second) = tokio::join!(first, async {
+            tokio::task::yield_now().await;
+            budget.limit(10, HOUR);
+            other.grow(3).await
+        });
+        assert_eq!((first, second), (Err(Failure::BufferedTooMuch), Ok(())));
+        assert_eq!(used(&budget), 8);
+    }
+
+    #[tokio::test]
+    async fn what_can_never_be_is_not_waited_for() {
+        let budget = budget(10, HOUR);
+        assert_eq!(budget.open().grow(11).await, Err(Failure::BufferedTooMuch));
+        // A limit that is raised serves those that wait, and one that is lowered takes
+        // nothing away.
+        let held = holding(&budget, 10);
+        let mut waits = budget.open();
+        assert!(poll(&mut waits, 5).is_pending());
+        budget.limit(15, HOUR);
+        assert_eq!(poll(&mut waits, 5), Poll::Ready(Ok(())));
+        budget.limit(1, HOUR);
+        assert_eq!(used(&budget), 15);
+        assert_eq!(budget.metrics.buffered_bytes_limit.get(), 1);
+        drop((held, waits));
+        assert_eq!(used(&budget), 0);
+    }
+}

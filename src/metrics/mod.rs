@@ -352,14 +352,17 @@ pub struct RouteMetrics {
     _named: Named,
 }
 
+/// Takes the series of a route out of a family.
+type Forget = Box<dyn Fn(&str) + Send + Sync>;
+
 /// Makes metrics with our prefix and registers them. Names are literals above,
 /// so a wrong or repeated one fails every test.
 struct Table {
     registry: Registry,
     /// What lets go of gauges of a route.
-    gauges: Vec<Box<dyn Fn(&str) + Send + Sync>>,
+    gauges: Vec<Forget>,
     /// The same of all else.
-    counters: Vec<Box<dyn Fn(&str) + Send + Sync>>,
+    counters: Vec<Forget>,
 }
 
 impl Table {

@@ -116,6 +116,11 @@ PODS = {
         annotations={"expurgate.dev/memory-limit": "128Mi", "expurgate.dev/protocol": "openai,otlp",
                      "expurgate.dev/upstream": "otlp=http://collector:4318", "x~y/z": "1"},
     ),
+    "secrets": pod(
+        annotations={"expurgate.dev/actions": "pii=hash", "expurgate.dev/hash-keys-secret": "agent-keys",
+                     "expurgate.dev/hash-keys": "k2,k1", "expurgate.dev/tls-ca-secret": "corp-ca",
+                     "expurgate.dev/tls-cert-secret": "agent-client"},
+    ),
     "configured": pod(annotations={"expurgate.dev/config-configmap": "own", "expurgate.dev/profile": "strict"}),
 }
 

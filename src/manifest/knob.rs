@@ -164,7 +164,7 @@ pub(super) fn read_annotation(name: &str, value: &str, settings: &mut Settings) 
 /// and why.
 pub(super) fn conflicts(settings: &Settings, is_own: impl Fn(&str) -> bool) -> Vec<(&'static str, String)> {
     let is_set = |name: &str| settings.contains_key(name) && is_own(name);
-    let mut conflicts = excesses(settings, &is_set);
+    let mut conflicts = excesses(settings, is_set);
     for (name, key) in [("actions", "[route.policy]"), ("hash-keys", "[hash.keys]")] {
         if is_set(name) && settings.contains_key("config-configmap") {
             conflicts.push((name, format!("the configuration of config-configmap says this, in {key}; leave it out")));

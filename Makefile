@@ -24,10 +24,14 @@ MINUTES ?= 20
 LINTED := 1.95
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo run test test-rust test-sdk deploy-test image package equality accuracy features captures bench memory performance loadtest reliability fuzz sanitize fmt lint clean
+.PHONY: help build demo run test test-rust test-sdk deploy-test arm64 image image-from-source package equality accuracy features captures bench memory performance loadtest reliability fuzz sanitize fmt lint clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# What --version and build_info tell. Tests that are built for themselves do without,
+# so that a commit alone does not build them anew.
+build bench: export EXPURGATE_REVISION = $(shell scripts/revision)
 
 build: ## Install what is missing and build the release binary
 	@scripts/setup build
@@ -66,15 +70,25 @@ features: ## Build with each feature in turn, and show what is linked
 test-sdk: build ## Run the Python tests against the release binary only
 	@scripts/python-env
 	@scripts/node-env
+	@scripts/kubectl
 	EXPURGATE_BIN="$(abspath $(BIN))" .venv/bin/python -m pytest tests/sdk $(PYTEST_FLAGS)
 
 deploy-test: build ## Test all of deploy/: image and pod by podman, package, manifests, chart, alerts
 	@scripts/setup test
 	@scripts/setup deploy
 	@scripts/python-env
+	@scripts/kubectl
 	EXPURGATE_DEPLOY=1 EXPURGATE_BIN="$(abspath $(BIN))" .venv/bin/python -m pytest -rs \
 		tests/sdk/test_image.py tests/sdk/test_package.py tests/sdk/test_compose.py tests/sdk/test_manifests.py \
 		tests/sdk/test_metrics.py tests/sdk/test_deploy.py tests/sdk/test_inject.py $(PYTEST_FLAGS)
+
+image-from-source: ## Build the whole Dockerfile without a registry, and run the image
+	@scripts/setup deploy arm64
+	scripts/image-from-source
+
+arm64: ## Build for 64-bit ARM in a root of Debian's, and run it on an emulated processor
+	@scripts/setup arm64
+	scripts/arm64
 
 image: build ## Build the container image, without a registry
 	@scripts/setup deploy

@@ -5,6 +5,7 @@
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
+    tell_revision();
     if std::env::var_os("CARGO_FEATURE_VENDORED").is_some() {
         return;
     }
@@ -19,6 +20,13 @@ fn main() {
             std::process::exit(1);
         }
     }
+}
+
+/// Of the sources, which whoever builds tells (scripts/revision).
+fn tell_revision() {
+    println!("cargo:rerun-if-env-changed=EXPURGATE_REVISION");
+    let told = std::env::var("EXPURGATE_REVISION").ok().filter(|revision| !revision.is_empty());
+    println!("cargo:rustc-env=EXPURGATE_REVISION={}", told.as_deref().unwrap_or("unknown"));
 }
 
 /// libhs.a is C++ inside; its runtime goes in statically too, so that the
@@ -42,9 +50,12 @@ fn link_statically(library: &pkg_config::Library) {
     println!("cargo:rustc-link-lib=m");
 }
 
-/// Where the C++ compiler keeps `archive`, by its own word.
+/// Where the C++ compiler keeps `archive`, by its own word; for another processor `CXX`
+/// names that compiler.
 fn compiler_folder_of(archive: &str) -> Option<String> {
-    let output = std::process::Command::new("c++").arg(format!("-print-file-name={archive}")).output().ok()?;
+    println!("cargo:rerun-if-env-changed=CXX");
+    let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".to_owned());
+    let output = std::process::Command::new(compiler).arg(format!("-print-file-name={archive}")).output().ok()?;
     let path = String::from_utf8(output.stdout).ok()?;
     let folder = std::path::Path::new(path.trim()).parent()?;
     folder.is_absolute().then(|| folder.display().to_string())

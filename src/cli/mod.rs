@@ -36,12 +36,15 @@ pub use input::InputError;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
+/// What `--version` tells; `-V` tells the version alone.
+const LONG_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (revision ", env!("EXPURGATE_REVISION"), ")");
+
 /// Keeps personal data and credentials out of what your agents report.
 ///
 /// A streaming proxy: point an SDK at it, and e-mail addresses, phone numbers
 /// and credentials are redacted before its requests go on to the upstream.
 #[derive(Debug, Parser)]
-#[command(name = "expurgate", version, max_term_width = 100)]
+#[command(name = "expurgate", version, long_version = LONG_VERSION, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

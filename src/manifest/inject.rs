@@ -2,7 +2,7 @@
 //! it or break.
 
 use super::endpoint::{self, Endpoint, Says, lists};
-use super::knob::{LABEL, PREFIX, RULES, STATE, Settings, excesses, find, members, read_annotation};
+use super::knob::{LABEL, PREFIX, RULES, STATE, Settings, conflicts, find, members, read_annotation};
 use super::node::{Map, Node};
 use super::sidecar::{self, Ports, Route};
 use super::state::{self, DOMAIN, SIDECAR, State, VOLUMES, variables_of};
@@ -38,7 +38,7 @@ impl Injector {
         for (name, value) in &settings {
             find(name).map_or(Ok(()), |knob| knob.check(value)).map_err(|why| format!("--{name}: {why}"))?;
         }
-        if let Some((name, why)) = excesses(&settings, |_| true).into_iter().next() {
+        if let Some((name, why)) = conflicts(&settings, |_| true).into_iter().next() {
             return Err(format!("--{name}: {why}"));
         }
         let injector = Self { packs, settings, rules_are_given };
@@ -94,8 +94,8 @@ impl Injector {
                 problems.extend(read_annotation(&name.text, value, &mut settings).err());
             }
             let is_own = |name: &str| annotations.get(&format!("{PREFIX}{name}")).is_some();
-            let excesses = excesses(&settings, is_own).into_iter();
-            problems.extend(excesses.map(|(name, why)| format!("annotation {PREFIX}{name}: {why}")));
+            let conflicts = conflicts(&settings, is_own).into_iter();
+            problems.extend(conflicts.map(|(name, why)| format!("annotation {PREFIX}{name}: {why}")));
         }
         if problems.is_empty() { Ok(settings) } else { Err(problems) }
     }
@@ -314,48 +314,75 @@ impl<'p> Plan<'p> {
 
     /// Whether the user says where requests of a pack go.
     fn is_told(&self, index: usize) -> bool {
-        self.told(index).is_some() || self.settings.contains_key("config-configmap")
+        self.told("upstream", index).is_some() || self.settings.contains_key("config-configmap")
     }
 
-    fn told(&self, index: usize) -> Option<&str> {
+    /// What a setting says of a pack, which may name it: `PACK=VALUE`.
+    fn told(&self, knob: &str, index: usize) -> Option<&str> {
         let own = self.packs.get(index).map(|pack| pack.name.as_str());
-        let mut upstreams = members(self.settings.get("upstream")?);
-        upstreams.find_map(|one| match one.split_once('=') {
-            Some((pack, url)) if pack.parse::<Upstream>().is_err() => (Some(pack.trim()) == own).then(|| url.trim()),
+        let mut values = members(self.settings.get(knob)?);
+        values.find_map(|one| match one.split_once('=') {
+            Some((pack, told)) if pack.parse::<Upstream>().is_err() => (Some(pack.trim()) == own).then(|| told.trim()),
             _ => (self.packs.len() < 2).then_some(one),
         })
+    }
+
+    /// Settings that may name a pack name those that are there, and with several always.
+    fn check_names(&self, problems: &mut Vec<String>) {
+        for (knob, value) in [("upstream", "URL"), ("tls-ca-secret", "NAME"), ("tls-cert-secret", "NAME")] {
+            let Some(told) = self.settings.get(knob) else { continue };
+            let known = |name: &str| self.packs.iter().any(|pack| pack.name == name);
+            let named = members(told).filter_map(|one| one.split_once('=')).map(|(name, _)| name.trim());
+            problems
+                .extend(named.filter(|name| !known(name)).map(|name| format!("{knob}: {name} is no protocol named")));
+            if self.packs.len() > 1 && members(told).any(|one| !one.contains('=')) {
+                problems.push(format!("{knob}: with several protocols write PACK={value} for each that needs one"));
+            }
+        }
+    }
+
+    /// The route of a pack, with the Secrets that are for it.
+    fn route(
+        &self,
+        index: usize,
+        pack: Option<String>,
+        host: Option<String>,
+        upstream: Option<String>,
+        problems: &mut Vec<String>,
+    ) -> Route {
+        let [ca, certificate] = ["tls-ca-secret", "tls-cert-secret"].map(|knob| {
+            let name = self.told(knob, index)?;
+            if let Some(plain) = upstream.as_ref().filter(|upstream| upstream.starts_with("http://")) {
+                problems.push(format!("{knob}: {plain} has no TLS; write https://, or leave it out"));
+            }
+            Some(name.to_owned())
+        });
+        Route { pack, host, upstream, ca, certificate }
     }
 
     /// Where requests go, by pack.
     fn routes(&mut self, problems: &mut Vec<String>) -> Vec<Route> {
         if self.packs.is_empty() {
-            let upstream = self.told(0).map(str::to_owned);
+            let upstream = self.told("upstream", 0).map(str::to_owned);
             if upstream.is_none() && !self.settings.contains_key("config-configmap") {
                 problems.push(format!(
                     "name the protocol, the upstream, or both (--protocol, --upstream, or the annotations \
                      {PREFIX}protocol, {PREFIX}upstream)"
                 ));
             }
-            return vec![Route { pack: None, host: None, upstream }];
+            return vec![self.route(0, None, None, upstream, problems)];
         }
-        if let Some(told) = self.settings.get("upstream") {
-            let known = |name: &str| self.packs.iter().any(|pack| pack.name == name);
-            let named = members(told).filter_map(|one| one.split_once('=')).map(|(name, _)| name.trim());
-            problems
-                .extend(named.filter(|name| !known(name)).map(|name| format!("upstream: {name} is no protocol named")));
-            if self.packs.len() > 1 && members(told).any(|one| !one.contains('=')) {
-                problems.push("upstream: with several protocols write PACK=URL for each that needs one".to_owned());
-            }
-        }
+        self.check_names(problems);
         let has_config = self.settings.contains_key("config-configmap");
         let mut routes = Vec::new();
         for (index, pack) in self.packs.iter().enumerate() {
             let upstream = self.upstream(index, pack).map_err(|why| problems.push(why)).ok().flatten();
-            if has_config && self.told(index).is_none() {
-                routes.push(Route { pack: None, host: None, upstream: None });
-                continue;
-            }
-            routes.push(Route { pack: Some(pack.name.clone()), host: host(pack, self.packs), upstream });
+            let route = if has_config && self.told("upstream", index).is_none() {
+                self.route(index, None, None, None, problems)
+            } else {
+                self.route(index, Some(pack.name.clone()), host(pack, self.packs), upstream, problems)
+            };
+            routes.push(route);
         }
         if has_config && self.packs.len() > 1 {
             problems.push("with a configuration of your own name one protocol, whose variables are set".to_owned());
@@ -365,7 +392,7 @@ impl<'p> Plan<'p> {
 
     /// Where requests of a pack go: `None` if the pack or the configuration says so.
     fn upstream(&self, index: usize, pack: &Pack) -> Result<Option<String>, String> {
-        if let Some(told) = self.told(index) {
+        if let Some(told) = self.told("upstream", index) {
             return Ok(Some(told.to_owned()));
         }
         if self.settings.contains_key("config-configmap") {
@@ -402,7 +429,7 @@ impl<'p> Plan<'p> {
         let list = || Node::List(Vec::new());
         let sidecar = sidecar::container(self.settings, routes, self.ports);
         push(state.grow(spec, "initContainers", "initContainers", list()), Some(0), sidecar);
-        for volume in sidecar::volumes(self.settings, rules_are_given) {
+        for volume in sidecar::volumes(self.settings, routes, rules_are_given) {
             push(state.grow(spec, "volumes", "volumes", list()), None, volume);
         }
         let hosts: Vec<Node> = routes.iter().filter_map(|route| route.host.as_deref()).map(Node::text).collect();

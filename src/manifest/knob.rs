@@ -3,7 +3,8 @@
 
 use super::sidecar::{bytes, setting};
 use crate::config::{LogFormat, LogLevel, Upstream};
-use crate::rule::{Profile, nearest};
+use crate::redact::{Action, HashKey};
+use crate::rule::{Category, Profile, nearest};
 use std::collections::BTreeMap;
 
 /// Before the name of each annotation.
@@ -60,6 +61,41 @@ pub const KNOBS: &[Knob] = &[
     knob("image-pull-policy", "POLICY", "Kubernetes' own", "Always, IfNotPresent or Never", is_pull_policy),
     knob("rules-configmap", "NAME", RULES, "the ConfigMap with rule files of your own; it need not exist", is_name),
     knob("config-configmap", "NAME", "none", "the ConfigMap whose config.toml is the sidecar's configuration", is_name),
+    knob(
+        "actions",
+        "ACTIONS",
+        "default=replace",
+        "what becomes of findings: ENTITY=ACTION, separated by commas; pii, credential and default stand for more",
+        is_actions,
+    ),
+    knob(
+        "hash-keys-secret",
+        "NAME",
+        "none",
+        "the Secret with the keys of pseudonyms (action hash), each in NAME.key",
+        is_name,
+    ),
+    knob(
+        "hash-keys",
+        "NAMES",
+        "k1",
+        "names of keys in that Secret, separated by commas; the first is that of new pseudonyms",
+        is_key_list,
+    ),
+    knob(
+        "tls-ca-secret",
+        "NAME",
+        "the system's authorities",
+        "the Secret whose ca.crt is trusted for the upstream instead; with several packs PACK=NAME",
+        is_secret,
+    ),
+    knob(
+        "tls-cert-secret",
+        "NAME",
+        "none",
+        "the Secret whose tls.crt and tls.key are shown to the upstream; with several packs PACK=NAME",
+        is_secret,
+    ),
     knob("profile", "PROFILE", "default", "default, credentials-only or strict: which rules are enabled", is_profile),
     knob("log-level", "LEVEL", "info", "error, warn, info, debug or trace", is_level),
     knob("log-format", "FORMAT", "json", "text or json", is_format),
@@ -124,13 +160,32 @@ pub(super) fn read_annotation(name: &str, value: &str, settings: &mut Settings) 
     Ok(())
 }
 
-/// Requests that are above their limits, which Kubernetes refuses: the name of the knob
-/// to blame, which is one that `is_own`, and why.
-pub(super) fn excesses(settings: &Settings, is_own: impl Fn(&str) -> bool) -> Vec<(&'static str, String)> {
+/// What does not go together: the name of the knob to blame, which is one that `is_own`,
+/// and why.
+pub(super) fn conflicts(settings: &Settings, is_own: impl Fn(&str) -> bool) -> Vec<(&'static str, String)> {
+    let is_set = |name: &str| settings.contains_key(name) && is_own(name);
+    let mut conflicts = excesses(settings, is_set);
+    for (name, key) in [("actions", "[route.policy]"), ("hash-keys", "[hash.keys]")] {
+        if is_set(name) && settings.contains_key("config-configmap") {
+            conflicts.push((name, format!("the configuration of config-configmap says this, in {key}; leave it out")));
+        }
+    }
+    let without_keys = !settings.contains_key("hash-keys-secret") && !settings.contains_key("config-configmap");
+    let hashes = settings.get("actions").is_some_and(|list| actions(list).any(|(_, action)| action == "hash"));
+    if is_set("actions") && hashes && without_keys {
+        conflicts.push(("actions", "hash needs keys; name their Secret with hash-keys-secret".to_owned()));
+    }
+    if is_set("hash-keys") && without_keys {
+        conflicts.push(("hash-keys", "which Secret are they in? name it with hash-keys-secret".to_owned()));
+    }
+    conflicts
+}
+
+/// Requests that are above their limits, which Kubernetes refuses.
+fn excesses(settings: &Settings, is_set: impl Fn(&str) -> bool) -> Vec<(&'static str, String)> {
     let pairs = [("memory", "memory-request", "memory-limit"), ("CPU", "cpu-request", "cpu-limit")];
     let excess = |(what, request, limit): (&str, &'static str, &'static str)| {
         let (asked, most) = (setting(settings, request), setting(settings, limit));
-        let is_set = |name: &str| settings.contains_key(name) && is_own(name);
         match bytes(asked) > bytes(most) {
             true if is_set(request) => {
                 Some((request, format!("\"{asked}\" is more than the {what} limit, {most}; raise that too")))
@@ -147,6 +202,11 @@ pub(super) fn excesses(settings: &Settings, is_own: impl Fn(&str) -> bool) -> Ve
 /// The members of a list that is separated by commas.
 pub(super) fn members(list: &str) -> impl Iterator<Item = &str> {
     list.split(',').map(str::trim).filter(|member| !member.is_empty())
+}
+
+/// Entities, and what becomes of them.
+pub(super) fn actions(list: &str) -> impl Iterator<Item = (&str, &str)> {
+    members(list).map(|one| one.split_once('=').map_or((one, ""), |(entity, action)| (entity.trim(), action.trim())))
 }
 
 fn one_of(value: &str, known: &[&str]) -> Result<(), String> {
@@ -183,14 +243,39 @@ fn is_list(value: &str) -> Result<(), String> {
     members(value).next().map(|_| ()).ok_or_else(|| "names nothing; leave it out instead".to_owned())
 }
 
-/// As Kubernetes names ConfigMaps (RFC 1123).
+/// As in `[route.policy]`. Options need a configuration.
+fn is_actions(value: &str) -> Result<(), String> {
+    is_list(value)?;
+    for (entity, action) in actions(value) {
+        let is_group = entity == "default" || Category::ALL.into_iter().any(|category| category.name() == entity);
+        let in_entity = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+        if action.is_empty() || entity.is_empty() || !(is_group || entity.bytes().all(in_entity)) {
+            return Err(format!("\"{entity}\" is not ENTITY=ACTION; write one like EMAIL_ADDRESS=hash"));
+        }
+        action.parse::<Action>().map_err(|unknown| unknown.to_string())?;
+    }
+    Ok(())
+}
+
+fn is_key_list(value: &str) -> Result<(), String> {
+    is_list(value)?;
+    members(value).try_for_each(HashKey::check_id)
+}
+
+/// The name of a Secret, or `PACK=NAME` for each of several packs.
+fn is_secret(value: &str) -> Result<(), String> {
+    is_list(value)?;
+    members(value).try_for_each(|one| is_name(one.split_once('=').map_or(one, |(_, name)| name.trim())))
+}
+
+/// As Kubernetes names ConfigMaps and Secrets (RFC 1123).
 fn is_name(value: &str) -> Result<(), String> {
     let is_label = |label: &str| {
         let inside = label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
         !label.is_empty() && inside && !label.starts_with('-') && !label.ends_with('-')
     };
     let is_name = value.len() <= 253 && value.split('.').all(is_label);
-    is_name.then_some(()).ok_or_else(|| format!("\"{value}\" is no name of a ConfigMap"))
+    is_name.then_some(()).ok_or_else(|| format!("\"{value}\" is no name of a ConfigMap or Secret"))
 }
 
 fn is_port(value: &str) -> Result<(), String> {
@@ -254,6 +339,13 @@ mod tests {
             ("image", "a b"),
             ("image-pull-policy", "always"),
             ("rules-configmap", "My_Rules"),
+            ("actions", "EMAIL_ADDRESS"),
+            ("actions", "email=hash"),
+            ("actions", "EMAIL_ADDRESS=hide"),
+            ("hash-keys-secret", "a/b"),
+            ("hash-keys", "k1,../k2"),
+            ("tls-ca-secret", "otlp=A"),
+            ("tls-cert-secret", "a b"),
             ("profile", "weak"),
             ("log-level", "loud"),
             ("log-format", "xml"),

@@ -14,6 +14,7 @@ mod kind;
 mod knob;
 mod node;
 mod patch;
+mod secret;
 mod sidecar;
 mod state;
 mod stream;

@@ -1,8 +1,9 @@
 //! The container that is added, and its volumes.
 
 use super::endpoint::lists;
-use super::knob::{RULES, Settings, find};
+use super::knob::{RULES, Settings, actions, find};
 use super::node::{Map, Node};
+use super::secret::{Secret, secrets};
 use super::state::SIDECAR;
 
 /// Where the rules are in the sidecar.
@@ -36,6 +37,10 @@ pub(super) struct Route {
     pub(super) host: Option<String>,
     /// `None` if its configuration says so.
     pub(super) upstream: Option<String>,
+    /// The Secret with the authority that is trusted instead of the system's.
+    pub(super) ca: Option<String>,
+    /// The Secret with the certificate that the upstream is shown.
+    pub(super) certificate: Option<String>,
 }
 
 /// The ports that a pod leaves free, unless they are set.
@@ -101,7 +106,7 @@ pub(super) fn container(settings: &Settings, routes: &[Route], ports: Ports) -> 
     });
     map.set("resources", Node::map(resources));
     map.set("securityContext", security());
-    map.set("volumeMounts", Node::List(mounts(settings)));
+    map.set("volumeMounts", Node::List(mounts(settings, &secrets(settings, routes))));
     container
 }
 
@@ -134,12 +139,25 @@ fn environment(settings: &Settings, routes: &[Route], ports: Ports) -> Vec<Node>
         let keys = keys.into_iter().chain([("UPSTREAM", route.upstream.as_ref())]);
         variables.extend(keys.filter_map(|(key, value)| Some(own(&format!("{prefix}{key}"), value?.clone()))));
     }
+    variables.extend(policies(settings, routes.len()).map(|(key, action)| own(&key, action)));
+    let files = secrets(settings, routes).into_iter().flat_map(|secret| secret.variables);
+    variables.extend(files.map(|(name, value)| own(&name, value)));
     for (name, knob) in [("PROFILE", "profile"), ("LOG", "log-level"), ("LOG_FORMAT", "log-format")] {
         let is_set = variables.iter().any(|(set, _)| set.strip_prefix("EXPURGATE_") == Some(name));
         variables.extend(settings.get(knob).filter(|_| !is_set).map(|value| own(name, value.clone())));
     }
     let entry = |(name, value): (String, String)| Node::map([("name", Node::text(name)), ("value", Node::text(value))]);
     variables.into_iter().map(entry).collect()
+}
+
+/// What becomes of findings on each route, unless a configuration says so.
+fn policies(settings: &Settings, routes: usize) -> impl Iterator<Item = (String, String)> {
+    let list = settings.get("actions").filter(|_| !settings.contains_key("config-configmap"));
+    (0..routes).flat_map(move |route| {
+        let key = move |entity: &str| format!("ROUTE_{route}_POLICY_{}", entity.to_ascii_uppercase());
+        let all = list.into_iter().flat_map(|list| actions(list));
+        all.map(move |(entity, action)| (key(entity), action.to_owned()))
+    })
 }
 
 /// How many bytes a quantity is that has been checked.
@@ -179,16 +197,17 @@ fn security() -> Node {
     ])
 }
 
-fn mounts(settings: &Settings) -> Vec<Node> {
+fn mounts(settings: &Settings, secrets: &[Secret]) -> Vec<Node> {
     let mount = |name: &str, path: &str| {
         Node::map([("name", Node::text(name)), ("mountPath", Node::text(path)), ("readOnly", Node::plain("true"))])
     };
     let config = settings.get("config-configmap").map(|_| mount(CONFIG_VOLUME, CONFIG_PATH));
-    std::iter::once(mount(RULES_VOLUME, RULES_PATH)).chain(config).collect()
+    let secrets = secrets.iter().map(|secret| mount(&secret.volume, &secret.path));
+    std::iter::once(mount(RULES_VOLUME, RULES_PATH)).chain(config).chain(secrets).collect()
 }
 
-/// The volumes. The rules' ConfigMap has to be there if it was given.
-pub(super) fn volumes(settings: &Settings, rules_are_given: bool) -> Vec<Node> {
+/// The volumes. The rules' ConfigMap has to be there if it was given; Secrets always.
+pub(super) fn volumes(settings: &Settings, routes: &[Route], rules_are_given: bool) -> Vec<Node> {
     let volume = |name: &str, config_map: &str, optional: bool| {
         let mut source = Map::default();
         source.set("name", Node::text(config_map));
@@ -199,7 +218,11 @@ pub(super) fn volumes(settings: &Settings, rules_are_given: bool) -> Vec<Node> {
     };
     let rules = settings.get("rules-configmap").map_or(RULES, String::as_str);
     let config = settings.get("config-configmap").map(|name| volume(CONFIG_VOLUME, name, false));
-    std::iter::once(volume(RULES_VOLUME, rules, !rules_are_given)).chain(config).collect()
+    let secrets = secrets(settings, routes).into_iter().map(|secret| {
+        let source = Node::map([("secretName", Node::text(secret.name))]);
+        Node::map([("name", Node::text(secret.volume)), ("secret", source)])
+    });
+    std::iter::once(volume(RULES_VOLUME, rules, !rules_are_given)).chain(config).chain(secrets).collect()
 }
 
 /// Whether variables of this name stay as they are.

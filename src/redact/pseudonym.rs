@@ -43,10 +43,7 @@ impl HashKey {
     /// # Errors
     /// When the name cannot stand in a label, or the key is none.
     pub fn new(id: &str, bytes: &[u8]) -> Result<Self, String> {
-        let in_id = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-        if id.is_empty() || id.len() > LONGEST_ID || !id.bytes().all(in_id) {
-            return Err(format!("a key's name has 1 to {LONGEST_ID} letters, digits, - and _"));
-        }
+        Self::check_id(id)?;
         if bytes.len() < Self::SHORTEST {
             return Err(format!(
                 "the key has {} bytes, but needs {}; make one with `openssl rand -hex 32`",
@@ -61,6 +58,16 @@ impl HashKey {
         }
         let mac = Hmac::new_from_slice(bytes).map_err(|_| "the key cannot be used".to_owned())?;
         Ok(Self { id: id.to_owned(), mac })
+    }
+
+    /// Whether a key may have this name.
+    ///
+    /// # Errors
+    /// With what names are like.
+    pub fn check_id(id: &str) -> Result<(), String> {
+        let in_id = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        let is_id = !id.is_empty() && id.len() <= LONGEST_ID && id.bytes().all(in_id);
+        is_id.then_some(()).ok_or_else(|| format!("a key's name has 1 to {LONGEST_ID} letters, digits, - and _"))
     }
 
     /// Its name.

@@ -45,11 +45,8 @@ use tokio::sync::{Notify, mpsc, watch};
 
 /// Version and source revision, for `/version`, `build_info` and `--version`.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// The revision that the build was told, if any.
-pub const REVISION: &str = match option_env!("EXPURGATE_REVISION") {
-    Some(revision) => revision,
-    None => "unknown",
-};
+/// The revision that the build was told, else `unknown`.
+pub const REVISION: &str = env!("EXPURGATE_REVISION");
 
 /// Why the server cannot start.
 #[derive(Debug, thiserror::Error)]

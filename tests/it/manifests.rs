@@ -7,6 +7,7 @@ use expurgate::manifest::{
 };
 use expurgate::rule::protocol::Packs;
 use proptest::prelude::*;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -179,6 +180,60 @@ fn what_would_go_past_the_sidecar_or_break_is_refused_with_what_to_do() {
 }
 
 #[test]
+fn settings_that_do_not_go_together_are_refused_with_what_to_do() {
+    for (protocol, args, annotation, told) in [
+        (
+            "openai",
+            &["--actions", "pii=hash"][..],
+            "",
+            "--actions: hash needs keys; name their Secret with hash-keys-secret\n",
+        ),
+        (
+            "openai",
+            &["--hash-keys", "k2"],
+            "",
+            "--hash-keys: which Secret are they in? name it with hash-keys-secret\n",
+        ),
+        ("openai", &["--actions", "pii=hide"], "", "--actions: unknown action \"hide\""),
+        (
+            "openai",
+            &["--hash-keys-secret", "Keys"],
+            "",
+            "--hash-keys-secret: \"Keys\" is no name of a ConfigMap or Secret\n",
+        ),
+        ("openai", &[], "actions: pii=hash", "annotation expurgate.dev/actions: hash needs keys"),
+        (
+            "openai",
+            &["--hash-keys-secret", "k", "--config-configmap", "c", "--actions", "pii=mask"],
+            "",
+            "--actions: the configuration of config-configmap says this, in [route.policy]; leave it out\n",
+        ),
+        (
+            "openai",
+            &["--upstream", "http://a", "--tls-ca-secret", "ca"],
+            "",
+            "tls-ca-secret: http://a has no TLS; write https://",
+        ),
+        ("openai", &["--upstream", "http://a"], "tls-cert-secret: c", "tls-cert-secret: http://a has no TLS"),
+        (
+            "openai,otlp",
+            &["--upstream", "otlp=https://a", "--tls-ca-secret", "ca"],
+            "",
+            "tls-ca-secret: with several protocols write PACK=NAME for each that needs one",
+        ),
+        ("openai", &["--tls-ca-secret", "oltp=ca"], "", "tls-ca-secret: oltp is no protocol named"),
+        ("openai", &[], "tls-cert-secrets: a", "did you mean expurgate.dev/tls-cert-secret?"),
+    ] {
+        let args: Vec<&str> = ["inject", "--protocol", protocol].into_iter().chain(args.iter().copied()).collect();
+        let annotation = if annotation.is_empty() { String::new() } else { format!("{PREFIX}{annotation}") };
+        let output = expurgate(&args, pod(&annotation, "", "").as_bytes());
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(2), &b""[..]), "{args:?} {error}");
+        assert!(error.contains(told), "{told}: {error}");
+    }
+}
+
+#[test]
 fn what_is_not_seen_is_warned_of() {
     for (args, text, told) in [
         ("amplitude", pod("", "", ""), "set in your code server_url=http://127.0.0.1:8080/2/httpapi"),
@@ -342,6 +397,275 @@ fn the_document_lists_every_setting() {
         fs::write(&path, &expected).unwrap();
     }
     assert_eq!(fs::read_to_string(&path).unwrap(), expected, "UPDATE_DOCS=1 cargo test --test it manifests");
+}
+
+/// What a setting does to a pod of the containers app and b with the protocol openai.
+#[derive(Debug)]
+struct Effect {
+    knob: &'static str,
+    value: &'static str,
+    /// What it needs beside it.
+    given: &'static [(&'static str, &'static str)],
+    /// Lines that go (-) and come (+), below the pod's spec.
+    lines: &'static [&'static str],
+}
+
+const fn effect(knob: &'static str, value: &'static str, lines: &'static [&'static str]) -> Effect {
+    Effect { knob, value, given: &[], lines }
+}
+
+const EFFECTS: &[Effect] = &[
+    effect(
+        "protocol",
+        "anthropic",
+        &[
+            "- containers.app.env.OPENAI_BASE_URL.name: OPENAI_BASE_URL",
+            "- containers.app.env.OPENAI_BASE_URL.value: http://127.0.0.1:8080/v1",
+            "- containers.b.env.OPENAI_BASE_URL.name: OPENAI_BASE_URL",
+            "- containers.b.env.OPENAI_BASE_URL.value: http://127.0.0.1:8080/v1",
+            "- @.env.EXPURGATE_PROTOCOL.value: openai",
+            "- @.env.EXPURGATE_UPSTREAM.value: https://api.openai.com",
+            "+ containers.app.env.ANTHROPIC_BASE_URL.name: ANTHROPIC_BASE_URL",
+            "+ containers.app.env.ANTHROPIC_BASE_URL.value: http://127.0.0.1:8080",
+            "+ containers.b.env.ANTHROPIC_BASE_URL.name: ANTHROPIC_BASE_URL",
+            "+ containers.b.env.ANTHROPIC_BASE_URL.value: http://127.0.0.1:8080",
+            "+ @.env.EXPURGATE_PROTOCOL.value: anthropic",
+            "+ @.env.EXPURGATE_UPSTREAM.value: https://api.anthropic.com",
+        ],
+    ),
+    effect(
+        "upstream",
+        "https://llm.example:8443/base",
+        &[
+            "- @.env.EXPURGATE_UPSTREAM.value: https://api.openai.com",
+            "+ @.env.EXPURGATE_UPSTREAM.value: https://llm.example:8443/base",
+        ],
+    ),
+    effect(
+        "image",
+        "registry.example/expurgate@sha256:12",
+        &["- @.image: ghcr.io/expurgate/expurgate:0.1.0", "+ @.image: registry.example/expurgate@sha256:12"],
+    ),
+    effect("image-pull-policy", "Never", &["+ @.imagePullPolicy: Never"]),
+    effect(
+        "rules-configmap",
+        "own-rules",
+        &[
+            "- volumes.expurgate-rules.configMap.name: expurgate-rules",
+            "+ volumes.expurgate-rules.configMap.name: own-rules",
+        ],
+    ),
+    effect(
+        "config-configmap",
+        "own-config",
+        &[
+            "- @.env.EXPURGATE_LIMITS_MAX_BUFFERED.name: EXPURGATE_LIMITS_MAX_BUFFERED",
+            "- @.env.EXPURGATE_LIMITS_MAX_BUFFERED.value: 8388608",
+            "- @.env.EXPURGATE_LIMITS_MAX_CONNECTIONS.name: EXPURGATE_LIMITS_MAX_CONNECTIONS",
+            "- @.env.EXPURGATE_LIMITS_MAX_CONNECTIONS.value: 256",
+            "- @.env.EXPURGATE_LOG_FORMAT.name: EXPURGATE_LOG_FORMAT",
+            "- @.env.EXPURGATE_LOG_FORMAT.value: json",
+            "- @.env.EXPURGATE_PROTOCOL.name: EXPURGATE_PROTOCOL",
+            "- @.env.EXPURGATE_PROTOCOL.value: openai",
+            "- @.env.EXPURGATE_UPSTREAM.name: EXPURGATE_UPSTREAM",
+            "- @.env.EXPURGATE_UPSTREAM.value: https://api.openai.com",
+            "+ @.env.EXPURGATE_CONFIG.name: EXPURGATE_CONFIG",
+            "+ @.env.EXPURGATE_CONFIG.value: /etc/expurgate/config/config.toml",
+            "+ @.volumeMounts.expurgate-config.mountPath: /etc/expurgate/config",
+            "+ @.volumeMounts.expurgate-config.name: expurgate-config",
+            "+ @.volumeMounts.expurgate-config.readOnly: true",
+            "+ volumes.expurgate-config.configMap.name: own-config",
+            "+ volumes.expurgate-config.name: expurgate-config",
+        ],
+    ),
+    effect(
+        "actions",
+        "default=report, EMAIL_ADDRESS=mask",
+        &[
+            "+ @.env.EXPURGATE_ROUTE_0_POLICY_DEFAULT.name: EXPURGATE_ROUTE_0_POLICY_DEFAULT",
+            "+ @.env.EXPURGATE_ROUTE_0_POLICY_DEFAULT.value: report",
+            "+ @.env.EXPURGATE_ROUTE_0_POLICY_EMAIL_ADDRESS.name: EXPURGATE_ROUTE_0_POLICY_EMAIL_ADDRESS",
+            "+ @.env.EXPURGATE_ROUTE_0_POLICY_EMAIL_ADDRESS.value: mask",
+        ],
+    ),
+    effect(
+        "hash-keys-secret",
+        "agent-keys",
+        &[
+            "+ @.env.EXPURGATE_HASH_KEYS.name: EXPURGATE_HASH_KEYS",
+            "+ @.env.EXPURGATE_HASH_KEYS.value: k1=/etc/expurgate/keys/k1.key",
+            "+ @.volumeMounts.expurgate-keys.mountPath: /etc/expurgate/keys",
+            "+ @.volumeMounts.expurgate-keys.name: expurgate-keys",
+            "+ @.volumeMounts.expurgate-keys.readOnly: true",
+            "+ volumes.expurgate-keys.name: expurgate-keys",
+            "+ volumes.expurgate-keys.secret.secretName: agent-keys",
+        ],
+    ),
+    Effect {
+        given: &[("hash-keys-secret", "agent-keys")],
+        ..effect(
+            "hash-keys",
+            "new,old",
+            &[
+                "- @.env.EXPURGATE_HASH_KEYS.value: k1=/etc/expurgate/keys/k1.key",
+                "+ @.env.EXPURGATE_HASH_ACTIVE.name: EXPURGATE_HASH_ACTIVE",
+                "+ @.env.EXPURGATE_HASH_ACTIVE.value: new",
+                "+ @.env.EXPURGATE_HASH_KEYS.value: new=/etc/expurgate/keys/new.key,old=/etc/expurgate/keys/old.key",
+            ],
+        )
+    },
+    effect(
+        "tls-ca-secret",
+        "corp-ca",
+        &[
+            "+ @.env.EXPURGATE_ROUTE_0_TLS_CA.name: EXPURGATE_ROUTE_0_TLS_CA",
+            "+ @.env.EXPURGATE_ROUTE_0_TLS_CA.value: /etc/expurgate/ca/ca.crt",
+            "+ @.volumeMounts.expurgate-ca.mountPath: /etc/expurgate/ca",
+            "+ @.volumeMounts.expurgate-ca.name: expurgate-ca",
+            "+ @.volumeMounts.expurgate-ca.readOnly: true",
+            "+ volumes.expurgate-ca.name: expurgate-ca",
+            "+ volumes.expurgate-ca.secret.secretName: corp-ca",
+        ],
+    ),
+    effect(
+        "tls-cert-secret",
+        "agent-client",
+        &[
+            "+ @.env.EXPURGATE_ROUTE_0_TLS_CERT.name: EXPURGATE_ROUTE_0_TLS_CERT",
+            "+ @.env.EXPURGATE_ROUTE_0_TLS_CERT.value: /etc/expurgate/client/tls.crt",
+            "+ @.env.EXPURGATE_ROUTE_0_TLS_KEY.name: EXPURGATE_ROUTE_0_TLS_KEY",
+            "+ @.env.EXPURGATE_ROUTE_0_TLS_KEY.value: /etc/expurgate/client/tls.key",
+            "+ @.volumeMounts.expurgate-client.mountPath: /etc/expurgate/client",
+            "+ @.volumeMounts.expurgate-client.name: expurgate-client",
+            "+ @.volumeMounts.expurgate-client.readOnly: true",
+            "+ volumes.expurgate-client.name: expurgate-client",
+            "+ volumes.expurgate-client.secret.secretName: agent-client",
+        ],
+    ),
+    effect(
+        "profile",
+        "strict",
+        &["+ @.env.EXPURGATE_PROFILE.name: EXPURGATE_PROFILE", "+ @.env.EXPURGATE_PROFILE.value: strict"],
+    ),
+    effect("log-level", "warn", &["+ @.env.EXPURGATE_LOG.name: EXPURGATE_LOG", "+ @.env.EXPURGATE_LOG.value: warn"]),
+    effect(
+        "log-format",
+        "text",
+        &["- @.env.EXPURGATE_LOG_FORMAT.value: json", "+ @.env.EXPURGATE_LOG_FORMAT.value: text"],
+    ),
+    effect(
+        "port",
+        "4000",
+        &[
+            "- containers.app.env.OPENAI_BASE_URL.value: http://127.0.0.1:8080/v1",
+            "- containers.b.env.OPENAI_BASE_URL.value: http://127.0.0.1:8080/v1",
+            "- @.env.EXPURGATE_LISTEN.value: 127.0.0.1:8080",
+            "+ containers.app.env.OPENAI_BASE_URL.value: http://127.0.0.1:4000/v1",
+            "+ containers.b.env.OPENAI_BASE_URL.value: http://127.0.0.1:4000/v1",
+            "+ @.env.EXPURGATE_LISTEN.value: 127.0.0.1:4000",
+        ],
+    ),
+    effect(
+        "admin-port",
+        "4001",
+        &[
+            "- @.env.EXPURGATE_ADMIN.value: 0.0.0.0:9090",
+            "- @.ports.metrics.containerPort: 9090",
+            "+ @.env.EXPURGATE_ADMIN.value: 0.0.0.0:4001",
+            "+ @.ports.metrics.containerPort: 4001",
+        ],
+    ),
+    effect("cpu-request", "75m", &["- @.resources.requests.cpu: 50m", "+ @.resources.requests.cpu: 75m"]),
+    effect("cpu-limit", "2", &["- @.resources.limits.cpu: 500m", "+ @.resources.limits.cpu: 2"]),
+    effect("memory-request", "48Mi", &["- @.resources.requests.memory: 32Mi", "+ @.resources.requests.memory: 48Mi"]),
+    effect(
+        "memory-limit",
+        "256Mi",
+        &[
+            "- @.env.EXPURGATE_LIMITS_MAX_BUFFERED.value: 8388608",
+            "- @.resources.limits.memory: 64Mi",
+            "+ @.env.EXPURGATE_LIMITS_MAX_BUFFERED.value: 33554432",
+            "+ @.resources.limits.memory: 256Mi",
+        ],
+    ),
+    effect(
+        "containers",
+        "b",
+        &[
+            "- containers.app.env.OPENAI_BASE_URL.name: OPENAI_BASE_URL",
+            "- containers.app.env.OPENAI_BASE_URL.value: http://127.0.0.1:8080/v1",
+        ],
+    ),
+    effect(
+        "keep-variables",
+        "OPENAI_BASE_URL",
+        &[
+            "- containers.app.env.OPENAI_BASE_URL.name: OPENAI_BASE_URL",
+            "- containers.app.env.OPENAI_BASE_URL.value: http://127.0.0.1:8080/v1",
+            "- containers.b.env.OPENAI_BASE_URL.name: OPENAI_BASE_URL",
+            "- containers.b.env.OPENAI_BASE_URL.value: http://127.0.0.1:8080/v1",
+        ],
+    ),
+];
+
+const INTO: &str = "initContainers.expurgate.";
+
+/// Each leaf of a tree by its path; members of a list that have a name go by that.
+fn leaves(node: &Node, path: &str, into: &mut BTreeSet<String>) {
+    let below = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+    match node {
+        Node::Scalar(_) => drop(into.insert(format!("{path}: {}", node.as_text().unwrap()))),
+        Node::List(items) => {
+            for (index, item) in items.iter().enumerate() {
+                let name = item.text_of("name").map_or_else(|| index.to_string(), str::to_owned);
+                leaves(item, &below(&name), into);
+            }
+        }
+        Node::Map(map) => map.iter().for_each(|(key, value)| leaves(value, &below(&key.text), into)),
+    }
+}
+
+/// The leaves of a pod's spec.
+fn spec_of(text: &str) -> BTreeSet<String> {
+    let stream = Stream::read(text).unwrap();
+    let pod = stream.documents().next().unwrap().node.as_ref().unwrap();
+    let mut found = BTreeSet::new();
+    leaves(pod.at(&["spec"]).unwrap(), "", &mut found);
+    found
+}
+
+/// The pod of the table, as it is injected with flags and annotations.
+fn with_settings(flags: &[(&'static str, &str)], annotations: &[(&str, &str)]) -> BTreeSet<String> {
+    let mut settings = Settings::from([("protocol", "openai".to_owned())]);
+    settings.extend(flags.iter().map(|(name, value)| (*name, (*value).to_owned())));
+    let injector = Injector::new(Packs::builtin().unwrap(), settings, false).unwrap();
+    let annotations: Vec<_> = annotations.iter().map(|(name, value)| format!("{PREFIX}{name}: '{value}'")).collect();
+    let text = pod(&annotations.join(", "), "", "}, {name: b");
+    spec_of(&inject(&text, &injector, &[]).unwrap().text)
+}
+
+#[test]
+fn each_setting_changes_what_it_says_and_nothing_else() {
+    for effect in EFFECTS {
+        let knob = KNOBS.iter().find(|knob| knob.name == effect.knob).unwrap();
+        let changed: Vec<_> = effect.given.iter().copied().chain([(effect.knob, effect.value)]).collect();
+        let before = with_settings(effect.given, &[]);
+        let after = with_settings(&[], &changed);
+        let gone = before.difference(&after).map(|line| format!("- {line}"));
+        let come = after.difference(&before).map(|line| format!("+ {line}"));
+        let found: Vec<String> = gone.chain(come).collect();
+        let expected: Vec<String> = effect.lines.iter().map(|line| line.replace("@.", INTO)).collect();
+        assert_eq!(found, expected, "{} = {}", effect.knob, effect.value);
+        if knob.is_flag {
+            assert_eq!(with_settings(&changed, &[]), after, "--{}", effect.knob);
+        }
+    }
+    let plain = spec_of(&pod("", "", "}, {name: b"));
+    assert_eq!(with_settings(&[], &[("inject", "false")]), plain);
+    assert_eq!(with_settings(&[], &[("inject", "true")]), with_settings(&[], &[]));
+    let shown: BTreeSet<&str> = EFFECTS.iter().map(|effect| effect.knob).chain(["inject"]).collect();
+    let known: BTreeSet<&str> = KNOBS.iter().map(|knob| knob.name).collect();
+    assert_eq!(shown, known, "a setting without an effect that is shown here");
 }
 
 /// Values of all spellings.
@@ -547,10 +871,21 @@ fn chunks(text: &str) -> Vec<String> {
     format!("\n{text}").split("\n---\n").skip(1).map(str::to_owned).collect()
 }
 
-fn injector() -> Injector {
-    let settings =
-        Settings::from([("protocol", "openai".to_owned()), ("upstream", "https://gateway.example".to_owned())]);
-    Injector::new(Packs::builtin().unwrap(), settings, false).unwrap()
+/// Some of the settings of the table, as flags, with what each needs: those but for the
+/// ones that say what is judged, or that others contradict.
+fn injector() -> impl Strategy<Value = Injector> {
+    let judged = ["protocol", "upstream", "containers", "keep-variables", "config-configmap"];
+    let free: Vec<&Effect> = EFFECTS.iter().filter(|effect| !judged.contains(&effect.knob)).collect();
+    let count = free.len();
+    prop::sample::subsequence(free, 0..=count).prop_map(|chosen: Vec<&Effect>| {
+        let mut settings =
+            Settings::from([("protocol", "openai".to_owned()), ("upstream", "https://gateway.example".to_owned())]);
+        for effect in chosen {
+            settings.extend(effect.given.iter().map(|(name, value)| (*name, (*value).to_owned())));
+            settings.insert(effect.knob, effect.value.to_owned());
+        }
+        Injector::new(Packs::builtin().unwrap(), settings, false).unwrap()
+    })
 }
 
 /// The first init container is the sidecar, restricted, and nothing points past it.
@@ -571,6 +906,11 @@ fn judge(document: &Node) {
     }
     assert_eq!(security.at(&["capabilities", "drop"]), Some(&Node::List(vec![Node::text("ALL")])));
     assert_eq!(security.at(&["seccompProfile", "type"]), Some(&Node::text("RuntimeDefault")));
+    let volumes: BTreeSet<_> = spec.items("volumes").iter().filter_map(|volume| volume.text_of("name")).collect();
+    for mount in sidecar.items("volumeMounts") {
+        assert_eq!(mount.text_of("readOnly"), Some("true"));
+        assert!(volumes.contains(mount.text_of("name").unwrap()));
+    }
     let env = |container: &Node, name: &str| -> Vec<String> {
         let own = container.items("env").iter().filter(|entry| entry.text_of("name") == Some(name));
         own.map(|entry| entry.text_of("value").unwrap_or_default().to_owned()).collect()
@@ -587,10 +927,10 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
 
     #[test]
-    fn injecting_is_idempotent_and_comes_back_and_leaves_all_else(documents in manifests()) {
+    fn injecting_is_idempotent_and_comes_back_and_leaves_all_else(documents in manifests(), injector in injector()) {
         let text: String = documents.iter().map(|(text, _)| format!("---\n{text}")).collect();
-        let once = inject(&text, &injector(), &[]).unwrap().text;
-        let twice = inject(&once, &injector(), &[]).unwrap().text;
+        let once = inject(&text, &injector, &[]).unwrap().text;
+        let twice = inject(&once, &injector, &[]).unwrap().text;
         prop_assert_eq!(&twice, &once);
         let back = uninject(&once).unwrap().text;
         prop_assert_eq!(trees(&back), trees(&text));

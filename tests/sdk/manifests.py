@@ -13,7 +13,8 @@ from proxy import REPOSITORY
 
 KUSTOMIZE = REPOSITORY / "deploy/kustomize"
 CHART = REPOSITORY / "deploy/helm/expurgate"
-KUBECTL = shutil.which("kubectl")
+# Of scripts/kubectl, else whoever has one.
+KUBECTL = shutil.which("kubectl", path=REPOSITORY / ".venv/bin") or shutil.which("kubectl")
 # The first with native sidecars, one of today, and the newest that is known.
 VERSIONS = ("1.29", "1.33", kubernetes_validate.latest_version())
 # Kinds of operators, which Kubernetes' own schemas do not have.

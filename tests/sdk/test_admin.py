@@ -1,11 +1,15 @@
 """The admin port: alive, ready, metrics that Prometheus' own linter likes."""
 
+import json
+import os
+import re
 import shutil
 import subprocess
 
 import pytest
 
 import wire
+from proxy import BINARY, REPOSITORY
 
 
 def test_the_proxy_says_that_it_lives_and_is_ready(proxy):
@@ -36,3 +40,22 @@ def test_metrics_are_clean_for_promtool(proxy, sink):
         [promtool, "check", "metrics"], input=proxy.metrics(), capture_output=True, text=True, timeout=30
     )
     assert (check.returncode, check.stdout + check.stderr) == (0, "")
+
+
+def test_make_tells_the_build_of_which_revision_it_is():
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=REPOSITORY, capture_output=True, text=True)
+    if head.returncode:
+        pytest.skip("this is no clone")
+    # In the place of cargo, with whatever it is told by its environment.
+    cargo = 'CARGO=sh -c "echo told=$$EXPURGATE_REVISION" sh'
+    made = subprocess.run(["make", "build", cargo], cwd=REPOSITORY, capture_output=True, text=True, timeout=300)
+    assert re.search(rf"^told={head.stdout.strip()}(-dirty)?$", made.stdout, re.MULTILINE), made.stdout + made.stderr
+
+
+def test_version_tells_what_the_program_says_of_itself(proxy):
+    said = subprocess.run([BINARY, "--version"], capture_output=True, text=True, timeout=60).stdout
+    status, body = proxy.admin("/version")
+    told = json.loads(body)
+    assert status == 200 and said == f"expurgate {told['version']} (revision {told['revision']})\n"
+    # There the build before was that of `make`.
+    assert not os.environ.get("CI") or re.fullmatch("[0-9a-f]{40}(-dirty)?", told["revision"])

@@ -71,7 +71,10 @@ def test_the_image_says_what_it_is_and_runs_as_nobody(image):
     assert (config["Entrypoint"], config["Cmd"]) == (["/usr/bin/expurgate"], ["run"])
     labels = {key.removeprefix("org.opencontainers.image."): value for key, value in config["Labels"].items()}
     assert labels["version"] == VERSION and labels["licenses"] == "Apache-2.0"
-    assert re.fullmatch("[0-9a-f]{40}|unknown", labels["revision"])
+    # That of the program, which is asked in the image too.
+    said = podman("run", "--rm", "--network", "none", IMAGE, "--version").stdout
+    assert said == f"expurgate {VERSION} (revision {labels['revision']})\n"
+    assert re.fullmatch("[0-9a-f]{40}(-dirty)?", labels["revision"])
     assert {"title", "description", "source", "documentation"} <= set(labels)
     assert image["Size"] < 64 << 20, image["Size"]
 
@@ -187,6 +190,12 @@ def wait_for(holds, explain=lambda: ""):
 
 def admin(path):
     return ask_admin(9090, path)
+
+
+def test_the_pod_tells_the_revision_of_its_image(played, image):
+    revision = image["Config"]["Labels"]["org.opencontainers.image.revision"]
+    assert json.loads(admin("/version")[1]) == {"version": VERSION, "revision": revision}
+    assert f'expurgate_build_info{{version="{VERSION}",revision="{revision}"}} 1' in admin("/metrics")[1]
 
 
 def test_the_sdk_in_the_pod_is_redacted_as_its_variable_points_it(played, monkeypatch):

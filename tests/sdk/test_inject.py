@@ -3,6 +3,7 @@ kubectl's YAML and the API server's schemas see it."""
 
 import base64
 import copy
+import hmac
 import http.client
 import json
 import os
@@ -19,15 +20,21 @@ import kubernetes_validate
 import pytest
 import yaml
 
+import wire
+from certificates import Authority
+from manifests import KUBECTL
 from proxy import BINARY, REPOSITORY, Proxy, free_ports
+from sink import Sink
 
 CORPUS = REPOSITORY / "tests/corpus/manifests"
 INPUTS = sorted(path for path in CORPUS.iterdir() if ".out." not in path.name)
 # The first with native sidecars, one of today, and the newest that is known.
 VERSIONS = ("1.29", "1.33", kubernetes_validate.latest_version())
 WEBHOOK = REPOSITORY / "deploy/webhook"
-KUBECTL = shutil.which("kubectl")
 SECONDS = 20
+PERSON = "someone@corp-mail.example"
+# The key of new pseudonyms.
+ACTIVE = "00112233445566778899aabbccddeeff" * 2
 
 
 def validate(thing):
@@ -109,6 +116,11 @@ PODS = {
         annotations={"expurgate.dev/memory-limit": "128Mi", "expurgate.dev/protocol": "openai,otlp",
                      "expurgate.dev/upstream": "otlp=http://collector:4318", "x~y/z": "1"},
     ),
+    "secrets": pod(
+        annotations={"expurgate.dev/actions": "pii=hash", "expurgate.dev/hash-keys-secret": "agent-keys",
+                     "expurgate.dev/hash-keys": "k2,k1", "expurgate.dev/tls-ca-secret": "corp-ca",
+                     "expurgate.dev/tls-cert-secret": "agent-client"},
+    ),
     "configured": pod(annotations={"expurgate.dev/config-configmap": "own", "expurgate.dev/profile": "strict"}),
 }
 
@@ -165,6 +177,66 @@ def test_the_sidecar_starts_with_the_variables_that_it_is_given(tmp_path):
             asked.close()
         log = proxy.log()
     assert "is not known" not in log and "ignored" not in log
+
+
+class MutualSink(Sink):
+    """An upstream with a certificate of `own`, for who has one of `clients`."""
+
+    def __init__(self, own, clients):
+        super().__init__()
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=clients.cert)
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_cert_chain(*own.issue("upstream"))
+        self._context = context
+
+    def _serve(self, connection, number):
+        try:
+            connection = self._context.wrap_socket(connection, server_side=True)
+        except OSError:
+            return
+        super()._serve(connection, number)
+
+
+def test_secrets_make_pseudonyms_and_mutual_tls_in_the_sidecar(tmp_path):
+    """The sidecar as it is injected, with what kubelet would mount."""
+    names = ("upstream-ca", "clients")
+    for name in names:
+        (tmp_path / name).mkdir()
+    own, clients = (Authority(tmp_path / name, name) for name in names)
+    with MutualSink(own, clients) as sink:
+        upstream = f"https://localhost:{sink.port}"
+        arguments = ["--protocol", "openai", "--upstream", upstream]
+        arguments += ["--hash-keys-secret", "agent-keys", "--hash-keys", "k2,k1", "--actions", "EMAIL_ADDRESS=hash"]
+        arguments += ["--tls-ca-secret", "corp-ca", "--tls-cert-secret", "agent-client"]
+        (injected,) = documents(inject(json.dumps(pod()), *arguments))
+        validate(injected)
+        sidecar = injected["spec"]["initContainers"][0]
+        mounts = {each["name"]: each for each in sidecar["volumeMounts"]}
+        assert all(each["readOnly"] for each in mounts.values())
+        files = {
+            "agent-keys": {"k1.key": "0123456789abcdef" * 4, "k2.key": f"hex:{ACTIVE}"},
+            "corp-ca": {"ca.crt": own.cert.read_text()},
+            "agent-client": dict(zip(("tls.crt", "tls.key"), (path.read_text() for path in clients.issue("agent")))),
+        }
+        root = tmp_path / "root"
+        for volume in injected["spec"]["volumes"]:
+            folder = root / mounts[volume["name"]]["mountPath"][1:]
+            folder.mkdir(parents=True)
+            for name, text in files.pop(volume.get("secret", {}).get("secretName"), {}).items():
+                (folder / name).write_text(text)
+                (folder / name).chmod(0o600)
+        assert files == {}
+        variables = {each["name"]: each["value"].replace("/etc/", f"{root}/etc/") for each in sidecar["env"]}
+        for name in ("EXPURGATE_LISTEN", "EXPURGATE_ADMIN"):
+            del variables[name]
+        with Proxy(None, tmp_path, environment=variables) as proxy:
+            body = json.dumps({"messages": [{"role": "user", "content": f"I am {PERSON}"}]}).encode()
+            assert wire.post(proxy.address, body, "/v1/chat/completions").status == 200
+            log = proxy.log()
+    (request,) = sink.requests
+    digest = hmac.new(bytes.fromhex(ACTIVE), PERSON.encode(), "sha256").hexdigest()[:16]
+    assert json.loads(request.body)["messages"][0]["content"] == f"I am [EMAIL_ADDRESS:k2:{digest}]"
+    assert "is not known" not in log and "ignored" not in log and PERSON not in log
 
 
 class Webhook:
@@ -405,7 +477,8 @@ def test_http_2_is_spoken_where_it_is_asked_for(webhook):
             assert body == b"live\n"
 
 
-def test_a_certificate_is_replaced_while_the_webhook_runs(authority, tmp_path):
+@pytest.mark.parametrize("told", [True, False], ids=["by a signal", "untold"])
+def test_a_certificate_is_replaced_while_the_webhook_runs(told, authority, tmp_path):
     cert, key = tmp_path / "tls.crt", tmp_path / "tls.key"
 
     def use(name):
@@ -414,21 +487,69 @@ def test_a_certificate_is_replaced_while_the_webhook_runs(authority, tmp_path):
             shutil.copy(source, fresh)
             fresh.replace(target)
 
-    def served():
-        with socket.create_connection(("127.0.0.1", webhook.port), timeout=SECONDS) as plain:
-            with webhook.context.wrap_socket(plain, server_hostname="localhost") as stream:
-                return dict(part[0] for part in stream.getpeercert()["subject"])["commonName"]
-
     use("first")
     with Webhook(cert, key, "--upstream", "http://a.example", trust=authority.cert) as webhook:
-        assert served() == "first"
+        assert served(webhook) == "first"
         use("second")
-        webhook.process.send_signal(signal.SIGHUP)
+        if told:
+            webhook.process.send_signal(signal.SIGHUP)
         end = time.monotonic() + SECONDS
-        while served() != "second":
+        while served(webhook) != "second":
             assert time.monotonic() < end, "the new certificate is not used"
             time.sleep(0.02)  # the interval of a poll with a deadline
         assert webhook.review(pod())["allowed"] is True
+
+
+def test_a_certificate_of_a_secret_is_taken_as_kubelet_brings_it_without_a_signal(authority, tmp_path):
+    """Links to a folder that is swapped by one rename, for certificate and key at once."""
+    volume = tmp_path / "volume"
+
+    def bring(name):
+        folder = volume / f"..{name}"
+        folder.mkdir(parents=True)
+        for source, target in zip(authority.issue(name), ("tls.crt", "tls.key"), strict=True):
+            shutil.copy(source, folder / target)
+        link = volume / "..data_tmp"
+        link.symlink_to(folder.name)
+        link.rename(volume / "..data")
+
+    bring("one")
+    for name in ("tls.crt", "tls.key"):
+        (volume / name).symlink_to(f"..data/{name}")
+    with Webhook(volume / "tls.crt", volume / "tls.key", "--protocol", "openai", trust=authority.cert) as webhook:
+        assert served(webhook) == "one"
+        bring("two")
+        end = time.monotonic() + SECONDS
+        while served(webhook) != "two":
+            assert time.monotonic() < end, "the new certificate is not used"
+            time.sleep(0.02)  # the interval of a poll with a deadline
+        assert webhook.review(pod())["allowed"] is True
+        # What is no certificate changes nothing.
+        (volume / "..broken").mkdir()
+        for name in ("tls.crt", "tls.key"):
+            (volume / "..broken" / name).write_text("nothing")
+        (volume / "..data_tmp").symlink_to("..broken")
+        (volume / "..data_tmp").rename(volume / "..data")
+        said = read_until(webhook.process.stderr, "the new certificates are not used")
+        assert "the old ones stay" in said
+        assert served(webhook) == "two"
+
+
+def read_until(stream, words):
+    """The line that has these words."""
+    lines = []
+    for line in stream:
+        lines.append(line)
+        if words in line:
+            return line
+    raise AssertionError("".join(lines))
+
+
+def served(webhook):
+    """The name in the certificate that a client is shown."""
+    with socket.create_connection(("127.0.0.1", webhook.port), timeout=SECONDS) as plain:
+        with webhook.context.wrap_socket(plain, server_hostname="localhost") as stream:
+            return dict(part[0] for part in stream.getpeercert()["subject"])["commonName"]
 
 
 def test_a_wrong_certificate_or_setting_does_not_start(authority, tmp_path):

@@ -3,6 +3,8 @@ to each other, and right where a schema has no opinion."""
 
 import copy
 import json
+import os
+import platform
 import re
 import shlex
 import shutil
@@ -137,7 +139,7 @@ def test_the_component_puts_the_sidecar_before_other_init_containers(kind, tmp_p
     assert names == [NAME, "migrate"]
 
 
-@pytest.mark.parametrize("component", ["native-sidecar", "pseudonyms"])
+@pytest.mark.parametrize("component", ["native-sidecar", "pseudonyms", "upstream-tls"])
 def test_a_cron_job_gets_what_others_get(component):
     folder = KUSTOMIZE / "components" / component
     usual, cron = (yaml.safe_load((folder / name).read_text()) for name in ("sidecar.yaml", "cronjob.yaml"))
@@ -194,6 +196,48 @@ def test_pseudonyms_have_the_same_key_on_every_replica_and_in_every_sidecar(tmp_
         secrets = [each["secret"]["secretName"] for each in pod["volumes"] if "secret" in each]
         assert secrets == ["expurgate-keys"]
         assert list(manifests.container_mistakes(own, pod)) == []
+
+
+@needs_kubectl
+def test_the_docs_patch_for_a_rotated_key_fits_the_gateway(tmp_path):
+    text = (REPOSITORY / "docs/kubernetes.md").read_text()
+    blocks = re.findall(r"^  ```yaml\n(.*?)^  ```$", text, re.MULTILINE | re.DOTALL)
+    (block,) = [each for each in blocks if "EXPURGATE_HASH_ACTIVE" in each]
+    (tmp_path / "overlay").symlink_to(KUSTOMIZE / "overlays/gateway")
+    (tmp_path / "pseudonyms").symlink_to(KUSTOMIZE / "components/pseudonyms")
+    own = "resources: [overlay]\ncomponents: [pseudonyms]\n" + textwrap.dedent(block)
+    (tmp_path / "kustomization.yaml").write_text(own)
+    (container,) = pod_of(only(kustomize(tmp_path), "Deployment"))["containers"]
+    env = {each["name"]: each["value"] for each in container["env"]}
+    assert env["EXPURGATE_HASH_KEYS"] == "k2=/etc/expurgate/keys/k2.key,k1=/etc/expurgate/keys/k1.key"
+    assert env["EXPURGATE_HASH_ACTIVE"] == "k2"
+
+
+@needs_kubectl
+def test_files_for_tls_with_the_upstream_are_mounted_where_the_component_says(tmp_path):
+    component = KUSTOMIZE / "components/upstream-tls"
+    told = re.findall(r"/etc/expurgate/\S+(?=\"?$)", (component / "kustomization.yaml").read_text(), re.MULTILINE)
+    folders = {path.strip('"').rsplit("/", 1)[0] for path in told}
+    assert len(folders) == 2
+    for overlay, where in (("gateway", "containers"), ("example", "initContainers")):
+        folder = tmp_path / overlay
+        folder.mkdir()
+        (folder / "overlay").symlink_to(KUSTOMIZE / "overlays" / overlay)
+        (folder / "tls").symlink_to(component)
+        (folder / "kustomization.yaml").write_text("resources: [overlay]\ncomponents: [tls]\n")
+        objects = kustomize(folder)
+        validate(objects)
+        pod = pod_of(only(objects, "Deployment"))
+        own = next(each for each in pod[where] if each["name"] == NAME)
+        assert folders <= {each["mountPath"] for each in own["volumeMounts"]}
+        assert list(manifests.container_mistakes(own, pod)) == []
+
+
+def test_nothing_of_kustomize_is_skipped_in_ci():
+    """scripts/kubectl brings one, and says where it cannot."""
+    if not os.environ.get("CI"):
+        pytest.skip("this is no CI")
+    assert KUBECTL or platform.machine() != "x86_64"
 
 
 @needs_kubectl
@@ -288,6 +332,15 @@ def test_a_gateway_with_its_own_values_has_them():
     assert "http://redaction.agents:80" in notes
 
 
+def test_a_key_is_rotated_with_the_old_one_live():
+    own = EXAMPLES["fixed"]
+    own = own | {"pseudonyms": {"secret": "expurgate-keys", "key": "k2", "file": "k2.key", "others": {"k1": "k1.key"}}}
+    (container,) = pod_of(only(helm(own)[0], "Deployment"))["containers"]
+    env = {each["name"]: each["value"] for each in container["env"]}
+    assert env["EXPURGATE_HASH_KEYS"] == "k2=/etc/expurgate/keys/k2.key,k1=/etc/expurgate/keys/k1.key"
+    assert env["EXPURGATE_HASH_ACTIVE"] == "k2"
+
+
 def only_ending(objects, end):
     (found,) = [each for each in objects if each["kind"] == "ConfigMap" and each["metadata"]["name"].endswith(end)]
     return found
@@ -327,15 +380,36 @@ def test_two_releases_in_one_namespace_share_nothing(name):
 @pytest.mark.parametrize("name", ["sidecar", "sidecars-monitored"])
 def test_the_command_of_the_notes_makes_the_sidecar_that_the_settings_mean(name, release):
     objects, notes = helm(EXAMPLES[name], release)
+    spec = spec_of_the_notes(notes)
+    variables = {each["name"]: each["value"] for each in spec["initContainers"][0]["env"]}
+    assert EXAMPLES[name]["settings"].items() <= variables.items()
+    assert [each["configMap"]["name"] for each in spec["volumes"]] == [only_ending(objects, "-rules")["metadata"]["name"]]
+
+
+def test_the_command_of_the_notes_has_the_pseudonyms_of_the_values():
+    settings = {"EXPURGATE_PROTOCOL": "openai", "EXPURGATE_ROUTE_0_POLICY_EMAIL_ADDRESS": "hash"}
+    settings |= {"EXPURGATE_ROUTE_0_POLICY_DEFAULT": "mask"}
+    keys = {"secret": "team-keys", "key": "k2", "file": "k2.key", "others": {"k1": "k1.key"}}
+    values = {"mode": "sidecar", "settings": settings, "pseudonyms": keys, "example": {"enabled": True}}
+    objects, notes = helm(values)
+    spec = spec_of_the_notes(notes)
+    (own,) = [pod_of(each)["initContainers"][0] for each in objects if each["kind"] == "Deployment"]
+    wanted = {each["name"]: each["value"] for each in own["env"] if "HASH" in each["name"]} | settings
+    assert len(wanted) == 5
+    assert wanted.items() <= {each["name"]: each["value"] for each in spec["initContainers"][0]["env"]}.items()
+    assert [each["secret"]["secretName"] for each in spec["volumes"] if "secret" in each] == ["team-keys"]
+    with pytest.raises(helm_python.HelmError, match="the file of the key k2 must be k2.key"):
+        helm(values | {"pseudonyms": keys | {"file": "new"}})
+
+
+def spec_of_the_notes(notes):
+    """A pod's, by the command of the notes."""
     (line,) = [line for line in notes.splitlines() if line.startswith("  expurgate inject ")]
     words = shlex.split(line.split("<")[0])
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": {"containers": [{"name": "a", "image": "a"}]}}
     done = subprocess.run([BINARY, *words[1:]], input=json.dumps(pod), capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    spec = json.loads(done.stdout)["spec"]
-    variables = {each["name"]: each["value"] for each in spec["initContainers"][0]["env"]}
-    assert EXAMPLES[name]["settings"].items() <= variables.items()
-    assert [each["configMap"]["name"] for each in spec["volumes"]] == [only_ending(objects, "-rules")["metadata"]["name"]]
+    return json.loads(done.stdout)["spec"]
 
 
 def test_notes_tell_what_has_no_flag():
@@ -393,6 +467,8 @@ def test_a_changed_configuration_restarts_pods_and_changed_rules_do_not():
         {"extraVolumes": [{"configMap": {"name": "a"}}]},
         {"extraVolumes": [{"name": "expurgate-rules", "emptyDir": {}}]},
         {"extraVolumeMounts": [{"name": "a", "mountPath": "tls"}]},
+        {"pseudonyms": {"key": "k1,k2"}},
+        {"pseudonyms": {"others": {"k0": "../k0.key"}}},
     ],
 )
 def test_values_that_nobody_means_are_refused(values):
@@ -456,7 +532,8 @@ def test_yaml_in_the_docs_is_what_kubernetes_or_kustomize_reads():
 @needs_kubectl
 def test_the_docs_patch_for_memory_fits_the_example(tmp_path):
     text = (REPOSITORY / "docs/kubernetes.md").read_text()
-    (block,) = [each for each in re.findall(r"^  ```yaml\n(.*?)^  ```$", text, re.MULTILINE | re.DOTALL)]
+    blocks = re.findall(r"^  ```yaml\n(.*?)^  ```$", text, re.MULTILINE | re.DOTALL)
+    (block,) = [each for each in blocks if "limits/memory" in each]
     (tmp_path / "overlay").symlink_to(KUSTOMIZE / "overlays/example")
     (tmp_path / "kustomization.yaml").write_text("resources: [overlay]\n" + textwrap.dedent(block))
     sidecar = pod_of(only(kustomize(tmp_path), "Deployment"))["initContainers"][0]

@@ -89,7 +89,11 @@ seccompProfile:
 {{- with .Values.pseudonyms }}
 {{- if .secret }}
 - name: EXPURGATE_HASH_KEYS
-  value: {{ printf "%s=/etc/expurgate/keys/%s" .key .file }}
+  value: {{ printf "%s=/etc/expurgate/keys/%s" .key .file }}{{ range $key, $file := .others }},{{ printf "%s=/etc/expurgate/keys/%s" $key $file }}{{ end }}
+{{- if .others }}
+- name: EXPURGATE_HASH_ACTIVE
+  value: {{ .key }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- with .Values.env }}

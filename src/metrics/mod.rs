@@ -13,7 +13,7 @@ use prometheus::{
     Counter, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
 };
-use routes::{Named, Routes, forget};
+use routes::{Forget, Named, Routes, forget};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -351,9 +351,6 @@ pub struct RouteMetrics {
     pub circuit_open: IntGauge,
     _named: Named,
 }
-
-/// Takes the series of a route out of a family.
-type Forget = Box<dyn Fn(&str) + Send + Sync>;
 
 /// Makes metrics with our prefix and registers them. Names are literals above,
 /// so a wrong or repeated one fails every test.

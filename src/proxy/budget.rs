@@ -4,7 +4,8 @@
 //! While a body waits nothing more of it is read, so that its client waits too. Bytes
 //! that are given back go to bodies that have some already, before those that have
 //! none: the more bodies are begun, the less likely any of them ends. Among their like
-//! they go to the one that has waited for longest, and nobody overtakes it. All may hold
+//! they go to the one that has waited for longest, and nobody overtakes it but responses,
+//! which cannot wait. All may hold
 //! some and wait for more: then nobody gives any back, and each waits no longer than its
 //! time, after which what it held goes to the others.
 
@@ -58,7 +59,12 @@ impl Budget {
 
     /// A reservation of no bytes, to be grown.
     pub(super) fn open(self: &Arc<Self>) -> Reservation {
-        Reservation { budget: Arc::clone(self), bytes: 0, place: None }
+        Reservation { budget: Arc::clone(self), bytes: 0, is_more: false, place: None }
+    }
+
+    /// The same for a body that has some already, in another reservation.
+    pub(super) fn open_more(self: &Arc<Self>) -> Reservation {
+        Reservation { budget: Arc::clone(self), bytes: 0, is_more: true, place: None }
     }
 
     fn give_back(&self, bytes: u64) {
@@ -82,7 +88,12 @@ impl State {
     fn take(&mut self, bytes: u64, has_some: bool) -> bool {
         let [holding, empty] = &self.queues;
         let is_next = holding.is_empty() && (has_some || empty.is_empty());
-        let takes = bytes == 0 || (is_next && self.has_room_for(bytes));
+        (bytes == 0 || is_next) && self.take_now(bytes)
+    }
+
+    /// Takes bytes if there are so many.
+    fn take_now(&mut self, bytes: u64) -> bool {
+        let takes = bytes == 0 || self.has_room_for(bytes);
         if takes {
             self.used += bytes;
         }
@@ -130,6 +141,8 @@ impl State {
 pub(super) struct Reservation {
     budget: Arc<Budget>,
     bytes: u64,
+    /// Whether the body has some in another one.
+    is_more: bool,
     /// While it waits for more.
     place: Option<Box<Place>>,
 }
@@ -157,7 +170,8 @@ impl Reservation {
             let Some(place) = &mut self.place else {
                 let missing = bytes.saturating_sub(self.bytes);
                 let mut state = self.budget.state();
-                if state.take(missing, self.bytes > 0) {
+                let has_some = self.bytes > 0 || self.is_more;
+                if state.take(missing, has_some) {
                     drop(state);
                     self.took(missing);
                     return Poll::Ready(Ok(()));
@@ -165,7 +179,7 @@ impl Reservation {
                 if state.wait.is_zero() || bytes > state.limit {
                     return Poll::Ready(Err(Failure::BufferedTooMuch));
                 }
-                let ticket = state.queue(missing, self.bytes > 0, cx.waker().clone());
+                let ticket = state.queue(missing, has_some, cx.waker().clone());
                 let over = Box::pin(tokio::time::sleep(state.wait));
                 drop(state);
                 self.place = Some(Box::new(Place { ticket, bytes: missing, over }));
@@ -196,17 +210,15 @@ impl Reservation {
         }
     }
 
-    /// Makes it at least so many bytes, if there are so many now.
+    /// Makes it at least so many bytes, if there are so many now. Nobody who waits is
+    /// waited for: what cannot wait itself, as a response that has begun, would break off.
     pub(super) fn try_grow_to(&mut self, bytes: u64) -> Result<(), Failure> {
-        if self.take(bytes.saturating_sub(self.bytes)) { Ok(()) } else { Err(Failure::BufferedTooMuch) }
-    }
-
-    fn take(&mut self, missing: u64) -> bool {
-        let takes = self.budget.state().take(missing, self.bytes > 0);
-        if takes {
-            self.took(missing);
+        let missing = bytes.saturating_sub(self.bytes);
+        if !self.budget.state().take_now(missing) {
+            return Err(Failure::BufferedTooMuch);
         }
-        takes
+        self.took(missing);
+        Ok(())
     }
 
     fn stop_waiting(&mut self) -> Option<Box<Place>> {
@@ -225,7 +237,7 @@ impl Reservation {
     pub(super) fn split(&mut self, bytes: u64) -> Self {
         let taken = self.bytes.saturating_sub(bytes);
         self.bytes -= taken;
-        Self { budget: Arc::clone(&self.budget), bytes: taken, place: None }
+        Self { budget: Arc::clone(&self.budget), bytes: taken, is_more: self.is_more, place: None }
     }
 
     /// Gives back what is reserved beyond `bytes`.
@@ -351,10 +363,28 @@ mod tests {
         let held = holding(&budget, 6);
         let (mut large, mut small) = (budget.open(), budget.open());
         assert!(poll(&mut large, 8).is_pending());
-        assert_eq!(small.try_grow_to(1), Err(Failure::BufferedTooMuch));
         assert!(poll(&mut small, 1).is_pending());
+        // But by what cannot wait, such as a response.
+        let response = holding(&budget, 4);
+        assert_eq!(budget.open().try_grow_to(1), Err(Failure::BufferedTooMuch));
         drop(held);
+        assert!(poll(&mut large, 8).is_pending());
+        drop(response);
         assert_eq!((poll(&mut large, 8), poll(&mut small, 1)), (Poll::Ready(Ok(())), Poll::Ready(Ok(()))));
+    }
+
+    #[tokio::test]
+    async fn more_for_a_body_that_has_some_comes_before_bodies_that_have_none() {
+        let budget = budget(10, HOUR);
+        let (whole, held) = (holding(&budget, 6), holding(&budget, 4));
+        let (mut new, mut decoder) = (budget.open(), budget.open_more());
+        assert!(poll(&mut new, 4).is_pending());
+        assert!(poll(&mut decoder, 4).is_pending());
+        drop(held);
+        assert!(poll(&mut new, 4).is_pending());
+        assert_eq!(poll(&mut decoder, 4), Poll::Ready(Ok(())));
+        drop((whole, decoder));
+        assert_eq!(poll(&mut new, 4), Poll::Ready(Ok(())));
     }
 
     #[tokio::test]

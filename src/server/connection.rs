@@ -5,15 +5,16 @@ use super::Context;
 use super::edge::Edge;
 use super::preface;
 use super::streams::{Streams, Told};
-use super::strict::Strict;
+use super::strict::{self, Strict};
 use super::timed_io::{Busy, Over, Periods, Phase, TimedIo};
 use super::tls::Shaken;
 use crate::metrics::Metrics;
 use crate::proxy::{Failure, IdleTimer, InProgress, LacksTls, ResponseBody, Tunnel, UnreadBody};
 use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HeaderValue, UPGRADE};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -157,9 +158,10 @@ async fn serve_http1(
         tracing::debug!(%error, "a connection broke");
     }
     let parts = connection.into_parts();
-    let io = parts.io.into_inner().into_inner();
+    let (io, held) = parts.io.into_inner().into_parts();
     if let Some(tunnel) = phase.leads().filter(|_| result.is_ok()) {
-        return Box::pin(tunnel.run(io, parts.read_buf)).await;
+        let ahead = [&parts.read_buf[..], &held].concat();
+        return Box::pin(tunnel.run(io, ahead.into())).await;
     }
     if malformed || phase.lingers() {
         Box::pin(linger(io)).await;
@@ -272,6 +274,7 @@ async fn answer(
     if phase.lacks_tls() {
         request.extensions_mut().insert(LacksTls);
     }
+    let may_lead = request.headers().get_all(UPGRADE).iter().any(|upgrade| strict::leads(upgrade.as_bytes()));
     let in_progress = InProgress::new(Busy::begin(&phase));
     let mut timer = phase.take_timer();
     let proxy = context.proxy.load_full();
@@ -282,6 +285,10 @@ async fn answer(
     }
     if response.extensions().get::<UnreadBody>().is_some() {
         phase.linger();
+    }
+    if may_lead && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        // What comes behind it may be none of HTTP's, and is not read.
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response)
 }

@@ -2,10 +2,10 @@
 //! lines that end without a CR, a length beside chunks, and lines of chunks that
 //! are not as RFC 9112 has them.
 //!
-//! hyper goes on to parse. This follows only where lines stand, and spoils the
-//! end of one that must not be, so that hyper refuses it as it does others:
-//! with 400, and the connection ends. Where the two might not agree on what a
-//! body is, nothing is spoiled any more.
+//! hyper goes on to parse. This follows where lines stand, and in place of the end
+//! of one that must not be it hands over what hyper refuses wherever it reads it,
+//! and the end of the stream. Behind a request that may lead elsewhere (`Upgrade`)
+//! hyper gets nothing, so that it cannot take for a request what may be none.
 
 use memchr::memchr;
 use std::io::{self, IoSlice};
@@ -14,33 +14,64 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// What is kept of a line: lengths, codings and sizes of chunks are far shorter.
-const KEPT: usize = 120;
+const KEPT: usize = 250;
+/// In place of a line's end: no line may hold a NUL, and heads and trailers are looked
+/// at once an empty line has come.
+const REFUSED: &[u8] = b"\0\r\n\r\n";
 
 /// A stream of HTTP/1 requests.
 #[derive(Debug)]
 pub struct Strict<S> {
     stream: S,
     framing: Framing,
+    /// What is left of it, once a line was refused.
+    refusal: &'static [u8],
+    /// What came behind a request that may lead elsewhere.
+    held: Vec<u8>,
 }
 
 impl<S> Strict<S> {
     /// From the first byte of a request on.
     #[must_use]
     pub fn new(stream: S) -> Self {
-        Self { stream, framing: Framing::default() }
+        Self { stream, framing: Framing::default(), refusal: &[], held: Vec::new() }
     }
 
-    /// The stream itself, from which somebody else reads now.
-    pub fn into_inner(self) -> S {
-        self.stream
+    /// The stream itself, from which somebody else reads now, and what was read of it
+    /// and not handed over.
+    pub fn into_parts(self) -> (S, Vec<u8>) {
+        (self.stream, self.held)
+    }
+
+    fn take_in(&mut self, buf: &mut ReadBuf<'_>, before: usize) {
+        let came = &buf.filled()[before..];
+        let Some(cut) = self.framing.follow(came) else { return };
+        if self.framing.at == At::Refused {
+            self.refusal = REFUSED;
+        } else {
+            self.held.extend_from_slice(&came[cut..]);
+        }
+        buf.set_filled(before + cut);
+        self.refuse(buf);
+    }
+
+    /// Hands over what is left of a refusal.
+    fn refuse(&mut self, buf: &mut ReadBuf<'_>) {
+        let (now, later) = self.refusal.split_at(self.refusal.len().min(buf.remaining()));
+        buf.put_slice(now);
+        self.refusal = later;
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Strict<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.framing.is_over() {
+            self.refuse(buf);
+            return Poll::Ready(Ok(()));
+        }
         let before = buf.filled().len();
         let read = ready!(Pin::new(&mut self.stream).poll_read(cx, buf));
-        self.framing.follow(&mut buf.filled_mut()[before..]);
+        self.take_in(buf, before);
         Poll::Ready(read)
     }
 }
@@ -92,8 +123,12 @@ enum At {
     Chunk(u64),
     /// In a line behind the last chunk.
     Trailers,
-    /// hyper refuses what was here, or something else than HTTP comes.
-    Over,
+    /// hyper refuses what was here by itself.
+    Unknown,
+    /// Behind a line that must not be.
+    Refused,
+    /// Behind a request that may lead elsewhere.
+    Led,
 }
 
 /// What a head has said of its body so far.
@@ -103,47 +138,62 @@ struct Head {
     length: Option<u64>,
     /// Whether chunks are the last coding.
     chunked: Option<bool>,
-    upgrades: bool,
+    leads: bool,
 }
 
 impl Framing {
-    /// Goes on over the bytes that come next.
-    fn follow(&mut self, mut bytes: &mut [u8]) {
-        while !bytes.is_empty() {
+    /// Whether nothing more is handed over.
+    fn is_over(&self) -> bool {
+        matches!(self.at, At::Refused | At::Led)
+    }
+
+    /// Goes on over the bytes that come next. After how many nothing more is handed
+    /// over, if that is among them.
+    fn follow(&mut self, bytes: &[u8]) -> Option<usize> {
+        let mut rest = bytes;
+        while !rest.is_empty() && self.at != At::Unknown {
             let taken = match self.at {
-                At::Over => return,
                 At::Body(left) => {
-                    let taken = least(left, bytes.len());
-                    self.at = if left > taken as u64 { At::Body(left - taken as u64) } else { At::Head };
+                    let taken = least(left, rest.len());
+                    self.at = if left > taken as u64 { At::Body(left - taken as u64) } else { self.next() };
                     taken
                 }
                 At::Chunk(left) => {
-                    let taken = least(left, bytes.len());
+                    let taken = least(left, rest.len());
                     self.at = if left > taken as u64 { At::Chunk(left - taken as u64) } else { At::Size };
                     taken
                 }
-                At::Head | At::Size | At::Trailers => self.follow_line(bytes),
+                _ => self.follow_line(rest),
             };
-            bytes = &mut bytes[taken..];
+            rest = &rest[taken..];
+            if self.is_over() {
+                return Some(bytes.len() - rest.len());
+            }
         }
+        None
     }
 
-    /// Goes on to the end of a line, if it is there; how many bytes that were.
-    fn follow_line(&mut self, bytes: &mut [u8]) -> usize {
+    /// Goes on to the end of a line, if it is there; how many bytes that were, without the
+    /// end of a line that is refused.
+    fn follow_line(&mut self, bytes: &[u8]) -> usize {
         let Some(end) = memchr(b'\n', bytes) else {
             self.line.push(bytes);
             return bytes.len();
         };
         self.line.push(&bytes[..end]);
         let line = std::mem::take(&mut self.line);
-        if let Some(next) = line.ended().and_then(|line| self.after(line)) {
+        let Some(line) = line.ended() else {
+            // In the line of a chunk hyper refuses a line feed, but not all else.
+            let known = self.at == At::Size;
+            self.at = if known { At::Unknown } else { At::Refused };
+            return if known { end + 1 } else { end };
+        };
+        if let Some(next) = self.after(line) {
             self.at = next;
-        } else {
-            // No line of hyper's ends so, wherever it stands.
-            bytes[end] = 0;
-            self.at = At::Over;
+            return end + 1;
         }
-        end + 1
+        self.at = At::Refused;
+        end
     }
 
     /// What comes after a line, unless it must not be.
@@ -169,7 +219,7 @@ impl Framing {
         match (self.head.chunked, self.head.length) {
             (Some(_), Some(_)) => None,
             (Some(true), None) => Some(At::Size),
-            (Some(false), None) => Some(At::Over),
+            (Some(false), None) => Some(At::Unknown),
             (None, None | Some(0)) => Some(self.next()),
             (None, Some(length)) => Some(At::Body(length)),
         }
@@ -178,8 +228,14 @@ impl Framing {
     /// Another request, unless the connection may lead elsewhere.
     fn next(&mut self) -> At {
         let head = std::mem::take(&mut self.head);
-        if head.upgrades { At::Over } else { At::Head }
+        if head.leads { At::Led } else { At::Head }
     }
+}
+
+/// Whether a field `Upgrade` may lead to something else than HTTP: `h2c`, which some
+/// clients offer with each request, does not.
+pub(super) fn leads(upgrade: &[u8]) -> bool {
+    upgrade.split(|&byte| byte == b',').any(|protocol| !protocol.trim_ascii().eq_ignore_ascii_case(b"h2c"))
 }
 
 fn least(left: u64, len: usize) -> usize {
@@ -193,7 +249,7 @@ impl Head {
         let (name, value) = line.kept.split_at(colon);
         let is = |wanted: &[u8]| name.eq_ignore_ascii_case(wanted);
         if is(b"upgrade") {
-            self.upgrades = true;
+            self.leads |= line.whole().and_then(|_| value.get(1..)).is_none_or(leads);
         } else if is(b"content-length") || is(b"transfer-encoding") {
             line.whole()?;
             let value = value.get(1..)?.trim_ascii();
@@ -310,23 +366,64 @@ fn is_text(byte: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http_body_util::BodyExt;
     use proptest::prelude::*;
+    use std::time::Duration;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-    /// What hyper gets to see, of bytes that are cut at every `step`.
-    fn seen(bytes: &[u8], step: usize) -> Vec<u8> {
-        let mut framing = Framing::default();
-        let mut bytes = bytes.to_vec();
-        bytes.chunks_mut(step.max(1)).for_each(|chunk| framing.follow(chunk));
-        bytes
+    /// What hyper gets to see of bytes that come `step` at a time, and what is behind it.
+    async fn seen(bytes: &[u8], step: usize) -> (Vec<u8>, Vec<u8>) {
+        let (mut near, mut far) = tokio::io::duplex(step);
+        let (sent, mut strict) = (bytes.to_vec(), Strict::new(&mut far));
+        let sending = async {
+            let _ = near.write_all(&sent).await;
+            near.shutdown().await
+        };
+        let reading = async {
+            let mut seen = Vec::new();
+            strict.read_to_end(&mut seen).await.unwrap();
+            let (stream, mut behind) = strict.into_parts();
+            stream.read_to_end(&mut behind).await.unwrap();
+            (seen, behind)
+        };
+        tokio::select! {
+            biased;
+            ended = reading => ended,
+            _ = async { let _ = sending.await; std::future::pending::<()>().await } => unreachable!(),
+        }
     }
 
-    /// Where bytes are spoiled, which must not depend on how they were cut.
-    fn spoiled(bytes: &[u8]) -> Vec<usize> {
-        let whole = seen(bytes, bytes.len());
+    /// Up to where bytes are handed over, if they are refused there; which must not
+    /// depend on how they come.
+    fn refused(bytes: &[u8]) -> Option<usize> {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let (whole, _) = runtime.block_on(seen(bytes, bytes.len().max(1)));
         for step in [1, 2, 3, 7] {
-            assert_eq!(seen(bytes, step), whole);
+            assert_eq!(runtime.block_on(seen(bytes, step)).0, whole);
         }
-        (0..bytes.len()).filter(|&at| whole[at] != bytes[at]).collect()
+        let kept = whole.strip_suffix(REFUSED).filter(|kept| kept.len() < bytes.len());
+        assert!(bytes.starts_with(kept.unwrap_or(&whole)));
+        kept.map(<[u8]>::len)
+    }
+
+    /// How hyper answers each request of a client that goes on to wait.
+    fn statuses(bytes: &[u8]) -> Vec<u16> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let service = hyper::service::service_fn(|request: hyper::Request<hyper::body::Incoming>| async {
+            let status = if request.into_body().collect().await.is_ok() { 200 } else { 400 };
+            let response = hyper::Response::builder().status(status);
+            response.body(http_body_util::Empty::<bytes::Bytes>::new())
+        });
+        runtime.block_on(async {
+            let (mut near, far) = tokio::io::duplex(1 << 16);
+            near.write_all(bytes).await.unwrap();
+            let io = hyper_util::rt::TokioIo::new(Strict::new(far));
+            let connection = hyper::server::conn::http1::Builder::new().half_close(true).serve_connection(io, service);
+            let _ = tokio::time::timeout(Duration::from_secs(20), connection).await.expect("it ends");
+            let mut told = String::new();
+            near.read_to_string(&mut told).await.unwrap();
+            told.split("HTTP/1.1 ").skip(1).map(|answer| answer[..3].parse().unwrap()).collect()
+        })
     }
 
     const GET: &[u8] = b"GET /a HTTP/1.1\r\nHost: a.test\r\n\r\n";
@@ -338,12 +435,12 @@ mod tests {
     #[test]
     fn lines_end_with_cr_and_lf() {
         let bare = b"GET /a HTTP/1.1\nHost: a.test\r\n\r\n";
-        assert_eq!(spoiled(bare), [15]);
-        assert_eq!(spoiled(b"GET /a HTTP/1.1\r\nHost: a.test\n\r\n"), [29]);
-        assert_eq!(spoiled(b"GET /a HTTP/1.1\r\nHost: a.test\r\n\n"), [31]);
-        assert_eq!(spoiled(b"\r\n\nGET /a HTTP/1.1\r\n\r\n"), [2]);
-        assert!(spoiled(&[b"\r\n\r\n", GET, GET].concat()).is_empty());
-        assert_eq!(spoiled(&[GET, bare].concat()), [GET.len() + 15]);
+        assert_eq!(refused(bare), Some(15));
+        assert_eq!(refused(b"GET /a HTTP/1.1\r\nHost: a.test\n\r\n"), Some(29));
+        assert_eq!(refused(b"GET /a HTTP/1.1\r\nHost: a.test\r\n\n"), Some(31));
+        assert_eq!(refused(b"\r\n\nGET /a HTTP/1.1\r\n\r\n"), Some(2));
+        assert_eq!(refused(&[b"\r\n\r\n", GET, GET].concat()), None);
+        assert_eq!(refused(&[GET, bare].concat()), Some(GET.len() + 15));
     }
 
     #[test]
@@ -354,12 +451,12 @@ mod tests {
             "Transfer-Encoding: gzip\r\nContent-Length: 5\r\n",
         ] {
             let head = post(fields, "");
-            assert_eq!(spoiled(&[&head[..], b"0\r\n\r\n\n"].concat()), [head.len() - 1], "{fields}");
+            assert_eq!(refused(&[&head[..], b"0\r\n\r\n\n"].concat()), Some(head.len() - 1), "{fields}");
         }
         let long = format!("Transfer-Encoding: {}chunked\r\n", " ".repeat(KEPT));
-        assert_eq!(spoiled(&post(&long, "")).len(), 1);
+        assert!(refused(&post(&long, "")).is_some());
         let long = format!("X-A: {}\r\n", "Content-Length: 5".repeat(100));
-        assert!(spoiled(&post(&long, "")).is_empty());
+        assert_eq!(refused(&post(&long, "")), None);
     }
 
     #[test]
@@ -372,15 +469,47 @@ mod tests {
             post("Transfer-Encoding: chunked\r\n", chunks),
             post("Content-Length: 0\r\n", ""),
         ] {
-            assert_eq!(spoiled(&[&request, &bare[..]].concat()), [request.len() + 15]);
+            assert_eq!(refused(&[&request, &bare[..]].concat()), Some(request.len() + 15));
         }
     }
 
     #[test]
-    fn what_may_lead_elsewhere_is_left_alone() {
-        let upgrade = b"GET /a HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n\n\n\x81\n";
-        assert!(spoiled(upgrade).is_empty());
-        assert!(spoiled(&post("Transfer-Encoding: gzip\r\n", "\n\n")).is_empty());
+    fn what_is_refused_is_answered_at_once_and_ends_the_connection() {
+        let smuggled = "0\r\n\r\n\r\n0\r\n\r\nGET /b HTTP/1.1\r\nHost: a.test\r\n\r\n";
+        let chunked = "Transfer-Encoding: chunked\r\n";
+        for bytes in [
+            post("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", ""),
+            post("Content-Length: five\r\n", ""),
+            b"GET /a HTTP/1.1\n".to_vec(),
+            b"GET /a HTTP/1.1\r\nHost: a.test\n\n".to_vec(),
+            post(chunked, &format!("5;a\nhello\r\n{smuggled}")),
+            post(chunked, &format!("5\nhello\r\n{smuggled}")),
+            post(chunked, &format!("5;\r\nhello\r\n{smuggled}")),
+            post(chunked, "0\r\nX-A: b\n"),
+            post(chunked, "0\r\n\n"),
+            post(chunked, "0\r\nX-A: b\r\n\n"),
+        ] {
+            assert_eq!(statuses(&bytes), [400], "{}", bytes.escape_ascii());
+            assert_eq!(statuses(&[GET, &bytes].concat()), [200, 400], "{}", bytes.escape_ascii());
+        }
+    }
+
+    #[tokio::test]
+    async fn what_stands_behind_a_request_that_may_lead_elsewhere_is_held() {
+        let head =
+            |upgrade| format!("GET /a HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: {upgrade}\r\n\r\n").into_bytes();
+        let behind = b"\n\n\x81\n";
+        for upgrade in ["websocket", "h2c, other/1", ""] {
+            let sent = [&head(upgrade)[..], behind].concat();
+            assert_eq!(seen(&sent, 1 << 10).await, (head(upgrade), behind.to_vec()), "{upgrade}");
+        }
+        let offer = [&head("h2c")[..], GET].concat();
+        assert_eq!(seen(&offer, 1 << 10).await, (offer.clone(), Vec::new()));
+    }
+
+    #[test]
+    fn what_hyper_refuses_is_left_to_it() {
+        assert_eq!(refused(&post("Transfer-Encoding: gzip\r\n", "\n\n")), None);
     }
 
     #[test]
@@ -406,9 +535,9 @@ mod tests {
         ] {
             assert_eq!(chunk_size(line.as_bytes()), None, "{line}");
             let request = post("Transfer-Encoding: chunked\r\n", &format!("{line}\r\nhello\r\n0\r\n\r\n"));
-            assert_eq!(spoiled(&request).len(), 1, "{line}");
+            assert!(refused(&request).is_some(), "{line}");
         }
-        assert_eq!(spoiled(&post("Transfer-Encoding: chunked\r\n", "0\r\nX-A: b\n\r\n")).len(), 1);
+        assert!(refused(&post("Transfer-Encoding: chunked\r\n", "0\r\nX-A: b\n\r\n")).is_some());
         assert_eq!(chunk_size(b"FFFFFFFFFFFFFFFF0"), None);
     }
 
@@ -420,7 +549,7 @@ mod tests {
                 "3\r\n", "0\r\n", "Upgrade: h2c\r\n", ";a", "\r", " ",
             ]), 0..24),
         ) {
-            spoiled(parts.concat().as_bytes());
+            refused(parts.concat().as_bytes());
         }
     }
 }

@@ -45,6 +45,9 @@ def broken_chunks():
         "a chunk's size that ends with a bare CR": chunks(b"5\rhello\r\n" + LAST),
         "an extension with a bare CR": chunks(b"5;a\rb\r\nhello\r\n" + LAST),
         "an extension with a bare LF": chunks(b"5;a\nhello\r\n" + LAST),
+        "an extension with a bare LF, and all that hyper wants behind it": chunks(
+            b"5;a\nhello\r\n" + LAST + b"\r\n" + LAST + SMUGGLED
+        ),
         "an extension of 64 KiB": chunks(b"5;" + b"a" * 65536 + b"\r\nhello\r\n" + LAST),
         "a last chunk that ends with a bare LF": chunks(b"5\r\nhello\r\n0\n\n"),
         "trailers that begin with a bare LF": chunks(b"5\r\nhello\r\n0\r\n\n" + NEXT),

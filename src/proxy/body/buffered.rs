@@ -105,7 +105,7 @@ async fn scan(job: &Job<'_>, wire: &[Bytes], reservation: &mut Reservation) -> R
 async fn redact_again(job: &Job<'_>, wire: &[Bytes], mut encoding: Encoding) -> Result<Released, Failure> {
     let mut pipeline = job.pipeline(Delivery::Whole)?;
     let add = |pieces: &mut Released| encoding.add(pieces).map_err(failed).map(|()| 0);
-    drive(job, wire, &mut pipeline, &mut job.budget.open(), add).await?;
+    drive(job, wire, &mut pipeline, &mut job.budget.open_more(), add).await?;
     encoding.finish().map_err(failed)
 }
 
@@ -119,7 +119,7 @@ async fn drive(
     mut sink: impl FnMut(&mut Released) -> Result<u64, Failure>,
 ) -> Result<(), Failure> {
     let mut out = Released::default();
-    let mut memory = job.budget.open();
+    let mut memory = job.budget.open_more();
     for piece in wire {
         let mut piece = piece.clone();
         while !piece.is_empty() || pipeline.is_pending() {
@@ -175,7 +175,7 @@ async fn encoding(job: &Job<'_>, scanned: &Scanned) -> Result<(Encoding, Reserva
     // Only what is not encoded has no form, and is not encoded again.
     let form = scanned.form.ok_or(Failure::Engine)?;
     let encoding = Encoding::new(form, job.level, Some(scanned.released)).map_err(failed)?;
-    let mut memory = job.budget.open();
+    let mut memory = job.budget.open_more();
     memory.grow(encoding.memory()).await?;
     Ok((encoding, memory))
 }

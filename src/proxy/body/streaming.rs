@@ -179,7 +179,7 @@ impl StreamingBody {
             held: 0,
             sent: 0,
             reservation,
-            memory: job.budget.open(),
+            memory: job.budget.open_more(),
         }
     }
 

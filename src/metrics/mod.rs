@@ -13,7 +13,7 @@ use prometheus::{
     Counter, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
 };
-use routes::{Named, Routes, forget};
+use routes::{Forget, Named, Routes, forget};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -144,7 +144,8 @@ impl Metrics {
             inflight_requests: table.gauges("inflight_requests", "Requests in progress.", &["route"]),
             buffered_bytes: table
                 .gauge("buffered_bytes", "Bytes of request bodies buffered before their upstream is called."),
-            buffered_bytes_limit: table.gauge("buffered_bytes_limit", "Buffered bytes above which requests are shed."),
+            buffered_bytes_limit: table
+                .gauge("buffered_bytes_limit", "Buffered bytes above which requests wait, and are shed."),
             buffer_waiting: table
                 .gauge("buffer_waiting_requests", "Requests that wait for room among the buffered bytes."),
             buffer_waits: table.counters(
@@ -357,9 +358,9 @@ pub struct RouteMetrics {
 struct Table {
     registry: Registry,
     /// What lets go of gauges of a route.
-    gauges: Vec<Box<dyn Fn(&str) + Send + Sync>>,
+    gauges: Vec<Forget>,
     /// The same of all else.
-    counters: Vec<Box<dyn Fn(&str) + Send + Sync>>,
+    counters: Vec<Forget>,
 }
 
 impl Table {

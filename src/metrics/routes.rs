@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 const REMEMBERED: usize = 64;
 
 /// Lets go of what is told of a route.
-type Forget = Box<dyn Fn(&str) + Send + Sync>;
+pub(super) type Forget = Box<dyn Fn(&str) + Send + Sync>;
 
 /// The routes whose metrics are told.
 pub(super) struct Routes {

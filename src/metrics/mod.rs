@@ -144,7 +144,8 @@ impl Metrics {
             inflight_requests: table.gauges("inflight_requests", "Requests in progress.", &["route"]),
             buffered_bytes: table
                 .gauge("buffered_bytes", "Bytes of request bodies buffered before their upstream is called."),
-            buffered_bytes_limit: table.gauge("buffered_bytes_limit", "Buffered bytes above which requests are shed."),
+            buffered_bytes_limit: table
+                .gauge("buffered_bytes_limit", "Buffered bytes above which requests wait, and are shed."),
             buffer_waiting: table
                 .gauge("buffer_waiting_requests", "Requests that wait for room among the buffered bytes."),
             buffer_waits: table.counters(

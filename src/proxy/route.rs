@@ -275,6 +275,34 @@ mod tests {
     }
 
     #[test]
+    fn an_upstream_is_kept_where_all_that_is_said_of_it_is_the_same() {
+        let config = |sections: &str, keys: &str| {
+            let file = format!("{sections}\n[[route]]\nupstream = \"http://127.0.0.1:1/a\"\n{keys}");
+            Config::load(&Sources { file: Some(("test.toml".to_owned(), file)), ..Sources::default() }).unwrap()
+        };
+        let engine = Arc::new(Engine::compile(Arc::new(Ruleset::from_texts_alone(&[]).unwrap())).unwrap());
+        let metrics = Metrics::new();
+        let before = Routes::new(&config("", ""), &engine, &metrics, None).unwrap();
+        let is_kept = |sections: &str, keys: &str| {
+            let routes = Routes::new(&config(sections, keys), &engine, &metrics, Some(&before)).unwrap();
+            Arc::ptr_eq(&routes.0[0].upstream, &before.0[0].upstream)
+        };
+        assert!(is_kept("", "") && is_kept("[timeouts]\nhead = \"1s\"", "pass = [\"image/png\"]\npath = \"/x\""));
+        for keys in ["name = \"other\"", "http2 = true", "breaker.failures = 3"] {
+            assert!(!is_kept("", keys), "{keys}");
+        }
+        for key in ["connect", "response_head", "upstream_keep_alive", "upstream_max_age"] {
+            assert!(!is_kept(&format!("[timeouts]\n{key} = \"1s\""), ""), "{key}");
+        }
+        let elsewhere = config("", "").routes.remove(0);
+        let elsewhere = config::Route {
+            upstream: config::Upstream { base: "/b".to_owned(), ..elsewhere.upstream.clone() },
+            ..elsewhere
+        };
+        assert!(before.upstream(&elsewhere, &config("", "").timeouts).is_none());
+    }
+
+    #[test]
     fn no_route_is_found_outside_of_all_prefixes() {
         let routes = routes(&[("/api", None)]);
         assert_eq!(found(&routes, None, "/"), None);

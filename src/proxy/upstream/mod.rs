@@ -66,6 +66,7 @@ struct MadeOf {
     upstream: config::Upstream,
     breaker: Option<config::Breaker>,
     tls: config::UpstreamTls,
+    http2: bool,
     connect: Duration,
     response_head: Duration,
     keep_alive: Duration,
@@ -74,11 +75,19 @@ struct MadeOf {
 
 impl MadeOf {
     fn new(route: &config::Route, timeouts: &Timeouts) -> Self {
+        // All keys are named, so that a new one is not forgotten.
+        #[rustfmt::skip]
+        let config::Route {
+            name, upstream, breaker, tls, http2,
+            path: _, host: _, pass: _, headers: _, query: _, query_allow: _, responses: _, upgrades: _, protocol: _,
+            policy: _,
+        } = route;
         Self {
-            route: route.name.clone(),
-            upstream: route.upstream.clone(),
-            breaker: route.breaker,
-            tls: route.tls.clone(),
+            route: name.clone(),
+            upstream: upstream.clone(),
+            breaker: *breaker,
+            tls: tls.clone(),
+            http2: *http2,
             connect: timeouts.connect,
             response_head: timeouts.response_head,
             keep_alive: timeouts.upstream_keep_alive,

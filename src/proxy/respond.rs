@@ -52,10 +52,15 @@ pub enum Failure {
     Coding,
     /// An unknown media type.
     #[error(
-        "the media type or the format is not supported, or the body is not UTF-8 text; \
-         to ClickHouse send FORMAT JSONEachRow, CSV or TSV, without decompress=1"
+        "the media type is not supported, or the body is not UTF-8 text; a route passes types that its `pass` lists"
     )]
     Media,
+    /// The same on a route whose requests name their format: of those, rows in text are read.
+    #[error(
+        "the format is not supported, or the body is not UTF-8 text; \
+         send FORMAT JSONEachRow, CSV or TSV, without decompress=1"
+    )]
+    Format,
     /// A charset other than UTF-8.
     #[error("the charset is not supported; send UTF-8")]
     Charset,
@@ -226,7 +231,7 @@ impl Failure {
             Self::Upgrade => (S::BAD_REQUEST, "unsupported_upgrade", Refused),
             Self::NoRoute => (S::NOT_FOUND, "no_route", Refused),
             Self::Coding => (S::UNSUPPORTED_MEDIA_TYPE, "unsupported_content_encoding", Refused),
-            Self::Media => (S::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", Refused),
+            Self::Media | Self::Format => (S::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", Refused),
             Self::Charset => (S::UNSUPPORTED_MEDIA_TYPE, "unsupported_charset", Refused),
             Self::CorruptCoding => (S::BAD_REQUEST, "corrupt_content_encoding", Refused),
             Self::IncompleteBody => (S::BAD_REQUEST, "incomplete_body", Failed),

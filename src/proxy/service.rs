@@ -290,7 +290,10 @@ impl Proxy {
             media: &route.media,
             formats: route.formats.as_ref(),
         };
-        let prepared = body::prepare(&job, incoming, timer).await?;
+        let prepared = body::prepare(&job, incoming, timer).await.map_err(|failure| match failure {
+            Failure::Media if route.formats.is_some() => Failure::Format,
+            other => other,
+        })?;
         // It may have been told to make room just when it was whole.
         exchange.failure().map_or(Ok(prepared), Err)
     }
@@ -417,7 +420,7 @@ fn content_type(parts: &Parts) -> ContentType {
 fn named_type(formats: &NamedFormats, parts: &Parts, declared: ContentType) -> Result<ContentType, Failure> {
     let header = |name: &str| parts.headers.get(name).map(HeaderValue::as_bytes);
     let named = content::named_type(formats, parts.uri.query().unwrap_or_default(), header, declared);
-    named.map_err(|_| Failure::Media)
+    named.map_err(|_| Failure::Format)
 }
 
 fn dialect(parts: &Parts) -> Dialect {

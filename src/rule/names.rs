@@ -19,7 +19,7 @@ pub(super) fn key_name_mistake(name: &str) -> Option<String> {
     let words: Vec<&str> = name.split('_').collect();
     let stars = words.iter().filter(|word| **word == "*").count();
     let starred_end = words.first() == Some(&"*") || words.last() == Some(&"*");
-    if words.len() == stars {
+    if !name.is_empty() && name.chars().all(|letter| matches!(letter, '*' | '_')) {
         return Some(format!("`{name}` would match every name; add a word"));
     }
     if stars > 1 || (stars == 1 && !starred_end) {
@@ -28,10 +28,13 @@ pub(super) fn key_name_mistake(name: &str) -> Option<String> {
     let spelled =
         words.iter().filter(|word| **word != "*").all(|word| !word.is_empty() && word.chars().all(is_in_word));
     (!spelled).then(|| {
-        format!(
-            "`{name}` must be lower-case words joined by `_`, such as `{}`; that matches camelCase, dashes, dots and spaces too",
-            snake_case(name)
-        )
+        let right = snake_case(name);
+        match right != name && key_name_mistake(&right).is_none() {
+            true => format!(
+                "`{name}` must be lower-case words joined by `_`, such as `{right}`; that matches camelCase, dashes, dots and spaces too"
+            ),
+            false => format!("`{name}` must be lower-case words joined by `_`, the first or the last of which may be `*`"),
+        }
     })
 }
 
@@ -83,7 +86,8 @@ fn snake_case(name: &str) -> String {
     let mut after_lower = false;
     for c in name.chars() {
         let wanted = c.is_ascii_alphanumeric() || c == '*' || !c.is_ascii();
-        if (c.is_uppercase() && after_lower || !wanted) && !snake.is_empty() && !snake.ends_with('_') {
+        let apart = c.is_uppercase() && after_lower || !wanted || c == '*' || snake.ends_with('*');
+        if apart && !snake.is_empty() && !snake.ends_with('_') {
             snake.push('_');
         }
         if wanted {
@@ -146,6 +150,15 @@ mod tests {
     fn a_misspelled_member_name_is_shown_as_it_should_be() {
         let message = key_name_mistake("X-ApiKey").unwrap_or_default();
         assert!(message.contains("such as `x_api_key`"), "{message}");
+        let message = key_name_mistake("pass*").unwrap_or_default();
+        assert!(message.contains("such as `pass_*`"), "{message}");
+        for name in ["", "*pass*", "_"] {
+            let message = key_name_mistake(name).unwrap_or_default();
+            assert!(!message.contains("such as"), "{message}");
+        }
+        for name in ["*", "**", "*_*"] {
+            assert_eq!(key_name_mistake(name), Some(format!("`{name}` would match every name; add a word")));
+        }
     }
 
     #[test]

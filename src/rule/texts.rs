@@ -9,6 +9,7 @@ use std::fs;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::string::FromUtf8Error;
 
 /// Name and text of the rule files that some paths stand for. Two are equal
 /// when names and texts are.
@@ -39,7 +40,8 @@ impl RuleTexts {
         for path in paths {
             let first = texts.files.len();
             for file in rule_files(path).map_err(|source| unreadable(path, source))? {
-                let text = fs::read_to_string(&file).map_err(|source| unreadable(&file, source))?;
+                let bytes = fs::read(&file).map_err(|source| unreadable(&file, source))?;
+                let text = String::from_utf8(bytes).map_err(|error| no_text(&file, &error))?;
                 texts.files.push((file.display().to_string(), text));
             }
             texts.paths.push((path.display().to_string(), first..texts.files.len()));
@@ -110,11 +112,31 @@ fn unreadable(path: &Path, source: io::Error) -> RuleError {
     RuleError::Read { path: path.display().to_string(), source }
 }
 
+fn no_text(path: &Path, error: &FromUtf8Error) -> RuleError {
+    let before = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
+    let line = before.rsplit(|&byte| byte == b'\n').next().unwrap_or_default();
+    RuleError::Invalid {
+        path: path.display().to_string(),
+        line: 1 + before.iter().filter(|&&byte| byte == b'\n').count(),
+        column: 1 + String::from_utf8_lossy(line).chars().count(),
+        message: "this is not UTF-8; save the file in UTF-8".to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const RULE: &str = "[[override]]\nid = \"email.address\"\nenabled = false\n";
+
+    #[test]
+    fn a_file_that_is_no_text_is_a_mistake_with_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.toml");
+        fs::write(&file, b"[[rule]]\nid = \"caf\xe9.key\"\n").unwrap();
+        let told = RuleTexts::read(&[file.clone()]).unwrap_err().to_string();
+        assert_eq!(told, format!("{}:2:10: this is not UTF-8; save the file in UTF-8", file.display()));
+    }
 
     fn write(folder: &Path, files: &[(&str, &str)]) -> RuleTexts {
         for old in rule_files(folder).unwrap() {

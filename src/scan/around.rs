@@ -235,6 +235,8 @@ fn may_begin_domain(raw: &[u8], at: usize) -> bool {
     let from = at + unit(raw, at).len;
     let domain = &raw[from.min(raw.len())..];
     let domain = &domain[..domain.len().min(detector::EMAIL_REACH)];
+    let opening = domain.first().is_some_and(|&byte| byte == b'[')
+        || !domain.is_empty() && unit(raw, from).meaning == Meaning::Byte(b'[');
     let length = domain.iter().take_while(|&&byte| is_domain_byte(byte)).count();
     let escaped = match domain.get(length) {
         Some(b'\\' | b'%') => {
@@ -244,7 +246,7 @@ fn may_begin_domain(raw: &[u8], at: usize) -> bool {
         }
         _ => false,
     };
-    escaped || detector::is_before_domain(domain)
+    opening || escaped || detector::is_before_domain(domain)
 }
 
 const fn is_domain_byte(byte: u8) -> bool {
@@ -262,7 +264,7 @@ fn walks(detector: Detector) -> (&'static [bool; 256], &'static [bool; 256]) {
     }
 }
 
-static BEHIND_AT: [bool; 256] = table(b"!#$&'*+-./:=?^_`{|}~");
+static BEHIND_AT: [bool; 256] = table(b"!#$&'*+-./:=?[]^_`{|}~");
 /// What a local part may hold, and the user and password of a URL.
 static BEFORE_AT: [bool; 256] = table(b"!#$&'*+-./:=?^_`{|}~@\x7f");
 /// Where words matter too.
@@ -313,5 +315,7 @@ mod tests {
         assert_eq!(found(r"bob\u0040example.com").as_deref(), Some(r"bob\u0040example.com"));
         assert_eq!(found(r"bob@e\u0078ample.com").as_deref(), Some(r"bob@e\u0078ample.com"));
         assert_eq!(found("?to=bob%40example.com&x").as_deref(), Some("bob%40example.com"));
+        assert_eq!(found("?to=bob%40%5B10.0.0.1%5D&x").as_deref(), Some("bob%40%5B10.0.0.1%5D"));
+        assert_eq!(found(r"bob@[10\u002e0.0.1]").as_deref(), Some(r"bob@[10\u002e0.0.1]"));
     }
 }

@@ -34,7 +34,8 @@ impl Names {
     /// The rules that claim `name`, those of a lower `rank` first.
     pub(crate) fn claimants<R: Ord>(&self, name: &[u8], rank: impl Fn(usize) -> R) -> Option<Claimants> {
         let folded = Folded::of(name);
-        let exact = self.exact.get(&folded.bytes).into_iter().flatten().copied();
+        let exact = |folded: &[u8]| self.exact.get(folded).into_iter().flatten().copied();
+        let last = member(name).map(|member| Folded::of(member).bytes).unwrap_or_default();
         let suffixes = self
             .suffixes
             .iter()
@@ -48,7 +49,7 @@ impl Names {
             .filter(|(words, _)| folded.bytes.starts_with(words) && folded.is_word_start(words.len()))
             .map(|&(_, rule)| rule);
         let mut claimants: Option<Claimants> = None;
-        for rule in exact.chain(suffixes).chain(prefixes) {
+        for rule in exact(&folded.bytes).chain(exact(&last)).chain(suffixes).chain(prefixes) {
             match &mut claimants {
                 Some(claimants) => claimants.add(rule, &rank),
                 None => claimants = Some(Claimants::one(rule)),
@@ -184,6 +185,11 @@ fn is_word(letter: char) -> bool {
     letter >= '\u{2e80}'
 }
 
+/// What a path with dots leads to: `token` of `metadata.token`.
+fn member(name: &[u8]) -> Option<&[u8]> {
+    memchr::memrchr(b'.', name).and_then(|dot| name.get(dot + 1..)).filter(|member| !member.is_empty())
+}
+
 /// A name in lower case without separators, and where its words begin.
 struct Folded {
     bytes: Vec<u8>,
@@ -293,6 +299,16 @@ mod tests {
         }
         assert_eq!(claimants("passwordHash", |_| 0), [3]);
         for name in ["api_keys", "my_api_key", "nopasswordx", "passwords", "key"] {
+            assert_eq!(claimants(name, |_| 0), [0; 0], "{name}");
+        }
+    }
+
+    #[test]
+    fn of_a_path_with_dots_the_last_name_counts_alone() {
+        for name in ["user.api_key", "a.b.apiKey", "user.API-KEY", "..api_key"] {
+            assert_eq!(claimants(name, |_| 0), [1], "{name}");
+        }
+        for name in ["api_key.name", "my api_key", "user/api_key", "user.my_api_key", "."] {
             assert_eq!(claimants(name, |_| 0), [0; 0], "{name}");
         }
     }

@@ -1,4 +1,5 @@
-//! Addresses of network cards (IEEE 802, EUI-48). All zeros and the broadcast
+//! Addresses of network cards (EUI-48 of IEEE Std 802, as in
+//! <https://standards.ieee.org/wp-content/uploads/import/documents/tutorials/eui.pdf>). All zeros and the broadcast
 //! address, all ones, are nobody's.
 
 /// Whether the hex digits of `value`, separators aside, are such an address.

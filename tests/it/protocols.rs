@@ -297,6 +297,7 @@ async fn rows_of_clickhouse_are_read_in_the_format_that_the_query_names() {
     ] {
         let reply = rig.client().await.exchange(&request("POST", target, &headers, body.as_bytes())).await;
         assert_eq!(reply.status, 415, "{target}");
+        assert!(text(&reply.body).contains("send FORMAT JSONEachRow"), "{}", text(&reply.body));
     }
     assert_eq!(rig.sink.seen().len(), 1);
 }

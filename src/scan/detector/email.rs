@@ -1,20 +1,28 @@
 //! E-mail addresses: RFC 5321 dot-atoms, internationalised ones (RFC 6531),
-//! quoted local parts.
+//! quoted local parts, addresses of hosts in brackets (RFC 5321, 4.1.3).
 //!
 //! Where the grammar allows more than people use, the characters of the text
 //! around win: `=`, `/`, `?`, quotes, braces and bars are boundaries (`key=a@b.co`,
-//! `{user}@host`), unless sender rewriting shows (`SRS0=...`, `user=example.com@`).
+//! `{user}@host`), unless sender rewriting shows (`SRS0=...`, `user=example.com@`),
+//! a mailbox of a mailbox (`user+box/part=x@`), or nothing but signs.
 //! Where an edge is unclear, the extent is too wide rather than too narrow. The
 //! list of top-level domains is not consulted: reserved and internal names
 //! (`.test`, `.local`) count.
 
 use super::{EMAIL_REACH, before, escape_before, further_before};
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 
 /// Longest quoted local part looked for, quotes included.
 const LONGEST_QUOTED: usize = 66;
 /// Longest top-level domain (RFC 1035, 2.3.4).
 const LONGEST_LABEL: usize = 63;
+/// Longest local part (RFC 5321, 4.5.3.1.1).
+const LONGEST_LOCAL: usize = 64;
+/// Longest address of a host within its brackets: `IPv6:` and 45 characters.
+const LONGEST_LITERAL: usize = 50;
+/// Fewest signs of a local part without letters, and how many must differ.
+const FEWEST_SIGNS: (usize, usize) = (8, 5);
 
 /// What ends the user and password of a URL, or would be escaped there; commas
 /// and bars, though allowed, are more likely between values.
@@ -24,8 +32,9 @@ const NOT_IN_USERINFO: &[u8] = b"\"'<>?#,;|()[]{}`\\";
 pub(super) fn extent(text: &[u8], anchor: usize) -> Option<Range<usize>> {
     text.get(anchor).filter(|&&byte| byte == b'@')?;
     let after = text.get(anchor + 1..text.len().min(anchor + 1 + EMAIL_REACH))?;
-    let end = anchor + 1 + domain_length(after)?;
-    let start = quoted_start(text, anchor).or_else(|| local_start(text, anchor))?;
+    let end = anchor + 1 + domain_length(after).or_else(|| literal_length(after))?;
+    let start =
+        quoted_start(text, anchor).or_else(|| signs_start(text, anchor)).or_else(|| local_start(text, anchor))?;
     let stays = is_remote(text, start..anchor, end..anchor + EMAIL_REACH) || is_userinfo(text, start, anchor);
     (!stays).then_some(start..end)
 }
@@ -33,7 +42,21 @@ pub(super) fn extent(text: &[u8], anchor: usize) -> Option<Range<usize>> {
 /// Whether a domain stands behind the `@` that `text` begins behind: where none
 /// does, what stands before need not be looked at.
 pub(super) fn is_before_domain(text: &[u8]) -> bool {
-    domain_length(text.get(..EMAIL_REACH).unwrap_or(text)).is_some()
+    let text = text.get(..EMAIL_REACH).unwrap_or(text);
+    domain_length(text).or_else(|| literal_length(text)).is_some()
+}
+
+/// The length of the address of a host in brackets that `text` begins with.
+fn literal_length(text: &[u8]) -> Option<usize> {
+    let rest = text.strip_prefix(b"[")?;
+    let length = rest.iter().take(LONGEST_LITERAL + 1).position(|&byte| byte == b']')?;
+    let inner = std::str::from_utf8(&rest[..length]).ok()?;
+    let tagged = inner.split_at_checked(5).filter(|(tag, _)| tag.eq_ignore_ascii_case("IPv6:"));
+    let valid = match tagged {
+        Some((_, address)) => address.parse::<Ipv6Addr>().is_ok(),
+        None => inner.parse::<Ipv4Addr>().is_ok(),
+    };
+    valid.then_some(length + 2)
 }
 
 /// The length of the domain that `text` begins with: two labels or more, the
@@ -72,6 +95,9 @@ fn top_level_length(label: &[u8]) -> Option<usize> {
     if label.starts_with(b"xn--") {
         return Some(label.len());
     }
+    if let Some(length) = word_length(label) {
+        return Some(length);
+    }
     let foreign = label.iter().take_while(|&&byte| byte >= 0x80).count();
     if foreign > 1 {
         return Some(foreign);
@@ -79,6 +105,18 @@ fn top_level_length(label: &[u8]) -> Option<usize> {
     let letters = label.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
     let ends = label.get(letters).is_none_or(|&byte| byte >= 0x80 || byte == b'-');
     ((2..=LONGEST_LABEL).contains(&letters) && ends).then_some(letters)
+}
+
+/// The length of the letters that `label` begins with if they are a word to its end or
+/// to a dash: of alphabets whose words stand apart. What follows an address without a space
+/// in other scripts is no part of it.
+fn word_length(label: &[u8]) -> Option<usize> {
+    let text = label.utf8_chunks().next()?.valid();
+    let is_letter = |letter: &char| matches!(letter, 'a'..='z' | 'A'..='Z' | 'À'..='ʯ' | 'Ͱ'..='ԯ' | 'Ḁ'..='῾');
+    let letters = text.chars().take_while(is_letter).count();
+    let length = text.chars().take_while(is_letter).map(char::len_utf8).sum();
+    let ends = label.get(length).is_none_or(|&byte| byte == b'-');
+    ((2..=LONGEST_LABEL).contains(&letters) && ends).then_some(length)
 }
 
 /// Versions (`pkg@1.3.0-rc.beta`), scaled images (`logo@2x.png`), and systemd's
@@ -115,6 +153,19 @@ fn quoted_start(text: &[u8], anchor: usize) -> Option<usize> {
     (text.get(opening) == Some(&b'"') && !joint && apart).then_some(opening)
 }
 
+/// Where a local part of signs only begins, `#!$%&'*+-/=?^_`{}|~@...`: many of several
+/// kinds, with nothing before them, since fewer stand around `@` in code.
+fn signs_start(text: &[u8], anchor: usize) -> Option<usize> {
+    let is_sign = |byte: &u8| b"!#$%&'*+-/=?^_`{|}~".contains(byte);
+    let signs = text.get(..anchor)?.rsplit(|byte| !is_sign(byte)).next()?;
+    let start = anchor - signs.len();
+    let mut kinds = signs.get(..signs.len().min(LONGEST_LOCAL))?.to_vec();
+    kinds.sort_unstable();
+    kinds.dedup();
+    let many = (FEWEST_SIGNS.0..=LONGEST_LOCAL).contains(&signs.len()) && kinds.len() >= FEWEST_SIGNS.1;
+    (many && before(text, start).is_none_or(|byte| byte.is_ascii_whitespace())).then_some(start)
+}
+
 /// Where the local part before the `@` at `anchor` begins.
 fn local_start(text: &[u8], anchor: usize) -> Option<usize> {
     let lowest = anchor.saturating_sub(EMAIL_REACH);
@@ -122,7 +173,8 @@ fn local_start(text: &[u8], anchor: usize) -> Option<usize> {
     while let Some(size) = local_character(text, lowest, start) {
         start -= size;
     }
-    let start = rewritten_start(text, lowest, start, anchor).unwrap_or(start);
+    let start =
+        rewritten_start(text, lowest, start, anchor).or_else(|| sorted_start(text, lowest, start)).unwrap_or(start);
     let local = text.get(start..anchor)?;
     let syntax =
         local.iter().take_while(|&&byte| !(byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80)).count();
@@ -166,6 +218,20 @@ fn rewritten_start(text: &[u8], lowest: usize, start: usize, anchor: usize) -> O
         }
     }
     None
+}
+
+/// Where the local part begins if the `=` before `start` belongs to it since mail is sorted
+/// by it: `user+box/part=x@`, with nothing before it.
+fn sorted_start(text: &[u8], lowest: usize, start: usize) -> Option<usize> {
+    let in_chain = |byte: &u8| byte.is_ascii_alphanumeric() || b"._+-/=".contains(byte);
+    let lowest = lowest.max(start.saturating_sub(LONGEST_LOCAL));
+    let chain = text.get(lowest..start).filter(|before| before.ends_with(b"="))?;
+    let chain = chain.rsplit(|byte| !in_chain(byte)).next()?;
+    let begins = start - chain.len();
+    let mailbox = chain.split(|&byte| byte == b'/').next().filter(|mailbox| mailbox.len() < chain.len())?;
+    let tagged = mailbox.first().is_some_and(u8::is_ascii_alphanumeric) && mailbox.contains(&b'+');
+    let apart = before(text, begins).is_none_or(|byte| byte.is_ascii_whitespace() || byte == b'<');
+    (tagged && !mailbox.contains(&b'=') && apart).then_some(begins)
 }
 
 /// Remotes of ssh, scp and rsync: `git@host:path`, `user@host:/path`.
@@ -291,6 +357,11 @@ mod tests {
             "bob@163.com",
             "1234567+name@users.noreply.github.com",
             "\"john doe\"@example.com",
+            "a@correo.españa",
+            "a@a.xyϸ",
+            "a@b.élan",
+            "john@[192.168.2.1]",
+            "x@[IPv6:2001:db8::1]",
         ] {
             for (before, after) in [
                 ("", ""),
@@ -344,6 +415,33 @@ mod tests {
     }
 
     #[test]
+    fn local_parts_of_many_signs_or_mailboxes_stand_by_themselves() {
+        let (signs, sorted) = ("#!$%&'*+-/=?^_`{}|~@example.org", "user+box/part=x@example.org");
+        for value in [signs, sorted] {
+            assert_eq!(found(value), [value]);
+            assert_eq!(found(&format!("to {value}, now")), [value]);
+        }
+        assert_eq!(found(&format!("x{signs}")), Vec::<&str>::new());
+        assert_eq!(found(&format!("({signs}")), Vec::<&str>::new());
+        for text in ["=@example.org", "a =+= @example.org", "$#@!%&@example.org", "!!!!!!!!!!====@example.org"] {
+            assert_eq!(found(text), Vec::<&str>::new(), "{text}");
+        }
+        for text in
+            ["a+b=x@example.org", "?user+box/part=x@example.org", "box/part=x@example.org", "q=a+b/c=x@example.org"]
+        {
+            assert_eq!(found(text), ["x@example.org"], "{text}");
+        }
+    }
+
+    #[test]
+    fn other_scripts_behind_a_domain_are_no_part() {
+        for text in ["a@a.comまで", "a@a.com请", "a@a.com한글", "a@a.comไทย"] {
+            assert_eq!(found(text), ["a@a.com"], "{text}");
+        }
+        assert_eq!(extent(b"a@a.com\xc0x", 1), Some(0..7));
+    }
+
+    #[test]
     fn several_addresses_are_several_findings() {
         assert_eq!(found("a@xy.com;b@xy.com,c@xy.com d@xy.com"), ["a@xy.com", "b@xy.com", "c@xy.com", "d@xy.com"]);
     }
@@ -389,6 +487,12 @@ mod tests {
             "getty@tty1.service",
             "root@localhost",
             "root@10.0.0.1",
+            "root@[10.0.0.1]:/srv",
+            "a@[10.0.0]",
+            "a@[10.0.0.1",
+            "a@[fe80::1]",
+            "a@[IPv6:x]",
+            "a@[0]",
             "{user}@example.com",
             "***@example.com",
             "a@b.c",

@@ -8,6 +8,7 @@ use super::media::{ContentType, Media};
 use super::msgpack::MsgpackStage;
 use super::multipart::MultipartStage;
 use super::protobuf::ProtobufStage;
+use super::recording::RecordingStage;
 use super::snappy::{self, SnappyStage};
 use super::sse::SseStage;
 use super::statement::{self, StatementStage};
@@ -105,6 +106,11 @@ impl PartRules {
     /// Whether a part of this type passes if it is no text.
     pub(super) fn is_media(&self, content: &ContentType) -> bool {
         self.media.contains(&content.essence)
+    }
+
+    /// Whether what is called so passes, if its bytes say the same.
+    pub(super) fn may_be_media(&self, essence: &str) -> bool {
+        self.media.iter().chain(&self.pass[..]).any(|known| known == essence)
     }
 }
 
@@ -226,6 +232,24 @@ impl BodyStage {
         Ok(Self::of(plan, Way::Undecided(BytesMut::new(), Doubt::Coding), said, rules, place))
     }
 
+    /// A stage for one whose head says that it is in `coding`.
+    ///
+    /// # Errors
+    /// As [`BodyStage::new`], and where its length has left.
+    pub(super) fn coded(
+        plan: &Arc<Plan>,
+        content: &ContentType,
+        coding: Coding,
+        rules: &PartRules,
+        place: Place,
+    ) -> Result<Self, ContentError> {
+        if place.same_length {
+            return Err(ContentError::Large);
+        }
+        let way = Way::known(CodedStage::new(plan, content, coding, rules, place)?);
+        Ok(Self::of(plan, way, None, rules, place))
+    }
+
     fn of(
         plan: &Arc<Plan>,
         way: Way,
@@ -258,6 +282,7 @@ impl BodyStage {
             Media::Msgpack => Way::known(MsgpackStage::new(plan, limit)),
             Media::Multipart => Way::known(MultipartStage::new(plan, content, rules, place.depth)?),
             Media::Sse => Way::known(SseStage::new(plan, limit)),
+            Media::Recording => Way::known(RecordingStage::new(plan, rules, place)?),
             Media::Envelope => Way::known(EnvelopeStage::new(plan, rules, place.depth)?),
             media @ (Media::Table | Media::Tabs) => {
                 let text = TextStage::new(text_plan, Media::Text).prompt(place.prompt, limit);

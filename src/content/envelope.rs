@@ -16,6 +16,7 @@ use super::body::{BodyFormat, PartRules, Stage};
 use super::media::{ContentType, Media};
 use super::part::{Head, Parts, Written};
 use super::projection::{Piece, Projection};
+use crate::coding::Coding;
 use crate::redact::{Plan, Report};
 use bytes::{Bytes, BytesMut};
 use serde::de::IgnoredAny;
@@ -159,6 +160,10 @@ impl Stage for EnvelopeStage {
         self.parts.passed()
     }
 
+    fn rewrites(&self) -> bool {
+        self.parts.rewrites()
+    }
+
     fn held(&self) -> usize {
         self.held.len() + self.parts.held()
     }
@@ -270,10 +275,15 @@ impl Facts {
             // Bytes may follow the JSON, as in recordings of replays.
             content.media = Media::Unknown;
         }
+        if self.kind.as_deref() == Some("replay_recording") && self.length.is_some() {
+            content.media = Media::Recording;
+        }
         Ok(Head {
             content,
             field: None,
             lengths: self.length.iter().map(|(length, _)| *length).collect(),
+            named: None,
+            coding: Coding::Identity,
             coded: false,
             report: projection.report().clone(),
             written,
@@ -353,6 +363,7 @@ fn text(json: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::coding::{Encoder, Level, WireFormat};
     use crate::redact::rig::PLAN;
     use crate::redact::{Format, Redactor};
     use proptest::prelude::*;
@@ -444,14 +455,59 @@ mod tests {
         assert_eq!(redacted(&body("application/json")), Err(ContentError::Media));
     }
 
+    /// An item with what `events` are in zlib.
+    fn recording(kind: &str, events: &[u8]) -> Vec<u8> {
+        let payload = [b"{\"segment_id\":0}\n", events].concat();
+        let head = format!("{HEADER}\n{{\"type\":\"{kind}\",\"length\":{}}}\n", payload.len());
+        [head.as_bytes(), &payload, b"\n{\"type\":\"session\"}\n{}\n"].concat()
+    }
+
+    #[test]
+    fn a_recording_is_redacted_in_its_coding() {
+        let zlib = |text: &str| {
+            let (mut encoder, mut out) = (Encoder::new(WireFormat::Zlib, Level::default(), None).unwrap(), Vec::new());
+            encoder.push(text.as_bytes(), &mut out).unwrap();
+            encoder.finish(&mut out).unwrap();
+            out.concat()
+        };
+        let bytes = |chunks: [&[u8]; 2]| {
+            let rules = PartRules {
+                limit: LIMIT as u64,
+                pass: Arc::default(),
+                media: Arc::default(),
+                formats: None,
+                coding: crate::content::CodingLimits::NONE,
+            };
+            let (mut stage, mut out) = (EnvelopeStage::new(&PLAN, &rules, 0)?, Vec::new());
+            chunks.into_iter().try_for_each(|chunk| stage.push(Bytes::copy_from_slice(chunk), &mut out))?;
+            stage.finish(&mut out)?;
+            Ok::<_, ContentError>(out.concat())
+        };
+        let events = |text: &str| format!(r#"[{{"type":5,"data":{{"tag":"x","payload":{{"email":"{text}"}}}}}}]"#);
+        let (dirty, clean) = (events("bob@example.com"), events("nobody"));
+        let body = recording("replay_recording", &zlib(&dirty));
+        for at in 0..=body.len() {
+            let (one, other) = body.split_at(at);
+            let expected = recording("replay_recording", &zlib(&events("[EMAIL_ADDRESS]")));
+            assert!(bytes([one, other]).unwrap() == expected, "cut at {at}");
+        }
+        let body = recording("replay_recording", &zlib(&clean));
+        assert!(bytes([&body, b""]).unwrap() == body);
+        for text in [&dirty, &clean] {
+            let body = recording("replay_recording", text.as_bytes());
+            let expected = text.replace("bob@example.com", "[EMAIL_ADDRESS]");
+            assert!(bytes([&body, b""]).unwrap() == recording("replay_recording", expected.as_bytes()));
+        }
+        let cut = zlib(&dirty);
+        let cut = recording("replay_recording", &cut[..cut.len() - 3]);
+        assert!(matches!(redacted(&cut), Err(ContentError::Coding(_))));
+        let noise: String = (0..2 * LIMIT).map(|n| char::from(b'a' + (n * n / 7 % 26) as u8)).collect();
+        assert_eq!(run([&recording("replay_recording", &zlib(&noise))[..]]), Err(ContentError::Large));
+    }
+
     #[test]
     fn compressed_bytes_behind_json_are_not_taken_for_json() {
-        let body = [
-            HEADER.as_bytes(),
-            b"\n{\"type\":\"replay_recording\",\"length\":24}\n{\"segment_id\":0}\nx\x9c\xab\x56\x4a\x54\0\n",
-        ]
-        .concat();
-        assert_eq!(redacted(&body), Err(ContentError::Media));
+        assert_eq!(redacted(&recording("other", b"x\x9c\xab\x56\x4a\x54\0")), Err(ContentError::Media));
     }
 
     #[test]

@@ -43,6 +43,9 @@ pub enum Media {
     Multipart,
     /// Items of Sentry's, each behind a header in JSON.
     Envelope,
+    /// A recording of Sentry's: a line of JSON, and what is most often compressed. No type
+    /// says so, the item does.
+    Recording,
     /// Server-sent events.
     Sse,
     /// The messages of a gRPC call.
@@ -153,6 +156,31 @@ impl Media {
             _ => Self::Unknown,
         }
     }
+}
+
+/// The type of a picture, of sound or of a film, by the end of its file's `name`.
+pub(super) fn of_file(name: &[u8]) -> Option<&'static str> {
+    const ENDS: [(&str, &str); 16] = [
+        ("png", "image/png"),
+        ("jpg", "image/jpeg"),
+        ("jpeg", "image/jpeg"),
+        ("gif", "image/gif"),
+        ("webp", "image/webp"),
+        ("wav", "audio/wav"),
+        ("mp3", "audio/mpeg"),
+        ("mpga", "audio/mpeg"),
+        ("m4a", "audio/mp4"),
+        ("ogg", "audio/ogg"),
+        ("flac", "audio/flac"),
+        ("mp4", "video/mp4"),
+        ("mpeg", "video/mpeg"),
+        ("webm", "video/webm"),
+        ("mov", "video/quicktime"),
+        ("avi", "video/x-msvideo"),
+    ];
+    let point = name.iter().rposition(|&byte| byte == b'.')?;
+    let end = &name[point + 1..];
+    ENDS.iter().find(|(known, _)| end.eq_ignore_ascii_case(known.as_bytes())).map(|(_, essence)| *essence)
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ mod part;
 mod pipeline;
 mod projection;
 mod protobuf;
+mod recording;
 mod released;
 mod snappy;
 pub mod sniff;

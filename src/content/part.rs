@@ -8,6 +8,7 @@ use super::sniff;
 use super::spelling::{Spelling, escape};
 use super::text::TextStage;
 use super::utf8::Utf8Check;
+use crate::coding::Coding;
 use crate::redact::{Plan, Report};
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
@@ -19,7 +20,11 @@ pub(super) struct Head {
     pub(super) field: Option<Vec<u8>>,
     /// Every length that is declared.
     pub(super) lengths: Vec<u64>,
-    /// Whether the part has a coding of its own.
+    /// What its file's name says that it is, where no type is declared.
+    pub(super) named: Option<&'static str>,
+    /// The part's own coding.
+    pub(super) coding: Coding,
+    /// Whether it has one that is not undone.
     pub(super) coded: bool,
     /// What was found in the head.
     pub(super) report: Report,
@@ -90,14 +95,18 @@ impl Part {
         if head.coded {
             return Err(ContentError::PartCoding);
         }
-        if setting.rules.is_media(&head.content) {
+        let place = Place { depth: setting.depth, same_length, ..Place::default() };
+        if head.coding != Coding::Identity {
+            let body = BodyStage::coded(&setting.plan, &head.content, head.coding, &setting.rules, place)?;
+            return Ok(Self::Body(Box::new(body)));
+        }
+        if setting.rules.is_media(&head.content) || head.named.is_some_and(|named| setting.rules.may_be_media(named)) {
             let (content, setting) = (head.content.clone(), setting.clone());
             return Ok(Self::Unsure(Box::new(Unsure { content, setting, same_length, lead: BytesMut::new() })));
         }
         if let Some(name) = &head.field {
             return Ok(Self::Field(Box::new(Field::new(&setting.plan, name, same_length))));
         }
-        let place = Place { depth: setting.depth, same_length, ..Place::default() };
         let body = BodyStage::new(&setting.plan, &head.content, &setting.rules, place)?;
         Ok(Self::Body(Box::new(body)))
     }
@@ -169,6 +178,15 @@ impl Part {
         }
     }
 
+    /// Whether it leaves otherwise than it came, though nothing was found.
+    fn rewrites(&self) -> bool {
+        match self {
+            Self::Body(body) => body.rewrites(),
+            Self::Exact(exact) => exact.part.rewrites(),
+            _ => false,
+        }
+    }
+
     /// Bytes held back now.
     fn held(&self) -> usize {
         match self {
@@ -191,6 +209,7 @@ pub(super) struct Parts {
     open: Option<Part>,
     report: Report,
     passed: bool,
+    rewritten: bool,
 }
 
 impl Parts {
@@ -203,7 +222,7 @@ impl Parts {
             return Err(ContentError::Media);
         }
         let setting = Setting { plan: Arc::clone(plan), rules: rules.clone(), depth: depth + 1 };
-        Ok(Self { setting, open: None, report: Report::default(), passed: false })
+        Ok(Self { setting, open: None, report: Report::default(), passed: false, rewritten: false })
     }
 
     pub(super) fn plan(&self) -> &Arc<Plan> {
@@ -238,6 +257,7 @@ impl Parts {
         let result = part.finish(out);
         self.report.add(&part.report());
         self.passed |= part.passed();
+        self.rewritten |= part.rewrites();
         result
     }
 
@@ -253,6 +273,11 @@ impl Parts {
     /// Whether a part passed unscanned.
     pub(super) fn passed(&self) -> bool {
         self.passed || self.open.as_ref().is_some_and(Part::passed)
+    }
+
+    /// Whether a part leaves otherwise than it came, though nothing was found.
+    pub(super) fn rewrites(&self) -> bool {
+        self.rewritten || self.open.as_ref().is_some_and(Part::rewrites)
     }
 
     /// Bytes held back now.
@@ -349,7 +374,7 @@ impl Held {
         part.finish(&mut body)?;
         // Some clients count characters, not bytes: what nothing was found in is
         // left as it is.
-        let changed = part.report().changed() > 0;
+        let changed = part.report().changed() > 0 || part.rewrites();
         let length = body.iter().map(|piece| piece.len() as u64).sum();
         self.head.write(changed.then_some(length), out);
         out.append(&mut body);

@@ -14,6 +14,7 @@ use super::roots::{Key, Roots};
 use super::shape::{self, Kinds};
 use super::token::Tokens;
 use super::trail::Trail;
+use super::typed;
 use super::workspace::{Found, Workspace};
 use super::{Format, detector_kinds};
 use crate::hyperscan::{Database, Hits, HyperscanError, Literal, Outcome, Scratch};
@@ -71,12 +72,17 @@ pub(super) struct LiteralUse {
     pub(super) key: Option<KeyUse>,
     /// The start of a private key block, with its rule.
     pub(super) private_key: Option<usize>,
+    /// The name that bytes of OTLP stand under.
+    pub(super) bytes: bool,
 }
 
 impl LiteralUse {
     /// Whether anything can come of it before `next`, as [`PatternUse::goes_on`].
     pub(super) fn goes_on(&self, next: Option<&u8>, room: impl Fn() -> usize) -> bool {
-        self.key.is_some() || self.private_key.is_some() || self.patterns.iter().any(|usage| usage.goes_on(next, &room))
+        self.bytes
+            || self.key.is_some()
+            || self.private_key.is_some()
+            || self.patterns.iter().any(|usage| usage.goes_on(next, &room))
     }
 }
 
@@ -202,6 +208,7 @@ impl Engine {
             engine.add(index, rule, &mut builder)?;
         }
         engine.tokens.watch(embedded::pairs());
+        typed::BYTES.iter().for_each(|name| builder.literal(name.to_vec(), false).bytes = true);
         engine.paths = Arc::new(std::mem::take(&mut builder.paths));
         engine.longest_literal = builder.literals.keys().map(|(bytes, _)| bytes.len()).max().unwrap_or(0);
         engine.build_database(builder)?;

@@ -54,6 +54,7 @@ mod shape;
 mod token;
 mod trail;
 mod trigger;
+pub(crate) mod typed;
 mod unit;
 mod walk;
 mod window;

@@ -39,6 +39,11 @@ impl Context {
         self.bytes.drain(..surplus);
         self.bytes.extend(fresh);
     }
+
+    /// The last `most` bytes of them.
+    pub(super) fn last(&self, most: usize) -> impl Iterator<Item = u8> + '_ {
+        self.bytes.iter().skip(self.bytes.len().saturating_sub(most)).copied()
+    }
 }
 
 /// The keywords of all rules.
@@ -226,7 +231,8 @@ impl Sightings {
         raw.extend_from_slice(&data[..data.len().min(place + SYNC)]);
         let (asked, place) = (place, missing + place);
         let mut across = Self::default();
-        across.begin(scan, if context.is_start { 0 } else { sync(&raw, 0, place) });
+        let is_whole = context.is_start && missing == context.bytes.len();
+        across.begin(scan, if is_whole { 0 } else { sync(&raw, 0, place) });
         across.look(words, &raw, place, format);
         let (start, is_right_before) = told(&raw, across.nearest(words, wanted, proximity, place)?, place);
         Some((start.checked_sub(missing).unwrap_or(asked), is_right_before))

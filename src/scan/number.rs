@@ -6,9 +6,13 @@
 
 use super::Format;
 use super::delimiter::Delimiter;
+use super::nearby::Context;
 use super::resolve::Wrap;
+use super::typed::{self, Typed};
 use super::unit::{Meaning, run_before, unit};
 use super::window::{Window, sync};
+use crate::rule::{Detector, Matcher, Rule};
+use crate::validator::Validator;
 use std::ops::Range;
 
 /// Raw bytes before a number that are looked at.
@@ -25,18 +29,49 @@ pub(super) struct Place<'a> {
     pub(super) inside: bool,
     /// A top-level quote stands right before the data.
     pub(super) behind_quote: bool,
+    /// What stands before `raw`, as far as [`typed::REACH`] at least.
+    pub(super) context: &'a Context,
+}
+
+/// Digits of the longest number that readers of JSON keep exactly (up to 2^53, RFC 8259
+/// section 6). Longer ones are ids of 64 bits, one in eight of which looks like a card.
+const LONGEST_CARD: usize = 16;
+
+/// What a rule makes of numbers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Numbers {
+    /// Bare ones are judged.
+    bare: bool,
+    /// Digits of the longest that is judged.
+    longest: usize,
+}
+
+impl Numbers {
+    pub(super) fn of(rule: &Rule) -> Self {
+        let is_card =
+            matches!(rule.matcher, Matcher::Detector(Detector::Card)) || rule.validator == Some(Validator::Card);
+        Self { bare: rule.numbers, longest: if is_card { LONGEST_CARD } else { usize::MAX } }
+    }
 }
 
 /// How to write what replaces the match at `range`; `None` when it is a bare
-/// JSON number and the rule does not judge those.
-pub(super) fn wrap(place: Place<'_>, range: &Range<usize>, numbers: bool, window: &mut Window) -> Option<Wrap> {
+/// JSON number and the rule does not judge those, or none so long.
+pub(super) fn wrap(place: Place<'_>, range: &Range<usize>, numbers: Numbers, window: &mut Window) -> Option<Wrap> {
     let is_between = place.format != Format::Text && !place.inside;
     if !is_number(&place.raw[..range.end], range.start, !is_between) {
         return Some(Wrap::Plain);
     }
+    match typed::under(place.context, place.raw, range) {
+        Some(Typed::Value) if !is_between || numbers.bare => return Some(Wrap::Zero),
+        Some(_) => return None,
+        None => {}
+    }
     match is_between {
         true => bare(place, range, numbers),
-        false => Some(nested(place, range, window)),
+        false => match nested(place, range, window) {
+            Wrap::Quoted(_) if range.len() > numbers.longest => None,
+            wrap => Some(wrap),
+        },
     }
 }
 
@@ -53,10 +88,10 @@ fn is_number(raw: &[u8], mut at: usize, within: bool) -> bool {
 }
 
 /// A number between strings: of the document itself.
-fn bare(place: Place<'_>, range: &Range<usize>, numbers: bool) -> Option<Wrap> {
+fn bare(place: Place<'_>, range: &Range<usize>, numbers: Numbers) -> Option<Wrap> {
     let closes = |byte: u8| matches!(byte, b',' | b']' | b'}') || byte.is_ascii_whitespace();
     if opens_value(place, range.start) && place.raw.get(range.end).is_none_or(|&byte| closes(byte)) {
-        return numbers.then_some(Wrap::Quoted(0));
+        return (numbers.bare && range.len() <= numbers.longest).then_some(Wrap::Quoted(0));
     }
     // Not JSON: text like any other.
     Some(Wrap::Plain)
@@ -191,13 +226,16 @@ fn level_of(place: Place<'_>, window: &Window, index: usize) -> u32 {
 mod tests {
     use super::*;
 
+    const JUDGED: Numbers = Numbers { bare: true, longest: LONGEST_CARD };
+
     fn wrap_in(raw: &str, format: Format, inside: bool) -> Option<Wrap> {
         let start = raw.find("4111").unwrap();
         let end = start + 16;
         // The content of the string that holds the number, as fences would tell.
         let bounds = if inside { (1, raw.len() - 1) } else { (0, raw.len()) };
-        let place = Place { raw: raw.as_bytes(), format, bounds, inside, behind_quote: false };
-        wrap(place, &(start..end), true, &mut Window::default())
+        let place =
+            Place { raw: raw.as_bytes(), format, bounds, inside, behind_quote: false, context: &Context::at_start() };
+        wrap(place, &(start..end), JUDGED, &mut Window::default())
     }
 
     #[test]
@@ -205,6 +243,34 @@ mod tests {
         assert_eq!(wrap_in(r#""card": 4111111111111111}"#, Format::Json, false), Some(Wrap::Quoted(0)));
         assert_eq!(wrap_in("4111111111111111", Format::Json, false), Some(Wrap::Quoted(0)));
         assert_eq!(wrap_in("x 4111111111111111 y", Format::Json, true), Some(Wrap::Plain));
+    }
+
+    #[test]
+    fn a_number_that_json_cannot_hold_exactly_is_no_card() {
+        let wrap = |raw: &str, inside, longest| {
+            let start = raw.find("6234").unwrap();
+            let bounds = if inside { (1, raw.len() - 1) } else { (0, raw.len()) };
+            let place = Place {
+                raw: raw.as_bytes(),
+                format: Format::Json,
+                bounds,
+                inside,
+                behind_quote: false,
+                context: &Context::at_start(),
+            };
+            let end = start + raw[start..].bytes().take_while(u8::is_ascii_digit).count();
+            super::wrap(place, &(start..end), Numbers { bare: true, longest }, &mut Window::default())
+        };
+        for (raw, inside) in [
+            ("[6234505549529662657]", false),
+            (r#""id": 6234505549529662657}"#, false),
+            (r#""{\"id\": 6234505549529662657}""#, true),
+        ] {
+            assert_eq!(wrap(raw, inside, LONGEST_CARD), None, "{raw}");
+            assert!(matches!(wrap(raw, inside, usize::MAX), Some(Wrap::Quoted(_))), "{raw}");
+        }
+        assert_eq!(wrap(r#""6234505549529662657""#, true, LONGEST_CARD), Some(Wrap::Plain));
+        assert_eq!(wrap(r#""card 6234505549529662657, thanks""#, true, LONGEST_CARD), Some(Wrap::Plain));
     }
 
     #[test]

@@ -22,7 +22,7 @@ use super::key::End;
 use super::meter::{Meter, Unmetered, Work};
 use super::mode::{Last, Mode};
 use super::nearby::Context;
-use super::number::{self, Place};
+use super::number::{self, Numbers, Place};
 use super::pattern::Memory;
 use super::place::{self, Before, Bounds};
 use super::protect::REACH;
@@ -30,6 +30,7 @@ use super::region::Region;
 use super::resolve::{Match, Resolver, Wrap};
 use super::shape::{self, Lexical};
 use super::trigger::{self, Popped, Trigger, Triggers, What};
+use super::typed;
 use super::unit::unit;
 use super::walk::{Step, Walk};
 use super::workspace::Workspace;
@@ -87,6 +88,8 @@ pub struct Scanner<M = Unmetered> {
     encoded: Option<Encoded>,
     /// Where JSON in base64 begins: see [`Scanner::take_embedded`].
     embedded: Vec<u64>,
+    /// Where names of bytes end: see [`Scanner::take_bytes`].
+    bytes: Vec<u64>,
     /// In a second reading: what was accepted.
     log: Option<Vec<Begun>>,
     /// Such a reading failed.
@@ -140,6 +143,7 @@ impl<M: Meter> Scanner<M> {
             context: Context::at_start(),
             second: Some(Second::default()),
             embedded: Vec::new(),
+            bytes: Vec::new(),
             log: None,
             failed: None,
             meter,
@@ -333,6 +337,9 @@ impl<M: Meter> Scanner<M> {
             for usage in patterns {
                 self.confirm_pattern(work, data, usage, literal.start, &bounds, out);
             }
+        }
+        if usage.bytes {
+            self.bytes.push(self.absolute(literal.end));
         }
         if let Some(rule) = usage.private_key {
             self.confirm_private_key(work, data, rule, literal.start, out);
@@ -664,7 +671,7 @@ impl<M: Meter> Scanner<M> {
         range: Range<usize>,
     ) -> Option<Match> {
         let known = self.rule(rule);
-        let (numbers, priority) = (known.numbers, known.priority);
+        let (numbers, priority) = (Numbers::of(known), known.priority);
         let range = place::whole_characters(data.raw, (bounds.from, bounds.to), range);
         let inside = work.shapes.lexical_at(range.start).inside;
         let place = Place {
@@ -673,6 +680,7 @@ impl<M: Meter> Scanner<M> {
             bounds: (bounds.from, bounds.to),
             inside,
             behind_quote: self.behind_quote,
+            context: &self.context,
         };
         let wrap = number::wrap(place, &range, numbers, &mut work.context)?;
         let (start, end) = (self.absolute(range.start), self.absolute(range.end));
@@ -717,7 +725,7 @@ impl<M: Meter> Scanner<M> {
             self.behind_quote = raw[last] == b'"' && work.shapes.fence_from(last) == Some(last);
         }
         self.lexical = work.shapes.lexical_at(keep);
-        self.context.push(&raw[..keep], self.engine.vocabulary.reach);
+        self.context.push(&raw[..keep], self.engine.vocabulary.reach.max(typed::REACH));
         self.checks.move_on(raw, self.origin, keep);
         self.origin += keep as u64;
     }

@@ -21,7 +21,9 @@
 
 use super::delimiter::Delimiter;
 use super::key::{Claimants, whole_unit};
-use super::unit::Meaning;
+use super::resolve::Wrap;
+use super::unit::{Meaning, unit};
+use std::ops::Range;
 
 /// Where in the text behind a member name the reader is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +64,10 @@ pub(crate) struct Walk {
     depth: u8,
     /// Within an OTLP array, whose elements have wrappers.
     list: bool,
+    /// The wrapper says that the value is a number.
+    numeric: bool,
+    /// It is within a string that holds JSON.
+    encoded: bool,
     /// The name is an option of a program (`--password`): its value may be the
     /// next string.
     option: bool,
@@ -84,7 +90,55 @@ impl Walk {
     /// A walk that begins behind the closing quote of `name`.
     pub(crate) fn new(rules: Claimants, quote: Delimiter, begins: u64, name: &[u8]) -> Self {
         let option = name.starts_with(b"--");
-        Self { rules, quote, begins, value: quote, stage: Stage::Name, depth: 0, list: false, option }
+        Self {
+            rules,
+            quote,
+            begins,
+            value: quote,
+            stage: Stage::Name,
+            depth: 0,
+            list: false,
+            numeric: false,
+            encoded: false,
+            option,
+        }
+    }
+
+    /// How to write what stands in the place of a `number`. Readers of OTLP want one where
+    /// the wrapper says so.
+    pub(crate) fn wrap(&self) -> Wrap {
+        if self.numeric { Wrap::Zero } else { self.quote.wrap() }
+    }
+
+    /// The same of a string that holds `text`, if it is known.
+    pub(crate) fn wrap_text(&self, text: Option<&[u8]>) -> Wrap {
+        let is_number = |text: &[u8]| text.iter().all(|byte| byte.is_ascii_digit() || b"-+.eE".contains(byte));
+        if self.numeric && text.is_some_and(is_number) { Wrap::Zero } else { Wrap::Plain }
+    }
+
+    /// Whether `value` is what such a number becomes, or was.
+    pub(crate) fn is_zero(&self, value: &[u8]) -> bool {
+        self.numeric && value == b"0"
+    }
+
+    /// A walk over the strings in JSON that the string `range` of `raw` holds, which this has
+    /// come to, if that is what it holds: one, or a list of them.
+    ///
+    /// ```text
+    /// {"support_phone": "\"01 99 00 52 87\"", "pins": "[\"4815\", \"1623\"]"}
+    /// ```
+    pub(crate) fn within(&self, raw: &[u8], range: Range<usize>) -> Option<Self> {
+        let Delimiter::Double(outer) = self.value else { return None };
+        // Most values begin with neither a bracket nor an escape.
+        let may_be = matches!(raw[range.clone()].first()?, b'[' | b'\\' | b' ' | b'%');
+        let level = if may_be && !self.encoded {
+            level_of_strings(&raw[..range.end], range.start, outer)?
+        } else {
+            return None;
+        };
+        let quote = Delimiter::Double(level);
+        let stage = Stage::Colon { split: false };
+        Some(Self { quote, value: quote, stage, depth: 0, list: false, numeric: false, encoded: true, ..*self })
     }
 
     /// Whether the values of an array are being read.
@@ -243,6 +297,7 @@ impl Walk {
                 b"int_value",
                 b"bytesValue",
                 b"doubleValue",
+                b"double_value",
                 b"arrayValue",
                 b"array_value",
             ],
@@ -264,7 +319,10 @@ impl Walk {
                 _ if is_quote && wanted.contains(&text.as_slice()) => {
                     self.stage = match self.stage {
                         Stage::Object => Stage::Name,
-                        Stage::Wrapper if !text.starts_with(b"array") => Stage::Name,
+                        Stage::Wrapper if !text.starts_with(b"array") => {
+                            self.numeric = text.starts_with(b"int") || text.starts_with(b"double");
+                            Stage::Name
+                        }
                         // One array only.
                         Stage::Wrapper if self.list => return Named::No,
                         Stage::Wrapper | Stage::List => Stage::List,
@@ -336,6 +394,45 @@ enum Named {
     Yes(usize),
     No,
     More,
+}
+
+/// The level of the quotes between which strings stand, if all that is in `raw` from `at` on
+/// is one of them, or a list, in a string of the level `outer`.
+fn level_of_strings(raw: &[u8], mut at: usize, outer: u32) -> Option<u32> {
+    let (mut place, mut level, mut is_list) = (InStrings::Start, None, false);
+    while at < raw.len() {
+        let unit = unit(raw, at);
+        at += unit.len;
+        place = match (place, unit.meaning) {
+            (InStrings::Text, Meaning::Quote(found)) if Some(found) == level => InStrings::Behind,
+            (InStrings::Text, Meaning::Quote(found)) if Some(found) < level => return None,
+            (InStrings::Text, _) => InStrings::Text,
+            _ if unit.is_space() => place,
+            (InStrings::Start, Meaning::Byte(b'[')) if !is_list => {
+                is_list = true;
+                InStrings::Start
+            }
+            (InStrings::Start, Meaning::Quote(found)) if found > outer && level.is_none_or(|level| level == found) => {
+                level = Some(found);
+                InStrings::Text
+            }
+            (InStrings::Behind, Meaning::Byte(b',')) if is_list => InStrings::Start,
+            (InStrings::Behind, Meaning::Byte(b']')) if is_list => InStrings::End,
+            _ => return None,
+        };
+    }
+    level.filter(|_| place == if is_list { InStrings::End } else { InStrings::Behind })
+}
+
+/// Where among strings in JSON the reader is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum InStrings {
+    Start,
+    Text,
+    /// Behind a string.
+    Behind,
+    /// Behind the list.
+    End,
 }
 
 /// Whether a quote may stand at `at`, or its data is still to come.
@@ -412,6 +509,44 @@ mod tests {
             assert_eq!(found, rest, "{raw}");
         }
         assert!(matches!(walk(r#""p"|: -12"#, 0), (Step::Number(_), rest) if rest == "-12"));
+    }
+
+    #[test]
+    fn strings_in_json_within_a_string_are_walked_to() {
+        fn strings(raw: &str) -> Option<Vec<&str>> {
+            let mut walk = Walk::new(Claimants::one(0), Delimiter::Double(0), 0, b"p");
+            let Step::Text(start) = walk.advance(raw.as_bytes(), 4, true) else { panic!("{raw}") };
+            let end = raw.rfind('"').unwrap();
+            let mut walk = walk.within(raw.as_bytes(), start..end)?;
+            let (mut at, mut found) = (start, Vec::new());
+            while let Step::Text(start) = walk.advance(raw.as_bytes(), at, true) {
+                let length = raw[start..].find("\\\"").unwrap();
+                found.push(&raw[start..start + length]);
+                at = start + length + 2;
+            }
+            Some(found)
+        }
+        for (raw, found) in [
+            (r#"{"p":"\"4815\""}"#, &["4815"][..]),
+            (r#"{"p":" \"4815\" "}"#, &["4815"]),
+            (r#"{"p":"[\"4815\"]"}"#, &["4815"]),
+            (r#"{"p":"[ \"a b\" ,\"\", \"c\\\\n\"]"}"#, &["a b", "", r"c\\\\n"]),
+        ] {
+            assert_eq!(strings(raw).as_deref(), Some(found), "{raw}");
+        }
+        for raw in [
+            r#"{"p":"4815"}"#,
+            r#"{"p":"\"4815"}"#,
+            r#"{"p":"\"48\"15\""}"#,
+            r#"{"p":"\"48\" and \"15\""}"#,
+            r#"{"p":"[\"48\", 15]"}"#,
+            r#"{"p":"[[\"48\"]]"}"#,
+            r#"{"p":"[\"48\"] x"}"#,
+            r#"{"p":"[]"}"#,
+            r#"{"p":"{\"a\": \"48\"}"}"#,
+        ] {
+            assert_eq!(strings(raw), None, "{raw}");
+        }
     }
 
     #[test]

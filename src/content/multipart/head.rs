@@ -8,8 +8,9 @@
 //! {"Content-Disposition":"form-data"} {"name":"to"} {"filename":"bob@example.com.txt"}
 //! ```
 
+use crate::coding::Coding;
 use crate::content::ContentError;
-use crate::content::media::{ContentType, Media};
+use crate::content::media::{self, ContentType, Media};
 use crate::content::parameter::{self, Parameter, trim};
 use crate::content::part::{Head, Written};
 use crate::content::projection::{Piece, Projection};
@@ -37,6 +38,7 @@ pub(super) fn read(raw: &Bytes, plan: &Arc<Plan>) -> Result<Head, ContentError> 
         tokens: Vec::new(),
         kind: None,
         disposition: None,
+        coding: Coding::Identity,
         coded: false,
     };
     for line in lines(raw)? {
@@ -98,6 +100,9 @@ struct Reader<'a> {
     tokens: Vec<bool>,
     kind: Option<ContentType>,
     disposition: Option<Disposition>,
+    /// The one that is declared.
+    coding: Coding,
+    /// There is another, which is not undone.
     coded: bool,
 }
 
@@ -106,6 +111,8 @@ struct Disposition {
     /// The number of the text, and whether it is quoted.
     name: Option<(usize, bool)>,
     is_file: bool,
+    /// What the name of its file says that it is.
+    named: Option<&'static str>,
 }
 
 impl Reader<'_> {
@@ -137,7 +144,11 @@ impl Reader<'_> {
                 let is_plain = ["7bit", "8bit", "binary", "identity"];
                 self.coded |= !is_plain.iter().any(|plain| value.eq_ignore_ascii_case(plain.as_bytes()));
             }
-            b"content-encoding" => self.coded |= !value.eq_ignore_ascii_case(b"identity"),
+            b"content-encoding" => match (self.coding, Coding::from_headers([value])) {
+                (Coding::Identity, Ok(coding)) => self.coding = coding,
+                (_, Ok(Coding::Identity)) => {}
+                _ => self.coded = true,
+            },
             _ => {}
         }
         self.member(line.name.clone(), line.value.clone(), Spelling::Plain, false);
@@ -198,7 +209,10 @@ impl Reader<'_> {
                 // Which one counts, parsers do not agree on.
                 Role::Name if disposition.name.is_some() || name.ends_with(b"*") => return Err(ContentError::Framing),
                 Role::Name => disposition.name = Some((self.tokens.len() - 1, parameter.quoted)),
-                Role::File => disposition.is_file |= !is_empty,
+                Role::File => {
+                    disposition.is_file |= !is_empty;
+                    disposition.named = disposition.named.or_else(|| media::of_file(text));
+                }
                 _ => {}
             }
         }
@@ -263,12 +277,15 @@ impl Reader<'_> {
             kind.utf8 && (matches!(kind.media, Media::Text | Media::Table | Media::Tabs) || is_bare)
         };
         let is_text = self.kind.as_ref().is_none_or(is_field);
-        let name = disposition.name.filter(|_| is_text && !disposition.is_file);
+        let name = disposition.name.filter(|_| is_text && !disposition.is_file && self.coding == Coding::Identity);
+        let named = disposition.named.filter(|_| self.kind.is_none());
         let report = self.projection.report().clone();
         Ok(Head {
             field: name.map(|(number, quoted)| name_of(&pieces, number, quoted)),
             lengths: self.lengths.iter().map(|(_, length)| *length).collect(),
             content: self.kind.take().unwrap_or_else(|| ContentType::parse(None)),
+            named,
+            coding: self.coding,
             coded: self.coded,
             report,
             written: self.write(pieces),

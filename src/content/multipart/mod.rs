@@ -233,6 +233,10 @@ impl Stage for MultipartStage {
         self.parts.passed()
     }
 
+    fn rewrites(&self) -> bool {
+        self.parts.rewrites()
+    }
+
     fn held(&self) -> usize {
         self.held.len() + self.parts.held()
     }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::coding::{Coding, Decoder, Encoder, Level, WireFormat};
 use crate::content::CodingLimits;
 use crate::content::body::DEEPEST;
 use crate::redact::rig::PLAN;
@@ -15,13 +16,7 @@ struct Outcome {
 
 fn run<'a>(kind: &str, chunks: impl IntoIterator<Item = &'a [u8]>) -> Result<Outcome, ContentError> {
     let content = ContentType::parse(Some(kind.as_bytes()));
-    let rules = PartRules {
-        limit: LIMIT as u64,
-        pass: [String::from("image/png")].into(),
-        media: [String::from("audio/wav")].into(),
-        formats: None,
-        coding: CodingLimits::NONE,
-    };
+    let rules = rules();
     let (mut stage, mut out) = (MultipartStage::new(&PLAN, &content, &rules, 0)?, Vec::new());
     for chunk in chunks {
         stage.push(Bytes::copy_from_slice(chunk), &mut out)?;
@@ -30,6 +25,16 @@ fn run<'a>(kind: &str, chunks: impl IntoIterator<Item = &'a [u8]>) -> Result<Out
     assert_eq!(stage.held(), 0);
     let text = String::from_utf8_lossy(&out.concat()).into_owned();
     Ok(Outcome { text, changed: stage.report().changed(), passed: stage.passed() })
+}
+
+fn rules() -> PartRules {
+    PartRules {
+        limit: LIMIT as u64,
+        pass: [String::from("image/png")].into(),
+        media: [String::from("audio/wav")].into(),
+        formats: None,
+        coding: CodingLimits::NONE,
+    }
 }
 
 const FORM: &str = "multipart/form-data; boundary=xYz";
@@ -294,7 +299,9 @@ fn broken_framing_is_refused_at_every_split() {
 #[test]
 fn what_hides_its_text_is_refused() {
     for (head, error) in [
-        ("Content-Encoding: gzip", ContentError::PartCoding),
+        ("Content-Encoding: lz4", ContentError::PartCoding),
+        ("Content-Encoding: gzip, br", ContentError::PartCoding),
+        ("Content-Encoding: gzip\nContent-Encoding: br", ContentError::PartCoding),
         ("Content-Transfer-Encoding: base64", ContentError::PartCoding),
         (
             "Content-Disposition: form-data; name=a\nContent-Transfer-Encoding: quoted-printable",
@@ -307,6 +314,96 @@ fn what_hides_its_text_is_refused() {
     }
     let plain = "Content-Transfer-Encoding: Binary\nContent-Encoding: identity";
     check(plain, "x", plain, "x");
+}
+
+fn encoded(form: WireFormat, text: &[u8]) -> Vec<u8> {
+    let (mut encoder, mut out) = (Encoder::new(form, Level::Best, None).unwrap(), Vec::new());
+    encoder.push(text, &mut out).unwrap();
+    encoder.finish(&mut out).unwrap();
+    out.concat()
+}
+
+fn decoded(coding: Coding, wire: &[u8]) -> Vec<u8> {
+    let mut decoder = Decoder::new(coding, CodingLimits::NONE).unwrap().unwrap();
+    decoder.push(Bytes::copy_from_slice(wire));
+    let pieces: Vec<Bytes> = std::iter::from_fn(|| decoder.next_piece().unwrap()).collect();
+    decoder.finish().unwrap();
+    pieces.concat()
+}
+
+/// What leaves for one part, as bytes: whole, and cut in two everywhere.
+fn redacted_bytes(head: &str, content: &[u8]) -> Result<Vec<u8>, ContentError> {
+    let lead = format!("--xYz\r\n{}\r\n\r\n", head.replace('\n', "\r\n"));
+    let body = [lead.as_bytes(), content, b"\r\n--xYz--\r\n"].concat();
+    let run = |chunks: [&[u8]; 2]| {
+        let content = ContentType::parse(Some(FORM.as_bytes()));
+        let rules = rules();
+        let (mut stage, mut out) = (MultipartStage::new(&PLAN, &content, &rules, 0)?, Vec::new());
+        chunks.into_iter().try_for_each(|chunk| stage.push(Bytes::copy_from_slice(chunk), &mut out))?;
+        stage.finish(&mut out)?;
+        let out = out.concat();
+        assert_eq!(stage.report().changed() > 0 || stage.rewrites(), out != body);
+        Ok(out)
+    };
+    let whole = run([&body, b""]);
+    for at in 0..=body.len() {
+        let (one, other) = body.split_at(at);
+        assert_eq!(run([one, other]), whole, "cut at {at}");
+    }
+    whole
+}
+
+#[test]
+fn a_part_in_a_coding_is_redacted_in_it() {
+    for (name, coding, form) in [
+        ("gzip", Coding::Gzip, WireFormat::Gzip),
+        ("X-Gzip", Coding::Gzip, WireFormat::Gzip),
+        ("deflate", Coding::Deflate, WireFormat::Zlib),
+        ("zstd", Coding::Zstd, WireFormat::Zstd),
+        ("br", Coding::Brotli, WireFormat::Brotli),
+    ] {
+        for (length, text, expected) in [
+            (false, "name,password\nbob,hunter2x\n", "name,password\nbob,[PASSWORD]\n"),
+            (true, "name,password\nbob,hunter2x\n", "name,password\nbob,[PASSWORD]\n"),
+            (true, "name,colour\nbob,blue\n", "name,colour\nbob,blue\n"),
+        ] {
+            let wire = encoded(form, text.as_bytes());
+            let head = |length: Option<usize>| {
+                let length = length.map_or_else(String::new, |length| format!("\nContent-Length: {length}"));
+                format!(
+                    "Content-Disposition: form-data; name=\"file\"; filename=\"a.csv\"\nContent-Type: text/csv\nContent-Encoding: {name}{length}"
+                )
+            };
+            let out = redacted_bytes(&head(length.then_some(wire.len())), &wire).unwrap();
+            let begin = memchr::memmem::find(&out, b"\r\n\r\n").unwrap() + 4;
+            let content = &out[begin..out.len() - b"\r\n--xYz--\r\n".len()];
+            assert_eq!(decoded(coding, content), expected.as_bytes(), "{name}");
+            let lead = format!("--xYz\r\n{}\r\n\r\n", head(length.then_some(content.len())).replace('\n', "\r\n"));
+            assert_eq!(&out[..begin], lead.as_bytes(), "{name}");
+            assert!(text != expected || content == wire, "{name}");
+        }
+        let head = format!("Content-Type: text/csv\nContent-Encoding: {name}");
+        assert!(matches!(redacted_bytes(&head, b"x"), Err(ContentError::Coding(_))), "{name}");
+    }
+}
+
+#[test]
+fn a_file_without_a_type_is_what_its_name_and_its_bytes_say() {
+    let head = |name: &str| format!("Content-Disposition: form-data; name=\"file\"; filename={name}");
+    let picture = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\xff bob@example.com";
+    let sound = b"RIFF\x24\0\0\0WAVEfmt bob@example.com";
+    for (name, content) in [("image.png", &picture[..]), ("\"a b.PNG\"", picture), ("a.wav", sound)] {
+        let body = [head(name).as_bytes(), content].concat();
+        let out = redacted_bytes(&head(name), content).unwrap();
+        assert!(body.iter().all(|byte| out.contains(byte)) && memchr::memmem::find(&out, content).is_some(), "{name}");
+    }
+    for (name, content) in
+        [("image.gif", &picture[..]), ("image", picture), ("image.png", &picture[4..]), ("a.txt", sound)]
+    {
+        let error = redacted_bytes(&head(name), content).unwrap_err();
+        assert!(matches!(error, ContentError::Media | ContentError::Charset), "{name} {error:?}");
+    }
+    check(&head("\"notes.png\""), "to bob@example.com", &head("\"notes.png\""), "to [EMAIL_ADDRESS]");
 }
 
 #[test]

@@ -25,8 +25,8 @@ use super::detector;
 use super::engine::Engine;
 use super::finding::{Finding, Opened, Part};
 use super::key::{Names, Spelling, whole_unit};
-use super::nearby::{UNLESS, is_word};
-use super::number::{self, Place};
+use super::nearby::{Context, UNLESS, is_word};
+use super::number::{self, Numbers, Place};
 use super::pattern;
 use super::protect::Protections;
 use super::resolve::{Match, Resolver};
@@ -443,8 +443,9 @@ impl Search<'_> {
             bounds: (haystack.start, haystack.end),
             inside,
             behind_quote: false,
+            context: &Context::at_start(),
         };
-        let wrap = number::wrap(place, &range, known.numbers, &mut Window::default())?;
+        let wrap = number::wrap(place, &range, Numbers::of(known), &mut Window::default())?;
         let (start, end) = (range.start as u64, range.end as u64);
         Some(Match { start, end, rule, priority: known.priority, wrap, ahead: false })
     }

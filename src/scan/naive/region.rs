@@ -270,21 +270,28 @@ impl Search<'_> {
             (Delimiter::Single(_), Delimiter::Double(level)) => Some(self.guarded_end(first, level)?),
             (Delimiter::Double(_), Delimiter::Double(level)) => Some(self.string_end(first, level)),
         };
-        let is_long = end.is_none();
+        let is_unseen = end.is_none();
         let end = end.unwrap_or_else(|| self.strict_end(first, value));
         let span = document.start(first)..document.start(end);
         let text = Text::of(&document.units[first..end]).bytes;
         let behind = document.start(end + 1);
         let double = matches!(value, Delimiter::Double(_));
         let long = behind > span.start + LOOKAHEAD || (behind == span.end && span.len() >= LOOKAHEAD);
-        let secret = match is_long || double && long {
+        let is_long = is_unseen || double && long;
+        if let Some(inner) = walk.within(document.raw, span.clone()).filter(|_| !is_long) {
+            let before = self.regions.len();
+            self.take_values(inner, first);
+            return Some(Taken { behind, secret: self.regions.len() > before });
+        }
+        let secret = match is_long {
             true => self.claim(walk, None, &span),
-            false if is_placeholder(&text) => None,
+            false if is_placeholder(&text) || walk.is_zero(&text) => None,
             false => self.claim(walk, Some(&text), &span),
         };
         if let Some(rule) = secret {
             let begins = place(walk.begins);
-            self.regions.push(Region { span, begins, rule, wrap: Wrap::Plain });
+            let wrap = walk.wrap_text((!is_long).then_some(&text));
+            self.regions.push(Region { span, begins, rule, wrap });
         }
         Some(Taken { behind, secret: secret.is_some() })
     }
@@ -401,9 +408,11 @@ impl Search<'_> {
             return None;
         }
         let span = start..start + length;
-        if let Some(rule) = self.claim(walk, Some(&self.document.raw[span.clone()]), &span) {
+        if !walk.is_zero(&self.document.raw[span.clone()])
+            && let Some(rule) = self.claim(walk, Some(&self.document.raw[span.clone()]), &span)
+        {
             let begins = place(walk.begins);
-            self.regions.push(Region { span, begins, rule, wrap: walk.quote.wrap() });
+            self.regions.push(Region { span, begins, rule, wrap: walk.wrap() });
         }
         Some(Taken { behind: start + length, secret: true })
     }

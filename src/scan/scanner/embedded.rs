@@ -12,6 +12,11 @@ impl<M: Meter> Scanner<M> {
         out.extend(self.embedded.drain(..));
     }
 
+    /// The same of where names end that OTLP in JSON has for bytes.
+    pub fn take_bytes(&mut self, out: &mut impl Extend<u64>) {
+        out.extend(self.bytes.drain(..));
+    }
+
     pub(super) fn note_embedded(&mut self, raw: &[u8], candidate: Candidate) {
         let start = (candidate.at + 1).checked_sub(TOKEN_RUN).filter(|_| candidate.kinds & TOKEN != 0);
         if let Some(start) = start.filter(|&start| embedded::begins_at(raw, start)) {

@@ -47,14 +47,20 @@ impl<M: Meter> Scanner<M> {
             }
             Extent::None | Extent::Unclear | Extent::Long => (start, None),
         };
-        let rule = if text.is_some_and(is_placeholder) {
+        if let Extent::Ends(end) = extent
+            && let Some(inner) = walk.within(data.raw, start..end)
+        {
+            return self.walk_within(data, walk, inner, (start, end));
+        }
+        let wrap = walk.wrap_text(text);
+        let rule = if text.is_some_and(|text| is_placeholder(text) || walk.is_zero(text)) {
             self.checks.keep(walk.rules.first(), self.origin, start..end, start, Verdict::Placeholder);
             None
         } else if extent == Extent::None {
             None
         } else {
             let seen = if text.is_some() { end } else { data.raw.len().min(start + LOOKAHEAD) };
-            self.claim(data, walk, &Value::whole(text, start..end), seen, Wrap::Plain)
+            self.claim(data, walk, &Value::whole(text, start..end), seen, wrap)
         };
         match (extent, rule) {
             (Extent::None | Extent::Unclear | Extent::Long, None) => self.mode = Mode::Open,
@@ -64,12 +70,20 @@ impl<M: Meter> Scanner<M> {
             (Extent::Ends(_), None) if !walk.in_array() => self.mode = Mode::Open,
             (Extent::Ends(end), rule) => {
                 if let Some(rule) = rule {
-                    self.add_region(rule, start..end, Wrap::Plain, out);
+                    self.add_region(rule, start..end, wrap, out);
                 }
                 let after = data.raw.get(end).map_or(end, |_| end + unit(data.raw, end).len);
                 self.mode = Mode::Walking { walk, at: self.absolute(after) };
             }
         }
+    }
+
+    /// Goes on with the strings that the value `start..end` holds, and behind it with what
+    /// follows in the array around it.
+    fn walk_within(&mut self, data: Data<'_>, walk: Walk, inner: Walk, (start, end): (usize, usize)) {
+        let behind = data.raw.get(end).map_or(end, |_| end + unit(data.raw, end).len);
+        self.enter(Mode::Walking { walk, at: self.absolute(behind) });
+        self.enter(Mode::Walking { walk: inner, at: self.absolute(start) });
     }
 
     /// The first of the key rules of `walk` that takes `value`. Those that change
@@ -94,8 +108,10 @@ impl<M: Meter> Scanner<M> {
         match number_end(&data.raw[..limit], start, data.last && limit == data.raw.len()) {
             End::At(end) => {
                 let value = Value::whole(Some(&data.raw[start..end]), start..end);
-                if let Some(rule) = self.claim(data, walk, &value, end, walk.quote.wrap()) {
-                    self.add_region(rule, start..end, walk.quote.wrap(), out);
+                if !walk.is_zero(&data.raw[start..end])
+                    && let Some(rule) = self.claim(data, walk, &value, end, walk.wrap())
+                {
+                    self.add_region(rule, start..end, walk.wrap(), out);
                 }
                 self.mode = Mode::Walking { walk, at: self.absolute(end) };
             }

@@ -1,0 +1,212 @@
+//! Numbers of OTLP in JSON, which readers of protobuf want to stay numbers.
+//!
+//! ```text
+//! {"key": "elapsed_ns", "value": {"intValue": "4111111111111111"}}
+//! {"asInt": "4111111111111111"}   {"bucketCounts": ["4111111111111111", "0"]}
+//! ```
+//!
+//! They are written in quotes, as all of 64 bits are, but what is no number there has the
+//! whole request refused. So what is found in a value becomes a zero, and what is measured
+//! or counted is never looked at. Bytes stand in base64 there, and are looked into.
+//!
+//! Format: <https://protobuf.dev/programming-guides/json/>; names as in opentelemetry-proto
+//! 1.8, in both spellings that protobuf reads.
+
+use super::nearby::Context;
+use std::ops::Range;
+
+/// Raw bytes before a number that are looked at.
+pub(super) const REACH: usize = 256;
+
+/// What a number is, by the name that it stands under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Typed {
+    /// The value of an attribute, which may be a secret.
+    Value,
+    /// A time, a count or what was measured.
+    Measure,
+}
+
+/// Values of attributes.
+const VALUES: &[&[u8]] = &[b"intValue", b"int_value", b"doubleValue", b"double_value"];
+/// Names of no other format, or so we believe.
+const MEASURES: &[&[u8]] = &[
+    b"asInt",
+    b"as_int",
+    b"asDouble",
+    b"as_double",
+    b"bucketCounts",
+    b"bucket_counts",
+    b"explicitBounds",
+    b"explicit_bounds",
+];
+/// How the names of times end.
+const TIMES: &[&[u8]] = &[b"UnixNano", b"_unix_nano"];
+/// Names that others have, too: they count where one of the [`SIGNS`] stands before them.
+const COMMON: &[&[u8]] = &[b"count", b"sum", b"min", b"max", b"zeroCount", b"zero_count"];
+const SIGNS: &[&[u8]] =
+    &[b"UnixNano\"", b"_unix_nano\"", b"dataPoints\"", b"data_points\"", b"ucketCounts\"", b"ucket_counts\""];
+
+/// Names that bytes in base64 stand under.
+pub(super) const BYTES: [&[u8]; 2] = [b"bytesValue", b"bytes_value"];
+
+/// What stands between such a name and its value, read as it comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Gap {
+    place: InGap,
+}
+
+/// Behind what of it the reader is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum InGap {
+    Name,
+    Quote,
+    Colon,
+}
+
+/// What came of reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Between {
+    /// The value begins behind so many bytes.
+    Value(usize),
+    /// No value of such a member follows.
+    None,
+    /// More data tells.
+    More,
+}
+
+impl Gap {
+    /// At the end of the name.
+    pub(crate) fn new() -> Self {
+        Self { place: InGap::Name }
+    }
+
+    /// Reads on with `raw`.
+    pub(crate) fn read(&mut self, raw: &[u8]) -> Between {
+        for (at, &byte) in raw.iter().enumerate() {
+            self.place = match (self.place, byte) {
+                (InGap::Name | InGap::Colon, b'\\') => self.place,
+                (InGap::Name, b'"') => InGap::Quote,
+                (InGap::Quote | InGap::Colon, byte) if byte.is_ascii_whitespace() => self.place,
+                (InGap::Quote, b':') => InGap::Colon,
+                (InGap::Colon, b'"') => return Between::Value(at + 1),
+                _ => return Between::None,
+            };
+        }
+        Between::More
+    }
+}
+
+/// Whether bytes begin at `at` of `raw`, asked the plain way.
+pub(crate) fn bytes_begin(raw: &[u8], at: usize) -> bool {
+    let ends = |name: &[u8]| {
+        let places = memchr::memmem::find_iter(&raw[..at], name).map(|found| found + name.len());
+        places.last().is_some_and(|behind| Gap::new().read(&raw[behind..at]) == Between::Value(at - behind))
+    };
+    at > 0 && raw[at - 1] == b'"' && BYTES.into_iter().any(ends)
+}
+
+/// What the digits at `range` of `raw`, behind `context`, are, if they are all of a value
+/// of such a member, in an array or not, in quotes of any level or none.
+pub(super) fn under(context: &Context, raw: &[u8], range: &Range<usize>) -> Option<Typed> {
+    let missing = REACH.saturating_sub(range.start);
+    let near = &raw[range.start.saturating_sub(REACH)..range.start];
+    let text: Vec<u8> = context.last(missing).chain(near.iter().copied()).filter(|&byte| byte != b'\\').collect();
+    let before = text.strip_suffix(b"-").unwrap_or(&text);
+    let (before, is_quoted) = before.strip_suffix(b"\"").map_or((before, false), |before| (before, true));
+    if !ends(&raw[range.end..], is_quoted) {
+        return None;
+    }
+    of_member(before).or_else(|| of_member(before_array(before)?))
+}
+
+/// Whether a value ends before `behind`.
+fn ends(behind: &[u8], is_quoted: bool) -> bool {
+    let sign = behind.iter().find(|&&byte| byte != b'\\');
+    sign.is_none_or(|sign| match is_quoted {
+        true => *sign == b'"',
+        false => sign.is_ascii_whitespace() || b",]}".contains(sign),
+    })
+}
+
+/// What stands before the array in whose middle `text` ends.
+fn before_array(text: &[u8]) -> Option<&[u8]> {
+    let in_array = |byte: &u8| byte.is_ascii_digit() || byte.is_ascii_whitespace() || b"\",.-".contains(byte);
+    let bracket = text.iter().rposition(|byte| !in_array(byte))?;
+    (text[bracket] == b'[').then_some(&text[..bracket])
+}
+
+/// By the name that `text` ends with, and a colon.
+fn of_member(text: &[u8]) -> Option<Typed> {
+    let named = text.trim_ascii_end().strip_suffix(b":")?.trim_ascii_end().strip_suffix(b"\"")?;
+    let quote = named.iter().rposition(|&byte| byte == b'"')?;
+    let (name, before) = (&named[quote + 1..], &named[..quote]);
+    let has_sign = || SIGNS.iter().any(|sign| before.windows(sign.len()).any(|window| window == *sign));
+    if VALUES.contains(&name) {
+        Some(Typed::Value)
+    } else if MEASURES.contains(&name)
+        || TIMES.iter().any(|end| name.ends_with(end))
+        || COMMON.contains(&name) && has_sign()
+    {
+        Some(Typed::Measure)
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `4111111111111111` is in `raw`, wherever the context ends.
+    #[track_caller]
+    fn typed(raw: &str) -> Option<Typed> {
+        let start = raw.find("4111").unwrap();
+        let whole = under(&Context::at_start(), raw.as_bytes(), &(start..start + 16));
+        for cut in 0..=start {
+            let mut context = Context::at_start();
+            context.push(&raw.as_bytes()[..cut], REACH);
+            let found = under(&context, &raw.as_bytes()[cut..], &(start - cut..start - cut + 16));
+            assert_eq!(found, whole, "{raw} cut at {cut}");
+        }
+        whole
+    }
+
+    #[test]
+    fn numbers_are_known_by_the_names_they_stand_under() {
+        for raw in [
+            r#"{"intValue":"4111111111111111"}"#,
+            r#"{"intValue": 4111111111111111 }"#,
+            r#"{"int_value" : "-4111111111111111"}"#,
+            r#"{\"doubleValue\":\"4111111111111111\"}"#,
+            r#"{\"doubleValue\":4111111111111111,"#,
+        ] {
+            assert_eq!(typed(raw), Some(Typed::Value), "{raw}");
+        }
+        for raw in [
+            r#"{"asInt":"4111111111111111"}"#,
+            r#"{"asDouble":4111111111111111}"#,
+            r#"{"startTimeUnixNano":"4111111111111111"}"#,
+            r#"{"bucketCounts":["0", "12","4111111111111111","0"]}"#,
+            r#"{"explicitBounds":[0.5,4111111111111111]}"#,
+            r#"{"dataPoints":[{"count":"4111111111111111"}]}"#,
+            r#"{"time_unix_nano":"1","count":"2","sum":4111111111111111}"#,
+        ] {
+            assert_eq!(typed(raw), Some(Typed::Measure), "{raw}");
+        }
+        for raw in [
+            r#"{"intValue":"4111111111111111 and more"}"#,
+            r#"{"stringValue":"4111111111111111"}"#,
+            r#"{"myintValue":"4111111111111111"}"#,
+            r#"{"count":"4111111111111111"}"#,
+            r#"{"sum":4111111111111111}"#,
+            r#"{"asInt":"1","a":"4111111111111111"}"#,
+            r#"{"asInt":["x","4111111111111111"]}"#,
+            r#""asInt":"1", "4111111111111111""#,
+            "asInt: 4111111111111111",
+            "4111111111111111",
+        ] {
+            assert_eq!(typed(raw), None, "{raw}");
+        }
+    }
+}

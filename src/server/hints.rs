@@ -100,6 +100,11 @@ impl<T: Clone + PartialEq> Settled<T> {
         self.pending.is_some()
     }
 
+    /// Nothing is found as long as the files hold this.
+    pub(super) fn settle(&mut self, seen: T) {
+        self.seen = seen;
+    }
+
     /// What a look found, if it is to be used: because somebody `told` to, or
     /// because it is something else than before and the last look found it too.
     pub(super) fn look(&mut self, found: T, told: bool) -> Option<T> {

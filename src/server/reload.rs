@@ -14,7 +14,7 @@ use super::{Context, certified};
 use crate::causes::Causes;
 use crate::config::Config;
 use crate::hyperscan::give_memory_back;
-use crate::proxy::{Certified, Proxy};
+use crate::proxy::{Certified, Proxy, Snapshot};
 use crate::rule::RuleTexts;
 use crate::scan::Engine;
 use std::io;
@@ -40,7 +40,9 @@ struct Set {
 /// What a look found, or why nothing can be read: of the configuration, or of rules.
 #[derive(Clone, PartialEq)]
 enum Found {
-    Set(Set),
+    /// Of a configuration that is not in use also what its certificates hold: it may be
+    /// refused for one that comes later.
+    Set(Set, Option<[u8; 32]>),
     NoConfig(String),
     NoRules(String),
 }
@@ -84,7 +86,7 @@ impl ConfigSource {
     ) -> io::Result<Self> {
         let hints = Hints::new(&config.paths())?;
         let used = Set { config, texts };
-        let found = Settled::new(Found::Set(used.clone()));
+        let found = Settled::new(Found::Set(used.clone(), None));
         Ok(Self { hints, read: Arc::new(read), load: Arc::new(load), used, found })
     }
 
@@ -97,12 +99,18 @@ impl ConfigSource {
             let tried = self.attempt(found, told, &context).await;
             context.count(&tried);
             if let Some(set) = context.take(tried, &certificates).await {
-                self.hints.look_at(set.config.paths());
-                self.used = set;
+                self.uses(set);
             }
             // What is not in use any more is gone by now, but for requests that go on with it.
             let _ = apart(give_memory_back).await;
         }
+    }
+
+    /// It is in use, whatever its certificates come to hold: they are renewed elsewhere.
+    fn uses(&mut self, set: Set) {
+        self.hints.look_at(set.config.paths());
+        self.found.settle(Found::Set(set.clone(), None));
+        self.used = set;
     }
 
     /// Reads the files: what they hold, if it is to be used.
@@ -114,9 +122,13 @@ impl ConfigSource {
                 Err(error) => return Found::NoConfig(Causes(&*error).to_string()),
             };
             // The same is not kept twice.
-            let config = if config == used.config { used.config } else { config };
+            let config = if config == used.config { Arc::clone(&used.config) } else { config };
             match RuleTexts::read(&config.rules) {
-                Ok(texts) => Found::Set(Set { config, texts: Arc::new(texts) }),
+                Ok(texts) => {
+                    let is_new = config != used.config;
+                    let certificates = is_new.then(|| Snapshot::of(&config.tls_files()).hash());
+                    Found::Set(Set { config, texts: Arc::new(texts) }, certificates)
+                }
                 Err(error) => Found::NoRules(Causes(&error).to_string()),
             }
         });
@@ -127,7 +139,7 @@ impl ConfigSource {
     /// Makes of a set what is used of it, if all of it can be.
     async fn attempt(&self, found: Found, told: bool, context: &Arc<Context>) -> Tried {
         let set = match found {
-            Found::Set(set) => set,
+            Found::Set(set, _) => set,
             Found::NoConfig(error) => return Tried { counts: (true, false), loaded: Err(error.into()) },
             Found::NoRules(error) => return Tried { counts: (false, true), loaded: Err(error.into()) },
         };
@@ -320,7 +332,7 @@ mod tests {
             let found = self.source.look(told).await?;
             let tried = self.source.attempt(found, told, &self.context).await;
             self.context.count(&tried);
-            Some(tried.loaded.map(|(set, _)| self.source.used = set).map_err(|error| error.to_string()))
+            Some(tried.loaded.map(|(set, _)| self.source.uses(set)).map_err(|error| error.to_string()))
         }
 
         /// How often the configuration and rules were taken, and refused.
@@ -423,5 +435,27 @@ mod tests {
         assert_eq!((rig.look(false).await, rig.look(false).await), ("nothing", "refused"));
         assert_eq!((rig.look(false).await, rig.look(false).await), ("nothing", "nothing"));
         assert_eq!(rig.look(true).await, "refused");
+    }
+
+    #[tokio::test]
+    async fn what_was_refused_for_a_certificate_is_tried_again_when_that_comes() {
+        let mut rig = Rig::new(|_| {});
+        let ca = rig.folder.path().join("ca.pem");
+        rig.configure("127.0.0.1:1\"", &format!("localhost:2\"\ntls.ca = {ca:?}"));
+        rig.configure("http://", "https://");
+        assert_eq!(
+            (rig.look(false).await, rig.look(false).await, rig.look(false).await),
+            ("nothing", "refused", "nothing")
+        );
+        let authority = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        fs::write(&ca, authority.cert.pem()).unwrap();
+        assert_eq!(
+            (rig.look(false).await, rig.look(false).await, rig.look(false).await),
+            ("nothing", "used", "nothing")
+        );
+        // From now on it is renewed by itself.
+        let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        fs::write(&ca, other.cert.pem()).unwrap();
+        assert_eq!((rig.look(false).await, rig.look(false).await), ("nothing", "nothing"));
     }
 }

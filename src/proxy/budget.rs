@@ -53,7 +53,9 @@ impl Budget {
         let mut state = self.state();
         (state.limit, state.wait) = (bytes, wait);
         self.metrics.buffered_bytes_limit.set(signed(bytes));
-        state.serve();
+        let served = state.serve();
+        drop(state);
+        wake(served);
     }
 
     /// A reservation of no bytes, to be grown.
@@ -64,7 +66,9 @@ impl Budget {
     fn give_back(&self, bytes: u64) {
         let mut state = self.state();
         state.used -= bytes;
-        state.serve();
+        let served = state.serve();
+        drop(state);
+        wake(served);
     }
 
     /// A panic elsewhere leaves plain numbers behind.
@@ -82,11 +86,16 @@ impl State {
     fn take(&mut self, bytes: u64, has_some: bool) -> bool {
         let [holding, empty] = &self.queues;
         let is_next = holding.is_empty() && (has_some || empty.is_empty());
-        let takes = bytes == 0 || (is_next && self.has_room_for(bytes));
-        if takes {
+        bytes == 0 || (is_next && self.try_take(bytes))
+    }
+
+    /// Takes bytes at once, whoever waits for them, unless there are none.
+    fn try_take(&mut self, bytes: u64) -> bool {
+        let has_room = self.has_room_for(bytes);
+        if has_room {
             self.used += bytes;
         }
-        takes
+        has_room
     }
 
     fn queue(&mut self, bytes: u64, has_some: bool, waker: Waker) -> u64 {
@@ -96,19 +105,20 @@ impl State {
         ticket
     }
 
-    /// Gives what there is to those that wait.
-    fn serve(&mut self) {
+    /// Gives what there is to those that wait. They are to be woken, not under the lock.
+    #[must_use]
+    fn serve(&mut self) -> Vec<Waker> {
+        let mut served = Vec::new();
         for queue in 0..self.queues.len() {
             while let Some(first) = self.queues[queue].front() {
                 if !self.has_room_for(first.bytes) {
-                    return;
+                    return served;
                 }
                 self.used += first.bytes;
-                if let Some(first) = self.queues[queue].pop_front() {
-                    first.waker.wake();
-                }
+                served.extend(self.queues[queue].pop_front().map(|first| first.waker));
             }
         }
+        served
     }
 
     /// The one with this ticket, unless it has been served.
@@ -116,13 +126,14 @@ impl State {
         self.queues.iter_mut().flatten().find(|waiting| waiting.ticket == ticket)
     }
 
-    /// It waits no longer; whether it did.
-    fn leave(&mut self, ticket: u64) -> bool {
-        let did_wait = self.waiting(ticket).is_some();
-        self.queues.iter_mut().for_each(|queue| queue.retain(|waiting| waiting.ticket != ticket));
+    /// It waits no longer; one that was served meanwhile gives that back.
+    fn leave(&mut self, place: &Place) -> Vec<Waker> {
+        if self.waiting(place.ticket).is_none() {
+            self.used -= place.bytes;
+        }
+        self.queues.iter_mut().for_each(|queue| queue.retain(|waiting| waiting.ticket != place.ticket));
         // The one behind it may need less.
-        self.serve();
-        did_wait
+        self.serve()
     }
 }
 
@@ -186,8 +197,9 @@ impl Reservation {
                     if place.over.as_mut().poll(cx).is_pending() {
                         return Poll::Pending;
                     }
-                    state.leave(place.ticket);
+                    let served = state.leave(place);
                     drop(state);
+                    wake(served);
                     self.stop_waiting();
                     self.budget.metrics.count_buffer_wait(false);
                     return Poll::Ready(Err(Failure::BufferedTooMuch));
@@ -196,17 +208,15 @@ impl Reservation {
         }
     }
 
-    /// Makes it at least so many bytes, if there are so many now.
+    /// Makes it at least so many bytes, if there are so many now. For what is there
+    /// already and does not wait for others: it ends the sooner.
     pub(super) fn try_grow_to(&mut self, bytes: u64) -> Result<(), Failure> {
-        if self.take(bytes.saturating_sub(self.bytes)) { Ok(()) } else { Err(Failure::BufferedTooMuch) }
-    }
-
-    fn take(&mut self, missing: u64) -> bool {
-        let takes = self.budget.state().take(missing, self.bytes > 0);
-        if takes {
-            self.took(missing);
+        let missing = bytes.saturating_sub(self.bytes);
+        if missing > 0 && !self.budget.state().try_take(missing) {
+            return Err(Failure::BufferedTooMuch);
         }
-        takes
+        self.took(missing);
+        Ok(())
     }
 
     fn stop_waiting(&mut self) -> Option<Box<Place>> {
@@ -242,15 +252,15 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         if let Some(place) = self.stop_waiting() {
-            let mut state = self.budget.state();
-            if !state.leave(place.ticket) {
-                // It was served, and nobody has seen it.
-                state.used -= place.bytes;
-                state.serve();
-            }
+            let served = self.budget.state().leave(&place);
+            wake(served);
         }
         self.shrink_to(0);
     }
+}
+
+fn wake(served: Vec<Waker>) {
+    served.into_iter().for_each(Waker::wake);
 }
 
 fn signed(bytes: u64) -> i64 {
@@ -351,9 +361,10 @@ mod tests {
         let held = holding(&budget, 6);
         let (mut large, mut small) = (budget.open(), budget.open());
         assert!(poll(&mut large, 8).is_pending());
-        assert_eq!(small.try_grow_to(1), Err(Failure::BufferedTooMuch));
         assert!(poll(&mut small, 1).is_pending());
-        drop(held);
+        // But by what is there already.
+        let there = holding(&budget, 1);
+        drop((held, there));
         assert_eq!((poll(&mut large, 8), poll(&mut small, 1)), (Poll::Ready(Ok(())), Poll::Ready(Ok(()))));
     }
 

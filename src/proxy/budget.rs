@@ -4,8 +4,8 @@
 //! While a body waits nothing more of it is read, so that its client waits too. Bytes
 //! that are given back go to bodies that have some already, before those that have
 //! none: the more bodies are begun, the less likely any of them ends. Among their like
-//! they go to the one that has waited for longest, and nobody overtakes it but responses,
-//! which cannot wait. All may hold
+//! they go to the one that has waited for longest, and nobody overtakes it but
+//! what is there already, as a response that has begun. All may hold
 //! some and wait for more: then nobody gives any back, and each waits no longer than its
 //! time, after which what it held goes to the others.
 
@@ -54,7 +54,9 @@ impl Budget {
         let mut state = self.state();
         (state.limit, state.wait) = (bytes, wait);
         self.metrics.buffered_bytes_limit.set(signed(bytes));
-        state.serve();
+        let served = state.serve();
+        drop(state);
+        wake(served);
     }
 
     /// A reservation of no bytes, to be grown.
@@ -70,7 +72,9 @@ impl Budget {
     fn give_back(&self, bytes: u64) {
         let mut state = self.state();
         state.used -= bytes;
-        state.serve();
+        let served = state.serve();
+        drop(state);
+        wake(served);
     }
 
     /// A panic elsewhere leaves plain numbers behind.
@@ -88,16 +92,16 @@ impl State {
     fn take(&mut self, bytes: u64, has_some: bool) -> bool {
         let [holding, empty] = &self.queues;
         let is_next = holding.is_empty() && (has_some || empty.is_empty());
-        (bytes == 0 || is_next) && self.take_now(bytes)
+        bytes == 0 || (is_next && self.try_take(bytes))
     }
 
-    /// Takes bytes if there are so many.
-    fn take_now(&mut self, bytes: u64) -> bool {
-        let takes = bytes == 0 || self.has_room_for(bytes);
-        if takes {
+    /// Takes bytes at once, whoever waits for them, unless there are none.
+    fn try_take(&mut self, bytes: u64) -> bool {
+        let has_room = self.has_room_for(bytes);
+        if has_room {
             self.used += bytes;
         }
-        takes
+        has_room
     }
 
     fn queue(&mut self, bytes: u64, has_some: bool, waker: Waker) -> u64 {
@@ -107,19 +111,20 @@ impl State {
         ticket
     }
 
-    /// Gives what there is to those that wait.
-    fn serve(&mut self) {
+    /// Gives what there is to those that wait. They are to be woken, not under the lock.
+    #[must_use]
+    fn serve(&mut self) -> Vec<Waker> {
+        let mut served = Vec::new();
         for queue in 0..self.queues.len() {
             while let Some(first) = self.queues[queue].front() {
                 if !self.has_room_for(first.bytes) {
-                    return;
+                    return served;
                 }
                 self.used += first.bytes;
-                if let Some(first) = self.queues[queue].pop_front() {
-                    first.waker.wake();
-                }
+                served.extend(self.queues[queue].pop_front().map(|first| first.waker));
             }
         }
+        served
     }
 
     /// The one with this ticket, unless it has been served.
@@ -127,13 +132,14 @@ impl State {
         self.queues.iter_mut().flatten().find(|waiting| waiting.ticket == ticket)
     }
 
-    /// It waits no longer; whether it did.
-    fn leave(&mut self, ticket: u64) -> bool {
-        let did_wait = self.waiting(ticket).is_some();
-        self.queues.iter_mut().for_each(|queue| queue.retain(|waiting| waiting.ticket != ticket));
+    /// It waits no longer; one that was served meanwhile gives that back.
+    fn leave(&mut self, place: &Place) -> Vec<Waker> {
+        if self.waiting(place.ticket).is_none() {
+            self.used -= place.bytes;
+        }
+        self.queues.iter_mut().for_each(|queue| queue.retain(|waiting| waiting.ticket != place.ticket));
         // The one behind it may need less.
-        self.serve();
-        did_wait
+        self.serve()
     }
 }
 
@@ -200,8 +206,9 @@ impl Reservation {
                     if place.over.as_mut().poll(cx).is_pending() {
                         return Poll::Pending;
                     }
-                    state.leave(place.ticket);
+                    let served = state.leave(place);
                     drop(state);
+                    wake(served);
                     self.stop_waiting();
                     self.budget.metrics.count_buffer_wait(false);
                     return Poll::Ready(Err(Failure::BufferedTooMuch));
@@ -210,11 +217,11 @@ impl Reservation {
         }
     }
 
-    /// Makes it at least so many bytes, if there are so many now. Nobody who waits is
-    /// waited for: what cannot wait itself, as a response that has begun, would break off.
+    /// Makes it at least so many bytes, if there are so many now. For what is there
+    /// already and does not wait for others: it ends the sooner.
     pub(super) fn try_grow_to(&mut self, bytes: u64) -> Result<(), Failure> {
         let missing = bytes.saturating_sub(self.bytes);
-        if !self.budget.state().take_now(missing) {
+        if missing > 0 && !self.budget.state().try_take(missing) {
             return Err(Failure::BufferedTooMuch);
         }
         self.took(missing);
@@ -254,15 +261,15 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         if let Some(place) = self.stop_waiting() {
-            let mut state = self.budget.state();
-            if !state.leave(place.ticket) {
-                // It was served, and nobody has seen it.
-                state.used -= place.bytes;
-                state.serve();
-            }
+            let served = self.budget.state().leave(&place);
+            wake(served);
         }
         self.shrink_to(0);
     }
+}
+
+fn wake(served: Vec<Waker>) {
+    served.into_iter().for_each(Waker::wake);
 }
 
 fn signed(bytes: u64) -> i64 {
@@ -364,12 +371,9 @@ mod tests {
         let (mut large, mut small) = (budget.open(), budget.open());
         assert!(poll(&mut large, 8).is_pending());
         assert!(poll(&mut small, 1).is_pending());
-        // But by what cannot wait, such as a response.
-        let response = holding(&budget, 4);
-        assert_eq!(budget.open().try_grow_to(1), Err(Failure::BufferedTooMuch));
-        drop(held);
-        assert!(poll(&mut large, 8).is_pending());
-        drop(response);
+        // But by what is there already.
+        let there = holding(&budget, 1);
+        drop((held, there));
         assert_eq!((poll(&mut large, 8), poll(&mut small, 1)), (Poll::Ready(Ok(())), Poll::Ready(Ok(()))));
     }
 

@@ -299,6 +299,9 @@ impl ResponseBody {
         if redaction.is_over() {
             return Poll::Ready(Ok(Step::Over));
         }
+        if let Err(failure) = ready!(redaction.poll_memory(cx)) {
+            return Poll::Ready(Err(failure));
+        }
         let step = match redaction.has_to_push() {
             true => redaction.step(),
             false => match ready!(self.poll_upstream(cx)) {

@@ -24,6 +24,7 @@ use hyper::header::{CONTENT_ENCODING, HeaderMap};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 /// What a response is redacted by.
@@ -123,6 +124,17 @@ impl Redaction {
         self.unpushed = data;
     }
 
+    /// Bytes that it takes up.
+    fn needed(&self) -> u64 {
+        let waiting: u64 = self.released.iter().map(|piece| piece.len() as u64).sum();
+        self.pipeline.memory() + waiting
+    }
+
+    /// Waits until what it takes up is reserved.
+    pub(super) fn poll_memory(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        self.memory.poll_grow_to(self.needed(), cx).map_err(|_| Failure::ResponseFailed)
+    }
+
     /// Does a part of what there is to do.
     pub(super) fn step(&mut self) -> Result<(), Failure> {
         let next = if self.pipeline.is_pending() { 0 } else { self.unpushed.len().min(SLICE) };
@@ -152,9 +164,9 @@ impl Redaction {
         done.map_err(|_| Failure::ResponseFailed)?.map_err(failed)?;
         out.join_small();
         self.released.extend(out.drain());
-        let waiting: u64 = self.released.iter().map(|piece| piece.len() as u64).sum();
-        let memory = self.pipeline.memory() + waiting;
-        self.memory.try_grow_to(memory).map_err(|_| Failure::ResponseFailed)?;
+        let memory = self.needed();
+        // If there is not so much, it is waited for before the next step.
+        let _ = self.memory.try_grow_to(memory);
         self.memory.shrink_to(memory);
         let held = i64::try_from(self.pipeline.held()).unwrap_or(i64::MAX);
         self.exchange.add_held(held - self.held);

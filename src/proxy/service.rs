@@ -290,10 +290,7 @@ impl Proxy {
             media: &route.media,
             formats: route.formats.as_ref(),
         };
-        let prepared = body::prepare(&job, incoming, timer).await.map_err(|failure| match failure {
-            Failure::Media if route.formats.is_some() => Failure::Format,
-            other => other,
-        })?;
+        let prepared = body::prepare(&job, incoming, timer).await.map_err(|failure| as_told(failure, route))?;
         // It may have been told to make room just when it was whole.
         exchange.failure().map_or(Ok(prepared), Err)
     }
@@ -421,6 +418,14 @@ fn named_type(formats: &NamedFormats, parts: &Parts, declared: ContentType) -> R
     let header = |name: &str| parts.headers.get(name).map(HeaderValue::as_bytes);
     let named = content::named_type(formats, parts.uri.query().unwrap_or_default(), header, declared);
     named.map_err(|_| Failure::Format)
+}
+
+/// Where requests name their format, a refusal says which ones are read.
+fn as_told(failure: Failure, route: &Route) -> Failure {
+    match failure {
+        Failure::Media if route.formats.is_some() => Failure::Format,
+        other => other,
+    }
 }
 
 fn dialect(parts: &Parts) -> Dialect {

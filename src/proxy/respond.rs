@@ -294,6 +294,7 @@ impl From<RedactError> for Failure {
         match error {
             RedactError::Blocked { entity, rule } => Self::Blocked { entity, rule },
             RedactError::Large => Self::PartTooLarge,
+            RedactError::Zipped => Self::Coding,
             RedactError::Engine => Self::Engine,
         }
     }

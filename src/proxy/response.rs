@@ -199,7 +199,10 @@ fn failed(error: ContentError) -> Failure {
         ContentError::Coding(CodingError::TooLarge | CodingError::Window)
         | ContentError::Large
         | ContentError::Redact(RedactError::Large) => Failure::ResponseTooLarge,
-        ContentError::Charset | ContentError::Media | ContentError::PartCoding => Failure::ResponseUnsupported,
+        ContentError::Charset
+        | ContentError::Media
+        | ContentError::PartCoding
+        | ContentError::Redact(RedactError::Zipped) => Failure::ResponseUnsupported,
         ContentError::Redact(RedactError::Blocked { entity, rule }) => Failure::Blocked { entity, rule },
         ContentError::Redact(RedactError::Engine) | ContentError::Coding(CodingError::Library) => {
             Failure::ResponseFailed

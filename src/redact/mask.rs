@@ -123,6 +123,9 @@ impl Mask {
             masking.finish(&mut masked);
             return replacement::wrapped(masked.concat().into(), wrap);
         }
+        if wrap == Wrap::Encoded {
+            return vec![b'A'; raw.len()].into();
+        }
         let quotes = replacement::wrapped(Bytes::new(), wrap).len();
         match raw.len().checked_sub(quotes) {
             Some(length) if wrap != Wrap::Zero => replacement::wrapped(self.of_digits(raw, length), wrap),
@@ -399,6 +402,7 @@ mod tests {
             (same, "1234567", Wrap::Zero, "0.00000"),
             (same, "12", Wrap::Zero, "-0"),
             (same, "1", Wrap::Quoted(0), "0"),
+            (same, "aHVudGVyMjJ4", Wrap::Encoded, "AAAAAAAAAAAA"),
         ] {
             assert_eq!(number(mask, raw, wrap).unwrap(), expected);
         }

@@ -47,6 +47,9 @@ pub enum RedactError {
     /// What is compressed within a text is too large, or cannot change.
     #[error("what is compressed within a text is larger than the limit")]
     Large,
+    /// A string holds compressed bytes as they are.
+    #[error("a string holds compressed bytes")]
+    Zipped,
     /// The engine failed; nothing more may be forwarded.
     #[error("the scan engine failed")]
     Engine,

@@ -2,10 +2,10 @@
 //! each acted on.
 
 use super::packed;
-use super::redactor::DEEPEST;
+use super::redactor::{DEEPEST, Kind};
 use super::{Action, Applied, Plan, RedactError};
 use crate::scan::embedded::{self, Reader};
-use crate::scan::{Finding, Format, Opened, Wrap, naive};
+use crate::scan::{Finding, Format, Opened, Wrap, naive, typed, zipped};
 use crate::span::Span;
 use std::ops::Range;
 use std::sync::Arc;
@@ -55,9 +55,9 @@ fn read(plan: &Plan, format: Format, document: &[u8], depth: u8) -> Result<Done,
         }
         if base64 {
             let written = plan.encoded(&document[start..end], of_run(&finding, &opened));
-            if depth < DEEPEST && embedded::begins_plainly(document, start) {
+            if let Some(kind) = kind_at(document, start).filter(|kind| depth < DEEPEST && *kind != Kind::Packed) {
                 let mut run = Done::default();
-                let end = run.pass_run(plan, &written, 0..written.len(), (depth, false))?;
+                let end = run.pass_run(plan, &written, 0..written.len(), (depth, kind))?;
                 done.redacted.extend([&run.redacted, &written[end..]].concat());
                 done.applied.extend(run.applied.into_iter().map(|applied| Applied { span: finding.span, ..applied }));
             } else {
@@ -81,15 +81,31 @@ fn read(plan: &Plan, format: Format, document: &[u8], depth: u8) -> Result<Done,
     Ok(done)
 }
 
+/// What in base64 begins at `at`.
+fn kind_at(document: &[u8], at: usize) -> Option<Kind> {
+    match () {
+        () if packed::begins_at(document, at) => Some(Kind::Packed),
+        () if embedded::begins_plainly(document, at) => Some(Kind::Json),
+        () if typed::bytes_begin(document, at) && length_of_run(&document[at..]) > 0 => Some(Kind::Bytes),
+        () => None,
+    }
+}
+
+fn length_of_run(raw: &[u8]) -> usize {
+    Reader::default().read(raw, true, &mut Vec::new()).raw
+}
+
 impl Done {
     /// Appends what nothing was found in, but for JSON in base64. Whether that goes on
     /// where the range ends.
     fn pass(&mut self, plan: &Plan, document: &[u8], range: Range<usize>, depth: u8) -> Result<bool, RedactError> {
         let (mut at, mut goes_on) = (range.start, false);
         while at < range.end {
-            let is_packed = packed::begins_at(document, at);
-            if depth < DEEPEST && (is_packed || embedded::begins_plainly(document, at)) {
-                at = self.pass_run(plan, document, at..range.end, (depth, is_packed))?;
+            if zipped::begins(document, at) {
+                return Err(RedactError::Zipped);
+            }
+            if let Some(kind) = kind_at(document, at).filter(|_| depth < DEEPEST) {
+                at = self.pass_run(plan, document, at..range.end, (depth, kind))?;
                 goes_on = at == range.end;
             } else {
                 self.redacted.push(document[at]);
@@ -105,20 +121,24 @@ impl Done {
         plan: &Plan,
         document: &[u8],
         range: Range<usize>,
-        (depth, is_packed): (u8, bool),
+        (depth, kind): (u8, Kind),
     ) -> Result<usize, RedactError> {
         let raw = &document[range.clone()];
         let (mut reader, mut text) = (Reader::default(), Vec::new());
         let length = reader.read(raw, true, &mut text).raw;
         let is_token = reader.is_leading() && embedded::is_joint(&raw[length..]);
-        let (text, format) = match is_packed {
-            true => packed::read_plainly(&text).unwrap_or((Vec::new(), Format::Text)),
-            false => (text, Format::Json),
+        let (text, format) = match kind {
+            Kind::Packed => packed::read_plainly(&text).unwrap_or((Vec::new(), Format::Text)),
+            Kind::Json => (text, Format::Json),
+            Kind::Bytes => {
+                let format = packed::format_of(&text);
+                (text, format)
+            }
         };
         let inner = if is_token { Done::default() } else { read(plan, format, &text, depth + 1)? };
         if is_token || inner.redacted == text {
             self.redacted.extend_from_slice(&raw[..length]);
-        } else if is_packed {
+        } else if kind == Kind::Packed {
             let written = packed::written(&[inner.redacted.clone().into()])?;
             self.redacted.extend(reader.encoding().write(&written));
         } else {

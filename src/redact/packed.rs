@@ -240,7 +240,7 @@ fn looks_like_text(head: &[u8]) -> bool {
 }
 
 /// JSON, one document or several, by its first bytes, or text.
-fn format_of(head: &[u8]) -> Format {
+pub(super) fn format_of(head: &[u8]) -> Format {
     let begun = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
     let Some((first, rest)) = begun.split_first() else { return Format::Text };
     match (first, rest.trim_ascii_start().first()) {

@@ -20,7 +20,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 mod embedded;
-pub(super) use embedded::DEEPEST;
+pub(super) use embedded::{DEEPEST, Kind};
 use embedded::{Embedded, Packed};
 
 /// Bytes scanned at a time at most: fits the second-level cache.
@@ -344,6 +344,11 @@ impl<M: Meter> Redactor<M> {
             self.report.rejections = self.scanner.checks().rejections().collect();
         }
         self.scanner.take_embedded(&mut self.starts);
+        if self.scanner.is_zipped() {
+            return Err(RedactError::Zipped);
+        }
+        self.scanner.take_bytes(&mut self.packed.names);
+        self.find_bytes(data, base);
         self.find_packed(data, base, last);
         Ok(settled)
     }

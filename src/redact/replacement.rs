@@ -4,7 +4,7 @@ use super::mask::Masking;
 use super::policy::{Action, Treatment};
 use super::pseudonym::Hashing;
 use crate::rule::Rule;
-use crate::scan::{Finding, Wrap};
+use crate::scan::{Encoding, Finding, Wrap};
 use bytes::{BufMut, Bytes, BytesMut};
 
 /// What is written for the findings of one rule.
@@ -94,6 +94,8 @@ pub(super) fn wrapped(label: Bytes, wrap: Wrap) -> Bytes {
         // A text in base64 is written by `Plan::encoded`, from findings of its own.
         Wrap::Plain | Wrap::Base64 => label,
         Wrap::Zero => Bytes::from_static(b"0"),
+        // Labels are written alike in both alphabets.
+        Wrap::Encoded => Encoding::read(b"Kg==").1.write(&label).into(),
         Wrap::Apostrophes => [b"'", &label[..], b"'"].concat().into(),
         Wrap::Quoted(level) => {
             let escapes = (1_usize << level.min(10)) - 1;
@@ -119,6 +121,7 @@ mod tests {
         assert_eq!(wrapped(label.clone(), Wrap::Quoted(0)), r#""[PIN]""#);
         assert_eq!(wrapped(label.clone(), Wrap::Quoted(2)), r#"\\\"[PIN]\\\""#);
         assert_eq!(wrapped(label.clone(), Wrap::Apostrophes), "'[PIN]'");
+        assert_eq!(wrapped(label.clone(), Wrap::Encoded), "W1BJTl0=");
         assert_eq!(wrapped(label, Wrap::Zero), "0");
     }
 }

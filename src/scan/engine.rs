@@ -16,6 +16,7 @@ use super::token::Tokens;
 use super::trail::Trail;
 use super::typed;
 use super::workspace::{Found, Workspace};
+use super::zipped;
 use super::{Format, detector_kinds};
 use crate::hyperscan::{Database, Hits, HyperscanError, Literal, Outcome, Scratch};
 use crate::rule::{Detector, Matcher, Rule, Ruleset};
@@ -74,12 +75,15 @@ pub(super) struct LiteralUse {
     pub(super) private_key: Option<usize>,
     /// The name that bytes of OTLP stand under.
     pub(super) bytes: bool,
+    /// How compressed bytes begin.
+    pub(super) zipped: bool,
 }
 
 impl LiteralUse {
     /// Whether anything can come of it before `next`, as [`PatternUse::goes_on`].
     pub(super) fn goes_on(&self, next: Option<&u8>, room: impl Fn() -> usize) -> bool {
         self.bytes
+            || self.zipped
             || self.key.is_some()
             || self.private_key.is_some()
             || self.patterns.iter().any(|usage| usage.goes_on(next, &room))
@@ -208,6 +212,7 @@ impl Engine {
             engine.add(index, rule, &mut builder)?;
         }
         engine.tokens.watch(embedded::pairs());
+        zipped::MARKS.iter().for_each(|mark| builder.literal(mark.to_vec(), true).zipped = true);
         typed::BYTES.iter().for_each(|name| builder.literal(name.to_vec(), false).bytes = true);
         engine.paths = Arc::new(std::mem::take(&mut builder.paths));
         engine.longest_literal = builder.literals.keys().map(|(bytes, _)| bytes.len()).max().unwrap_or(0);

@@ -60,6 +60,7 @@ mod walk;
 mod window;
 mod workspace;
 mod written;
+pub(crate) mod zipped;
 
 pub use base64::Encoding;
 pub use check::{Checks, Traced, Verdict};

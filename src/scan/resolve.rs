@@ -67,6 +67,8 @@ pub enum Wrap {
     Apostrophes,
     /// A number of unclear nesting becomes `0`, which is valid at every level.
     Zero,
+    /// Bytes in base64 become others: what is written is encoded.
+    Encoded,
     /// Text in base64, in which something is found: decoded, that replaced, and
     /// encoded again.
     Base64,

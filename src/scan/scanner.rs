@@ -35,6 +35,7 @@ use super::unit::unit;
 use super::walk::{Step, Walk};
 use super::workspace::Workspace;
 use super::written::Written;
+use super::zipped;
 use super::{Format, LOOKAHEAD, LOOKBACK};
 use crate::rule::{Detector, Rule};
 use crate::span::Span;
@@ -90,6 +91,7 @@ pub struct Scanner<M = Unmetered> {
     embedded: Vec<u64>,
     /// Where names of bytes end: see [`Scanner::take_bytes`].
     bytes: Vec<u64>,
+    is_zipped: bool,
     /// In a second reading: what was accepted.
     log: Option<Vec<Begun>>,
     /// Such a reading failed.
@@ -144,6 +146,7 @@ impl<M: Meter> Scanner<M> {
             second: Some(Second::default()),
             embedded: Vec::new(),
             bytes: Vec::new(),
+            is_zipped: false,
             log: None,
             failed: None,
             meter,
@@ -338,6 +341,7 @@ impl<M: Meter> Scanner<M> {
                 self.confirm_pattern(work, data, usage, literal.start, &bounds, out);
             }
         }
+        self.is_zipped |= usage.zipped && zipped::begins_string(data.raw, literal.start, self.behind_quote);
         if usage.bytes {
             self.bytes.push(self.absolute(literal.end));
         }

@@ -19,10 +19,12 @@
 //! (their members are judged by their own names; JSON Schemas put objects there), so
 //! do `true`, `false` and `null`.
 
+use super::base64::Encoding;
 use super::delimiter::Delimiter;
 use super::key::{Claimants, whole_unit};
 use super::resolve::Wrap;
 use super::unit::{Meaning, unit};
+use crate::validator::is_placeholder;
 use std::ops::Range;
 
 /// Where in the text behind a member name the reader is.
@@ -48,6 +50,15 @@ enum Stage {
     Item,
 }
 
+/// What a value of OTLP is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Holds {
+    Text,
+    Number,
+    /// In base64.
+    Bytes,
+}
+
 /// Reads from a member name to its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Walk {
@@ -64,8 +75,8 @@ pub(crate) struct Walk {
     depth: u8,
     /// Within an OTLP array, whose elements have wrappers.
     list: bool,
-    /// The wrapper says that the value is a number.
-    numeric: bool,
+    /// What the wrapper says that the value is.
+    holds: Holds,
     /// It is within a string that holds JSON.
     encoded: bool,
     /// The name is an option of a program (`--password`): its value may be the
@@ -98,7 +109,7 @@ impl Walk {
             stage: Stage::Name,
             depth: 0,
             list: false,
-            numeric: false,
+            holds: Holds::Text,
             encoded: false,
             option,
         }
@@ -107,18 +118,26 @@ impl Walk {
     /// How to write what stands in the place of a `number`. Readers of OTLP want one where
     /// the wrapper says so.
     pub(crate) fn wrap(&self) -> Wrap {
-        if self.numeric { Wrap::Zero } else { self.quote.wrap() }
+        if self.holds == Holds::Number { Wrap::Zero } else { self.quote.wrap() }
     }
 
     /// The same of a string that holds `text`, if it is known.
     pub(crate) fn wrap_text(&self, text: Option<&[u8]>) -> Wrap {
-        let is_number = |text: &[u8]| text.iter().all(|byte| byte.is_ascii_digit() || b"-+.eE".contains(byte));
-        if self.numeric && text.is_some_and(is_number) { Wrap::Zero } else { Wrap::Plain }
+        let is_all = |is_part: fn(&u8) -> bool| text.is_some_and(|text| text.iter().all(is_part));
+        match self.holds {
+            Holds::Number if is_all(|byte| byte.is_ascii_digit() || b"-+.eE".contains(byte)) => Wrap::Zero,
+            Holds::Bytes if is_all(|byte| byte.is_ascii_alphanumeric() || b"+/-_=".contains(byte)) => Wrap::Encoded,
+            _ => Wrap::Plain,
+        }
     }
 
-    /// Whether `value` is what such a number becomes, or was.
-    pub(crate) fn is_zero(&self, value: &[u8]) -> bool {
-        self.numeric && value == b"0"
+    /// Whether `value` is what such a number or such bytes become, or were.
+    pub(crate) fn is_written(&self, value: &[u8]) -> bool {
+        match self.holds {
+            Holds::Text => false,
+            Holds::Number => value == b"0",
+            Holds::Bytes => is_placeholder(&Encoding::read(value).0),
+        }
     }
 
     /// A walk over the strings in JSON that the string `range` of `raw` holds, which this has
@@ -138,7 +157,7 @@ impl Walk {
         };
         let quote = Delimiter::Double(level);
         let stage = Stage::Colon { split: false };
-        Some(Self { quote, value: quote, stage, depth: 0, list: false, numeric: false, encoded: true, ..*self })
+        Some(Self { quote, value: quote, stage, depth: 0, list: false, holds: Holds::Text, encoded: true, ..*self })
     }
 
     /// Whether the values of an array are being read.
@@ -296,6 +315,7 @@ impl Walk {
                 b"intValue",
                 b"int_value",
                 b"bytesValue",
+                b"bytes_value",
                 b"doubleValue",
                 b"double_value",
                 b"arrayValue",
@@ -320,7 +340,11 @@ impl Walk {
                     self.stage = match self.stage {
                         Stage::Object => Stage::Name,
                         Stage::Wrapper if !text.starts_with(b"array") => {
-                            self.numeric = text.starts_with(b"int") || text.starts_with(b"double");
+                            self.holds = match text.first() {
+                                Some(b'i' | b'd') => Holds::Number,
+                                Some(b'b') => Holds::Bytes,
+                                _ => Holds::Text,
+                            };
                             Stage::Name
                         }
                         // One array only.

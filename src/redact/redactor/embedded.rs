@@ -17,6 +17,7 @@ use crate::redact::{Format, Plan, RedactError, Report};
 use crate::scan::Finding;
 use crate::scan::embedded::{self, Reader, Taken};
 use crate::scan::meter::Meter;
+use crate::scan::typed::{Between, Gap};
 use crate::span::Span;
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
@@ -59,9 +60,14 @@ pub(super) struct Embedded {
     report: Report,
 }
 
-/// Text in gzip that stands in base64 in a body.
+/// Text in gzip that stands in base64 in a body, and bytes of OTLP.
 #[derive(Default)]
 pub(super) struct Packed {
+    /// Where bytes begin that were not released.
+    bytes: VecDeque<u64>,
+    /// Names of such, and how far behind them was read: where they stand is not known yet.
+    pub(super) names: VecDeque<u64>,
+    gap: Option<Gap>,
     /// Where it begins that was not released.
     starts: VecDeque<u64>,
     /// In bytes of the body: up to here all of it was found.
@@ -73,10 +79,12 @@ pub(super) struct Packed {
 
 /// What stands in base64.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::redact) enum Kind {
     Json,
     /// In gzip.
     Packed,
+    /// Bytes of OTLP: text, or JSON.
+    Bytes,
 }
 
 /// What of a run may leave, in this order.
@@ -183,7 +191,8 @@ impl Embedded {
     /// Has the redactor look at what was read.
     fn look(&mut self) -> Result<(), RedactError> {
         let redactor = self.redactor.get_or_insert_with(|| {
-            let mut redactor = Redactor::new(&self.plan, Format::Json);
+            let format = if self.kind == Kind::Bytes { packed::format_of(&self.text) } else { Format::Json };
+            let mut redactor = Redactor::new(&self.plan, format);
             redactor.keep_edits();
             redactor.depth = self.depth;
             (redactor.packed.is_within, redactor.packed.unpacked) = (self.in_packed, self.unpacked);
@@ -310,12 +319,44 @@ impl<M: Meter> Redactor<M> {
         while self.packed.starts.front().is_some_and(|&start| start < self.released || self.depth >= DEEPEST) {
             self.packed.starts.pop_front();
         }
-        self.starts.front().into_iter().chain(self.packed.starts.front()).min().copied()
+        while self.packed.bytes.front().is_some_and(|&start| start < self.released || self.depth >= DEEPEST) {
+            self.packed.bytes.pop_front();
+        }
+        self.starts
+            .front()
+            .into_iter()
+            .chain(self.packed.starts.front())
+            .chain(self.packed.bytes.front())
+            .min()
+            .copied()
     }
 
     /// What the run is that begins where the next one does.
     fn next_kind(&self) -> Kind {
-        if self.packed.starts.front() == Some(&self.released) { Kind::Packed } else { Kind::Json }
+        let begins = |starts: &VecDeque<u64>| starts.front() == Some(&self.released);
+        match (begins(&self.packed.starts), begins(&self.starts)) {
+            (true, _) => Kind::Packed,
+            (false, true) => Kind::Json,
+            (false, false) => Kind::Bytes,
+        }
+    }
+
+    /// Finds where the bytes begin behind the names that were found.
+    pub(super) fn find_bytes(&mut self, data: &[u8], base: u64) {
+        while let Some(&at) = self.packed.names.front() {
+            let rest = data.get(relative(at, base)..).unwrap_or_default();
+            let mut gap = self.packed.gap.take().unwrap_or_else(Gap::new);
+            match gap.read(rest) {
+                Between::More => {
+                    self.packed.gap = Some(gap);
+                    self.packed.names[0] = at + rest.len() as u64;
+                    return;
+                }
+                Between::Value(length) => self.packed.bytes.push_back(at + length as u64),
+                Between::None => {}
+            }
+            self.packed.names.pop_front();
+        }
     }
 
     /// Notes where text in gzip begins in base64, in what comes after what was looked at.
@@ -337,7 +378,11 @@ impl<M: Meter> Redactor<M> {
         }
         let mut run = self.embedded.take().unwrap_or_else(|| {
             let kind = self.next_kind();
-            if kind == Kind::Json { &mut self.starts } else { &mut self.packed.starts }.pop_front();
+            match kind {
+                Kind::Json => self.starts.pop_front(),
+                Kind::Packed => self.packed.starts.pop_front(),
+                Kind::Bytes => self.packed.bytes.pop_front(),
+            };
             Box::new(Embedded::new(self, self.released, kind))
         });
         let taken = run.push(&data[..data.len().min(STEP)]);
@@ -384,7 +429,8 @@ impl<M: Meter> Redactor<M> {
             out.push(written);
             return Ok(());
         }
-        let mut run = Embedded::new(self, span.start, Kind::Json);
+        let is_bytes = self.packed.bytes.front() == Some(&span.start) && self.starts.front() != Some(&span.start);
+        let mut run = Embedded::new(self, span.start, if is_bytes { Kind::Bytes } else { Kind::Json });
         let taken = run.push(&written).and_then(|taken| run.finish().map(|()| taken.raw));
         self.tell_of(&mut run, span);
         let behind = written.slice(taken?..);
@@ -480,6 +526,62 @@ mod tests {
 
     const CLEAR: &str = r#"{"user": {"email": "bob@example.com", "password": "hunter22x"}, "n": 1}"#;
     const LABELLED: &str = r#"{"user": {"email": "[EMAIL_ADDRESS]", "password": "[PASSWORD]"}, "n": 1}"#;
+
+    #[test]
+    fn a_string_of_compressed_bytes_is_refused_however_cut() {
+        for text in [
+            r#"{"cv":"2024-10","data":"\u001f\u008b\b\u0000\u0000"}"#,
+            r#"{"data" : "\u001F\u008B\u0008"}"#,
+            "{\"data\":\"\\u001f\u{8b}\\b\"}",
+            r#"["x\u009c\u00ab"]"#,
+            "[\"x\u{9c}\u{ab}\"]",
+        ] {
+            for at in 0..=text.len() {
+                let (one, other) = text.as_bytes().split_at(at);
+                assert_eq!(run(&PLAN, Format::Json, [one, other]), Err(RedactError::Zipped), "{text} cut at {at}");
+            }
+            assert_eq!(naive::redact(&PLAN, Format::Json, text.as_bytes()), Err(RedactError::Zipped), "{text}");
+        }
+        for text in [r#"{"a":"see \u001f\u008b, too"}"#, r#"{"a":"\u001f\u008a","b":"x\u009d"}"#] {
+            assert_eq!(redacted(text), text);
+        }
+    }
+
+    #[test]
+    fn bytes_of_otlp_are_read_as_json_or_as_text() {
+        let attribute = |name: &str, value: &str| format!(r#"{{"key":"b","value":{{"{name}" : "{value}"}},"n":1}}"#);
+        let cases = [
+            ("bytesValue", "mail kate.1@leak-corp.example", "mail [EMAIL_ADDRESS]"),
+            ("bytes_value", CLEAR, LABELLED),
+            ("bytesValue", "\u{0}\u{1}\u{fffd}\u{7f}", "\u{0}\u{1}\u{fffd}\u{7f}"),
+            ("bytesValue", "", ""),
+        ];
+        for (name, clear, expected) in cases {
+            let write = |text: &str| if name == "bytesValue" { encoded(text) } else { url_safe(text) };
+            let body = attribute(name, &write(clear));
+            assert_eq!(redacted(&body), attribute(name, &write(expected)), "{clear}");
+        }
+        let nested = |text: &str| serde_json::json!({ "a": attribute("bytesValue", &encoded(text)) }).to_string();
+        assert_eq!(redacted(&nested("to bob@example.com")), nested("to [EMAIL_ADDRESS]"));
+        // By their name alone.
+        let body = attribute("bytesValue2", &encoded("mail kate.1@leak-corp.example"));
+        assert_eq!(redacted(&body), body);
+        for body in [
+            r#"["bytesValue", "bWFpbCBrYXRlLjFAbGVhay1jb3JwLmV4YW1wbGU="]"#,
+            r#"{"bytesValue": {"a": "bytesValue"}, "b": 1}"#,
+        ] {
+            assert_eq!(redacted(body), body);
+        }
+        let long = "see bob@example.com and others, ".repeat(600);
+        let body = attribute("bytesValue", &encoded(&long));
+        let expected = attribute("bytesValue", &encoded(&long.replace("bob@example.com", "[EMAIL_ADDRESS]")));
+        for size in [1 << 20, 4096, 97] {
+            assert!(
+                run(&PLAN, Format::Json, body.as_bytes().chunks(size)).unwrap() == expected.as_bytes(),
+                "by {size}"
+            );
+        }
+    }
 
     #[test]
     fn json_in_base64_is_redacted_and_encoded_as_it_was() {

@@ -285,7 +285,7 @@ impl Search<'_> {
         }
         let secret = match is_long {
             true => self.claim(walk, None, &span),
-            false if is_placeholder(&text) || walk.is_zero(&text) => None,
+            false if is_placeholder(&text) || walk.is_written(&text) => None,
             false => self.claim(walk, Some(&text), &span),
         };
         if let Some(rule) = secret {
@@ -408,7 +408,7 @@ impl Search<'_> {
             return None;
         }
         let span = start..start + length;
-        if !walk.is_zero(&self.document.raw[span.clone()])
+        if !walk.is_written(&self.document.raw[span.clone()])
             && let Some(rule) = self.claim(walk, Some(&self.document.raw[span.clone()]), &span)
         {
             let begins = place(walk.begins);

@@ -17,6 +17,11 @@ impl<M: Meter> Scanner<M> {
         out.extend(self.bytes.drain(..));
     }
 
+    /// Whether a string has begun as compressed bytes do.
+    pub fn is_zipped(&self) -> bool {
+        self.is_zipped
+    }
+
     pub(super) fn note_embedded(&mut self, raw: &[u8], candidate: Candidate) {
         let start = (candidate.at + 1).checked_sub(TOKEN_RUN).filter(|_| candidate.kinds & TOKEN != 0);
         if let Some(start) = start.filter(|&start| embedded::begins_at(raw, start)) {

@@ -53,7 +53,7 @@ impl<M: Meter> Scanner<M> {
             return self.walk_within(data, walk, inner, (start, end));
         }
         let wrap = walk.wrap_text(text);
-        let rule = if text.is_some_and(|text| is_placeholder(text) || walk.is_zero(text)) {
+        let rule = if text.is_some_and(|text| is_placeholder(text) || walk.is_written(text)) {
             self.checks.keep(walk.rules.first(), self.origin, start..end, start, Verdict::Placeholder);
             None
         } else if extent == Extent::None {
@@ -108,7 +108,7 @@ impl<M: Meter> Scanner<M> {
         match number_end(&data.raw[..limit], start, data.last && limit == data.raw.len()) {
             End::At(end) => {
                 let value = Value::whole(Some(&data.raw[start..end]), start..end);
-                if !walk.is_zero(&data.raw[start..end])
+                if !walk.is_written(&data.raw[start..end])
                     && let Some(rule) = self.claim(data, walk, &value, end, walk.wrap())
                 {
                     self.add_region(rule, start..end, walk.wrap(), out);

@@ -134,7 +134,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.toml");
         fs::write(&file, b"[[rule]]\nid = \"caf\xe9.key\"\n").unwrap();
-        let told = RuleTexts::read(&[file.clone()]).unwrap_err().to_string();
+        let told = RuleTexts::read(std::slice::from_ref(&file)).unwrap_err().to_string();
         assert_eq!(told, format!("{}:2:10: this is not UTF-8; save the file in UTF-8", file.display()));
     }
 

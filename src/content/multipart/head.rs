@@ -278,7 +278,8 @@ impl Reader<'_> {
         };
         let is_text = self.kind.as_ref().is_none_or(is_field);
         let name = disposition.name.filter(|_| is_text && !disposition.is_file && self.coding == Coding::Identity);
-        let named = disposition.named.filter(|_| self.kind.is_none());
+        let says_nothing = |kind: &ContentType| matches!(&kind.essence[..], "" | "application/octet-stream");
+        let named = disposition.named.filter(|_| self.kind.as_ref().is_none_or(says_nothing));
         let report = self.projection.report().clone();
         Ok(Head {
             field: name.map(|(number, quoted)| name_of(&pieces, number, quoted)),

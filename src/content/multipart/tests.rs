@@ -392,7 +392,12 @@ fn a_file_without_a_type_is_what_its_name_and_its_bytes_say() {
     let head = |name: &str| format!("Content-Disposition: form-data; name=\"file\"; filename={name}");
     let picture = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\xff bob@example.com";
     let sound = b"RIFF\x24\0\0\0WAVEfmt bob@example.com";
-    for (name, content) in [("image.png", &picture[..]), ("\"a b.PNG\"", picture), ("a.wav", sound)] {
+    for (name, content) in [
+        ("image.png", &picture[..]),
+        ("\"a b.PNG\"", picture),
+        ("a.wav", sound),
+        ("a.png\nContent-Type: application/octet-stream", picture),
+    ] {
         let body = [head(name).as_bytes(), content].concat();
         let out = redacted_bytes(&head(name), content).unwrap();
         assert!(body.iter().all(|byte| out.contains(byte)) && memchr::memmem::find(&out, content).is_some(), "{name}");

@@ -41,7 +41,7 @@ mod tests {
     fn what_a_panic_says_is_not_told() {
         let (written, metrics) = (Written::default(), Arc::new(Metrics::new()));
         let writer = written.clone();
-        let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
         let before = std::panic::take_hook();
         install_panic_hook(Arc::clone(&metrics));
         let caught = tracing::subscriber::with_default(subscriber, || {

@@ -69,7 +69,8 @@ pub(super) fn wrap(place: Place<'_>, range: &Range<usize>, numbers: Numbers, win
     match is_between {
         true => bare(place, range, numbers),
         false => match nested(place, range, window) {
-            Wrap::Quoted(_) if range.len() > numbers.longest => None,
+            // Nobody writes an id with escapes in it.
+            Wrap::Quoted(_) if range.len() > numbers.longest && !place.raw[range.clone()].contains(&b'\\') => None,
             wrap => Some(wrap),
         },
     }

@@ -88,7 +88,8 @@ async fn broken_parts_are_refused_before_the_upstream_is_called() {
         (&form, b"--xcanary@example.com\r\n\r\n--x--", 400, code),
         (&envelope, b"canary@example.com", 400, code),
         (&envelope, b"{}\n{\"type\":\"event\",\"length\":99}\n{\"to\":\"canary@example.com\"}\n", 400, code),
-        (&form, b"--x\r\nContent-Encoding: br\r\n\r\ncanary\r\n--x--", 415, "unsupported_content_encoding"),
+        (&form, b"--x\r\nContent-Encoding: lz4\r\n\r\ncanary\r\n--x--", 415, "unsupported_content_encoding"),
+        (&form, b"--x\r\nContent-Encoding: br\r\n\r\ncanary\r\n--x--", 400, "corrupt_content_encoding"),
         (&form, b"--x\r\nContent-Type: image/png\r\n\r\n\xff\r\n--x--", 415, "unsupported_media_type"),
     ])
     .await;

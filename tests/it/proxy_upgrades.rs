@@ -72,13 +72,13 @@ async fn what_the_route_allows_passes_both_ways_as_it_is_and_is_counted() {
 async fn an_upstream_that_does_not_agree_answers_as_to_any_request() {
     let (proxy, listener) = start(ROUTE).await;
     let mut client = Client::connect(proxy.address).await;
-    for _ in 0..2 {
-        client.send(&head("GET", "/", &ASK)).await;
-        let (mut upstream, _) = asked(&listener).await;
-        upstream.write_all(b"HTTP/1.1 403 No\r\ncontent-length: 2\r\n\r\nno").await.unwrap();
-        let reply = client.reply().await;
-        assert_eq!((reply.status, reply.text()), (403, "no"));
-    }
+    client.send(&[head("GET", "/", &ASK), head("GET", "/next", &[])].concat()).await;
+    let (mut upstream, _) = asked(&listener).await;
+    upstream.write_all(b"HTTP/1.1 403 No\r\ncontent-length: 2\r\n\r\nno").await.unwrap();
+    let reply = client.reply().await;
+    assert_eq!((reply.status, reply.text(), reply.header("connection")), (403, "no", Some("close")));
+    // What was sent ahead is not taken for a request.
+    assert_eq!(client.rest().await.bytes, b"");
 }
 
 #[tokio::test]

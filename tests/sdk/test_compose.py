@@ -65,7 +65,7 @@ def test_prometheus_understands_its_configuration_and_its_rules(tmp_path):
         ["promtool", "check", "config", tmp_path / "prometheus.yml"], capture_output=True, text=True, timeout=60
     )
     assert check.returncode == 0, check.stderr
-    assert "10 rules found" in check.stdout and "16 rules found" in check.stdout
+    assert "10 rules found" in check.stdout and "17 rules found" in check.stdout
     target = yaml.safe_load((FOLDER / "prometheus.yml").read_text())["scrape_configs"][0]["static_configs"][0]
     assert target["targets"] == ["expurgate:9090"]
 

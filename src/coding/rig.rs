@@ -29,6 +29,23 @@ fn encode_at(form: WireFormat, level: Level, text: &[u8]) -> Vec<u8> {
     out.concat()
 }
 
+/// In one piece, for tests of what decodes and encodes again.
+pub(crate) fn encoded(form: WireFormat, text: &[u8]) -> Vec<u8> {
+    let (mut encoder, mut out) = (Encoder::new(form, Level::Best, None).unwrap(), Vec::new());
+    encoder.push(text, &mut out).unwrap();
+    encoder.finish(&mut out).unwrap();
+    out.concat()
+}
+
+/// The whole of it, whatever its size and ratio.
+pub(crate) fn decoded(coding: Coding, wire: &[u8]) -> Vec<u8> {
+    let mut decoder = Decoder::new(coding, CodingLimits::NONE).unwrap().unwrap();
+    decoder.push(Bytes::copy_from_slice(wire));
+    let pieces: Vec<Bytes> = std::iter::from_fn(|| decoder.next_piece().unwrap()).collect();
+    decoder.finish().unwrap();
+    pieces.concat()
+}
+
 pub(super) fn decode(coding: Coding, chunks: &[&[u8]]) -> Result<Vec<u8>, CodingError> {
     let (mut decoder, mut out) = (Decoder::new(coding, LIMITS)?.unwrap(), Vec::new());
     for chunk in chunks {

@@ -159,7 +159,8 @@ impl Stage for CodedStage {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::coding::{CodingError, CodingLimits, Encoder, WireFormat};
+    use crate::coding::rig::{decoded, encoded};
+    use crate::coding::{CodingError, CodingLimits, WireFormat};
     use crate::content::{Delivery, Pipeline, Released};
     use crate::redact::rig::PLAN;
 
@@ -167,21 +168,6 @@ mod tests {
     const LIMIT: u64 = 1 << 16;
     const FORMS: [(Coding, WireFormat); 3] =
         [(Coding::Gzip, WireFormat::Gzip), (Coding::Deflate, WireFormat::Zlib), (Coding::Zstd, WireFormat::Zstd)];
-
-    fn encoded(form: WireFormat, text: &[u8]) -> Vec<u8> {
-        let (mut encoder, mut out) = (Encoder::new(form, Level::Best, None).unwrap(), Vec::new());
-        encoder.push(text, &mut out).unwrap();
-        encoder.finish(&mut out).unwrap();
-        out.concat()
-    }
-
-    fn decoded(coding: Coding, wire: &[u8]) -> Vec<u8> {
-        let mut decoder = Decoder::new(coding, CodingLimits::NONE).unwrap().unwrap();
-        decoder.push(Bytes::copy_from_slice(wire));
-        let pieces: Vec<Bytes> = std::iter::from_fn(|| decoder.next_piece().unwrap()).collect();
-        decoder.finish().unwrap();
-        pieces.concat()
-    }
 
     /// What leaves, and whether that is not what came.
     fn run(kind: Option<&str>, coding: Coding, body: &[u8], cut: usize) -> Result<(Vec<u8>, bool), ContentError> {

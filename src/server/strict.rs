@@ -371,38 +371,29 @@ mod tests {
     use std::time::Duration;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-    /// What hyper gets to see of bytes that come `step` at a time, and what is behind it.
-    async fn seen(bytes: &[u8], step: usize) -> (Vec<u8>, Vec<u8>) {
-        let (mut near, mut far) = tokio::io::duplex(step);
-        let (sent, mut strict) = (bytes.to_vec(), Strict::new(&mut far));
-        let sending = async {
-            let _ = near.write_all(&sent).await;
-            near.shutdown().await
-        };
-        let reading = async {
-            let mut seen = Vec::new();
-            strict.read_to_end(&mut seen).await.unwrap();
-            let (stream, mut behind) = strict.into_parts();
-            stream.read_to_end(&mut behind).await.unwrap();
-            (seen, behind)
-        };
-        tokio::select! {
-            biased;
-            ended = reading => ended,
-            _ = async { let _ = sending.await; std::future::pending::<()>().await } => unreachable!(),
-        }
+    /// What hyper gets to see of bytes that come in two pieces, and what is behind it.
+    async fn seen(bytes: &[u8], cut: usize) -> (Vec<u8>, Vec<u8>) {
+        let mut strict = Strict::new((&bytes[..cut]).chain(&bytes[cut..]));
+        let mut seen = Vec::new();
+        strict.read_to_end(&mut seen).await.unwrap();
+        let (mut stream, mut behind) = strict.into_parts();
+        stream.read_to_end(&mut behind).await.unwrap();
+        (seen, behind)
     }
 
     /// Up to where bytes are handed over, if they are refused there; which must not
-    /// depend on how they come.
+    /// depend on how they come: cut anywhere, or byte by byte.
     fn refused(bytes: &[u8]) -> Option<usize> {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let (whole, _) = runtime.block_on(seen(bytes, bytes.len().max(1)));
-        for step in [1, 2, 3, 7] {
-            assert_eq!(runtime.block_on(seen(bytes, step)).0, whole);
+        let (whole, _) = runtime.block_on(seen(bytes, bytes.len()));
+        for cut in 0..bytes.len() {
+            assert_eq!(runtime.block_on(seen(bytes, cut)).0, whole, "cut at {cut}");
         }
-        let kept = whole.strip_suffix(REFUSED).filter(|kept| kept.len() < bytes.len());
+        let mut framing = Framing::default();
+        let single = (0..bytes.len()).find_map(|at| framing.follow(&bytes[at..=at]).map(|taken| at + taken));
+        let kept = whole.strip_suffix(REFUSED).filter(|_| framing.at == At::Refused);
         assert!(bytes.starts_with(kept.unwrap_or(&whole)));
+        assert_eq!(single, framing.is_over().then_some(kept.unwrap_or(&whole).len()));
         kept.map(<[u8]>::len)
     }
 
@@ -501,10 +492,10 @@ mod tests {
         let behind = b"\n\n\x81\n";
         for upgrade in ["websocket", "h2c, other/1", ""] {
             let sent = [&head(upgrade)[..], behind].concat();
-            assert_eq!(seen(&sent, 1 << 10).await, (head(upgrade), behind.to_vec()), "{upgrade}");
+            assert_eq!(seen(&sent, 9).await, (head(upgrade), behind.to_vec()), "{upgrade}");
         }
         let offer = [&head("h2c")[..], GET].concat();
-        assert_eq!(seen(&offer, 1 << 10).await, (offer.clone(), Vec::new()));
+        assert_eq!(seen(&offer, 9).await, (offer.clone(), Vec::new()));
     }
 
     #[test]

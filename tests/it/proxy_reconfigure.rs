@@ -4,9 +4,9 @@
 use crate::mounted::Mounted;
 use crate::proxy_client::{Client, chunk, head, request};
 use crate::proxy_drain::Running;
-use crate::proxy_reload::{metrics, rules, wait_for};
+use crate::proxy_reload::{metrics, next_error, rules, wait_for};
 use crate::proxy_rig::JSON;
-use crate::proxy_sink::{Answer, PATIENCE, Sink};
+use crate::proxy_sink::{Answer, Sink};
 use crate::tls_rig::{Authority, connect, listener};
 use rustix::process::Signal;
 use std::net::SocketAddr;
@@ -171,21 +171,6 @@ async fn more_places_are_for_connections_that_wait() {
     wait_for_reloads(&mut admin, 1, 0).await;
     assert_eq!(second.reply().await.status, 200);
     assert_eq!(first.exchange(&request("POST", "/", &[JSON], TOKEN)).await.status, 200);
-}
-
-/// The next line of the log at level `ERROR`.
-async fn next_error(running: &mut Running) -> serde_json::Value {
-    let log = running.log.as_mut().unwrap();
-    let telling = async {
-        loop {
-            let line = log.next_line().await.unwrap().expect("it goes on");
-            let line: serde_json::Value = serde_json::from_str(&line).unwrap();
-            if line["level"] == "ERROR" {
-                return line;
-            }
-        }
-    };
-    tokio::time::timeout(PATIENCE, telling).await.expect("the mistake is told")
 }
 
 #[tokio::test]

@@ -165,13 +165,9 @@ async fn a_request_keeps_the_rules_that_it_began_with() {
     assert_eq!(seen[1].body, b"[\"[SECOND_TOKEN]\"]");
 }
 
-#[tokio::test]
-async fn wrong_rules_are_told_with_their_place_and_the_old_ones_stay() {
-    let sink = Sink::start(Answer::Ok("ok")).await;
-    let mut map = mounted(&rules(FIRST.0, FIRST.1));
-    let mut running = start(&sink, map.path()).await;
-    map.set(&[(FILE, &wrong(1))]);
-    let mut log = running.log.take().unwrap();
+/// The next line of the log at level `ERROR`.
+pub(crate) async fn next_error(running: &mut Running) -> serde_json::Value {
+    let log = running.log.as_mut().unwrap();
     let telling = async {
         loop {
             let line = log.next_line().await.unwrap().expect("it goes on");
@@ -181,7 +177,16 @@ async fn wrong_rules_are_told_with_their_place_and_the_old_ones_stay() {
             }
         }
     };
-    let line = tokio::time::timeout(PATIENCE, telling).await.expect("the mistake is told");
+    tokio::time::timeout(PATIENCE, telling).await.expect("the mistake is told")
+}
+
+#[tokio::test]
+async fn wrong_rules_are_told_with_their_place_and_the_old_ones_stay() {
+    let sink = Sink::start(Answer::Ok("ok")).await;
+    let mut map = mounted(&rules(FIRST.0, FIRST.1));
+    let mut running = start(&sink, map.path()).await;
+    map.set(&[(FILE, &wrong(1))]);
+    let line = next_error(&mut running).await;
     assert_eq!(line["message"], "the new rules are not used; the old ones stay");
     let error = line["error"].as_str().unwrap();
     assert!(error.contains("rules.toml:3:") && error.contains("entitty"), "{error}");

@@ -1,5 +1,6 @@
 use super::*;
-use crate::coding::{Coding, Decoder, Encoder, Level, WireFormat};
+use crate::coding::rig::{decoded, encoded};
+use crate::coding::{Coding, WireFormat};
 use crate::content::CodingLimits;
 use crate::content::body::DEEPEST;
 use crate::redact::rig::PLAN;
@@ -314,21 +315,6 @@ fn what_hides_its_text_is_refused() {
     }
     let plain = "Content-Transfer-Encoding: Binary\nContent-Encoding: identity";
     check(plain, "x", plain, "x");
-}
-
-fn encoded(form: WireFormat, text: &[u8]) -> Vec<u8> {
-    let (mut encoder, mut out) = (Encoder::new(form, Level::Best, None).unwrap(), Vec::new());
-    encoder.push(text, &mut out).unwrap();
-    encoder.finish(&mut out).unwrap();
-    out.concat()
-}
-
-fn decoded(coding: Coding, wire: &[u8]) -> Vec<u8> {
-    let mut decoder = Decoder::new(coding, CodingLimits::NONE).unwrap().unwrap();
-    decoder.push(Bytes::copy_from_slice(wire));
-    let pieces: Vec<Bytes> = std::iter::from_fn(|| decoder.next_piece().unwrap()).collect();
-    decoder.finish().unwrap();
-    pieces.concat()
 }
 
 /// What leaves for one part, as bytes: whole, and cut in two everywhere.

@@ -53,6 +53,11 @@ pub(super) fn begins_at(raw: &[u8], at: usize) -> bool {
 /// numbers.
 fn begins(raw: &[u8]) -> bool {
     let Some(lead) = raw.first_chunk::<TOKEN_RUN>() else { return false };
+    // Most tokens are told by their first byte.
+    let first = lead.first_chunk().copied().and_then(group).map(|[first, ..]| first);
+    if !first.is_some_and(|first| matches!(first, b'{' | b'[') || first == MARK[0] || SPACE.contains(&first)) {
+        return false;
+    }
     let mut text = [0; TOKEN_RUN / 4 * 3];
     for (four, bytes) in lead.chunks_exact(4).zip(text.chunks_exact_mut(3)) {
         let Some(group) = four.try_into().ok().and_then(group) else { return false };

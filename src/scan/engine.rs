@@ -10,6 +10,7 @@ use super::naive::Plain;
 use super::nearby::{Context, Keywords, Sightings, UNLESS, Vocabulary};
 use super::path::Paths;
 use super::pattern::{Caches, Pattern};
+use super::place::NEAR;
 use super::roots::{Key, Roots};
 use super::shape::{self, Kinds};
 use super::token::Tokens;
@@ -80,13 +81,14 @@ pub(super) struct LiteralUse {
 }
 
 impl LiteralUse {
-    /// Whether anything can come of it before `next`, as [`PatternUse::goes_on`].
-    pub(super) fn goes_on(&self, next: Option<&u8>, room: impl Fn() -> usize) -> bool {
+    /// Whether anything can come of it between `before` and `next`, as
+    /// [`PatternUse::may_lead`] and [`PatternUse::goes_on`].
+    pub(super) fn goes_on(&self, next: Option<&u8>, room: impl Fn() -> usize, before: &[u8]) -> bool {
         self.bytes
             || self.zipped
             || self.key.is_some()
             || self.private_key.is_some()
-            || self.patterns.iter().any(|usage| usage.goes_on(next, &room))
+            || self.patterns.iter().any(|usage| usage.goes_on(next, &room) && usage.may_lead(before))
     }
 }
 
@@ -125,6 +127,15 @@ impl PatternUse {
     /// an escape means is not looked at), in the `room` before the next fence.
     pub(super) fn goes_on(&self, next: Option<&u8>, room: impl Fn() -> usize) -> bool {
         next.is_none_or(|&next| matches!(next, b'\\' | b'%') || self.follow.contains(next)) && self.rest <= room()
+    }
+
+    /// Whether a match can have begun in `before`, the raw bytes before the literal, as
+    /// far as the last one tells, or an escape near it hides what it is.
+    #[inline]
+    pub(super) fn may_lead(&self, before: &[u8]) -> bool {
+        self.offset.0 == 0
+            || before.last().is_some_and(|&last| self.lead.contains(last))
+            || before.iter().rev().take(NEAR).any(|byte| matches!(byte, b'\\' | b'%'))
     }
 }
 

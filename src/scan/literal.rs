@@ -83,7 +83,7 @@ pub(crate) fn needed(hir: &Hir) -> Option<Vec<Needed>> {
     better(with_case, without).map(|mut literals| {
         let shortest = hir.properties().minimum_len().unwrap_or(0);
         for literal in &mut literals {
-            literal.rest = shortest.saturating_sub(literal.offset.1 + literal.bytes.len());
+            literal.rest = literal.rest.max(shortest.saturating_sub(literal.offset.1 + literal.bytes.len()));
         }
         literals.sort();
         // What begins with another literal is found by that one.
@@ -139,7 +139,12 @@ fn best_of_sequence(items: &[Hir], caseless: bool) -> Option<Vec<Needed>> {
     for index in 0..items.len() {
         let Some(before) = width(&items[..index]) else { break };
         let whole_rest = prefixes(&Hir::concat(items[index..].to_vec()), caseless);
-        let shifted = better(whole_rest, best(&items[index], caseless)).map(|mut literals| {
+        let behind: usize = items[index + 1..].iter().filter_map(|item| item.properties().minimum_len()).sum();
+        let of_item = best(&items[index], caseless).map(|mut literals| {
+            literals.iter_mut().for_each(|literal| literal.rest += behind);
+            literals
+        });
+        let shifted = better(whole_rest, of_item).map(|mut literals| {
             let lead = bytes_of_all(&items[..index]);
             for literal in &mut literals {
                 literal.lead.unite(&lead);
@@ -185,6 +190,7 @@ fn prefixes(hir: &Hir, caseless: bool) -> Option<Vec<Needed>> {
     let mut extractor = Extractor::new();
     extractor.kind(ExtractKind::Prefix).limit_class(WIDEST_CLASS).limit_total(most).limit_repeat(4);
     let sequence = extractor.limit_literal_len(48).extract(hir);
+    let shortest = hir.properties().minimum_len().unwrap_or(0);
     let mut needed = Vec::new();
     for literal in sequence.literals()? {
         let bytes = literal.as_bytes();
@@ -201,7 +207,7 @@ fn prefixes(hir: &Hir, caseless: bool) -> Option<Vec<Needed>> {
             offset,
             lead,
             follow: ByteSet::ALL,
-            rest: 0,
+            rest: shortest.saturating_sub(start + run.len()),
         }));
     }
     (!needed.is_empty()).then_some(needed)

@@ -25,7 +25,7 @@ pub(super) enum Before {
 
 /// Escapes are looked for in this many bytes before a place: a surrogate pair
 /// of the second level has 14.
-const NEAR: usize = 11;
+pub(super) const NEAR: usize = 11;
 
 /// What stands before `at`, not looking before `floor`, which begins a unit.
 pub(super) fn before(raw: &[u8], floor: usize, at: usize, format: Format) -> Before {

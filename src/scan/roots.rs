@@ -36,12 +36,63 @@ struct Held {
     behind: Neighbours,
 }
 
-/// Literals by the byte next to the root.
+/// Literals by the bytes next to the root.
 #[derive(Debug, Default)]
 struct Neighbours {
     bytes: ByteSet,
-    /// In lower case, ascending.
-    holders: Vec<(u8, Holder)>,
+    /// What each holder wants to see there, by the nearest byte, ascending: side by
+    /// side, since most text next to a root rules all of them out.
+    near: Vec<Near>,
+    /// In the same order.
+    holders: Vec<Holder>,
+}
+
+/// Some bytes of a literal next to its root, the nearest lowest, with [`CASE`] in each.
+#[derive(Clone, Copy, Debug)]
+struct Near {
+    bytes: u32,
+    mask: u32,
+}
+
+/// Letters that differ in this bit only are the same letter.
+const CASE: u32 = 0x2020_2020;
+
+impl Near {
+    /// Of the text behind a root.
+    fn behind(text: &[u8]) -> Self {
+        match text.first_chunk() {
+            Some(&bytes) => Self { bytes: u32::from_le_bytes(bytes) | CASE, mask: u32::MAX },
+            None => Self::of(text.iter().copied()),
+        }
+    }
+
+    /// Of the text before a root.
+    fn before(text: &[u8]) -> Self {
+        match text.last_chunk() {
+            Some(&bytes) => Self { bytes: u32::from_be_bytes(bytes) | CASE, mask: u32::MAX },
+            None => Self::of(text.iter().rev().copied()),
+        }
+    }
+
+    /// Of `bytes`, the nearest first.
+    fn of(bytes: impl Iterator<Item = u8>) -> Self {
+        let bytes = bytes.take(4).enumerate();
+        let one = |near: Self, (index, byte): (usize, u8)| Self {
+            bytes: near.bytes | u32::from(byte) << (8 * index),
+            mask: near.mask | 0xff << (8 * index),
+        };
+        let near = bytes.fold(Self { bytes: 0, mask: 0 }, one);
+        Self { bytes: near.bytes | CASE & near.mask, ..near }
+    }
+
+    fn nearest(self) -> u32 {
+        self.bytes & 0xff
+    }
+
+    /// Whether a literal with this may stand where these bytes of the text do.
+    fn may_be(self, text: Self) -> bool {
+        text.bytes & self.mask == self.bytes
+    }
 }
 
 /// A literal that holds a root.
@@ -75,7 +126,7 @@ impl Roots {
             };
             held[root].add(Holder { id, lead, key: key.clone() }, roots[root].0.len());
         }
-        held.iter_mut().for_each(Held::sort);
+        held.iter_mut().zip(&roots).for_each(|(held, root)| held.sort(root.0.len()));
         Self { keys: roots, held }
     }
 
@@ -91,10 +142,10 @@ impl Roots {
         out.extend(held.same.map(|id| (id, end)));
         out.extend(held.cased.iter().filter_map(|holder| holder.at(data, start)));
         if let Some(&next) = start.checked_sub(1).and_then(|before| data.get(before)) {
-            held.before.push(data, next, start, out);
+            held.before.push(data, next, start, || Near::before(&data[..start]), out);
         }
         if let Some(&next) = data.get(end) {
-            held.behind.push(data, next, start, out);
+            held.behind.push(data, next, start, || Near::behind(&data[end..]), out);
         }
     }
 }
@@ -106,36 +157,56 @@ impl Held {
             self.cased.push(holder);
             return;
         }
-        let (side, next) = match holder.lead.checked_sub(1) {
-            Some(before) => (&mut self.before, bytes[before]),
-            None => (&mut self.behind, bytes[root]),
-        };
+        let side = if holder.lead > 0 { &mut self.before } else { &mut self.behind };
+        let next = holder.beside(root).next().unwrap_or_default();
         side.bytes.insert(next.to_ascii_lowercase());
         side.bytes.insert(next.to_ascii_uppercase());
-        side.holders.push((next.to_ascii_lowercase(), holder));
+        side.holders.push(holder);
     }
 
-    fn sort(&mut self) {
+    fn sort(&mut self, root: usize) {
         for side in [&mut self.before, &mut self.behind] {
-            side.holders.sort_by_key(|(next, holder)| (*next, holder.id));
+            let near = |holder: &Holder| Near::of(holder.beside(root));
+            side.holders.sort_by_key(|holder| (near(holder).nearest(), holder.id));
+            side.near = side.holders.iter().map(near).collect();
         }
     }
 }
 
 impl Neighbours {
-    /// Those that stand around the root at `start`, where `next` is next to it.
-    fn push(&self, data: &[u8], next: u8, start: usize, out: &mut Vec<(usize, usize)>) {
+    /// Those that stand around the root at `start`, where `next` is next to it, and
+    /// `text` tells what else.
+    fn push(
+        &self,
+        data: &[u8],
+        next: u8,
+        start: usize,
+        text: impl Fn() -> Near,
+        out: &mut Vec<(usize, usize)>,
+    ) {
         if !self.bytes.contains(next) {
             return;
         }
-        let next = next.to_ascii_lowercase();
-        let from = self.holders.partition_point(|&(byte, _)| byte < next);
-        let same = self.holders[from..].iter().take_while(|&&(byte, _)| byte == next);
-        out.extend(same.filter_map(|(_, holder)| holder.at(data, start)));
+        let text = text();
+        let from = self.near.partition_point(|near| near.nearest() < text.nearest());
+        let alike = self.near[from..].iter().take_while(|near| near.nearest() == text.nearest());
+        for (near, holder) in alike.zip(&self.holders[from..]) {
+            if near.may_be(text) {
+                out.extend(holder.at(data, start));
+            }
+        }
     }
 }
 
 impl Holder {
+    /// Its bytes next to the root, of so many bytes, the nearest first: those before
+    /// it, or else those behind.
+    fn beside(&self, root: usize) -> impl Iterator<Item = u8> + '_ {
+        let (before, rest) = self.key.0.split_at(self.lead);
+        let behind = if before.is_empty() { rest.get(root..).unwrap_or_default() } else { &[] };
+        before.iter().rev().chain(behind).copied()
+    }
+
     /// The literal and where it ends, if it stands around the root at `root`.
     fn at(&self, data: &[u8], root: usize) -> Option<(usize, usize)> {
         let (bytes, caseless) = &self.key;

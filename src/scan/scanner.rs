@@ -332,9 +332,10 @@ impl<M: Meter> Scanner<M> {
         out: &mut Vec<Finding>,
     ) {
         let usage = &data.engine.literals[id];
-        let next = data.raw.get(literal.end);
+        let (before, next) = (&data.raw[..literal.start], data.raw.get(literal.end));
         let room = work.shapes.room(literal.end);
-        let mut patterns = usage.patterns.iter().filter(|usage| usage.goes_on(next, || room)).peekable();
+        let may_match = |usage: &&PatternUse| usage.goes_on(next, || room) && usage.may_lead(before);
+        let mut patterns = usage.patterns.iter().filter(may_match).peekable();
         if patterns.peek().is_some() {
             let bounds = self.bounds(work, data, literal.start);
             for usage in patterns {

@@ -225,8 +225,9 @@ impl Walk {
         found.at = masks.at;
         found.fold = masks.fold_lead;
         found.escape = masks.percent | masks.code_letter & after(masks.backslash, self.backslash, 1);
-        // `(` is not among the masks: any follower but white space will do.
-        found.plus = after(masks.plus, self.plus, 1) & !masks.separator;
+        // `(` is not among the masks: any follower will do but white space and letters,
+        // of which there are many in base64.
+        found.plus = after(masks.plus, self.plus, 1) & !masks.separator & (masks.digit | !masks.word);
         (self.backslash, self.plus) = (masks.backslash, masks.plus);
         found
     }
@@ -577,7 +578,9 @@ mod tests {
     /// What the tokens of these tests begin with.
     fn prefixes() -> Pairs {
         let mut pairs = Pairs::default();
-        [b"AB", b"u4", b"B_", b"4u"].iter().for_each(|pair| pairs.insert(pair[0], pair[1]));
+        for pair in [b"AB", b"u4", b"B_", b"4u"] {
+            pairs.insert(*pair);
+        }
         pairs
     }
 

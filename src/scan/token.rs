@@ -10,7 +10,6 @@ use super::engine::PatternUse;
 use super::literal::{self, ByteSet, Letters, Needed};
 use super::shape::{TOKEN_RUN, is_token_byte, is_word_byte};
 use regex_syntax::hir::{Hir, HirKind, Look};
-use std::collections::HashMap;
 
 /// Prefixes by their first two bytes.
 #[derive(Debug, Default)]
@@ -18,8 +17,8 @@ pub(super) struct Tokens {
     all: Vec<Token>,
     /// What the prefixes begin with.
     pub(super) pairs: Pairs,
-    /// Indices into `all`.
-    by_pair: HashMap<[u8; 2], Vec<usize>>,
+    /// Indices into `all`, by the rank of the pair.
+    by_pair: Vec<Vec<usize>>,
 }
 
 /// A prefix and the patterns that begin with it.
@@ -47,24 +46,30 @@ impl Tokens {
             known.opening.widen(run);
             return;
         }
-        let pair = [prefix[0], prefix[1]];
-        self.pairs.insert(prefix[0], prefix[1]);
-        self.by_pair.entry(pair).or_default().push(self.all.len());
+        let id = self.all.len();
+        self.list([prefix[0], prefix[1]]).push(id);
         self.all.push(Token { prefix: prefix.to_vec(), opening: run.clone(), uses: vec![usage] });
     }
 
     /// Has runs told that begin with one of `pairs`, which no pattern does.
     pub(super) fn watch(&mut self, pairs: impl IntoIterator<Item = [u8; 2]>) {
-        pairs.into_iter().for_each(|[first, second]| self.pairs.insert(first, second));
+        for pair in pairs {
+            self.list(pair);
+        }
+    }
+
+    /// The prefixes that begin with `pair`.
+    fn list(&mut self, pair: [u8; 2]) -> &mut Vec<usize> {
+        let (rank, is_new) = self.pairs.insert(pair);
+        if is_new {
+            self.by_pair.insert(rank, Vec::new());
+        }
+        &mut self.by_pair[rank]
     }
 
     /// The prefixes that `text` begins with, and goes on as their patterns can.
     pub(super) fn find(&self, text: &[u8]) -> impl Iterator<Item = usize> {
-        let found = match text {
-            [first, second, ..] if self.pairs.begin(text) => self.by_pair.get(&[*first, *second]),
-            _ => None,
-        };
-        let found = found.map_or(&[][..], Vec::as_slice);
+        let found = self.pairs.rank(text).map_or(&[][..], |rank| &self.by_pair[rank]);
         let fits = |token: &Token| text.starts_with(&token.prefix) && token.opening.may_begin(text);
         found.iter().copied().filter(move |&id| fits(&self.all[id]))
     }
@@ -123,22 +128,46 @@ impl Opening {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pairs {
     bits: Vec<u64>,
+    /// How many pairs are in the words before each.
+    before: Vec<usize>,
     /// Those of all literals.
     pub(super) letters: Letters,
 }
 
 impl Pairs {
-    pub(super) fn insert(&mut self, first: u8, second: u8) {
+    /// Adds a pair; its rank among all, and whether it is new.
+    pub(super) fn insert(&mut self, pair: [u8; 2]) -> (usize, bool) {
         self.bits.resize(1 << 10, 0);
-        let pair = u16::from_be_bytes([second, first]);
-        self.bits[usize::from(pair >> 6)] |= 1 << (pair & 63);
+        self.before.resize(1 << 10, 0);
+        let (word, bit) = Self::place(pair);
+        let is_new = self.bits[word] & bit == 0;
+        self.bits[word] |= bit;
+        self.before[word + 1..].iter_mut().for_each(|before| *before += usize::from(is_new));
+        (self.rank_at(word, bit), is_new)
     }
 
     /// Whether `text` begins with one of them.
     #[inline]
     pub(super) fn begin(&self, text: &[u8]) -> bool {
         let [first, second, ..] = *text else { return false };
-        let pair = u16::from_be_bytes([second, first]);
-        self.bits.get(usize::from(pair >> 6)).is_some_and(|bits| bits >> (pair & 63) & 1 == 1)
+        let (word, bit) = Self::place([first, second]);
+        self.bits.get(word).is_some_and(|bits| bits & bit != 0)
+    }
+
+    /// How many of them are lower than the one that `text` begins with, if it does.
+    fn rank(&self, text: &[u8]) -> Option<usize> {
+        let [first, second, ..] = *text else { return None };
+        let (word, bit) = Self::place([first, second]);
+        self.begin(text).then(|| self.rank_at(word, bit))
+    }
+
+    fn rank_at(&self, word: usize, bit: u64) -> usize {
+        self.before[word] + (self.bits[word] & (bit - 1)).count_ones() as usize
+    }
+
+    /// The word, and the bit in it.
+    fn place(pair: [u8; 2]) -> (usize, u64) {
+        let pair = u16::from_le_bytes(pair);
+        (usize::from(pair >> 6), 1 << (pair & 63))
     }
 }

@@ -65,19 +65,28 @@ fn domain_length(text: &[u8]) -> Option<usize> {
     let mut length = 0;
     while let Some(size) = domain_character(text, length) {
         length += size;
+        if text.get(length - 1..=length) == Some(b"..") {
+            break;
+        }
     }
     let run = text.get(..length)?;
-    let mut at = 0;
-    let mut end = None;
-    for (index, label) in run.split(|&byte| byte == b'.').take_while(|label| !label.is_empty()).enumerate() {
-        if let (true, Some(size)) = (index > 0, top_level_length(label)) {
-            end = Some(at + size);
-        }
-        at += label.len() + 1;
-    }
-    let domain = run.get(..end?)?;
+    let run = run.strip_suffix(b".").unwrap_or(run);
+    let end = last_top_level(run)?;
+    let domain = run.get(..end)?;
     let begins = domain.first().is_some_and(|&byte| byte.is_ascii_alphanumeric() || byte >= 0x80);
     (begins && !is_no_domain(domain)).then_some(domain.len())
+}
+
+/// Where the last label of `run` ends that can be a top-level domain, but for its first.
+fn last_top_level(run: &[u8]) -> Option<usize> {
+    let mut end = run.len();
+    while let Some(dot) = memchr::memrchr(b'.', &run[..end]) {
+        if let Some(size) = top_level_length(&run[dot + 1..end]) {
+            return Some(dot + 1 + size);
+        }
+        end = dot;
+    }
+    None
 }
 
 /// The length of the character at `at` when a domain may hold it.
@@ -95,14 +104,15 @@ fn top_level_length(label: &[u8]) -> Option<usize> {
     if label.starts_with(b"xn--") {
         return Some(label.len());
     }
-    if let Some(length) = word_length(label) {
+    let letters = label.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
+    let goes_on = label.get(letters).is_some_and(|byte| !byte.is_ascii());
+    if let Some(length) = goes_on.then(|| word_length(label)).flatten() {
         return Some(length);
     }
     let foreign = label.iter().take_while(|&&byte| byte >= 0x80).count();
     if foreign > 1 {
         return Some(foreign);
     }
-    let letters = label.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
     let ends = label.get(letters).is_none_or(|&byte| byte >= 0x80 || byte == b'-');
     ((2..=LONGEST_LABEL).contains(&letters) && ends).then_some(letters)
 }

@@ -4,10 +4,12 @@
 //! While a body waits nothing more of it is read, so that its client waits too. Bytes
 //! that are given back go to bodies that have some already, before those that have
 //! none: the more bodies are begun, the less likely any of them ends. Among their like
-//! they go to the one that has waited for longest, and nobody overtakes it but
-//! what is there already, as a response that has begun. All may hold
-//! some and wait for more: then nobody gives any back, and each waits no longer than its
-//! time, after which what it held goes to the others.
+//! they go to the one that waited first, now or before, and nobody overtakes it but
+//! what is there already, as a response that has begun. It asks for all that its body
+//! still needs, so that this one ends with it and gives all back.
+//!
+//! When everything is held by bodies that wait, nobody can give any back: then the one
+//! that waited last is shed at once, and what it held goes to the others.
 
 use super::respond::Failure;
 use crate::metrics::Metrics;
@@ -30,8 +32,13 @@ struct State {
     limit: u64,
     /// How long one waits.
     wait: Duration,
-    /// Those that have some already, and those that have none.
+    /// Those that have some already, and those that have none; in the order of their
+    /// tickets.
     queues: [VecDeque<Waiting>; 2],
+    /// Of the bytes used, those of bodies that wait.
+    idle: u64,
+    /// Who waited and has been shed, and does not know yet.
+    shed: Vec<u64>,
     /// The next one's.
     ticket: u64,
 }
@@ -39,13 +46,16 @@ struct State {
 struct Waiting {
     ticket: u64,
     bytes: u64,
+    /// What its body has already.
+    held: u64,
     waker: Waker,
 }
 
 impl Budget {
     pub(super) fn new(limit: u64, wait: Duration, metrics: Arc<Metrics>) -> Arc<Self> {
         metrics.buffered_bytes_limit.set(signed(limit));
-        let state = State { used: 0, limit, wait, queues: Default::default(), ticket: 0 };
+        let (queues, shed) = (Default::default(), Vec::new());
+        let state = State { used: 0, limit, wait, queues, idle: 0, shed, ticket: 0 };
         Arc::new(Self { state: Mutex::new(state), metrics })
     }
 
@@ -61,12 +71,7 @@ impl Budget {
 
     /// A reservation of no bytes, to be grown.
     pub(super) fn open(self: &Arc<Self>) -> Reservation {
-        Reservation { budget: Arc::clone(self), bytes: 0, is_more: false, place: None }
-    }
-
-    /// The same for a body that has some already, in another reservation.
-    pub(super) fn open_more(self: &Arc<Self>) -> Reservation {
-        Reservation { budget: Arc::clone(self), bytes: 0, is_more: true, place: None }
+        Reservation { budget: Arc::clone(self), bytes: 0, beside: 0, ticket: None, place: None }
     }
 
     fn give_back(&self, bytes: u64) {
@@ -104,38 +109,65 @@ impl State {
         has_room
     }
 
-    fn queue(&mut self, bytes: u64, has_some: bool, waker: Waker) -> u64 {
-        let ticket = self.ticket;
-        self.ticket += 1;
-        self.queues[usize::from(!has_some)].push_back(Waiting { ticket, bytes, waker });
-        ticket
+    /// Puts one at its place among its like.
+    fn queue(&mut self, waiting: Waiting) {
+        self.idle += waiting.held;
+        let queue = &mut self.queues[usize::from(waiting.held == 0)];
+        let place = queue.partition_point(|other| other.ticket < waiting.ticket);
+        queue.insert(place, waiting);
     }
 
-    /// Gives what there is to those that wait. They are to be woken, not under the lock.
+    fn next_ticket(&mut self) -> u64 {
+        self.ticket += 1;
+        self.ticket
+    }
+
+    /// Gives what there is to those that wait, and sheds the last of them if nobody
+    /// else can give anything back. They are to be woken, not under the lock.
     #[must_use]
     fn serve(&mut self) -> Vec<Waker> {
-        let mut served = Vec::new();
+        let mut woken = Vec::new();
         for queue in 0..self.queues.len() {
             while let Some(first) = self.queues[queue].front() {
                 if !self.has_room_for(first.bytes) {
-                    return served;
+                    woken.extend(self.shed_if_stuck());
+                    return woken;
                 }
                 self.used += first.bytes;
-                served.extend(self.queues[queue].pop_front().map(|first| first.waker));
+                if let Some(served) = self.queues[queue].pop_front() {
+                    self.idle -= served.held;
+                    woken.push(served.waker);
+                }
             }
         }
-        served
+        woken
     }
 
-    /// The one with this ticket, unless it has been served.
+    /// What it holds is free once it knows, and those that are left may be stuck again.
+    fn shed_if_stuck(&mut self) -> Option<Waker> {
+        let last = if self.idle < self.used { None } else { self.queues[0].pop_back() }?;
+        self.idle -= last.held;
+        self.shed.push(last.ticket);
+        Some(last.waker)
+    }
+
+    /// The one with this ticket, unless it waits no more.
     fn waiting(&mut self, ticket: u64) -> Option<&mut Waiting> {
         self.queues.iter_mut().flatten().find(|waiting| waiting.ticket == ticket)
     }
 
+    /// Whether the one with this ticket has been shed, which it knows now.
+    fn was_shed(&mut self, ticket: u64) -> bool {
+        let place = self.shed.iter().position(|&shed| shed == ticket);
+        place.map(|place| self.shed.swap_remove(place)).is_some()
+    }
+
     /// It waits no longer; one that was served meanwhile gives that back.
     fn leave(&mut self, place: &Place) -> Vec<Waker> {
-        if self.waiting(place.ticket).is_none() {
-            self.used -= place.bytes;
+        match self.waiting(place.ticket).map(|waiting| waiting.held) {
+            Some(held) => self.idle -= held,
+            None if self.was_shed(place.ticket) => {}
+            None => self.used -= place.bytes,
         }
         self.queues.iter_mut().for_each(|queue| queue.retain(|waiting| waiting.ticket != place.ticket));
         // The one behind it may need less.
@@ -147,8 +179,10 @@ impl State {
 pub(super) struct Reservation {
     budget: Arc<Budget>,
     bytes: u64,
-    /// Whether the body has some in another one.
-    is_more: bool,
+    /// What the body has in other ones.
+    beside: u64,
+    /// That it had when it first waited.
+    ticket: Option<u64>,
     /// While it waits for more.
     place: Option<Box<Place>>,
 }
@@ -160,6 +194,11 @@ struct Place {
 }
 
 impl Reservation {
+    /// From now on it is for the body that `other` is for, too.
+    pub(super) fn stands_beside(&mut self, other: &Self) {
+        self.beside = other.bytes;
+    }
+
     /// Makes it so many bytes more, once there are so many.
     pub(super) async fn grow(&mut self, bytes: u64) -> Result<(), Failure> {
         self.grow_to(self.bytes.saturating_add(bytes)).await
@@ -167,17 +206,27 @@ impl Reservation {
 
     /// Makes it at least so many bytes, once there are so many.
     pub(super) async fn grow_to(&mut self, bytes: u64) -> Result<(), Failure> {
-        poll_fn(|cx| self.poll_grow_to(bytes, cx)).await
+        self.grow_towards(bytes, bytes).await
     }
 
-    /// The same. Whoever polls goes on until it is ready, or drops it.
+    /// The same for a body that will need `all` in the end: if it has to wait, it
+    /// waits for them at once.
+    pub(super) async fn grow_towards(&mut self, bytes: u64, all: u64) -> Result<(), Failure> {
+        poll_fn(|cx| self.poll_grow_towards(bytes, all, cx)).await
+    }
+
+    /// As [`Reservation::grow_to`]. Whoever polls goes on until it is ready, or drops it.
     pub(super) fn poll_grow_to(&mut self, bytes: u64, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        self.poll_grow_towards(bytes, bytes, cx)
+    }
+
+    fn poll_grow_towards(&mut self, bytes: u64, all: u64, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         loop {
             let Some(place) = &mut self.place else {
                 let missing = bytes.saturating_sub(self.bytes);
+                let held = self.bytes + self.beside;
                 let mut state = self.budget.state();
-                let has_some = self.bytes > 0 || self.is_more;
-                if state.take(missing, has_some) {
+                if state.take(missing, held > 0) {
                     drop(state);
                     self.took(missing);
                     return Poll::Ready(Ok(()));
@@ -185,35 +234,39 @@ impl Reservation {
                 if state.wait.is_zero() || bytes > state.limit {
                     return Poll::Ready(Err(Failure::BufferedTooMuch));
                 }
-                let ticket = state.queue(missing, has_some, cx.waker().clone());
+                let missing = all.min(state.limit).max(bytes) - self.bytes;
+                let ticket = *self.ticket.get_or_insert_with(|| state.next_ticket());
+                state.queue(Waiting { ticket, bytes: missing, held, waker: cx.waker().clone() });
                 let over = Box::pin(tokio::time::sleep(state.wait));
+                let woken = state.serve();
                 drop(state);
+                wake(woken);
                 self.place = Some(Box::new(Place { ticket, bytes: missing, over }));
                 self.budget.metrics.buffer_waiting.inc();
                 continue;
             };
             let mut state = self.budget.state();
-            match state.waiting(place.ticket) {
-                None => {
-                    drop(state);
-                    let served = place.bytes;
-                    self.stop_waiting();
-                    self.took(served);
-                    self.budget.metrics.count_buffer_wait(true);
+            let woken = if state.was_shed(place.ticket) {
+                Vec::new()
+            } else if let Some(waiting) = state.waiting(place.ticket) {
+                waiting.waker.clone_from(cx.waker());
+                if place.over.as_mut().poll(cx).is_pending() {
+                    return Poll::Pending;
                 }
-                Some(waiting) => {
-                    waiting.waker.clone_from(cx.waker());
-                    if place.over.as_mut().poll(cx).is_pending() {
-                        return Poll::Pending;
-                    }
-                    let served = state.leave(place);
-                    drop(state);
-                    wake(served);
-                    self.stop_waiting();
-                    self.budget.metrics.count_buffer_wait(false);
-                    return Poll::Ready(Err(Failure::BufferedTooMuch));
-                }
-            }
+                state.leave(place)
+            } else {
+                drop(state);
+                let served = place.bytes;
+                self.stop_waiting();
+                self.took(served);
+                self.budget.metrics.count_buffer_wait(true);
+                continue;
+            };
+            drop(state);
+            wake(woken);
+            self.stop_waiting();
+            self.budget.metrics.count_buffer_wait(false);
+            return Poll::Ready(Err(Failure::BufferedTooMuch));
         }
     }
 
@@ -244,7 +297,7 @@ impl Reservation {
     pub(super) fn split(&mut self, bytes: u64) -> Self {
         let taken = self.bytes.saturating_sub(bytes);
         self.bytes -= taken;
-        Self { budget: Arc::clone(&self.budget), bytes: taken, is_more: self.is_more, place: None }
+        Self { budget: Arc::clone(&self.budget), bytes: taken, beside: 0, ticket: None, place: None }
     }
 
     /// Gives back what is reserved beyond `bytes`.
@@ -381,7 +434,8 @@ mod tests {
     async fn more_for_a_body_that_has_some_comes_before_bodies_that_have_none() {
         let budget = budget(10, HOUR);
         let (whole, held) = (holding(&budget, 6), holding(&budget, 4));
-        let (mut new, mut decoder) = (budget.open(), budget.open_more());
+        let (mut new, mut decoder) = (budget.open(), budget.open());
+        decoder.stands_beside(&whole);
         assert!(poll(&mut new, 4).is_pending());
         assert!(poll(&mut decoder, 4).is_pending());
         drop(held);
@@ -410,22 +464,69 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn when_all_hold_some_and_wait_the_time_of_one_serves_the_others() {
-        let budget = budget(10, Duration::from_millis(20));
-        let (mut one, mut other) = (holding(&budget, 5), holding(&budget, 5));
+    async fn the_time_of_one_that_waits_serves_the_others() {
+        let budget = budget(12, Duration::from_millis(20));
+        let (mut one, mut other, busy) = (holding(&budget, 5), holding(&budget, 5), holding(&budget, 2));
         let first = async {
             let grown = one.grow(3).await;
             drop(one);
             grown
         };
-        budget.limit(10, Duration::from_millis(20));
         let (first, second) = tokio::join!(first, async {
             tokio::task::yield_now().await;
-            budget.limit(10, HOUR);
+            budget.limit(12, HOUR);
             other.grow(3).await
         });
         assert_eq!((first, second), (Err(Failure::BufferedTooMuch), Ok(())));
+        drop(busy);
         assert_eq!(used(&budget), 8);
+    }
+
+    fn poll_towards(reservation: &mut Reservation, bytes: u64, all: u64) -> Poll<Result<(), Failure>> {
+        reservation.poll_grow_towards(bytes, all, &mut Context::from_waker(Waker::noop()))
+    }
+
+    #[tokio::test]
+    async fn the_last_is_shed_when_all_that_is_used_belongs_to_those_that_wait() {
+        let budget = budget(12, HOUR);
+        let mut bodies: Vec<_> = (0..3).map(|_| holding(&budget, 4)).collect();
+        let mut new = budget.open();
+        assert!(poll(&mut new, 1).is_pending());
+        assert!(poll_towards(&mut bodies[0], 5, 10).is_pending());
+        assert!(poll_towards(&mut bodies[1], 5, 10).is_pending());
+        // Now nobody is left to give any back.
+        assert_eq!(poll_towards(&mut bodies[2], 5, 10), Poll::Ready(Err(Failure::BufferedTooMuch)));
+        // What it held is too little for the first, and so the second is shed, too.
+        assert!(poll_towards(&mut bodies[0], 5, 10).is_pending());
+        drop(bodies.pop());
+        assert_eq!(poll_towards(&mut bodies[1], 5, 10), Poll::Ready(Err(Failure::BufferedTooMuch)));
+        drop(bodies.pop());
+        // It has all that it will need.
+        assert_eq!(poll_towards(&mut bodies[0], 5, 10), Poll::Ready(Ok(())));
+        assert_eq!(poll_towards(&mut bodies[0], 10, 10), Poll::Ready(Ok(())));
+        assert_eq!(poll(&mut new, 1), Poll::Ready(Ok(())));
+        assert_eq!(used(&budget), 11);
+        drop((bodies, new));
+        assert_eq!(used(&budget), 0);
+        assert_eq!(budget.state().idle, 0);
+        assert_eq!(budget.state().shed.len(), 0);
+        assert_eq!(budget.metrics.buffer_waiting.get(), 0);
+    }
+
+    #[tokio::test]
+    async fn one_that_was_shed_may_go_before_it_knows() {
+        let budget = budget(8, HOUR);
+        let (mut first, mut last) = (holding(&budget, 4), holding(&budget, 4));
+        assert!(poll(&mut last, 5).is_pending());
+        // It waited before, and so is not the last.
+        last.stop_waiting().into_iter().for_each(|place| wake(budget.state().leave(&place)));
+        assert!(poll(&mut first, 6).is_pending());
+        assert!(poll(&mut last, 6).is_pending());
+        assert_eq!(budget.state().shed.len(), 1);
+        drop(first);
+        assert_eq!(budget.state().shed.len(), 0);
+        assert_eq!(poll(&mut last, 6), Poll::Ready(Ok(())));
+        assert_eq!(used(&budget), 6);
     }
 
     #[tokio::test]

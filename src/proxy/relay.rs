@@ -10,9 +10,9 @@ use super::response::Redaction;
 use super::upstream::Driver;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::Response;
 use hyper::body::Incoming;
 use hyper::header::HeaderMap;
+use hyper::{Response, Version};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -32,8 +32,9 @@ pub(super) fn relay(
 ) -> Response<ResponseBody> {
     let is_call = exchange.dialect() == Dialect::Grpc;
     let lacks_end = is_call && !grpc::has_status(response.headers());
+    let is_stream = response.version() == Version::HTTP_2;
     let mut response = response.map(|incoming| ResponseBody {
-        inner: Inner::Upstream(Upstream { incoming, driver, ahead: None }),
+        inner: Inner::Upstream(Upstream { incoming, driver, ahead: None, is_stream }),
         redaction: redaction.map(Box::new),
         is_call,
         lacks_end,
@@ -144,37 +145,47 @@ impl Body for ResponseBody {
     }
 }
 
+/// A frame of the upstream's, or its end.
+type Next = Option<Result<Frame<Bytes>, Failure>>;
+
 /// A response's body, and what brings it.
 struct Upstream {
     incoming: Incoming,
     driver: Driver,
     /// What follows the frame that was told last, if it is there: an end that
     /// is known with the last frame leaves with it, in one write.
-    ahead: Option<Option<Result<Frame<Bytes>, hyper::Error>>>,
+    ahead: Option<Next>,
+    /// Of HTTP/2.
+    is_stream: bool,
 }
 
 impl Upstream {
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_frame(&mut self, exchange: Option<&Arc<Exchange>>, cx: &mut Context<'_>) -> Poll<Next> {
         let polled = match self.ahead.take() {
             Some(ahead) => ahead,
-            None => ready!(self.poll_next(cx)),
+            None => ready!(self.poll_next(exchange, cx)),
         };
         let is_data = matches!(&polled, Some(Ok(frame)) if frame.is_data());
         if is_data
             && !self.incoming.is_end_stream()
-            && let Poll::Ready(next) = self.poll_next(cx)
+            && let Poll::Ready(next) = self.poll_next(exchange, cx)
         {
             self.ahead = Some(next);
         }
         Poll::Ready(polled)
     }
 
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        if let Poll::Ready(polled) = Pin::new(&mut self.incoming).poll_frame(cx) {
-            return Poll::Ready(polled);
+    fn poll_next(&mut self, exchange: Option<&Arc<Exchange>>, cx: &mut Context<'_>) -> Poll<Next> {
+        let mut polled = Pin::new(&mut self.incoming).poll_frame(cx);
+        if polled.is_pending() {
+            self.driver.drive(cx);
+            polled = Pin::new(&mut self.incoming).poll_frame(cx);
         }
-        self.driver.drive(cx);
-        Pin::new(&mut self.incoming).poll_frame(cx)
+        polled.map(|next| match next {
+            Some(Ok(frame)) => Some(Ok(frame)),
+            None if !self.is_cut(exchange) => None,
+            _ => Some(Err(Failure::UpstreamBroke)),
+        })
     }
 
     fn is_end_stream(&self) -> bool {
@@ -182,6 +193,14 @@ impl Upstream {
             Some(ahead) => ahead.is_none(),
             None => self.incoming.is_end_stream(),
         }
+    }
+
+    /// Whether a body that yields no more has not ended. hyper takes a stream for ended
+    /// that was reset with `NO_ERROR`; one may be, behind its end, only while its request
+    /// is still being sent (RFC 9113, 8.1).
+    fn is_cut(&self, exchange: Option<&Arc<Exchange>>) -> bool {
+        let is_sending = exchange.is_some_and(|exchange| exchange.is_sending());
+        self.is_stream && !is_sending && !self.incoming.is_end_stream()
     }
 }
 
@@ -231,7 +250,7 @@ impl ResponseBody {
         if self.settling.is_some() {
             return Poll::Ready(None);
         }
-        let Poll::Ready(polled) = upstream.poll_frame(cx) else {
+        let Poll::Ready(polled) = upstream.poll_frame(self.exchange.as_ref(), cx) else {
             return self.poll_too_late(cx).map(|failure| Some(Err(failure)));
         };
         self.idle.progress();
@@ -240,7 +259,7 @@ impl ResponseBody {
             return Poll::Ready(Some(Err(Failure::UpstreamBroke)));
         }
         let Some(Ok(frame)) = polled else {
-            return Poll::Ready(polled.map(|frame| frame.map_err(|_| Failure::UpstreamBroke)));
+            return Poll::Ready(polled);
         };
         match (frame.into_trailers(), self.exchange.clone()) {
             (Ok(trailers), Some(exchange)) if self.is_call => {

@@ -320,7 +320,6 @@ impl Proxy {
         let has_body = !is_head && !matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         headers::check_response(response.headers_mut(), has_body)?;
         headers::strip_hop_by_hop(response.headers_mut());
-        *response.version_mut() = Version::HTTP_11;
         let redaction = match route.responses {
             true => self.redaction(&mut response, is_head, route, plan, exchange)?,
             false => None,
@@ -330,6 +329,7 @@ impl Proxy {
         let is_judged = redaction.is_some() && exchange.dialect() != Dialect::Grpc;
         let (idle, deadline) = (self.timeouts.response_idle, self.deadline(exchange));
         let mut response = relay::relay(response, driver, redaction, idle, deadline, exchange);
+        *response.version_mut() = Version::HTTP_11;
         if is_judged
             && let Some(length) = response.body_mut().redact_ahead(self.limits.buffer, &self.lasting.budget).await?
         {

@@ -176,14 +176,7 @@ impl Held {
 impl Neighbours {
     /// Those that stand around the root at `start`, where `next` is next to it, and
     /// `text` tells what else.
-    fn push(
-        &self,
-        data: &[u8],
-        next: u8,
-        start: usize,
-        text: impl Fn() -> Near,
-        out: &mut Vec<(usize, usize)>,
-    ) {
+    fn push(&self, data: &[u8], next: u8, start: usize, text: impl Fn() -> Near, out: &mut Vec<(usize, usize)>) {
         if !self.bytes.contains(next) {
             return;
         }

@@ -249,7 +249,8 @@ impl Head {
         let (name, value) = line.kept.split_at(colon);
         let is = |wanted: &[u8]| name.eq_ignore_ascii_case(wanted);
         if is(b"upgrade") {
-            self.leads |= line.whole().and_then(|_| value.get(1..)).is_none_or(leads);
+            line.whole()?;
+            self.leads |= value.get(1..).is_none_or(leads);
         } else if is(b"content-length") || is(b"transfer-encoding") {
             line.whole()?;
             let value = value.get(1..)?.trim_ascii();
@@ -445,6 +446,8 @@ mod tests {
             assert_eq!(refused(&[&head[..], b"0\r\n\r\n\n"].concat()), Some(head.len() - 1), "{fields}");
         }
         let long = format!("Transfer-Encoding: {}chunked\r\n", " ".repeat(KEPT));
+        assert!(refused(&post(&long, "")).is_some());
+        let long = format!("Upgrade: {}h2c\r\n", " ".repeat(KEPT));
         assert!(refused(&post(&long, "")).is_some());
         let long = format!("X-A: {}\r\n", "Content-Length: 5".repeat(100));
         assert_eq!(refused(&post(&long, "")), None);

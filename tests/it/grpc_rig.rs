@@ -185,8 +185,8 @@ pub(crate) enum Reply {
     Ok,
     /// A head at once, each message as it comes, and OK at the end.
     Echo,
-    /// A head and half a message, then a reset.
-    Break,
+    /// A head and half a message, then such a reset.
+    Break(Reason),
     /// A message and a status that tell of somebody.
     Tell,
     /// A message and an end, without a status.
@@ -332,12 +332,12 @@ async fn answer(mut body: RecvStream, mut respond: SendResponse<Bytes>, index: u
             let mut out = respond.send_response(head(), false).unwrap();
             out.send_data(framed(0, b"\x0a\x02hi").into(), true).unwrap();
         }
-        Reply::Break => {
+        Reply::Break(reason) => {
             let mut out = respond.send_response(head(), false).unwrap();
             out.send_data(Bytes::from_static(b"\0\0\0\0\x09half"), false).unwrap();
             // Until it has left.
             tokio::task::yield_now().await;
-            out.send_reset(Reason::INTERNAL_ERROR);
+            out.send_reset(reason);
         }
         Reply::Tell => {
             let mut out = respond.send_response(head(), false).unwrap();

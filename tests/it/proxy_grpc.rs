@@ -164,7 +164,7 @@ async fn a_call_that_its_client_resets_is_reset() {
 
 #[tokio::test]
 async fn a_response_that_breaks_ends_with_a_status() {
-    let rig = Rig::start(Reply::Break).await;
+    let rig = Rig::start(Reply::Break(Reason::INTERNAL_ERROR)).await;
     let ended = rig.client.exchange(TALK, &[GRPC], &[&framed(0, b"")]).await;
     assert_eq!((ended.grpc(), ended.reset), (Some("14"), None), "{ended:?}");
     assert!(ended.message().contains("upstream_broke"));

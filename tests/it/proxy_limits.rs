@@ -82,6 +82,56 @@ async fn bodies_wait_for_room_one_after_the_other_and_none_is_shed() {
 }
 
 #[tokio::test]
+async fn bodies_that_all_hold_some_do_not_wait_for_each_other() {
+    let limits = "[limits]\nbuffer_limit = \"512KiB\"\nmax_buffered = \"1MiB\"\n[timeouts]\nbuffer_wait = \"1h\"";
+    let rig = Rig::with(limits, Answer::Ok("ok")).await;
+    let body = vec![b'1'; 500_000];
+    let mut clients = Vec::new();
+    for number in 1..=12 {
+        let mut client = rig.client().await;
+        client.send(&head("POST", "/", &[JSON, ("content-length", "500000")])).await;
+        client.send(&body[..80_000]).await;
+        rig.proxy.wait_for_metric("buffered_bytes", number * 80_000).await;
+        clients.push(client);
+    }
+    // An hour would pass if one waited for another.
+    let mut answers = tokio::task::JoinSet::new();
+    for mut client in clients {
+        let rest = body[80_000..].to_vec();
+        answers.spawn(async move {
+            client.send(&rest).await;
+            client.reply().await.status
+        });
+    }
+    let statuses = answers.join_all().await;
+    assert!(statuses.iter().all(|status| matches!(status, 200 | 503)), "{statuses:?}");
+    let whole = statuses.iter().filter(|&&status| status == 200).count();
+    assert!(whole >= 6, "only {whole} of 12 ended");
+    rig.proxy.wait_for_metric("buffered_bytes", 0).await;
+    rig.proxy.wait_for_metric(WAITING, 0).await;
+}
+
+#[tokio::test]
+async fn the_time_that_a_body_waits_for_room_is_not_its_clients() {
+    let time = Duration::from_secs(1);
+    let rig = Rig::with(&(small_budget("1h") + "\nsmall_body = \"1s\""), Answer::Ok("ok")).await;
+    let mut holding = rig.client().await;
+    holding.send(&head("POST", "/", &[JSON, ("content-length", "1000")])).await;
+    holding.send(&[b'1'; 999]).await;
+    rig.proxy.wait_for_metric("buffered_bytes", 999).await;
+    let mut client = rig.client().await;
+    client.send(&head("POST", "/", &[JSON, ("content-length", "900")])).await;
+    client.send(&[b'1'; 800]).await;
+    rig.proxy.wait_for_metric(WAITING, 1).await;
+    let over = tokio::time::Instant::now() + time;
+    assert_eq!(holding.reply().await.code(), "body_timeout");
+    // Without what it has waited for room its time would be over, too.
+    tokio::time::sleep_until(over).await;
+    client.send(&[b'1'; 100]).await;
+    assert_eq!(client.reply().await.status, 200);
+}
+
+#[tokio::test]
 async fn nothing_is_read_of_a_body_that_waits_for_room() {
     let limits = "[limits]\nbuffer_limit = \"32MiB\"\nmax_buffered = \"32MiB\"\n[timeouts]\nbuffer_wait = \"1h\"";
     let rig = Rig::with(limits, Answer::Ok("ok")).await;

@@ -4,6 +4,7 @@ use crate::grpc_rig::{CallSink, H2Client, Reply, framed};
 use crate::proxy_client::{Client, chunk, head, request};
 use crate::proxy_rig::{JSON, Proxy};
 use crate::proxy_tls::{authority, proxy_trusting};
+use h2::Reason;
 use hyper::http::HeaderValue;
 
 const BODY: &[u8] = b"{\"to\": \"bob@example.com\"}";
@@ -79,11 +80,19 @@ async fn failures_of_the_upstream_are_told() {
     let mut client = Client::connect(proxy.address).await;
     let reply = client.exchange(&request("POST", "/", &[JSON], BODY)).await;
     assert_eq!((reply.status, reply.code().as_str()), (504, "upstream_timeout"));
-    let (_sink, proxy) = start("", Reply::Break).await;
-    let mut client = Client::connect(proxy.address).await;
-    client.send(&request("POST", "/", &[JSON], BODY)).await;
-    assert!(!client.rest().await.bytes.ends_with(b"0\r\n\r\n"), "a whole response was told");
-    proxy.wait_for_metric("failures_total{reason=\"upstream_broke\",route=\"default\"}", 1).await;
+}
+
+#[tokio::test]
+async fn a_response_that_is_reset_is_not_told_as_whole() {
+    // hyper takes NO_ERROR for an end.
+    for reason in [Reason::INTERNAL_ERROR, Reason::NO_ERROR] {
+        let (_sink, proxy) = start("", Reply::Break(reason)).await;
+        let mut client = Client::connect(proxy.address).await;
+        client.send(&request("POST", "/", &[JSON, ("connection", "close")], BODY)).await;
+        let rest = client.rest().await.bytes;
+        assert!(!rest.ends_with(b"0\r\n\r\n"), "{reason:?}: {}", String::from_utf8_lossy(&rest));
+        proxy.wait_for_metric("failures_total{reason=\"upstream_broke\",route=\"default\"}", 1).await;
+    }
 }
 
 #[tokio::test]

@@ -31,7 +31,7 @@ pub(super) async fn redact(job: &Job<'_>, wire: Vec<Bytes>, mut reservation: Res
     let mut pieces = match (job.coding, scanned.kept.take()) {
         (Coding::Identity, Some(output)) => output,
         (_, Some(output)) => {
-            let (mut encoding, _memory) = encoding(job, &scanned).await?;
+            let (mut encoding, _memory) = encoding(job, &scanned, &reservation).await?;
             for mut piece in output.split() {
                 encoding.add(&mut piece).map_err(failed)?;
                 tokio::task::consume_budget().await;
@@ -39,8 +39,8 @@ pub(super) async fn redact(job: &Job<'_>, wire: Vec<Bytes>, mut reservation: Res
             encoding.finish().map_err(failed)?
         }
         (_, None) => {
-            let (encoding, _memory) = encoding(job, &scanned).await?;
-            redact_again(job, &wire, encoding).await?
+            let (encoding, memory) = encoding(job, &scanned, &reservation).await?;
+            redact_again(job, &wire, encoding, memory).await?
         }
     };
     let digests = job.digests.renew(&wire, pieces.as_slice())?;
@@ -102,10 +102,15 @@ async fn scan(job: &Job<'_>, wire: &[Bytes], reservation: &mut Reservation) -> R
 
 /// The second pass over a compressed body that changed and whose output was
 /// too large to keep.
-async fn redact_again(job: &Job<'_>, wire: &[Bytes], mut encoding: Encoding) -> Result<Released, Failure> {
+async fn redact_again(
+    job: &Job<'_>,
+    wire: &[Bytes],
+    mut encoding: Encoding,
+    mut memory: Reservation,
+) -> Result<Released, Failure> {
     let mut pipeline = job.pipeline(Delivery::Whole)?;
     let add = |pieces: &mut Released| encoding.add(pieces).map_err(failed).map(|()| 0);
-    drive(job, wire, &mut pipeline, &mut job.budget.open_more(), add).await?;
+    drive(job, wire, &mut pipeline, &mut memory, add).await?;
     encoding.finish().map_err(failed)
 }
 
@@ -119,7 +124,7 @@ async fn drive(
     mut sink: impl FnMut(&mut Released) -> Result<u64, Failure>,
 ) -> Result<(), Failure> {
     let mut out = Released::default();
-    let mut memory = job.budget.open_more();
+    let mut memory = job.budget.open();
     for piece in wire {
         let mut piece = piece.clone();
         while !piece.is_empty() || pipeline.is_pending() {
@@ -128,7 +133,9 @@ async fn drive(
             let pushed = pipeline.push(piece.split_to(next), &mut out);
             job.exchange.add_redaction(started.elapsed());
             pushed?;
+            memory.stands_beside(reserved);
             memory.grow_to(pipeline.memory()).await?;
+            reserved.stands_beside(&memory);
             reserved.grow(sink(&mut out)?).await?;
             tokio::task::consume_budget().await;
         }
@@ -171,11 +178,16 @@ impl Output {
 }
 
 /// For what is encoded again, with the memory that it takes.
-async fn encoding(job: &Job<'_>, scanned: &Scanned) -> Result<(Encoding, Reservation), Failure> {
+async fn encoding(
+    job: &Job<'_>,
+    scanned: &Scanned,
+    reservation: &Reservation,
+) -> Result<(Encoding, Reservation), Failure> {
     // Only what is not encoded has no form, and is not encoded again.
     let form = scanned.form.ok_or(Failure::Engine)?;
     let encoding = Encoding::new(form, job.level, Some(scanned.released)).map_err(failed)?;
-    let mut memory = job.budget.open_more();
+    let mut memory = job.budget.open();
+    memory.stands_beside(reservation);
     memory.grow(encoding.memory()).await?;
     Ok((encoding, memory))
 }

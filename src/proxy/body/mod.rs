@@ -259,7 +259,7 @@ async fn read_up_to_limit(
     let mut reservation = job.budget.open();
     let mut gathered = Gathered::new(declared);
     let mut pace = job.pace();
-    let until = Instant::now() + job.timeouts.small_body;
+    let mut until = Instant::now() + job.timeouts.small_body;
     loop {
         let Some(data) = data_until(until, job, body, &mut pace, timer).await? else {
             // A stream without a known end, most likely: it need not be small.
@@ -268,9 +268,11 @@ async fn read_up_to_limit(
         let Some(data) = data else {
             return Ok((gathered, reservation, true));
         };
-        // Nothing more is read meanwhile: the client waits, too.
-        reservation.grow(data.len() as u64).await?;
         gathered.add(data);
+        // Nothing more is read meanwhile: the client waits, too.
+        let began = Instant::now();
+        reservation.grow_towards(gathered.len(), declared.unwrap_or_default()).await?;
+        until += began.elapsed();
         if declared == Some(gathered.len()) {
             return Ok((gathered, reservation, true));
         }

@@ -179,7 +179,7 @@ impl StreamingBody {
             held: 0,
             sent: 0,
             reservation,
-            memory: job.budget.open_more(),
+            memory: job.budget.open(),
         }
     }
 
@@ -386,6 +386,7 @@ impl StreamingBody {
     /// Waits until what the last step took is reserved. Nothing is read meanwhile.
     fn poll_memory(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         let needed = self.way.pipeline().map_or(0, Pipeline::memory);
+        self.memory.stands_beside(&self.reservation);
         self.memory.poll_grow_to(needed, cx)
     }
 

@@ -5,6 +5,7 @@ mod keyword;
 use super::check::Scope;
 use super::embedded;
 use super::key::{Claimants, LONGEST_NAME, Names};
+use super::late;
 use super::literal::{ByteSet, Needed};
 use super::naive::Plain;
 use super::nearby::{Context, Keywords, Sightings, UNLESS, Vocabulary};
@@ -77,12 +78,17 @@ pub(super) struct LiteralUse {
     pub(super) bytes: bool,
     /// How compressed bytes begin.
     pub(super) zipped: bool,
+    /// The name that stands before a value whose own name may follow.
+    pub(super) value: bool,
 }
 
 impl LiteralUse {
-    /// Whether anything can come of it before `next`, as [`PatternUse::goes_on`].
-    pub(super) fn goes_on(&self, next: Option<&u8>, room: impl Fn() -> usize) -> bool {
+    /// Whether anything can come of it where it ends at `end` of `data`, as
+    /// [`PatternUse::goes_on`].
+    pub(super) fn goes_on(&self, data: &[u8], end: usize, room: impl Fn() -> usize) -> bool {
+        let next = data.get(end);
         self.bytes
+            || self.value && late::may_open(data, end - self.length)
             || self.zipped
             || self.key.is_some()
             || self.private_key.is_some()
@@ -213,6 +219,7 @@ impl Engine {
         }
         engine.tokens.watch(embedded::pairs());
         zipped::MARKS.iter().for_each(|mark| builder.literal(mark.to_vec(), true).zipped = true);
+        late::LITERALS.iter().for_each(|name| builder.literal(name.to_vec(), true).value = true);
         typed::BYTES.iter().for_each(|name| builder.literal(name.to_vec(), false).bytes = true);
         engine.paths = Arc::new(std::mem::take(&mut builder.paths));
         engine.longest_literal = builder.literals.keys().map(|(bytes, _)| bytes.len()).max().unwrap_or(0);

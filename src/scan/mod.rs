@@ -34,6 +34,7 @@ mod fold;
 mod follow;
 mod horizon;
 mod key;
+mod late;
 mod lexer;
 mod line;
 mod literal;

@@ -19,6 +19,7 @@ use super::engine::{Engine, PatternUse};
 use super::finding::{Finding, Part, ScanError};
 use super::horizon::Horizon;
 use super::key::End;
+use super::late;
 use super::meter::{Meter, Unmetered, Work};
 use super::mode::{Last, Mode};
 use super::nearby::Context;
@@ -32,7 +33,7 @@ use super::shape::{self, Lexical};
 use super::trigger::{self, Popped, Trigger, Triggers, What};
 use super::typed;
 use super::unit::unit;
-use super::walk::{Step, Walk};
+use super::walk::Walk;
 use super::workspace::Workspace;
 use super::written::Written;
 use super::zipped;
@@ -46,6 +47,7 @@ mod embedded;
 mod encoded;
 mod folded;
 mod keyword;
+mod name;
 mod protected;
 mod value;
 use encoded::Encoded;
@@ -358,6 +360,9 @@ impl<M: Meter> Scanner<M> {
                 self.confirm_key(work, data, literal.start);
             }
         }
+        if usage.value && late::may_open(data.raw, literal.start) && self.may_enter() {
+            self.confirm_value(work, data, literal.start);
+        }
     }
 
     fn confirm_token(&mut self, work: &mut Workspace, data: Data<'_>, id: usize, start: usize, out: &mut Vec<Finding>) {
@@ -504,25 +509,6 @@ impl<M: Meter> Scanner<M> {
         self.open_region(Region::PrivateKey, rule, start, range.end, None, out);
     }
 
-    /// A literal of some member name: walks on from the name if it is one.
-    /// Whether it does.
-    fn confirm_key(&mut self, work: &mut Workspace, data: Data<'_>, literal: usize) -> bool {
-        self.meter.turn(Work::Names);
-        let bounds = self.bounds(work, data, literal);
-        let Some(name) = place::member_name(data.raw, &bounds, literal, &mut work.window) else { return false };
-        let text = &work.window.text()[name.text];
-        let Some(rules) = data.engine.key_rules(text, |rule| self.is_quiet(rule)) else { return false };
-        self.meter.ask(rules.iter());
-        let at = self.absolute(name.end);
-        // Most names in prose lead nowhere: what begins here is no member's value.
-        let walk = Walk::new(rules, name.quote, self.absolute(name.start), text);
-        if matches!({ walk }.advance(data.raw, name.end, data.last), Step::Over(_)) {
-            return false;
-        }
-        self.enter(Mode::Walking { walk, at });
-        true
-    }
-
     /// Runs the mode as long as it is before `limit`, where the next trigger
     /// ends: further on, it would pass over what lies in between, such as the
     /// first value of an array of which the second is secret. Where it stopped
@@ -537,6 +523,7 @@ impl<M: Meter> Scanner<M> {
             self.meter.turn(before.work());
             match self.mode {
                 Mode::Open => return None,
+                Mode::Seeking { quote, begins, at } => self.seek(data, quote, (begins, at)),
                 Mode::Walking { walk, at } => self.walk(data, walk, at),
                 Mode::Judging { walk, at, number: false } => self.judge_text(work, data, walk, at, out),
                 Mode::Judging { walk, at, number: true } => self.judge_number(data, walk, at, out),

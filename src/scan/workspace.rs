@@ -55,7 +55,7 @@ pub(super) struct Workspace {
 impl Found {
     /// Drops the hits in `data` of which nothing can come: most.
     pub(super) fn drop_idle(&mut self, engine: &Engine, data: &[u8], shapes: &Shapes) {
-        let goes_on = |id: usize, end| engine.literals[id].goes_on(data.get(end), || shapes.room(end));
+        let goes_on = |id: usize, end| engine.literals[id].goes_on(data, end, || shapes.room(end));
         self.hits.retain(|&(id, end)| goes_on(id, end));
     }
 }

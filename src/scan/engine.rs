@@ -9,6 +9,7 @@ use super::late;
 use super::literal::{ByteSet, Needed};
 use super::naive::Plain;
 use super::nearby::{Context, Keywords, Sightings, UNLESS, Vocabulary};
+use super::packed;
 use super::path::Paths;
 use super::pattern::{Caches, Pattern};
 use super::roots::{Key, Roots};
@@ -78,6 +79,8 @@ pub(super) struct LiteralUse {
     pub(super) bytes: bool,
     /// How compressed bytes begin.
     pub(super) zipped: bool,
+    /// How compressed text begins in base64.
+    pub(super) packed: bool,
     /// The name that stands before a value whose own name may follow.
     pub(super) value: bool,
 }
@@ -88,6 +91,7 @@ impl LiteralUse {
     pub(super) fn goes_on(&self, data: &[u8], end: usize, room: impl Fn() -> usize) -> bool {
         let next = data.get(end);
         self.bytes
+            || self.packed && packed::begins_behind(packed::before(data, end - self.length))
             || self.value && late::may_open(data, end - self.length)
             || self.zipped
             || self.key.is_some()
@@ -219,6 +223,7 @@ impl Engine {
         }
         engine.tokens.watch(embedded::pairs());
         zipped::MARKS.iter().for_each(|mark| builder.literal(mark.to_vec(), true).zipped = true);
+        packed::heads().for_each(|head| builder.literal(head, false).packed = true);
         late::LITERALS.iter().for_each(|name| builder.literal(name.to_vec(), true).value = true);
         typed::BYTES.iter().for_each(|name| builder.literal(name.to_vec(), false).bytes = true);
         engine.paths = Arc::new(std::mem::take(&mut builder.paths));

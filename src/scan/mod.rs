@@ -43,6 +43,7 @@ mod mode;
 pub mod naive;
 mod nearby;
 mod number;
+pub(crate) mod packed;
 mod path;
 mod pattern;
 mod place;

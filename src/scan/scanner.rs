@@ -24,6 +24,7 @@ use super::meter::{Meter, Unmetered, Work};
 use super::mode::{Last, Mode};
 use super::nearby::Context;
 use super::number::{self, Numbers, Place};
+use super::packed;
 use super::pattern::Memory;
 use super::place::{self, Before, Bounds};
 use super::protect::REACH;
@@ -91,6 +92,8 @@ pub struct Scanner<M = Unmetered> {
     encoded: Option<Encoded>,
     /// Where JSON in base64 begins: see [`Scanner::take_embedded`].
     embedded: Vec<u64>,
+    /// Where text in zlib or zstd may begin: see [`Scanner::take_packed`].
+    packed: Vec<u64>,
     /// Where names of bytes end: see [`Scanner::take_bytes`].
     bytes: Vec<u64>,
     is_zipped: bool,
@@ -147,6 +150,7 @@ impl<M: Meter> Scanner<M> {
             context: Context::at_start(),
             second: Some(Second::default()),
             embedded: Vec::new(),
+            packed: Vec::new(),
             bytes: Vec::new(),
             is_zipped: false,
             log: None,
@@ -344,6 +348,10 @@ impl<M: Meter> Scanner<M> {
             }
         }
         self.is_zipped |= usage.zipped && zipped::begins_string(data.raw, literal.start, self.behind_quote);
+        // Not where it is written with escapes.
+        if usage.packed && literal.len() == usage.length && packed::begins_at(&self.context, data.raw, literal.start) {
+            self.packed.push(self.absolute(literal.start));
+        }
         if usage.bytes {
             self.bytes.push(self.absolute(literal.end));
         }

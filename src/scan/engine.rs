@@ -93,7 +93,7 @@ impl LiteralUse {
         self.bytes
             || self.packed && packed::begins_behind(packed::before(data, end - self.length))
             || self.value && late::may_open(data, end - self.length)
-            || self.zipped
+            || self.zipped && zipped::may_begin(data, end - self.length)
             || self.key.is_some()
             || self.private_key.is_some()
             || self.patterns.iter().any(|usage| usage.goes_on(next, &room))
@@ -222,7 +222,7 @@ impl Engine {
             engine.add(index, rule, &mut builder)?;
         }
         engine.tokens.watch(embedded::pairs());
-        zipped::MARKS.iter().for_each(|mark| builder.literal(mark.to_vec(), true).zipped = true);
+        zipped::marks().for_each(|mark| builder.literal(mark, true).zipped = true);
         packed::heads().for_each(|head| builder.literal(head, false).packed = true);
         late::LITERALS.iter().for_each(|name| builder.literal(name.to_vec(), true).value = true);
         typed::BYTES.iter().for_each(|name| builder.literal(name.to_vec(), false).bytes = true);

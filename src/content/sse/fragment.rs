@@ -116,6 +116,11 @@ pub(super) struct Key {
 pub(super) type Scope = Vec<(String, String)>;
 
 impl Key {
+    /// That of the text which events with this name make.
+    pub(super) fn of_text(name: &Arc<str>) -> Self {
+        Self { kind: Arc::clone(name), path: String::new(), scope: Arc::default() }
+    }
+
     /// Whether the end of what `scope` names is the end of this, too.
     pub(super) fn is_within(&self, scope: &Scope) -> bool {
         scope.iter().all(|told| self.scope.contains(told))

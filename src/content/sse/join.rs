@@ -135,12 +135,18 @@ impl Joins {
         Ok(taken)
     }
 
-    /// Takes a piece of a text that is no JSON, behind all that was taken before; whether it
+    /// Takes a piece of a text that stands alone, behind all that was taken before; whether it
     /// `goes_on` in the event, on another line.
     ///
     /// # Errors
     /// As [`Projection::advance`].
-    pub(super) fn piece(&mut self, key: Key, raw: Bytes, goes_on: bool, at: u64) -> Result<(), ContentError> {
+    pub(super) fn piece(
+        &mut self,
+        key: Key,
+        (raw, spelling): (Bytes, Spelling),
+        goes_on: bool,
+        at: u64,
+    ) -> Result<(), ContentError> {
         self.advance_to(at)?;
         let number = self.next;
         self.next += 1;
@@ -154,7 +160,10 @@ impl Joins {
         if known.is_some() {
             text.projection.syntax(b"\\n");
         }
-        text.projection.text(number, raw, Spelling::Plain);
+        match spelling {
+            Spelling::Json => text.projection.json_text(number, raw),
+            _ => text.projection.text(number, raw, spelling),
+        }
         text.advance(&mut self.slots)?;
         self.waiting.push_back(Waiting::Slot(number));
         Ok(())

@@ -355,6 +355,11 @@ mod tests {
             "data: to kate@ex\n\ndata: ample.com, or\n\n: ping\n\ndata:  \"bob@exam\n\nid: 7\ndata: ple.com\ndata: x\n\ndata: [DONE]\n\n",
             "data: to [EMAIL_ADDRESS]\n\ndata: , or\n\n: ping\n\ndata:  \"[EMAIL_ADDRESS]\n\nid: 7\ndata: \ndata: x\n\ndata: [DONE]\n\n",
         );
+        check(
+            "event: data\ndata: \"to kate@ex\"\n\nevent: data\ndata:  \"ample\\u002ecom, \\\"\\n\" \n\nevent: end\n\n",
+            "event: data\ndata: \"to [EMAIL_ADDRESS]\"\n\nevent: data\ndata:  \", \\\"\\n\" \n\nevent: end\n\n",
+        );
+        check("data: \"\"\n\ndata: \"\n\ndata: \"a\n\n", "data: \"\"\n\ndata: \"\n\ndata: \"a\n\n");
         // Each is one of its own, too.
         check(
             "data: 4111111111111111\n\ndata: 22\n\ndata: jane@example.com\n\ndata: b\n\n",

@@ -5,6 +5,7 @@
 //! data: oe@example.com, or     data: , or
 //! ```
 //!
+//! So are strings of JSON, as LangServe sends them (`data: "to jane.d"`).
 //! Each event may be a text of its own as well. So this looks at what was redacted event
 //! by event, and finds what only several of them make. Events of one name are one text, up
 //! to one with other data, or where [`join`](super::join) says that a text is over.
@@ -15,8 +16,10 @@ use super::{DONE, LEAD, LONGEST_EVENT, PREFIX};
 use crate::content::ContentError;
 use crate::content::projection::Piece;
 use crate::content::sniff;
+use crate::content::spelling::Spelling;
 use crate::redact::{Format, Plan, Report};
 use bytes::{Bytes, BytesMut};
+use serde_json::value::RawValue;
 use std::sync::Arc;
 
 /// Looks at texts in pieces.
@@ -131,17 +134,27 @@ impl Texts {
             let space = usize::from(line.get(5) == Some(&b' '));
             let lead = line.split_to(5 + space);
             self.frame(lead);
-            if line == DONE || !is_text(&line) {
-                self.joins.end()?;
-            } else {
-                let goes_on = std::mem::replace(&mut self.goes_on, true);
-                return match line.is_empty() {
-                    true => Ok(()),
-                    false => self.joins.piece(Key::of_text(&self.name), line, goes_on, self.at),
-                };
+            if line != DONE && is_text(&line) {
+                return self.piece(line);
             }
+            self.joins.end()?;
         }
         self.frame(line);
+        Ok(())
+    }
+
+    /// Data that is text, or a string of JSON.
+    fn piece(&mut self, line: Bytes) -> Result<(), ContentError> {
+        let goes_on = std::mem::replace(&mut self.goes_on, true);
+        if line.len() > 2 && !goes_on && serde_json::from_slice::<&RawValue>(&line).is_ok_and(is_string) {
+            let (from, to) = (line.len() - line.trim_ascii_start().len() + 1, line.trim_ascii_end().len() - 1);
+            self.frame(line.slice(..from));
+            let piece = (line.slice(from..to), Spelling::Json);
+            self.joins.piece(Key::of_text(&self.name, true), piece, false, self.at)?;
+            self.frame(line.slice(to..));
+        } else if !line.is_empty() {
+            self.joins.piece(Key::of_text(&self.name, false), (line, Spelling::Plain), goes_on, self.at)?;
+        }
         Ok(())
     }
 
@@ -166,4 +179,8 @@ impl Texts {
 /// Whether data that begins with `lead` is text.
 fn is_text(lead: &[u8]) -> bool {
     sniff::format(&lead[..lead.len().min(LEAD - PREFIX)]) != Format::Json
+}
+
+fn is_string(value: &RawValue) -> bool {
+    value.get().starts_with('"')
 }

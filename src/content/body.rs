@@ -9,6 +9,7 @@ use super::msgpack::MsgpackStage;
 use super::multipart::MultipartStage;
 use super::protobuf::ProtobufStage;
 use super::recording::RecordingStage;
+use super::rows::RowsStage;
 use super::snappy::{self, SnappyStage};
 use super::sse::SseStage;
 use super::statement::{self, StatementStage};
@@ -287,6 +288,10 @@ impl BodyStage {
             media @ (Media::Table | Media::Tabs) => {
                 let text = TextStage::new(text_plan, Media::Text).prompt(place.prompt, limit);
                 Way::known(TableStage::new(plan, media, text, place.prompt, place.same_length))
+            }
+            Media::Rows(is_typed) => {
+                let text = TextStage::new(text_plan, Media::Ndjson).prompt(place.prompt, 0);
+                Way::known(RowsStage::new(text_plan, is_typed, text, place.prompt))
             }
             media if place.depth == 0 => undecided(Doubt::Envelope(media)),
             media => Way::known(TextStage::new(text_plan, media).prompt(place.prompt, limit)),

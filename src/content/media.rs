@@ -27,6 +27,9 @@ pub enum Media {
     Json,
     /// JSON, one document per line.
     Ndjson,
+    /// An array per line, whose values have their names in the first one; whether the second
+    /// one has types.
+    Rows(bool),
     /// Text, which may turn out to be JSON.
     Text,
     /// Text in cells, with their names in its first line.
@@ -70,7 +73,12 @@ impl ContentType {
         let mut boundaries = named("boundary").filter_map(|boundary| boundary.text(value));
         let first = boundaries.next();
         let boundary = first.filter(|first| boundaries.all(|other| other == *first));
-        let media = Media::of(&essence);
+        let header = named("header").filter_map(|header| header.text(value)).next();
+        let media = match (Media::of(&essence), header.as_deref()) {
+            (Media::Ndjson, Some(b"present")) => Media::Rows(false),
+            (Media::Ndjson, Some(b"types")) => Media::Rows(true),
+            (media, _) => media,
+        };
         Self { essence, media, utf8, boundary, snappy: false }
     }
 
@@ -202,6 +210,8 @@ mod tests {
             assert_eq!(media(value), Media::Json, "{value}");
         }
         assert_eq!(media("application/x-ndjson"), Media::Ndjson);
+        assert_eq!(media("application/x-ndjson; header=present"), Media::Rows(false));
+        assert_eq!(media("application/x-ndjson; header=types"), Media::Rows(true));
     }
 
     #[test]

@@ -24,6 +24,7 @@ mod projection;
 mod protobuf;
 mod recording;
 mod released;
+mod rows;
 mod snappy;
 pub mod sniff;
 mod spelling;
@@ -33,6 +34,7 @@ mod table;
 mod text;
 mod tree;
 mod utf8;
+mod values;
 
 pub use crate::coding::{
     Coding, CodingError, CodingLimits, Decoder, Encoder, Level, SLICE, UnsupportedCoding, WireFormat,

@@ -14,6 +14,7 @@ use super::body::{BodyFormat, BodyStage, PartRules, Place, Stage};
 use super::media::{ContentType, Media};
 use super::spelling::Spelling;
 use super::text::TextStage;
+use super::values::ValuesStage;
 use crate::redact::{Plan, Report};
 use crate::rule::protocol::NamedFormats;
 use bytes::{Bytes, BytesMut};
@@ -148,7 +149,7 @@ pub(super) struct StatementStage {
     formats: Arc<NamedFormats>,
     /// The statement, as long as it has not named the format.
     head: BytesMut,
-    statement: Option<TextStage>,
+    statement: Option<Box<dyn Stage>>,
     rows: Option<Box<BodyStage>>,
 }
 
@@ -166,7 +167,7 @@ impl StatementStage {
 
     /// Looks at what is held of the statement. `ends` tells that there is no more.
     fn decide(&mut self, ends: bool, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
-        let mut statement = TextStage::new(&self.plan, Media::Text);
+        let mut statement: Box<dyn Stage> = Box::new(TextStage::new(&self.plan, Media::Text));
         match find_name(&self.head, &self.formats) {
             // A name that ends with what is held may go on.
             Named::At(name, behind) if behind < self.head.len() || ends => {
@@ -178,7 +179,10 @@ impl StatementStage {
                 self.rows = Some(rows);
             }
             Named::At(..) | Named::Unclear if !ends && self.head.len() < LONGEST => return Ok(()),
-            _ => statement.push(self.head.split().freeze(), out)?,
+            _ => {
+                statement = Box::new(ValuesStage::new(&self.plan, TextStage::new(&self.plan, Media::Text)));
+                statement.push(self.head.split().freeze(), out)?;
+            }
         }
         self.statement = Some(statement);
         Ok(())
@@ -217,12 +221,12 @@ impl Stage for StatementStage {
     fn format(&self) -> Option<BodyFormat> {
         match (&self.rows, &self.statement) {
             (Some(rows), _) => rows.format(),
-            (None, statement) => statement.as_ref().and_then(Stage::format),
+            (None, statement) => statement.as_ref().and_then(|statement| statement.format()),
         }
     }
 
     fn report(&self) -> Report {
-        let mut report = self.statement.as_ref().map_or_else(Report::default, Stage::report);
+        let mut report = self.statement.as_ref().map_or_else(Report::default, |statement| statement.report());
         if let Some(rows) = &self.rows {
             report.add(&rows.report());
         }
@@ -231,7 +235,7 @@ impl Stage for StatementStage {
 
     fn held(&self) -> usize {
         let of_rows = self.rows.as_ref().map_or(0, |rows| rows.held());
-        self.head.len() + self.statement.as_ref().map_or(0, Stage::held) + of_rows
+        self.head.len() + self.statement.as_ref().map_or(0, |statement| statement.held()) + of_rows
     }
 }
 

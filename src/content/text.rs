@@ -2,7 +2,7 @@
 
 use super::body::{BodyFormat, Stage};
 use super::media::Media;
-use super::sse::{LineStage, is_labelled};
+use super::sse::{JUDGED, LineStage, have_pieces, is_labelled};
 use super::utf8::Utf8Check;
 use super::{ContentError, sniff};
 use crate::redact::{Format, Plan, Redactor, Report};
@@ -16,9 +16,10 @@ pub(super) struct TextStage {
     /// The first bytes, until they suffice to start the redactor.
     head: BytesMut,
     redactor: Option<(Format, Reader)>,
-    /// Somebody waits for each byte, and at most so many wait for a text that comes
-    /// in pieces.
-    prompt: Option<usize>,
+    /// Somebody waits for each byte.
+    prompt: bool,
+    /// At most so many bytes wait for a text that comes in pieces.
+    limit: usize,
     /// `None` for what begins as JSON under a JSON type: a parser of JSON would
     /// not look for another encoding there.
     utf8: Option<Utf8Check>,
@@ -31,6 +32,8 @@ enum Reader {
     Plain(Box<Redactor>),
     /// Lines, with texts that come in pieces.
     Lines(Box<LineStage>),
+    /// The first ones, which tell whether there are any.
+    Undecided(BytesMut),
 }
 
 /// Control characters of text: tab, line feed and return, form feed; the bell and
@@ -44,17 +47,17 @@ impl TextStage {
             media,
             head: BytesMut::new(),
             redactor: None,
-            prompt: None,
+            prompt: false,
+            limit: 0,
             utf8: None,
             doubtful: false,
         }
     }
 
-    /// Holds back no more than has to be, if `prompt`, but for up to about `limit` bytes
-    /// behind a text that comes in pieces.
-    pub(super) fn prompt(mut self, prompt: bool, limit: usize) -> Self {
-        self.prompt = prompt.then_some(limit);
-        self
+    /// Holds back no more than has to be, if `prompt`; and up to about `limit` bytes behind
+    /// a text that comes in pieces, of which none are looked for without.
+    pub(super) fn prompt(self, prompt: bool, limit: usize) -> Self {
+        Self { prompt, limit, ..self }
     }
 
     fn start_from_head(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
@@ -98,14 +101,37 @@ impl TextStage {
 
     fn reader(&self, format: Format, head: &[u8]) -> Reader {
         let labelled = format == Format::Text && is_labelled(head);
-        if let Some(limit) = self.prompt.filter(|_| labelled || format == Format::Ndjson) {
-            return Reader::Lines(Box::new(LineStage::new(&self.plan, limit, labelled)));
+        match format {
+            _ if labelled && self.limit > 0 => self.lines(true),
+            Format::Ndjson if self.limit > 0 && self.prompt => self.lines(false),
+            Format::Ndjson if self.limit > 0 => Reader::Undecided(BytesMut::new()),
+            _ => self.plain(format),
         }
+    }
+
+    fn plain(&self, format: Format) -> Reader {
         let mut redactor = Redactor::new(&self.plan, format);
-        if self.prompt.is_some() {
+        if self.prompt {
             redactor.scan_every(1);
         }
         Reader::Plain(Box::new(redactor))
+    }
+
+    fn lines(&self, labelled: bool) -> Reader {
+        let lines = LineStage::new(&self.plan, self.limit, labelled);
+        Reader::Lines(Box::new(lines.gathering(self.prompt)))
+    }
+
+    /// Decides by the first lines, which then go on.
+    fn decide(&mut self, format: Format, head: Bytes, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
+        let reader = if have_pieces(&head) { self.lines(false) } else { self.plain(format) };
+        let (_, reader) = self.redactor.insert((format, reader));
+        match reader {
+            Reader::Plain(redactor) => redactor.push(head, out)?,
+            Reader::Lines(lines) => lines.push(head, out)?,
+            Reader::Undecided(_) => {}
+        }
+        Ok(())
     }
 
     fn redact(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
@@ -115,6 +141,20 @@ impl TextStage {
         match &mut self.redactor {
             Some((_, Reader::Plain(redactor))) => redactor.push(chunk, out)?,
             Some((_, Reader::Lines(lines))) => lines.push(chunk, out)?,
+            Some((format, Reader::Undecided(held))) => {
+                // The usual case: it has all that is looked at.
+                let head = if held.is_empty() && chunk.len() >= JUDGED {
+                    chunk
+                } else {
+                    held.extend_from_slice(&chunk);
+                    if held.len() < JUDGED {
+                        return Ok(());
+                    }
+                    held.split().freeze()
+                };
+                let format = *format;
+                self.decide(format, head, out)?;
+            }
             None => {}
         }
         Ok(())
@@ -168,10 +208,14 @@ impl Stage for TextStage {
         if let Some(utf8) = &self.utf8 {
             utf8.finish().map_err(|_| self.not_text())?;
         }
+        if let Some((format, Reader::Undecided(held))) = &mut self.redactor {
+            let (format, head) = (*format, held.split().freeze());
+            self.decide(format, head, out)?;
+        }
         match &mut self.redactor {
             Some((_, Reader::Plain(redactor))) => redactor.finish(out)?,
             Some((_, Reader::Lines(lines))) => lines.finish(out)?,
-            None => {}
+            Some((_, Reader::Undecided(_))) | None => {}
         }
         Ok(())
     }
@@ -184,6 +228,7 @@ impl Stage for TextStage {
         self.redactor.as_ref().map_or_else(Report::default, |(_, reader)| match reader {
             Reader::Plain(redactor) => redactor.report().clone(),
             Reader::Lines(lines) => lines.report(),
+            Reader::Undecided(_) => Report::default(),
         })
     }
 
@@ -191,7 +236,64 @@ impl Stage for TextStage {
         let held = |reader: &Reader| match reader {
             Reader::Plain(redactor) => redactor.held(),
             Reader::Lines(lines) => lines.held(),
+            Reader::Undecided(held) => held.len(),
         };
         self.head.len() + self.redactor.as_ref().map_or(0, |(_, reader)| held(reader))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::redact::rig::PLAN;
+
+    fn run<'a>(limit: usize, chunks: impl IntoIterator<Item = &'a [u8]>) -> String {
+        let mut stage = TextStage::new(&PLAN, Media::Ndjson).prompt(false, limit);
+        let (mut out, mut most) = (Vec::new(), 0);
+        for chunk in chunks {
+            stage.push(Bytes::copy_from_slice(chunk), &mut out).unwrap();
+            most = most.max(stage.held());
+        }
+        stage.finish(&mut out).unwrap();
+        assert!(stage.held() == 0 && most < 200 << 10, "{most}");
+        String::from_utf8(out.concat()).unwrap()
+    }
+
+    #[test]
+    fn pieces_of_a_recorded_stream_are_one_text() {
+        let line = |piece: &str| format!("{{\"type\":\"content_block_delta\",\"delta\":{{\"text\":\"{piece}\"}}}}\n");
+        let lines = |pieces: [&str; 3]| {
+            format!("{{\"type\":\"message_start\"}}\n{}{{\"type\":\"message_stop\"}}\n", pieces.map(line).concat())
+        };
+        let stream = lines(["to kate@ex", "ample.com, or", " bob@example.com"]);
+        let expected = lines(["to [EMAIL_ADDRESS]", ", or", " [EMAIL_ADDRESS]"]);
+        for at in 0..=stream.len() {
+            let (one, other) = stream.as_bytes().split_at(at);
+            assert_eq!(run(1 << 18, [one, other]), expected, "cut at {at}");
+        }
+        assert_eq!(run(1 << 18, stream.as_bytes().chunks(1)), expected);
+        // Where lengths have to stay.
+        assert_eq!(run(0, [stream.as_bytes()]), stream.replace("bob@example.com", "[EMAIL_ADDRESS]"));
+        let long = stream.repeat(2000);
+        for size in [1 << 20, JUDGED, 4096, 997] {
+            assert!(run(1 << 18, long.as_bytes().chunks(size)) == expected.repeat(2000), "by {size}");
+        }
+    }
+
+    #[test]
+    fn lines_without_pieces_are_redacted_as_ever() {
+        let record = "{\"prompt\":\"to kate@ex\",\"completion\":\"ample.com\",\"mail\":\"bob@example.com\"}\n";
+        let expected = record.replace("bob@example.com", "[EMAIL_ADDRESS]");
+        for times in [1, 3, 2000] {
+            for size in [1 << 20, JUDGED, JUDGED - 1, 97] {
+                let out = run(1 << 18, record.repeat(times).as_bytes().chunks(size));
+                assert!(out == expected.repeat(times), "{times} by {size}");
+            }
+        }
+        // The first ones tell.
+        let late = record.repeat(300) + "{\"delta\":\"to kate@ex\"}\n{\"delta\":\"ample.com\"}\n";
+        for size in [1 << 20, 97] {
+            assert!(run(1 << 18, late.as_bytes().chunks(size)).ends_with(&late[late.len() - 40..]));
+        }
     }
 }

@@ -199,7 +199,7 @@ impl Proxy {
         let sent = Instant::now();
         let answered = send(&route, request, target, upgrade.as_deref(), exchange, timer).await;
         passage.tell(&answered);
-        let answered = answered?;
+        let answered = answered.map_err(|failure| as_told(failure, &route))?;
         exchange.set_upstream(sent.elapsed());
         match (answered, upgrade) {
             (Asked::Answered(response, driver), _) => {

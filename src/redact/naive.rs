@@ -5,7 +5,7 @@ use super::packed;
 use super::redactor::{DEEPEST, Kind};
 use super::{Action, Applied, Plan, RedactError};
 use crate::scan::embedded::{self, Reader};
-use crate::scan::{Finding, Format, Opened, Wrap, naive, typed, zipped};
+use crate::scan::{Finding, Format, Opened, Wrap, naive, packed as scan_packed, typed, zipped};
 use crate::span::Span;
 use std::ops::Range;
 use std::sync::Arc;
@@ -84,7 +84,7 @@ fn read(plan: &Plan, format: Format, document: &[u8], depth: u8) -> Result<Done,
 /// What in base64 begins at `at`.
 fn kind_at(document: &[u8], at: usize) -> Option<Kind> {
     match () {
-        () if packed::begins_at(document, at) => Some(Kind::Packed),
+        () if packed::begins_at(document, at) || scan_packed::begins(document, at) => Some(Kind::Packed),
         () if embedded::begins_plainly(document, at) => Some(Kind::Json),
         () if typed::bytes_begin(document, at) && length_of_run(&document[at..]) > 0 => Some(Kind::Bytes),
         () => None,
@@ -127,6 +127,7 @@ impl Done {
         let (mut reader, mut text) = (Reader::default(), Vec::new());
         let length = reader.read(raw, true, &mut text).raw;
         let is_token = reader.is_leading() && embedded::is_joint(&raw[length..]);
+        let bytes = text.clone();
         let (text, format) = match kind {
             Kind::Packed => packed::read_plainly(&text).unwrap_or((Vec::new(), Format::Text)),
             Kind::Json => (text, Format::Json),
@@ -139,7 +140,7 @@ impl Done {
         if is_token || inner.redacted == text {
             self.redacted.extend_from_slice(&raw[..length]);
         } else if kind == Kind::Packed {
-            let written = packed::written(&[inner.redacted.clone().into()])?;
+            let written = packed::written(&bytes, &[inner.redacted.clone().into()])?;
             self.redacted.extend(reader.encoding().write(&written));
         } else {
             let same = inner.redacted.iter().zip(&text).take_while(|(new, old)| new == old).count() / 3;

@@ -1,11 +1,12 @@
-//! Text in gzip that stands in base64: how it is told, read and written anew.
+//! Text in gzip, zlib or zstd that stands in base64: how it is told, read and written anew.
 //!
 //! ```text
 //! {"data": "H4sIAAAAAAAA_6tWykxRslJKyk_SLUhMTs1LSdVLzs9VqgUAVnWX6RgAAAA="}     {"id": "bob@example.com"}
 //! ```
 //!
 //! `H4sI` is what RFC 1952 lets all of it begin with (section 2.3.1), and in base64
-//! nothing else begins so by chance. It is held whole, up to [`LONGEST`]: what was
+//! nothing else begins so by chance; where text in zlib and zstd may begin the scanner
+//! tells ([`packed`](crate::scan::packed)), and whether it is any the text itself. It is held whole, up to [`LONGEST`]: what was
 //! compressed cannot be written anew from its middle on. Longer text is refused, and so
 //! is text that was compressed twice; what is no text, as an archive, stays as it came.
 //! Of what is damaged counts what can be read.
@@ -18,8 +19,7 @@ use bytes::Bytes;
 use memchr::memmem::Finder;
 use std::sync::{Arc, LazyLock};
 
-/// What the text means that all of it begins with, and the text.
-const MARK: [u8; 3] = [0x1f, 0x8b, 8];
+/// What all of gzip begins with in base64.
 const WRITTEN: &[u8] = b"H4sI";
 static FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(WRITTEN));
 /// Bytes that tell whether it begins.
@@ -77,10 +77,21 @@ fn goes_on(before: &[u8]) -> bool {
     }
 }
 
-/// Whether bytes, of which nothing stands in base64 any more, may be text in gzip:
+/// Whether bytes, of which nothing stands in base64 any more, may be compressed text:
 /// the first ones tell.
 pub(crate) fn may_be_packed(bytes: &[u8]) -> bool {
-    bytes.starts_with(&MARK)
+    coding_of(bytes).is_some()
+}
+
+/// How bytes are compressed, by the marks of RFC 1952, 1950 (with a window of 32 KiB) and
+/// 8878.
+fn coding_of(bytes: &[u8]) -> Option<Coding> {
+    match bytes {
+        [0x1f, 0x8b, 8, ..] => Some(Coding::Gzip),
+        [0x78, 0x01 | 0x5e | 0x9c | 0xda, ..] => Some(Coding::Deflate),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Coding::Zstd),
+        _ => None,
+    }
 }
 
 /// Whether the beginning of `packed` is text.
@@ -93,7 +104,7 @@ pub(crate) fn is_text(packed: &[u8]) -> bool {
     looks_like_text(&head)
 }
 
-/// Redacts what `packed` is in gzip: the report, and what stands for it, if something
+/// Redacts what `packed` is compressed: the report, and what stands for it, if something
 /// was found.
 ///
 /// # Errors
@@ -166,7 +177,7 @@ pub(super) fn look(
         look_beside(plan, packed, recorded, looked)?;
     }
     if looked.report.changed() > 0 {
-        looked.written = Some(written(&out)?);
+        looked.written = Some(written(packed, &out)?);
     }
     Ok(())
 }
@@ -183,10 +194,15 @@ fn look_beside(plan: &Arc<Plan>, packed: &[u8], recorded: bool, looked: &mut Loo
     read
 }
 
-/// `text` in gzip.
-pub(super) fn written(text: &[Bytes]) -> Result<Vec<u8>, RedactError> {
+/// `text`, compressed as `packed` is.
+pub(super) fn written(packed: &[u8], text: &[Bytes]) -> Result<Vec<u8>, RedactError> {
+    let format = match coding_of(packed) {
+        Some(Coding::Deflate) => WireFormat::Zlib,
+        Some(Coding::Zstd) => WireFormat::Zstd,
+        _ => WireFormat::Gzip,
+    };
     let write = || {
-        let (mut encoder, mut out) = (Encoder::new(WireFormat::Gzip, Level::Default, None)?, Vec::new());
+        let (mut encoder, mut out) = (Encoder::new(format, Level::Default, None)?, Vec::new());
         text.iter().try_for_each(|piece| encoder.push(piece, &mut out))?;
         encoder.finish(&mut out)?;
         Ok(out.concat())
@@ -204,7 +220,7 @@ struct Reading {
 
 impl Reading {
     fn of(packed: &[u8], limits: CodingLimits) -> Self {
-        match Decoder::new(Coding::Gzip, limits) {
+        match Decoder::new(coding_of(packed).unwrap_or(Coding::Identity), limits) {
             Ok(mut decoder) => {
                 decoder.iter_mut().for_each(|decoder| decoder.push(Bytes::copy_from_slice(packed)));
                 Self { decoder, annotated: false, ended: None }
@@ -260,7 +276,25 @@ mod tests {
     const LABELLED: &str = r#"{"email": "[EMAIL_ADDRESS]", "password": "[PASSWORD]", "n": [1]}"#;
 
     fn gzip(text: &str) -> Vec<u8> {
-        written(&[Bytes::copy_from_slice(text.as_bytes())]).unwrap()
+        compressed(WireFormat::Gzip, Level::Default, text)
+    }
+
+    fn compressed(format: WireFormat, level: Level, text: &str) -> Vec<u8> {
+        let (mut encoder, mut out) = (Encoder::new(format, level, None).unwrap(), Vec::new());
+        encoder.push(text.as_bytes(), &mut out).unwrap();
+        encoder.finish(&mut out).unwrap();
+        out.concat()
+    }
+
+    /// `text` in zstd, and in zlib as each level writes its first bytes.
+    fn in_others(text: &str) -> Vec<Vec<u8>> {
+        let zlib = compressed(WireFormat::Zlib, Level::Default, text);
+        let mut others: Vec<Vec<u8>> =
+            [0x01, 0x5e, 0x9c, 0xda].map(|level| [&[0x78, level], &zlib[2..]].concat()).into();
+        others.push(compressed(WireFormat::Zlib, Level::Fast, text));
+        others.push(compressed(WireFormat::Zlib, Level::Best, text));
+        others.push(compressed(WireFormat::Zstd, Level::Default, text));
+        others
     }
 
     fn base64(bytes: &[u8]) -> String {
@@ -280,7 +314,8 @@ mod tests {
         let begun = &raw[raw.find(lead).unwrap() + lead.len()..];
         let run = begun.split(['"', '\\', ' ', '&', '\n']).next().unwrap();
         let (bytes, _) = Encoding::read(run.as_bytes());
-        let (mut decoder, mut text) = (Decoder::new(Coding::Gzip, CodingLimits::NONE).unwrap().unwrap(), Vec::new());
+        let coding = coding_of(&bytes).unwrap();
+        let (mut decoder, mut text) = (Decoder::new(coding, CodingLimits::NONE).unwrap().unwrap(), Vec::new());
         decoder.push(bytes.into());
         while let Some(piece) = decoder.next_piece().unwrap() {
             text.extend_from_slice(&piece);
@@ -304,6 +339,10 @@ mod tests {
         Ok((String::from_utf8(out.concat()).unwrap(), redactor.report().clone()))
     }
 
+    fn run_whole(format: Format, body: &str) -> (String, Report) {
+        run(&PLAN, format, [body.as_bytes()]).unwrap()
+    }
+
     /// Whole, cut in two everywhere, byte by byte, by the oracle and once more.
     #[track_caller]
     fn redacted(format: Format, body: &str) -> String {
@@ -311,6 +350,11 @@ mod tests {
         for at in 0..=body.len() {
             let (one, other) = body.as_bytes().split_at(at);
             assert_eq!(run(&PLAN, format, [one, other]).unwrap(), (whole.clone(), report.clone()), "cut at {at}");
+            let (mut redactor, mut out) = (Redactor::new(&PLAN, format), Vec::new());
+            redactor.scan_every(1);
+            [one, other].iter().for_each(|chunk| redactor.push(Bytes::copy_from_slice(chunk), &mut out).unwrap());
+            redactor.finish(&mut out).unwrap();
+            assert_eq!(out.concat(), whole.as_bytes(), "scanned when cut at {at}");
         }
         assert_eq!(run(&PLAN, format, body.as_bytes().chunks(1)).unwrap().0, whole);
         assert_eq!(naive::redact(&PLAN, format, body.as_bytes()).unwrap(), whole.as_bytes(), "oracle");
@@ -335,6 +379,47 @@ mod tests {
                 assert!(out.starts_with(before) && out.ends_with(after), "{out}");
                 assert_eq!(unpacked(&out, before), LABELLED);
             }
+        }
+    }
+
+    #[test]
+    fn zlib_and_zstd_are_read_as_gzip_is() {
+        for (index, bytes) in in_others(CLEAR).into_iter().enumerate() {
+            let run = if index % 2 == 0 { base64(&bytes) } else { url_safe(&bytes) };
+            let out = redacted(Format::Json, &format!("{{\"data\": \"{}\"}}", run.replace('/', "\\/")));
+            assert_eq!(unpacked(&out.replace("\\/", "/"), "\"data\": \""), LABELLED);
+            for (format, before) in
+                [(Format::Text, "a="), (Format::Json, "[\"see\\n"), (Format::Ndjson, "[\"data:x;base64,")]
+            {
+                let body = format!("{before}{run}\"");
+                let (out, _) = run_whole(format, &body);
+                assert_eq!(unpacked(&out, before), LABELLED);
+                assert_eq!(naive::redact(&PLAN, format, body.as_bytes()).unwrap(), out.as_bytes());
+            }
+        }
+    }
+
+    #[test]
+    fn zlib_and_zstd_begin_where_a_value_does() {
+        let same = |body: &str| {
+            let (whole, _) = run_whole(Format::Json, body);
+            assert_eq!(naive::redact(&PLAN, Format::Json, body.as_bytes()).unwrap(), whole.as_bytes());
+            assert_eq!(run(&PLAN, Format::Json, body.as_bytes().chunks(3)).unwrap().0, whole);
+            whole == body
+        };
+        for bytes in in_others(CLEAR) {
+            let run = base64(&bytes);
+            for before in ["abc", "a-", "a_", "a+", "a/", "a.", "$", "é"] {
+                assert!(same(&format!("{{\"data\": \"{before}{run}\"}}")));
+            }
+            assert!(!same(&format!("{{\"data\": \"{run}\"}}")));
+            // What is written with escapes is not told.
+            same(&format!("{{\"data\": \"{}\"}}", run.replacen('e', "\\u0065", 1)));
+        }
+        let words = "eNote phoneNo eJx eAE= eF5 KLUv KLUv/Q== eJxyz0123456789abcdefghij";
+        assert!(same(&format!("{{\"{}\": 1}}", words.replace(' ', "\": [\"a\"], \""))));
+        for bytes in in_others("nothing to see, nothing to see").iter().chain(&in_others("\0\u{1}\u{2}")) {
+            assert!(same(&format!("{{\"data\": \"{}\"}}", base64(bytes))));
         }
     }
 

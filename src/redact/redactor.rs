@@ -347,6 +347,7 @@ impl<M: Meter> Redactor<M> {
         if self.scanner.is_zipped() {
             return Err(RedactError::Zipped);
         }
+        self.scanner.take_packed(&mut self.packed.heads);
         self.scanner.take_bytes(&mut self.packed.names);
         self.find_bytes(data, base);
         self.find_packed(data, base, last);

@@ -5,9 +5,11 @@ mod keyword;
 use super::check::Scope;
 use super::embedded;
 use super::key::{Claimants, LONGEST_NAME, Names};
+use super::late;
 use super::literal::{ByteSet, Needed};
 use super::naive::Plain;
 use super::nearby::{Context, Keywords, Sightings, UNLESS, Vocabulary};
+use super::packed;
 use super::path::Paths;
 use super::pattern::{Caches, Pattern};
 use super::place::NEAR;
@@ -78,14 +80,21 @@ pub(super) struct LiteralUse {
     pub(super) bytes: bool,
     /// How compressed bytes begin.
     pub(super) zipped: bool,
+    /// How compressed text begins in base64.
+    pub(super) packed: bool,
+    /// The name that stands before a value whose own name may follow.
+    pub(super) value: bool,
 }
 
 impl LiteralUse {
-    /// Whether anything can come of it between `before` and `next`, as
+    /// Whether anything can come of it where it ends at `end` of `data`, as
     /// [`PatternUse::may_lead`] and [`PatternUse::goes_on`].
-    pub(super) fn goes_on(&self, next: Option<&u8>, room: impl Fn() -> usize, before: &[u8]) -> bool {
+    pub(super) fn goes_on(&self, data: &[u8], end: usize, room: impl Fn() -> usize) -> bool {
+        let (before, next) = (&data[..end - self.length], data.get(end));
         self.bytes
-            || self.zipped
+            || self.packed && packed::begins_behind(packed::before(data, before.len()))
+            || self.value && late::may_open(data, before.len())
+            || self.zipped && zipped::may_begin(data, before.len())
             || self.key.is_some()
             || self.private_key.is_some()
             || self.patterns.iter().any(|usage| usage.goes_on(next, &room) && usage.may_lead(before))
@@ -223,7 +232,9 @@ impl Engine {
             engine.add(index, rule, &mut builder)?;
         }
         engine.tokens.watch(embedded::pairs());
-        zipped::MARKS.iter().for_each(|mark| builder.literal(mark.to_vec(), true).zipped = true);
+        zipped::marks().for_each(|mark| builder.literal(mark, true).zipped = true);
+        packed::heads().for_each(|head| builder.literal(head, false).packed = true);
+        late::LITERALS.iter().for_each(|name| builder.literal(name.to_vec(), true).value = true);
         typed::BYTES.iter().for_each(|name| builder.literal(name.to_vec(), false).bytes = true);
         engine.paths = Arc::new(std::mem::take(&mut builder.paths));
         engine.longest_literal = builder.literals.keys().map(|(bytes, _)| bytes.len()).max().unwrap_or(0);

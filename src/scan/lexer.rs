@@ -29,6 +29,7 @@ pub struct Mark {
 }
 
 /// Walks over a body, in pieces cut anywhere.
+#[derive(Clone)]
 pub struct Lexer {
     format: Format,
     /// Bytes walked.
@@ -51,7 +52,7 @@ pub struct Lexer {
     top: States,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Frame {
     Object {
         /// Decoded, at most [`LONGEST_NAME`] bytes.

@@ -1,5 +1,6 @@
 //! What a scanner remembers of what it has begun.
 
+use super::delimiter::Delimiter;
 use super::meter::Work;
 use super::region::Region;
 use super::walk::Walk;
@@ -10,6 +11,9 @@ use crate::span::Span;
 pub(super) enum Mode {
     /// Looking for candidates.
     Open,
+    /// Behind the name `value` at `at`, which begins at `begins`: the name that says what the
+    /// value is may follow it.
+    Seeking { quote: Delimiter, begins: u64, at: u64 },
     /// On the way from a member name to its value.
     Walking { walk: Walk, at: u64 },
     /// At a value under a key rule, which begins at `at`.
@@ -23,7 +27,10 @@ impl Mode {
     pub(super) fn at(self) -> Option<u64> {
         match self {
             Self::Open => None,
-            Self::Walking { at, .. } | Self::Judging { at, .. } | Self::Swallowing { at, .. } => Some(at),
+            Self::Seeking { at, .. }
+            | Self::Walking { at, .. }
+            | Self::Judging { at, .. }
+            | Self::Swallowing { at, .. } => Some(at),
         }
     }
 
@@ -31,6 +38,7 @@ impl Mode {
     pub(super) fn work(self) -> Work {
         match self {
             Self::Open => Work::Order,
+            Self::Seeking { .. } => Work::Names,
             Self::Walking { walk, .. } | Self::Judging { walk, .. } => Work::Rule(walk.rules.first()),
             Self::Swallowing { rule, .. } => Work::Rule(rule),
         }

@@ -66,6 +66,9 @@ pub(super) fn wrap(place: Place<'_>, range: &Range<usize>, numbers: Numbers, win
         Some(_) => return None,
         None => {}
     }
+    if numbers.longest == LONGEST_CARD && typed::is_no_card(place.context, place.raw, range) {
+        return None;
+    }
     match is_between {
         true => bare(place, range, numbers),
         false => match nested(place, range, window) {

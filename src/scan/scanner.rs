@@ -19,10 +19,12 @@ use super::engine::{Engine, PatternUse};
 use super::finding::{Finding, Part, ScanError};
 use super::horizon::Horizon;
 use super::key::End;
+use super::late;
 use super::meter::{Meter, Unmetered, Work};
 use super::mode::{Last, Mode};
 use super::nearby::Context;
 use super::number::{self, Numbers, Place};
+use super::packed;
 use super::pattern::Memory;
 use super::place::{self, Before, Bounds};
 use super::protect::REACH;
@@ -32,7 +34,7 @@ use super::shape::{self, Lexical};
 use super::trigger::{self, Popped, Trigger, Triggers, What};
 use super::typed;
 use super::unit::unit;
-use super::walk::{Step, Walk};
+use super::walk::Walk;
 use super::workspace::Workspace;
 use super::written::Written;
 use super::zipped;
@@ -46,6 +48,7 @@ mod embedded;
 mod encoded;
 mod folded;
 mod keyword;
+mod name;
 mod protected;
 mod value;
 use encoded::Encoded;
@@ -89,6 +92,8 @@ pub struct Scanner<M = Unmetered> {
     encoded: Option<Encoded>,
     /// Where JSON in base64 begins: see [`Scanner::take_embedded`].
     embedded: Vec<u64>,
+    /// Where text in zlib or zstd may begin: see [`Scanner::take_packed`].
+    packed: Vec<u64>,
     /// Where names of bytes end: see [`Scanner::take_bytes`].
     bytes: Vec<u64>,
     is_zipped: bool,
@@ -145,6 +150,7 @@ impl<M: Meter> Scanner<M> {
             context: Context::at_start(),
             second: Some(Second::default()),
             embedded: Vec::new(),
+            packed: Vec::new(),
             bytes: Vec::new(),
             is_zipped: false,
             log: None,
@@ -343,6 +349,10 @@ impl<M: Meter> Scanner<M> {
             }
         }
         self.is_zipped |= usage.zipped && zipped::begins_string(data.raw, literal.start, self.behind_quote);
+        // Not where it is written with escapes.
+        if usage.packed && literal.len() == usage.length && packed::begins_at(&self.context, data.raw, literal.start) {
+            self.packed.push(self.absolute(literal.start));
+        }
         if usage.bytes {
             self.bytes.push(self.absolute(literal.end));
         }
@@ -358,6 +368,9 @@ impl<M: Meter> Scanner<M> {
             if key.alone || key.head || !whole {
                 self.confirm_key(work, data, literal.start);
             }
+        }
+        if usage.value && late::may_open(data.raw, literal.start) && self.may_enter() {
+            self.confirm_value(work, data, literal.start);
         }
     }
 
@@ -505,25 +518,6 @@ impl<M: Meter> Scanner<M> {
         self.open_region(Region::PrivateKey, rule, start, range.end, None, out);
     }
 
-    /// A literal of some member name: walks on from the name if it is one.
-    /// Whether it does.
-    fn confirm_key(&mut self, work: &mut Workspace, data: Data<'_>, literal: usize) -> bool {
-        self.meter.turn(Work::Names);
-        let bounds = self.bounds(work, data, literal);
-        let Some(name) = place::member_name(data.raw, &bounds, literal, &mut work.window) else { return false };
-        let text = &work.window.text()[name.text];
-        let Some(rules) = data.engine.key_rules(text, |rule| self.is_quiet(rule)) else { return false };
-        self.meter.ask(rules.iter());
-        let at = self.absolute(name.end);
-        // Most names in prose lead nowhere: what begins here is no member's value.
-        let walk = Walk::new(rules, name.quote, self.absolute(name.start), text);
-        if matches!({ walk }.advance(data.raw, name.end, data.last), Step::Over(_)) {
-            return false;
-        }
-        self.enter(Mode::Walking { walk, at });
-        true
-    }
-
     /// Runs the mode as long as it is before `limit`, where the next trigger
     /// ends: further on, it would pass over what lies in between, such as the
     /// first value of an array of which the second is secret. Where it stopped
@@ -538,6 +532,7 @@ impl<M: Meter> Scanner<M> {
             self.meter.turn(before.work());
             match self.mode {
                 Mode::Open => return None,
+                Mode::Seeking { quote, begins, at } => self.seek(data, quote, (begins, at)),
                 Mode::Walking { walk, at } => self.walk(data, walk, at),
                 Mode::Judging { walk, at, number: false } => self.judge_text(work, data, walk, at, out),
                 Mode::Judging { walk, at, number: true } => self.judge_number(data, walk, at, out),

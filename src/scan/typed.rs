@@ -47,6 +47,75 @@ const COMMON: &[&[u8]] = &[b"count", b"sum", b"min", b"max", b"zeroCount", b"zer
 const SIGNS: &[&[u8]] =
     &[b"UnixNano\"", b"_unix_nano\"", b"dataPoints\"", b"data_points\"", b"ucketCounts\"", b"ucket_counts\""];
 
+/// Last words of names that no card stands under.
+const NO_CARDS: &[&[u8]] = &[
+    b"id",
+    b"ids",
+    b"uid",
+    b"uuid",
+    b"guid",
+    b"traceid",
+    b"spanid",
+    b"parentid",
+    b"seed",
+    b"nonce",
+    b"cursor",
+    b"ns",
+    b"nano",
+    b"nanos",
+    b"nanosecond",
+    b"nanoseconds",
+    b"us",
+    b"usec",
+    b"micro",
+    b"micros",
+    b"microsecond",
+    b"microseconds",
+    b"ms",
+    b"msec",
+    b"milli",
+    b"millis",
+    b"millisecond",
+    b"milliseconds",
+    b"timestamp",
+    b"timestamps",
+    b"ts",
+    b"time",
+    b"epoch",
+    b"duration",
+    b"elapsed",
+    b"latency",
+    b"offset",
+    b"checksum",
+    b"hash",
+    b"fingerprint",
+];
+/// Words of names that one may stand under, whatever the last word.
+const CARDS: &[&[u8]] = &[
+    b"card",
+    b"cards",
+    b"creditcard",
+    b"debitcard",
+    b"cardid",
+    b"cc",
+    b"pan",
+    b"credit",
+    b"debit",
+    b"payment",
+    b"payments",
+    b"payer",
+    b"billing",
+    b"bank",
+    b"account",
+    b"acct",
+    b"visa",
+    b"mastercard",
+    b"amex",
+    b"maestro",
+];
+/// Objects whose names are numbers of tokens.
+const BIASES: &[&[u8]] = &[b"logit_bias", b"logitBias", b"logit_biases"];
+
 /// Names that bytes in base64 stand under.
 pub(super) const BYTES: [&[u8]; 2] = [b"bytesValue", b"bytes_value"];
 
@@ -109,15 +178,39 @@ pub(crate) fn bytes_begin(raw: &[u8], at: usize) -> bool {
 /// What the digits at `range` of `raw`, behind `context`, are, if they are all of a value
 /// of such a member, in an array or not, in quotes of any level or none.
 pub(super) fn under(context: &Context, raw: &[u8], range: &Range<usize>) -> Option<Typed> {
-    let missing = REACH.saturating_sub(range.start);
-    let near = &raw[range.start.saturating_sub(REACH)..range.start];
-    let text: Vec<u8> = context.last(missing).chain(near.iter().copied()).filter(|&byte| byte != b'\\').collect();
-    let before = text.strip_suffix(b"-").unwrap_or(&text);
-    let (before, is_quoted) = before.strip_suffix(b"\"").map_or((before, false), |before| (before, true));
+    let text = text_before(context, raw, range.start);
+    let (before, is_quoted) = before_digits(&text);
     if !ends(&raw[range.end..], is_quoted) {
         return None;
     }
     of_member(before).or_else(|| of_member(before_array(before)?))
+}
+
+/// Whether such digits are no card, by the name that they stand under: an id, a time, a
+/// seed, or a token's number in a `logit_bias`.
+pub(super) fn is_no_card(context: &Context, raw: &[u8], range: &Range<usize>) -> bool {
+    let text = text_before(context, raw, range.start);
+    let (before, is_quoted) = before_digits(&text);
+    let behind = &raw[range.end..];
+    if is_quoted && begins_member(behind) {
+        let name = before_member(before).and_then(name_before);
+        return name.is_some_and(|(name, _)| BIASES.contains(&name));
+    }
+    let name = || name_before(before).or_else(|| name_before(before_array(before)?));
+    ends(behind, is_quoted) && name().is_some_and(|(name, _)| names_no_card(name))
+}
+
+/// The last [`REACH`] bytes before `at` of `raw`, behind `context`, without backslashes.
+fn text_before(context: &Context, raw: &[u8], at: usize) -> Vec<u8> {
+    let missing = REACH.saturating_sub(at);
+    let near = &raw[at.saturating_sub(REACH)..at];
+    context.last(missing).chain(near.iter().copied()).filter(|&byte| byte != b'\\').collect()
+}
+
+/// What of `text` stands before digits behind it, and whether those are in quotes.
+fn before_digits(text: &[u8]) -> (&[u8], bool) {
+    let before = text.strip_suffix(b"-").unwrap_or(text);
+    before.strip_suffix(b"\"").map_or((before, false), |before| (before, true))
 }
 
 /// Whether a value ends before `behind`.
@@ -136,11 +229,50 @@ fn before_array(text: &[u8]) -> Option<&[u8]> {
     (text[bracket] == b'[').then_some(&text[..bracket])
 }
 
-/// By the name that `text` ends with, and a colon.
-fn of_member(text: &[u8]) -> Option<Typed> {
+/// Whether a name ends before `behind`, and a colon follows.
+fn begins_member(behind: &[u8]) -> bool {
+    let mut signs = behind.iter().filter(|byte| **byte != b'\\' && !byte.is_ascii_whitespace());
+    (signs.next(), signs.next()) == (Some(&b'"'), Some(&b':'))
+}
+
+/// What stands before the object among whose names and numbers `text` ends.
+fn before_member(text: &[u8]) -> Option<&[u8]> {
+    let in_object = |byte: &u8| byte.is_ascii_digit() || byte.is_ascii_whitespace() || b"\",:.-".contains(byte);
+    let brace = text.iter().rposition(|byte| !in_object(byte))?;
+    (text[brace] == b'{').then_some(&text[..brace])
+}
+
+/// The name that `text` ends with, and a colon; and what stands before it.
+fn name_before(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let named = text.trim_ascii_end().strip_suffix(b":")?.trim_ascii_end().strip_suffix(b"\"")?;
     let quote = named.iter().rposition(|&byte| byte == b'"')?;
-    let (name, before) = (&named[quote + 1..], &named[..quote]);
+    Some((&named[quote + 1..], &named[..quote]))
+}
+
+/// Whether what stands under `name` is no card: its last word says so, and none that it is
+/// one.
+fn names_no_card(name: &[u8]) -> bool {
+    let (mut word, mut is_last, mut before) = (Vec::new(), false, b'_');
+    for byte in name.iter().copied().chain([b'_']) {
+        let begins = byte.is_ascii_uppercase() && !before.is_ascii_uppercase();
+        if (begins || !byte.is_ascii_alphanumeric()) && !word.is_empty() {
+            if CARDS.contains(&&word[..]) {
+                return false;
+            }
+            is_last = NO_CARDS.contains(&&word[..]);
+            word.clear();
+        }
+        if byte.is_ascii_alphanumeric() {
+            word.push(byte.to_ascii_lowercase());
+        }
+        before = byte;
+    }
+    is_last
+}
+
+/// By the name that `text` ends with, and a colon.
+fn of_member(text: &[u8]) -> Option<Typed> {
+    let (name, before) = name_before(text)?;
     let has_sign = || SIGNS.iter().any(|sign| before.windows(sign.len()).any(|window| window == *sign));
     if VALUES.contains(&name) {
         Some(Typed::Value)
@@ -170,6 +302,53 @@ mod tests {
             assert_eq!(found, whole, "{raw} cut at {cut}");
         }
         whole
+    }
+
+    #[track_caller]
+    fn no_card(raw: &str) -> bool {
+        let start = raw.find("4111").unwrap();
+        let whole = is_no_card(&Context::at_start(), raw.as_bytes(), &(start..start + 16));
+        for cut in 0..=start {
+            let mut context = Context::at_start();
+            context.push(&raw.as_bytes()[..cut], REACH);
+            let found = is_no_card(&context, &raw.as_bytes()[cut..], &(start - cut..start - cut + 16));
+            assert_eq!(found, whole, "{raw} cut at {cut}");
+        }
+        whole
+    }
+
+    #[test]
+    fn names_tell_what_is_no_card() {
+        for raw in [
+            r#"{"span_id":4111111111111111}"#,
+            r#"{"customRunId" : "4111111111111111"}"#,
+            r#"{"seed":4111111111111111}"#,
+            r#"{\"elapsed_since_start_ns\":\"4111111111111111\"}"#,
+            r#"{"a.tokens-us":4111111111111111}"#,
+            r#"{"startTimeNanos":-4111111111111111}"#,
+            r#"{"ids":[1, 4111111111111111]}"#,
+            r#"{"logit_bias":{"50256":-100,"4111111111111111" : 1}}"#,
+            r#"{"logit_bias":{"4111111111111111":1}}"#,
+        ] {
+            assert!(no_card(raw), "{raw}");
+        }
+        for raw in [
+            r#"{"card_id":"4111111111111111"}"#,
+            r#"{"creditCardId":4111111111111111}"#,
+            r#"{"payment_timestamp":4111111111111111}"#,
+            r#"{"number":4111111111111111}"#,
+            r#"{"value":4111111111111111}"#,
+            r#"{"covid":4111111111111111}"#,
+            r#"{"idx":4111111111111111}"#,
+            r#"{"id":"4111111111111111 or so"}"#,
+            r#"{"id":"x","a":4111111111111111}"#,
+            r#"{"id":{"4111111111111111":1}}"#,
+            r#"{"bias":{"4111111111111111":1}}"#,
+            r#"{"logit_bias":{"a":{"x":"4111111111111111"}}}"#,
+            "id: 4111111111111111",
+        ] {
+            assert!(!no_card(raw), "{raw}");
+        }
     }
 
     #[test]

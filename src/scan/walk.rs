@@ -115,6 +115,12 @@ impl Walk {
         }
     }
 
+    /// A walk that begins behind the closing quote of `value`, where `rules` claim a name
+    /// that stands behind the value.
+    pub(crate) fn to_value(rules: Claimants, quote: Delimiter, begins: u64) -> Self {
+        Self { stage: Stage::ValueName, ..Self::new(rules, quote, begins, b"") }
+    }
+
     /// How to write what stands in the place of a `number`. Readers of OTLP want one where
     /// the wrapper says so.
     pub(crate) fn wrap(&self) -> Wrap {

@@ -55,10 +55,8 @@ pub(super) struct Workspace {
 impl Found {
     /// Drops the hits in `data` of which nothing can come: most.
     pub(super) fn drop_idle(&mut self, engine: &Engine, data: &[u8], shapes: &Shapes) {
-        self.hits.retain(|&(id, end)| {
-            let literal = &engine.literals[id];
-            literal.goes_on(data.get(end), || shapes.room(end), &data[..end - literal.length])
-        });
+        let goes_on = |id: usize, end| engine.literals[id].goes_on(data, end, || shapes.room(end));
+        self.hits.retain(|&(id, end)| goes_on(id, end));
     }
 }
 

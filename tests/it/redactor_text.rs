@@ -125,6 +125,11 @@ const FRAGMENTS: &[&str] = &[
     "secret",
     "token",
     "\"key\": \"db.password\", \"value\": {\"stringValue\": \"q8f1o2m3n4\"}",
+    "{\"value\": {\"stringValue\": \"q8f1o2m3n4\"}, \"key\": \"db.password\"",
+    "{\"value\":\"q8f1o2m3n4\",\"name\":\"password\"",
+    "{'value': 'q8f1o2m3n4', 'key': 'password'}",
+    "{\"value\":",
+    ", \"key\": \"password\"}",
     "\"value\"",
     "stringValue",
     "bearer ",
@@ -390,6 +395,8 @@ pub(crate) fn quick_long_heap(random: &mut Random) -> Vec<u8> {
         "{\\\\\\\"token\\\\\\\":\\\\\\\"",
         "\"key\":\"db.password\",\"value\":{\"stringValue\":\"",
         "'access_token': '",
+        "{\"value\":[{\"value\":\"q8f1o2m3n4",
+        "{\"value\":\"q8f1o2m3n4\",\"name\":\"password\",\"a\":\"",
         "password=",
     ];
     let level = random.below(3);
@@ -603,7 +610,10 @@ impl Value {
             }
             Self::Attribute(key, value) => {
                 let (key, value) = (quoted(key, style, random), quoted(value, style, random));
-                format!("{{\"key\":{space}{key},{space}\"value\":{space}{{\"stringValue\":{space}{value}}}}}")
+                let name = format!("\"key\":{space}{key}");
+                let value = format!("\"value\":{space}{{\"stringValue\":{space}{value}}}");
+                let [first, second] = if random.below(2) == 0 { [name, value] } else { [value, name] };
+                format!("{{{first},{space}{second}}}")
             }
         }
     }

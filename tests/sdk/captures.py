@@ -27,6 +27,9 @@ SDKS = (
 ).split()
 # Of AWS: a body that is changed does not match its signature.
 SIGNED = ["boto3-py"]
+# Of gRPC, each a call with one message.
+CALLS = ["otlp-grpc-py"]
+ALL = [*SDKS, *SIGNED, *CALLS]
 JSON, MULTIPART, ENVELOPE = "application/json", "multipart/form-data", "application/x-sentry-envelope"
 FORM = "application/x-www-form-urlencoded"
 OTHERS = (FORM, "application/x-protobuf", "application/msgpack", "application/x-ndjson", "text/plain")
@@ -41,6 +44,10 @@ class Capture:
     folder: Path
     number: str
     manifest: dict
+
+    @property
+    def sdk(self):
+        return self.name.split("/")[0]
 
     @cached_property
     def request(self):

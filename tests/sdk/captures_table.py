@@ -2,7 +2,7 @@
 recall, damage, and the time that the proxy adds.
 
 Each request is sent in turns to a sink itself and by way of the proxy, on a
-connection of its own. --write puts the table of SDKs into docs/captures.md; the
+connection of its own; calls of gRPC over HTTP/2, to a server of gRPC. --write puts the table of SDKs into docs/captures.md; the
 one of requests is printed. The exit code is 1 if what must not leak leaked, or a
 look-alike was damaged.
 
@@ -16,8 +16,10 @@ import tempfile
 import time
 from collections import Counter
 
+import calls
 import captures
 import wire
+from calls import CallSink
 from proxy import REPOSITORY, Proxy
 from sink import Sink
 
@@ -31,6 +33,8 @@ KINDS = {
     "credential_ctx": "by context",
     "other_pii": "other",
 }
+# The most that a frame of HTTP/2 holds unless a server says otherwise.
+FRAME = 16 * 1024
 NEVER_LEAKED = ("email", "phone", "credential")
 
 
@@ -80,15 +84,18 @@ def main():
     options = arguments.parse_args()
     if options.write and options.sdks:
         arguments.error("the page is of all SDKs")
-    recorded = captures.load(options.sdks or [*captures.SDKS, *captures.SIGNED])
+    recorded = captures.load(options.sdks or captures.ALL)
     if not recorded:
         sys.exit(f"no captures in {captures.FOLDER}; set EXPURGATE_SHARED")
     rows, sdks = [], {}
+    plain = [capture for capture in recorded if capture.sdk not in captures.CALLS]
+    called = [capture for capture in recorded if capture.sdk in captures.CALLS]
     with tempfile.TemporaryDirectory() as folder, Sink() as sink, Proxy(sink.url, folder) as proxy:
-        for capture in recorded:
-            row = measure(capture, proxy, sink, options.rounds)
-            rows.append(row)
-            sdks.setdefault(capture.name.split("/")[0], Row(capture.name.split("/")[0])).add(row)
+        rows += [measure(capture, proxy, sink, options.rounds) for capture in plain]
+    with tempfile.TemporaryDirectory() as folder, CallSink() as sink, Proxy(sink.url, folder) as proxy:
+        rows += [measure_call(capture, proxy, sink, options.rounds) for capture in called]
+    for capture, row in zip([*plain, *called], rows):
+        sdks.setdefault(capture.sdk, Row(capture.sdk)).add(row)
     total = Row("all")
     for row in rows:
         total.add(row)
@@ -112,19 +119,49 @@ def measure(capture, proxy, sink, rounds):
         row.refused = 1
         return row
     (request,) = sink.requests
-    entity = captures.decode(bytes(request.body), request.header("Content-Encoding", ""))
+    judge(row, capture, captures.decode(bytes(request.body), request.header("Content-Encoding", "")))
+    in_turns(row, rounds, [sink.address, proxy.address], lambda address: send(capture, address)[1], sink.forget)
+    return row
+
+
+def measure_call(capture, proxy, sink, rounds):
+    """The same of a call of gRPC."""
+    row = Row(capture.name)
+    row.requests, row.bytes = 1, len(capture.wire)
+    sink.calls.clear()
+    assert call(capture, proxy.address)[0].status == "0", capture.name
+    judge(row, capture, b"".join(sink.only().messages))
+    addresses = [f"127.0.0.1:{sink.port}", proxy.address]
+    in_turns(row, rounds, addresses, lambda address: call(capture, address)[1], sink.calls.clear)
+    return row
+
+
+def judge(row, capture, entity):
+    """Counts what the upstream got."""
     score = captures.score(capture, entity)
     row.planted.update(score.planted)
     row.leaked.update({kind: len(items) for kind, items in score.leaked.items()})
     row.damaged = len(score.damaged)
-    direct, proxied = [], []
+
+
+def in_turns(row, rounds, addresses, exchange, forget):
+    """Times an exchange with the sink itself, and with the proxy."""
+    times = [[], []]
     for _ in range(rounds):
-        for address, times in ((sink.address, direct), (proxy.address, proxied)):
-            times.append(send(capture, address)[1] * 1000)
-        sink.forget()
-    row.direct = [statistics.median(direct)]
-    row.added = [statistics.median(proxied) - statistics.median(direct)]
-    return row
+        for address, taken in zip(addresses, times):
+            taken.append(exchange(address) * 1000)
+        forget()
+    direct, proxied = map(statistics.median, times)
+    row.direct, row.added = [direct], [proxied - direct]
+
+
+def call(capture, address):
+    """How a recorded call ends, and the seconds from the connection to its end."""
+    headers = [(name, value) for name, value in capture.request["headers"] if name == "grpc-encoding"]
+    frames = [capture.wire[at : at + FRAME] for at in range(0, len(capture.wire), FRAME)]
+    started = time.perf_counter()
+    ended = calls.raw(address, capture.request["target"], frames, headers)
+    return ended, time.perf_counter() - started
 
 
 def send(capture, address):

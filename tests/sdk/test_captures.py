@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 import captures
+import captures_table
 import parts
 import sameness
 import wire
@@ -215,6 +216,55 @@ def test_the_table_of_docs_is_made_by_its_script():
     assert re.match(r"\| curl-cli \| 4 \| - \| 109 \| 183 / 183 \|", curl)
     assert re.match(r"\| boto3-py \| 9 \| 9 \|", boto3)
     assert re.match(r"\| all \| 13 \| 9 \|", total)
+
+
+def page():
+    """The rows of docs/captures.md, by SDK: their cells, under their titles."""
+    _, _, rest = captures_table.PAGE.read_text().partition(captures_table.BEGIN)
+    lines = [line for line in rest.partition(captures_table.END)[0].splitlines() if line.startswith("| ")]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert rows[0] == captures_table.TITLES
+    return {row[0]: dict(zip(rows[0], row)) for row in rows[2:]}
+
+
+def test_the_page_has_every_capture():
+    rows = page()
+    assert set(rows) == {*(folder.parent.name for folder in captures.FOLDER.glob("*/manifest.json")), "all"}
+    total = Counter()
+    for sdk in captures.ALL:
+        recorded = captures.load([sdk])
+        read = [] if sdk in captures.SIGNED else recorded
+        if sdk not in captures.CALLS:
+            read = [capture for capture in read if capture.is_understood]
+        planted = Counter(captures.category(item) for capture in read for item in capture.planted)
+        counts = {"requests": len(recorded), "refused": len(recorded) - len(read), **planted}
+        total.update(counts)
+        assert_row(rows[sdk], counts)
+    assert_row(rows["all"], total)
+
+
+def assert_row(row, counts):
+    """The row has these numbers of requests and of planted values."""
+    number = lambda cell: 0 if cell == "-" else int(cell)
+    assert number(row["requests"]) == counts["requests"], row
+    assert number(row["refused"]) == counts["refused"], row
+    for kind, title in captures_table.KINDS.items():
+        assert number(row[title].split("/")[-1].strip()) == counts.get(kind, 0), (row, title)
+
+
+def test_the_page_says_what_was_caught(board):
+    if len(board.scores) < len(UNDERSTOOD):
+        pytest.skip("needs all captures")
+    caught = {}
+    for capture, score in board.scores.values():
+        of_sdk = caught.setdefault(capture.sdk, Counter())
+        of_sdk.update(score.planted)
+        of_sdk.subtract({kind: len(items) for kind, items in score.leaked.items()})
+    rows = page()
+    for sdk, counts in caught.items():
+        for kind, title in captures_table.KINDS.items():
+            cell = rows[sdk][title].split("/")[0].strip()
+            assert cell == (str(counts[kind]) if kind in counts else "-"), (sdk, title)
 
 
 @pytest.mark.parametrize("capture", OTHER, ids=lambda capture: capture.name)

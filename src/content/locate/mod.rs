@@ -44,7 +44,22 @@ pub struct Locator {
     begun: Option<Mark>,
     /// Findings in a member name that is not over.
     in_name: Vec<Located>,
+    /// The last findings, for those that begin within one: of rules in shadow.
+    passed: VecDeque<Passed>,
 }
+
+/// A finding that was walked over.
+struct Passed {
+    /// Where it begins.
+    lexer: Lexer,
+    /// What it holds, up to [`LONGEST_PASSED`].
+    raw: Vec<u8>,
+}
+
+/// Findings that are remembered.
+const MOST_PASSED: usize = 4;
+/// Bytes of each.
+const LONGEST_PASSED: usize = 16 * 1024;
 
 impl Locator {
     /// A locator at the first byte of a body.
@@ -55,6 +70,7 @@ impl Locator {
             raw: VecDeque::new(),
             begun: None,
             in_name: Vec::new(),
+            passed: VecDeque::new(),
         }
     }
 
@@ -67,7 +83,7 @@ impl Locator {
     /// last call. Call it after each push and after the end.
     pub fn settle(&mut self, redactor: &mut Redactor, found: &mut Vec<Located>) {
         for applied in redactor.take_applied() {
-            if applied.base64 && self.again(applied, found) {
+            if applied.base64 && self.again(applied, found) || self.within(applied, found) {
                 continue;
             }
             self.begin(applied, found);
@@ -94,11 +110,42 @@ impl Locator {
         again.is_some()
     }
 
+    /// A finding that begins before the place that was come to, within another one.
+    fn within(&mut self, applied: Applied, found: &mut Vec<Located>) -> bool {
+        if self.begun.is_some() || applied.span.start >= self.lexer.at() {
+            return false;
+        }
+        let offset = |passed: &Passed, at: u64| usize::try_from(at.checked_sub(passed.lexer.at())?).ok();
+        let around = self.passed.iter().rev().find_map(|passed| {
+            let start = offset(passed, applied.span.start)?;
+            let end = offset(passed, applied.span.end)?.min(passed.raw.len());
+            (start < end).then_some((passed, start, end))
+        });
+        let Some((passed, start, end)) = around else { return false };
+        let mut lexer = passed.lexer.clone();
+        lexer.over(&passed.raw[..start], false);
+        let begun = lexer.mark();
+        lexer.over(&passed.raw[start..end], false);
+        let (start, last) = (begun, lexer.mark());
+        // What goes on behind the other one is as long as it is written.
+        let more = applied.span.end.saturating_sub(lexer.at());
+        let end = if last.value == start.value { last.offset + more } else { start.offset + applied.span.len() };
+        let Mark { record, pointer, offset, in_name, .. } = start;
+        let located = Located { applied, record, pointer, start: offset, end, in_name };
+        let list = if in_name && !self.in_name.is_empty() { &mut self.in_name } else { found };
+        list.push(located);
+        true
+    }
+
     fn begin(&mut self, applied: Applied, found: &mut Vec<Located>) {
         if self.begun.is_some() {
             return;
         }
         self.advance(applied.span.start, found);
+        if self.passed.len() == MOST_PASSED {
+            self.passed.pop_front();
+        }
+        self.passed.push_back(Passed { lexer: self.lexer.clone(), raw: Vec::new() });
         self.begun = Some(self.lexer.mark());
         let rules = &self.plan.engine().ruleset().rules;
         self.lexer.hide(rules.get(applied.rule).map_or("", |rule| &rule.entity));
@@ -126,6 +173,12 @@ impl Locator {
             let taken = wanted.min(first.len());
             let waits = !self.in_name.is_empty();
             let walked = self.lexer.over(&first[..taken], waits);
+            if self.begun.is_some()
+                && let Some(passed) = self.passed.back_mut()
+            {
+                let room = LONGEST_PASSED - passed.raw.len();
+                passed.raw.extend_from_slice(&first[..walked.min(room)]);
+            }
             first.advance(walked);
             if first.is_empty() {
                 self.raw.pop_front();

@@ -184,3 +184,46 @@ fn a_finding_of_many_chunks_is_placed_once() {
     let chunks: Vec<&[u8]> = text.as_bytes().chunks(7_000).collect();
     assert_eq!(locate(Format::Json, &chunks), ["1 /1/password value 0..300000", "1 /1/to value 0..15"]);
 }
+
+#[test]
+fn what_begins_within_another_finding_stands_where_it_does() {
+    let shadow = r#"
+[[rule]]
+id = "a.shadow"
+entity = "ACME"
+category = "pii"
+description = "Words"
+pattern = '''examp[a-z.]+'''
+shadow = true
+examples = ["example"]
+negative_examples = ["x"]
+"#;
+    let ruleset = crate::rule::Ruleset::from_texts(&[("user.toml".into(), shadow.into())]).unwrap();
+    let engine = Arc::new(crate::scan::Engine::compile(Arc::new(ruleset)).unwrap());
+    let plan = Arc::new(Plan::new(engine, &crate::redact::Policy::default()));
+    let body = r#"{"a": "é\n to jane@example.com, example", "jane@example.org": 1}"#;
+    for cut in 0..body.len() {
+        let (mut redactor, mut locator) = (Redactor::new(&plan, Format::Json), Locator::new(&plan, Format::Json));
+        let (mut out, mut found) = (Vec::new(), Vec::new());
+        redactor.record();
+        for chunk in [&body.as_bytes()[..cut], &body.as_bytes()[cut..]] {
+            let chunk = Bytes::copy_from_slice(chunk);
+            locator.push(chunk.clone());
+            redactor.push(chunk, &mut out).unwrap();
+            locator.settle(&mut redactor, &mut found);
+        }
+        redactor.finish(&mut out).unwrap();
+        locator.settle(&mut redactor, &mut found);
+        locator.finish(&mut found);
+        let mut lines: Vec<String> = found.iter().map(line).collect();
+        lines.sort();
+        let expected = [
+            "1 /[EMAIL_ADDRESS] name 0..16",
+            "1 /[EMAIL_ADDRESS] name 5..16",
+            "1 /a value 12..23",
+            "1 /a value 25..32",
+            "1 /a value 7..23",
+        ];
+        assert_eq!(lines, expected, "cut at {cut}");
+    }
+}

@@ -116,6 +116,12 @@ pub(super) struct Key {
 pub(super) type Scope = Vec<(String, String)>;
 
 impl Key {
+    /// That of the text which events with this name make, as text or as strings of JSON.
+    pub(super) fn of_text(name: &Arc<str>, is_json: bool) -> Self {
+        let path = if is_json { "\"" } else { "" };
+        Self { kind: Arc::clone(name), path: path.to_owned(), scope: Arc::default() }
+    }
+
     /// Whether the end of what `scope` names is the end of this, too.
     pub(super) fn is_within(&self, scope: &Scope) -> bool {
         scope.iter().all(|told| self.scope.contains(told))

@@ -19,6 +19,7 @@
 use super::fragment::{Fragment, Key, Pieces, Scope};
 use crate::content::ContentError;
 use crate::content::projection::{Piece, Projection};
+use crate::content::spelling::Spelling;
 use crate::redact::{Plan, Report};
 use bytes::{Bytes, BytesMut};
 use std::collections::{HashMap, VecDeque};
@@ -132,6 +133,40 @@ impl Joins {
         }
         self.end_told(&ends)?;
         Ok(taken)
+    }
+
+    /// Takes a piece of a text that stands alone, behind all that was taken before; whether it
+    /// `goes_on` in the event, on another line.
+    ///
+    /// # Errors
+    /// As [`Projection::advance`].
+    pub(super) fn piece(
+        &mut self,
+        key: Key,
+        (raw, spelling): (Bytes, Spelling),
+        goes_on: bool,
+        at: u64,
+    ) -> Result<(), ContentError> {
+        self.advance_to(at)?;
+        let number = self.next;
+        self.next += 1;
+        self.held += raw.len();
+        self.slots.insert(number, Slot { size: raw.len(), ..Slot::default() });
+        let known = self.texts.iter().position(|text| goes_on && text.key == key);
+        let index = if let Some(known) = known { known } else { self.text(key, "\"")? };
+        let text = &mut self.texts[index];
+        (text.event, text.is_ending) = (self.events, false);
+        text.open.push_back((number, at));
+        if known.is_some() {
+            text.projection.syntax(b"\\n");
+        }
+        match spelling {
+            Spelling::Json => text.projection.json_text(number, raw),
+            _ => text.projection.text(number, raw, spelling),
+        }
+        text.advance(&mut self.slots)?;
+        self.waiting.push_back(Waiting::Slot(number));
+        Ok(())
     }
 
     /// An event is over.

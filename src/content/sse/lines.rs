@@ -12,6 +12,7 @@
 //! Sources: <https://docs.ollama.com/api/streaming>,
 //! <https://ai-sdk.dev/v4/docs/ai-sdk-ui/stream-protocol#data-stream-protocol>.
 
+use super::fragment::Pieces;
 use super::join::Joins;
 use super::{LONGEST_EVENT, lay_out};
 use crate::content::ContentError;
@@ -42,6 +43,8 @@ pub(in crate::content) struct LineStage {
     field: usize,
     /// Bytes of the stream so far.
     at: u64,
+    /// Somebody waits for each line.
+    prompt: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -53,6 +56,23 @@ enum Line {
     /// JSON that is too long for that.
     Long,
     Text,
+}
+
+/// So much of the lines of a body tells whether texts come in pieces in it.
+pub(in crate::content) const JUDGED: usize = 16 * 1024;
+/// What stands in events with a piece of a text, but for those that whole answers have too.
+const HINTS: [&[u8]; 4] = [b"elta\"", b"MessageChunk\"", b"\"done\"", b"\"is_finished\""];
+
+/// Whether the lines that `head` begins with hold pieces of texts: those of a stream that
+/// was recorded.
+pub(in crate::content) fn have_pieces(head: &[u8]) -> bool {
+    let head = &head[..head.len().min(JUDGED)];
+    HINTS.iter().any(|hint| memchr::memmem::find(head, hint).is_some())
+        && head.split(|&byte| byte == b'\n').any(|line| {
+            let is_hinted = || HINTS.iter().any(|hint| memchr::memmem::find(line, hint).is_some());
+            let has_piece = |line: &str| !Pieces::labelled(None, line).list.is_empty();
+            is_hinted() && std::str::from_utf8(line).is_ok_and(has_piece)
+        })
 }
 
 /// Whether a text begins with a line that has a label.
@@ -73,7 +93,13 @@ impl LineStage {
             in_text: false,
             field: 0,
             at: 0,
+            prompt: true,
         }
+    }
+
+    /// Gathers some lines before they are looked at, if nobody waits for them.
+    pub(in crate::content) fn gathering(self, is_prompt: bool) -> Self {
+        Self { prompt: is_prompt, ..self }
     }
 
     /// Takes the next bytes; appends to `out` what may leave.
@@ -191,7 +217,7 @@ impl LineStage {
     fn advance(&mut self, line_ends: bool, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
         let joins = &mut self.joins;
         let mut sink = |piece| joins.take(piece);
-        match line_ends {
+        match line_ends && self.prompt {
             true => self.projection.flush(&mut sink)?,
             false => self.projection.advance(&mut sink)?,
         }
@@ -231,6 +257,26 @@ mod tests {
         assert_eq!(run(labelled, stream.as_bytes().chunks(1)), whole);
         assert_eq!(run(labelled, [whole.as_bytes()]), whole, "twice");
         whole
+    }
+
+    #[test]
+    fn recorded_streams_are_told_from_other_lines() {
+        for lines in [
+            "{\"delta\":\"a\"}",
+            "{\"type\":\"message_start\"}\n{\"type\":\"content_block_delta\",\"delta\":{\"text\":\"a\"}}\n{",
+            "{\"model\":\"m\",\"response\":\"a\",\"done\":false}\n",
+        ] {
+            assert!(have_pieces(lines.as_bytes()), "{lines}");
+        }
+        for lines in [
+            "",
+            "{\"prompt\":\"a\",\"completion\":\"b\"}\n",
+            "{\"task\":\"a\",\"done\":false}\n",
+            "{\"delta\":1}\n{\"a\":\"delta\"}\n",
+            "{\"choices\":[{\"message\":{\"content\":\"a\"}}]}\n",
+        ] {
+            assert!(!have_pieces(lines.as_bytes()), "{lines}");
+        }
     }
 
     /// How each vendor writes a piece on a line, and what stands behind all of them.

@@ -16,6 +16,7 @@
 mod fragment;
 mod join;
 mod lines;
+mod texts;
 
 use super::body::{BodyFormat, Stage};
 use super::projection::Projection;
@@ -25,9 +26,10 @@ use super::{ContentError, sniff};
 use crate::redact::{Format, Plan, Report};
 use bytes::{Buf, Bytes, BytesMut};
 use join::Joins;
-pub(super) use lines::{LineStage, is_labelled};
+pub(super) use lines::{JUDGED, LineStage, have_pieces, is_labelled};
 use std::ops::Range;
 use std::sync::Arc;
+use texts::Texts;
 
 /// So much of a line tells what it is.
 const LEAD: usize = 64;
@@ -44,6 +46,10 @@ const DONE: &[u8] = b"[DONE]";
 pub(super) struct SseStage {
     projection: Projection,
     joins: Joins,
+    /// Looks once more at data that is text.
+    texts: Texts,
+    /// What goes there; empty between calls.
+    released: Vec<Bytes>,
     /// The beginning of a line.
     held: BytesMut,
     /// A line of data that is JSON, from its beginning.
@@ -79,6 +85,8 @@ impl SseStage {
         Self {
             projection: Projection::new(plan),
             joins: Joins::new(plan, limit),
+            texts: Texts::new(plan, limit),
+            released: Vec::new(),
             held: BytesMut::new(),
             event: None,
             line: None,
@@ -213,8 +221,8 @@ impl SseStage {
             false => self.projection.advance(&mut sink)?,
         }
         self.joins.advance_to(self.at)?;
-        self.joins.release(out);
-        Ok(())
+        self.joins.release(&mut self.released);
+        self.texts.push(std::mem::take(&mut self.released), out)
     }
 
     fn close(&mut self, value: Value) {
@@ -267,8 +275,9 @@ impl Stage for SseStage {
         self.joins.end()?;
         let joins = &mut self.joins;
         self.projection.finish(&mut |piece| joins.take(piece))?;
-        self.joins.release(out);
-        Ok(())
+        self.joins.release(&mut self.released);
+        self.texts.push(std::mem::take(&mut self.released), out)?;
+        self.texts.finish(out)
     }
 
     fn format(&self) -> Option<BodyFormat> {
@@ -278,12 +287,13 @@ impl Stage for SseStage {
     fn report(&self) -> Report {
         let mut report = self.joins.report();
         report.add(self.projection.report());
+        report.add(&self.texts.report());
         report
     }
 
     fn held(&self) -> usize {
         let line = self.held.len() + self.event.as_ref().map_or(0, BytesMut::len);
-        self.projection.held() + self.joins.held() + line
+        self.projection.held() + self.joins.held() + self.texts.held() + line
     }
 }
 
@@ -337,6 +347,39 @@ mod tests {
             "data: {\"password\":\ndata: \"hunter2\",\ndata:  \"n\": 1}\n\n",
             "data: {\"password\":\ndata: \"[PASSWORD]\",\ndata:  \"n\": 1}\n\n",
         );
+    }
+
+    #[test]
+    fn texts_in_pieces_are_redacted_as_the_whole_they_are() {
+        check(
+            "data: to kate@ex\n\ndata: ample.com, or\n\n: ping\n\ndata:  \"bob@exam\n\nid: 7\ndata: ple.com\ndata: x\n\ndata: [DONE]\n\n",
+            "data: to [EMAIL_ADDRESS]\n\ndata: , or\n\n: ping\n\ndata:  \"[EMAIL_ADDRESS]\n\nid: 7\ndata: \ndata: x\n\ndata: [DONE]\n\n",
+        );
+        check(
+            "event: data\ndata: \"to kate@ex\"\n\nevent: data\ndata:  \"ample\\u002ecom, \\\"\\n\" \n\nevent: end\n\n",
+            "event: data\ndata: \"to [EMAIL_ADDRESS]\"\n\nevent: data\ndata:  \", \\\"\\n\" \n\nevent: end\n\n",
+        );
+        check("data: \"\"\n\ndata: \"\n\ndata: \"a\n\n", "data: \"\"\n\ndata: \"\n\ndata: \"a\n\n");
+        // Each is one of its own, too.
+        check(
+            "data: 4111111111111111\n\ndata: 22\n\ndata: jane@example.com\n\ndata: b\n\n",
+            "data: [CREDIT_CARD]\n\ndata: 22\n\ndata: [EMAIL_ADDRESS]\n\ndata: b\n\n",
+        );
+        for between in ["data: {}\n\n", "data: [DONE]\n\n", "event: b\n"] {
+            let stream = format!("event: a\ndata: to kate@ex\n\n{between}data: ample.com\n\n");
+            check(&stream, &stream);
+        }
+        check(
+            "event: a\ndata: to kate@ex\n\nevent: a\ndata: ample.com\n\n",
+            "event: a\ndata: to [EMAIL_ADDRESS]\n\nevent: a\ndata: \n\n",
+        );
+        check(
+            "data: {\"a\":1}\n\ndata: kate@ex\n\ndata: ample.com",
+            "data: {\"a\":1}\n\ndata: [EMAIL_ADDRESS]\n\ndata: ",
+        );
+        let far = format!("data: kate@ex\n\n{}data: ample.com\n\n", ": ping\n\n".repeat(3000));
+        assert_eq!(run([far.as_bytes()]).unwrap(), far);
+        assert_eq!(run(far.as_bytes().chunks(7)).unwrap(), far);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! JSON that stands in base64: decoded as it is released, redacted by a redactor of its
 //! own, encoded again. A run in which nothing is found leaves as it came. So is text in
-//! gzip, but for that it is held to its end: see [`packed`].
+//! gzip, zlib or zstd, but for that it is held to its end: see [`packed`].
 //!
 //! ```text
 //!        passed             read
@@ -60,7 +60,7 @@ pub(super) struct Embedded {
     report: Report,
 }
 
-/// Text in gzip that stands in base64 in a body, and bytes of OTLP.
+/// Compressed text that stands in base64 in a body, and bytes of OTLP.
 #[derive(Default)]
 pub(super) struct Packed {
     /// Where bytes begin that were not released.
@@ -68,8 +68,10 @@ pub(super) struct Packed {
     /// Names of such, and how far behind them was read: where they stand is not known yet.
     pub(super) names: VecDeque<u64>,
     gap: Option<Gap>,
-    /// Where it begins that was not released.
+    /// Where text in gzip begins that was not released.
     starts: VecDeque<u64>,
+    /// Where text in zlib or zstd may.
+    pub(super) heads: VecDeque<u64>,
     /// In bytes of the body: up to here all of it was found.
     searched: u64,
     /// The body was compressed itself.
@@ -81,7 +83,7 @@ pub(super) struct Packed {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::redact) enum Kind {
     Json,
-    /// In gzip.
+    /// In gzip, zlib or zstd.
     Packed,
     /// Bytes of OTLP: text, or JSON.
     Bytes,
@@ -313,28 +315,21 @@ impl<M: Meter> Redactor<M> {
         if self.embedded.is_some() || self.is_cut {
             return Some(self.released);
         }
-        while self.starts.front().is_some_and(|&start| start < self.released || self.depth >= DEEPEST) {
-            self.starts.pop_front();
-        }
-        while self.packed.starts.front().is_some_and(|&start| start < self.released || self.depth >= DEEPEST) {
-            self.packed.starts.pop_front();
-        }
-        while self.packed.bytes.front().is_some_and(|&start| start < self.released || self.depth >= DEEPEST) {
-            self.packed.bytes.pop_front();
-        }
-        self.starts
-            .front()
-            .into_iter()
-            .chain(self.packed.starts.front())
-            .chain(self.packed.bytes.front())
-            .min()
-            .copied()
+        let (packed, depth, released) = (&mut self.packed, self.depth, self.released);
+        let queues = [&mut self.starts, &mut packed.starts, &mut packed.heads, &mut packed.bytes];
+        let firsts = queues.into_iter().filter_map(|starts| {
+            while starts.front().is_some_and(|&start| start < released || depth >= DEEPEST) {
+                starts.pop_front();
+            }
+            starts.front().copied()
+        });
+        firsts.min()
     }
 
     /// What the run is that begins where the next one does.
     fn next_kind(&self) -> Kind {
         let begins = |starts: &VecDeque<u64>| starts.front() == Some(&self.released);
-        match (begins(&self.packed.starts), begins(&self.starts)) {
+        match (begins(&self.packed.starts) || begins(&self.packed.heads), begins(&self.starts)) {
             (true, _) => Kind::Packed,
             (false, true) => Kind::Json,
             (false, false) => Kind::Bytes,
@@ -378,11 +373,13 @@ impl<M: Meter> Redactor<M> {
         }
         let mut run = self.embedded.take().unwrap_or_else(|| {
             let kind = self.next_kind();
-            match kind {
-                Kind::Json => self.starts.pop_front(),
-                Kind::Packed => self.packed.starts.pop_front(),
-                Kind::Bytes => self.packed.bytes.pop_front(),
-            };
+            // A run may be empty: then its place is not behind what was released.
+            let packed = &mut self.packed;
+            for starts in [&mut self.starts, &mut packed.starts, &mut packed.heads, &mut packed.bytes] {
+                if starts.front() == Some(&self.released) {
+                    starts.pop_front();
+                }
+            }
             Box::new(Embedded::new(self, self.released, kind))
         });
         let taken = run.push(&data[..data.len().min(STEP)]);
@@ -495,7 +492,22 @@ mod tests {
         format: Format,
         chunks: impl IntoIterator<Item = &'a [u8]>,
     ) -> Result<Vec<u8>, RedactError> {
-        let (mut redactor, mut out, mut most) = (Redactor::new(plan, format), Vec::new(), 0);
+        run_by(Redactor::new(plan, format), chunks)
+    }
+
+    /// The same with each chunk scanned as it comes.
+    fn run_at_once<'a>(
+        plan: &Arc<Plan>,
+        format: Format,
+        chunks: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Result<Vec<u8>, RedactError> {
+        let mut redactor = Redactor::new(plan, format);
+        redactor.scan_every(1);
+        run_by(redactor, chunks)
+    }
+
+    fn run_by<'a>(mut redactor: Redactor, chunks: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<u8>, RedactError> {
+        let (mut out, mut most) = (Vec::new(), 0);
         for chunk in chunks {
             redactor.push(Bytes::copy_from_slice(chunk), &mut out)?;
             most = most.max(redactor.held());
@@ -510,8 +522,10 @@ mod tests {
         let whole = run(plan, format, [text.as_bytes()]).unwrap();
         for at in 0..=text.len() {
             let (one, other) = text.as_bytes().split_at(at);
-            let cut = run(plan, format, [one, other]).unwrap();
-            assert_eq!(String::from_utf8_lossy(&cut), String::from_utf8_lossy(&whole), "cut at {at}");
+            for cut in [run(plan, format, [one, other]), run_at_once(plan, format, [one, other])] {
+                let cut = cut.unwrap();
+                assert_eq!(String::from_utf8_lossy(&cut), String::from_utf8_lossy(&whole), "cut at {at}");
+            }
         }
         assert!(run(plan, format, text.as_bytes().chunks(1)).unwrap() == whole);
         let plainly = naive::redact(plan, format, text.as_bytes()).unwrap();
@@ -533,12 +547,18 @@ mod tests {
             r#"{"cv":"2024-10","data":"\u001f\u008b\b\u0000\u0000"}"#,
             r#"{"data" : "\u001F\u008B\u0008"}"#,
             "{\"data\":\"\\u001f\u{8b}\\b\"}",
+            r#"["x\u0001\u00ab"]"#,
+            r#"["x\u00da\u00abVJ\u0002"]"#,
+            r#"["x^%\u0002\u00e8"]"#,
+            "[\"x\u{da}\u{ab}VJ\u{84}\"]",
             r#"["x\u009c\u00ab"]"#,
             "[\"x\u{9c}\u{ab}\"]",
         ] {
             for at in 0..=text.len() {
                 let (one, other) = text.as_bytes().split_at(at);
-                assert_eq!(run(&PLAN, Format::Json, [one, other]), Err(RedactError::Zipped), "{text} cut at {at}");
+                let cut = run_at_once(&PLAN, Format::Json, [one, other]);
+                assert_eq!(cut, Err(RedactError::Zipped), "{text} cut at {at}");
+                assert_eq!(run(&PLAN, Format::Json, [one, other]), cut, "{text} cut at {at}");
             }
             assert_eq!(naive::redact(&PLAN, Format::Json, text.as_bytes()), Err(RedactError::Zipped), "{text}");
         }

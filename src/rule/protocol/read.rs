@@ -276,7 +276,9 @@ fn body(fields: &mut Fields<'_, '_, '_>) -> Option<Arc<NamedFormats>> {
 /// The media type of each format. Nothing is known of how to read one that is none.
 fn formats(table: &mut Fields<'_, '_, '_>) -> BTreeMap<String, Placed<String>> {
     let formats = table.map_of_strings("formats");
-    for (name, kind) in formats.iter().filter(|(_, kind)| !is_media_type(&kind.value)) {
+    // With parameters, such as `header=present`.
+    let essence = |kind: &str| kind.split(';').next().unwrap_or_default().trim_end().to_owned();
+    for (name, kind) in formats.iter().filter(|(_, kind)| !is_media_type(&essence(&kind.value))) {
         let message = format!("`{}`, for `{name}`, is not a media type; write one like \"text/csv\"", kind.value);
         table.mistakes.add(kind.span.start, message);
     }

@@ -4,6 +4,7 @@
 use super::super::delimiter::Delimiter;
 use super::super::detector::private_key;
 use super::super::key::{LONGEST_NAME, is_in_name, whole_unit};
+use super::super::late::{self, Late};
 use super::super::region::{FOOTER_REACH, LONGEST_FOOTER};
 use super::super::resolve::Wrap;
 use super::super::unit::Meaning;
@@ -29,6 +30,8 @@ pub(super) struct Region {
 enum Opener {
     /// A member name: the walk from it, and the unit behind its closing quote.
     Key { walk: Walk, behind: usize },
+    /// The same of `value`, where the name that counts stands behind the value.
+    Late { walk: Walk, behind: usize },
     /// The unit at which a block's begin line starts, and the rule.
     PrivateKey { at: usize, rule: usize },
     /// Index of a candidate.
@@ -57,13 +60,16 @@ impl Search<'_> {
             }
             match opener {
                 // The match has begun before the name, and goes on behind it.
-                Opener::Key { .. } if leads.iter().any(|lead| lead.contains(&at)) => {}
+                Opener::Key { .. } | Opener::Late { .. } if leads.iter().any(|lead| lead.contains(&at)) => {}
                 Opener::Key { walk, behind } => {
                     let end = self.document.start(behind);
                     let step = { walk }.advance(self.document.raw, end, true);
                     members.extend((!matches!(step, Step::Over(_))).then_some(at..end));
                     self.take_values(walk, behind);
                 }
+                // A name before it has led to the same value.
+                Opener::Late { .. } if self.is_passed(at) => {}
+                Opener::Late { walk, behind } => self.take_values(walk, behind),
                 Opener::PrivateKey { at: head, rule } => {
                     let line = private_key::head(&self.line(head, 512), 0).map_or(0, |line| line.end);
                     let span = at..self.block_end(head + line);
@@ -93,6 +99,11 @@ impl Search<'_> {
         self.regions.iter().any(|region| region.span.contains(&at))
     }
 
+    /// Whether a value that lies behind `at` has been taken under a name before it.
+    fn is_passed(&self, at: usize) -> bool {
+        self.regions.iter().any(|region| region.begins < at && at < region.span.end)
+    }
+
     /// The member names that a key rule knows.
     fn names(&self) -> Vec<(usize, Opener)> {
         let document = self.document;
@@ -114,9 +125,28 @@ impl Search<'_> {
                 let begins = document.start(open + 1);
                 let walk = Walk::new(rules, quote, begins as u64, &name);
                 names.push((begins, Opener::Key { walk, behind: close + 1 }));
+            } else if document.delimiter(close) == Some(quote)
+                && let Some(walk) = self.late(open, (close, quote), &name)
+            {
+                names.push((document.start(open + 1), Opener::Late { walk, behind: close + 1 }));
             }
         }
         names
+    }
+
+    /// The walk from `name`, whose quotes are the units at `open` and `close`, where it is
+    /// `value` and the name that counts stands behind.
+    fn late(&self, open: usize, (close, quote): (usize, Delimiter), name: &[u8]) -> Option<Walk> {
+        let (begins, behind) = (self.document.start(open + 1), self.document.start(close + 1));
+        let raw = self.document.raw;
+        let is_first = late::is_value(name) && late::opens_object(&raw[..begins]);
+        if !is_first || self.engine.key_rules(name, |_| false).is_some() {
+            return None;
+        }
+        let mut text = Vec::new();
+        let found = late::name_near(raw, behind, quote, true, &mut text) == Late::Name;
+        let rules = self.engine.key_rules(&text, |_| false).filter(|_| found)?;
+        Some(Walk::to_value(rules, quote, begins as u64))
     }
 
     fn private_keys(&self) -> Vec<(usize, Opener)> {

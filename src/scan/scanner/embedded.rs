@@ -12,6 +12,11 @@ impl<M: Meter> Scanner<M> {
         out.extend(self.embedded.drain(..));
     }
 
+    /// The same of where text in zlib or zstd may begin.
+    pub fn take_packed(&mut self, out: &mut impl Extend<u64>) {
+        out.extend(self.packed.drain(..));
+    }
+
     /// The same of where names end that OTLP in JSON has for bytes.
     pub fn take_bytes(&mut self, out: &mut impl Extend<u64>) {
         out.extend(self.bytes.drain(..));

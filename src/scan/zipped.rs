@@ -11,20 +11,34 @@
 
 use super::unit::{Meaning, unit};
 
-/// How they begin there, in lower case; what is no ASCII may be written as it is. Of `x^`
-/// the third byte is of a block of deflate (RFC 1951, section 3.2.3).
-const SURE: [&[u8]; 4] = [br"\u001f\u008b", b"\\u001f\xc2\x8b", br"x\u009c", b"x\xc2\x9c"];
-const UNSURE: [&[u8]; 6] = [br"x\u0001", br"x\u00da", b"x\xc3\x9a", br"x^\", b"x^\xc2", b"x^\xc3"];
-const SHORT: &[u8] = b"x^";
+/// How they begin in raw bytes, in lower case; what is no ASCII may be written as it is.
+const MARKS: [&[u8]; 8] =
+    [br"\u001f\u008b", b"\\u001f\xc2\x8b", br"x\u009c", b"x\xc2\x9c", br"x\u0001", br"x\u00da", b"x\xc3\x9a", br"x^\"];
+/// How they do as text, which counts, in the levels of JSON within JSON, too. A third byte
+/// that is not here is one that a block of deflate begins with, see [`is_head`].
+const GZIP: &[u8] = b"\x1f\xc2\x8b";
+const ZLIB: [&[u8]; 2] = [b"x\xc2\x9c", b"x\xc3\x9a"];
+const SHORT: [&[u8]; 2] = [b"x\x01", b"x^"];
 /// Characters that are looked at.
 const LOOK: usize = 48;
 
 /// What the literal database looks for.
 pub(super) fn marks() -> impl Iterator<Item = Vec<u8>> {
-    // Of blocks that are compressed, and of the common kind the last one.
-    let is_head = |byte: &u8| matches!(byte & 7, 3..=5) && !byte.is_ascii_uppercase() && !b"\"\\".contains(byte);
-    let short = (b' '..=b'~').filter(is_head).map(|head| [SHORT, &[head]].concat());
-    SURE.into_iter().chain(UNSURE).map(<[u8]>::to_vec).chain(short)
+    let heads = || (0..=u8::MAX).filter(|&byte| is_head(byte) && !byte.is_ascii_uppercase());
+    let short = SHORT.into_iter().flat_map(move |lead| heads().map(move |head| [lead, &[head]].concat()));
+    let whole = MARKS.into_iter().chain(ZLIB.into_iter().chain([GZIP])).map(<[u8]>::to_vec);
+    let mut marks: Vec<Vec<u8>> = whole.chain(short).collect();
+    marks.sort();
+    marks.dedup();
+    marks.into_iter()
+}
+
+/// Whether a block of deflate may begin with `byte`, or with a character that does: those
+/// that are compressed (RFC 1951, section 3.2.3), of the common kind the last one, and such
+/// as are stored.
+fn is_head(byte: u8) -> bool {
+    let is_block = matches!(byte & 7, 3..=5) && (b' '..0x7f).contains(&byte) && !b"\"\\".contains(&byte);
+    is_block || byte <= 1 || matches!(byte, 0xc2 | 0xc3)
 }
 
 /// Whether a string begins at `at` of `raw`, or it may where that is its first byte.
@@ -36,18 +50,37 @@ pub(super) fn may_begin(raw: &[u8], at: usize) -> bool {
 /// compressed bytes.
 pub(super) fn begins_string(raw: &[u8], at: usize, behind_quote: bool) -> bool {
     let is_first = at.checked_sub(1).map_or(behind_quote, |before| raw[before] == b'"');
-    let is_sure = || SURE.iter().any(|mark| raw[at..].get(..mark.len()).is_some_and(|lead| is_mark(mark, lead)));
-    is_first && (is_sure() || raw[at] == b'x' && holds_control(raw, at + 1))
+    is_first && is_zipped(raw, at)
+}
+
+fn is_zipped(raw: &[u8], at: usize) -> bool {
+    let lead = lead(raw, at);
+    let lead = lead.as_slice();
+    let short =
+        || matches!(lead, [_, _, head, ..] if is_head(*head)) && SHORT.iter().any(|short| lead.starts_with(short));
+    lead.starts_with(GZIP)
+        || lead.starts_with(ZLIB[0])
+        || (lead.starts_with(ZLIB[1]) || short()) && holds_control(raw, at + 1)
+}
+
+/// The first three bytes of the text at `at`, and maybe more.
+fn lead(raw: &[u8], mut at: usize) -> Vec<u8> {
+    let mut text = Vec::with_capacity(8);
+    while text.len() < 3 && at < raw.len() {
+        let next = unit(raw, at);
+        match next.meaning {
+            Meaning::Byte(byte) => text.push(byte),
+            Meaning::Char(char) => text.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes()),
+            Meaning::Quote(_) => break,
+        }
+        at += next.len;
+    }
+    text
 }
 
 /// Whether a string begins at `at` of `raw` as such do, asked the plain way.
 pub(crate) fn begins(raw: &[u8], at: usize) -> bool {
-    let is_one = |mark: Vec<u8>| raw[at..].get(..mark.len()).is_some_and(|lead| is_mark(&mark, lead));
-    at > 0 && raw[at - 1] == b'"' && marks().any(is_one) && begins_string(raw, at, false)
-}
-
-fn is_mark(mark: &[u8], lead: &[u8]) -> bool {
-    lead.eq_ignore_ascii_case(mark)
+    at > 0 && raw[at - 1] == b'"' && is_zipped(raw, at)
 }
 
 /// Whether a control character, but for white space, stands among the next ones of a string
@@ -95,12 +128,17 @@ mod tests {
             "{\"a\":\"x\u{da}abc\u{84}\"}",
             r#"{"a":"x^%\u0002"}"#,
             r#"{"a":"x^\u00abV\u0001"}"#,
+            r#"{"d":"{\"a\":\"\\u001f\\u008b\\b\"}"}"#,
+            r#"{"d":"{\"a\":\"x\\u0001+\\u00ceHL\"}"}"#,
+            r#"{"d":"{\"a\":\"x\\u00da\\u00ab\\u008a\"}"}"#,
+            r#"{"e":"{\"d\":\"{\\\"a\\\":\\\"\\\\u001f\\\\u008b\\\"}\"}"}"#,
         ] {
             assert!(zipped(text), "{text}");
         }
         for text in [
             r#"{"a":"x^3 + y^3 = z^3\nfor no n"}"#,
             r#"{"a":"x^- 1", "b": "\u0001"}"#,
+            r#"{"d":"say \\u001f\\u008b or x\\u009c"}"#,
             r#"{"a":"x\u00daltimo \u00e9\f\t"}"#,
             "{\"a\":\"xÚltimo día\"}",
             r#"{"a":"ax\u009c"}"#,

@@ -86,6 +86,8 @@ struct Context {
     proxy: ArcSwap<Proxy>,
     /// For connections that begin now.
     edge: ArcSwap<Edge>,
+    /// The hash of the rules in use, as they were told last.
+    ruleset: ArcSwap<String>,
     /// Told when there may be more places for connections.
     renewed: Notify,
     metrics: Arc<Metrics>,
@@ -100,6 +102,7 @@ impl Context {
         Ok(Self {
             proxy: ArcSwap::from_pointee(proxy),
             edge: ArcSwap::from_pointee(edge),
+            ruleset: ArcSwap::default(),
             renewed: Notify::new(),
             metrics,
             ready: AtomicBool::new(false),

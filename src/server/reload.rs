@@ -55,12 +55,25 @@ pub struct ConfigSource {
     /// What is in use.
     used: Set,
     found: Settled<Found>,
+    /// Whether what was found last was refused.
+    refused: bool,
+}
+
+/// What a set that is used comes after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum After {
+    /// Of what the files say.
+    Change,
+    /// What is in use had been changed, and was put back.
+    Refusal,
+    Nothing,
 }
 
 /// What came of a set that was to be used.
 struct Tried {
     /// Whether the metrics tell of the configuration, and of the rules.
     counts: (bool, bool),
+    after: After,
     loaded: Result<(Set, Loaded), Failure>,
 }
 
@@ -87,7 +100,7 @@ impl ConfigSource {
         let hints = Hints::new(&config.paths())?;
         let used = Set { config, texts };
         let found = Settled::new(Found::Set(used.clone(), None));
-        Ok(Self { hints, read: Arc::new(read), load: Arc::new(load), used, found })
+        Ok(Self { hints, read: Arc::new(read), load: Arc::new(load), used, found, refused: false })
     }
 
     /// Puts what is new in use as it comes, and tells whose certificates count then.
@@ -98,6 +111,7 @@ impl ConfigSource {
             let Some(found) = self.look(told).await else { continue };
             let tried = self.attempt(found, told, &context).await;
             context.count(&tried);
+            self.refused = tried.loaded.is_err();
             if let Some(set) = context.take(tried, &certificates).await {
                 self.uses(set);
             }
@@ -140,8 +154,8 @@ impl ConfigSource {
     async fn attempt(&self, found: Found, told: bool, context: &Arc<Context>) -> Tried {
         let set = match found {
             Found::Set(set, _) => set,
-            Found::NoConfig(error) => return Tried { counts: (true, false), loaded: Err(error.into()) },
-            Found::NoRules(error) => return Tried { counts: (false, true), loaded: Err(error.into()) },
+            Found::NoConfig(error) => return Tried::failed((true, false), error),
+            Found::NoRules(error) => return Tried::failed((false, true), error),
         };
         let changed = (set.config != self.used.config, set.texts != self.used.texts);
         let loaded = self.prepare(set, told, context).await;
@@ -151,7 +165,12 @@ impl ConfigSource {
             Err(_) if told => (changed.0, changed.1 || !changed.0),
             _ => changed,
         };
-        Tried { counts, loaded }
+        let after = match changed {
+            (false, false) if self.refused => After::Refusal,
+            (false, false) => After::Nothing,
+            _ => After::Change,
+        };
+        Tried { counts, after, loaded }
     }
 
     async fn prepare(&self, set: Set, told: bool, context: &Arc<Context>) -> Result<(Set, Loaded), Failure> {
@@ -173,11 +192,19 @@ impl ConfigSource {
     }
 }
 
+impl Tried {
+    fn failed(counts: (bool, bool), error: String) -> Self {
+        Self { counts, after: After::Change, loaded: Err(error.into()) }
+    }
+}
+
 impl Context {
-    /// Tells in the metrics which rules are in use.
-    pub(super) fn tell_rules(&self, engine: &Engine) {
+    /// Tells in the metrics which rules are in use; whether they are others than before.
+    pub(super) fn tell_rules(&self, engine: &Engine) -> bool {
         let ruleset = engine.ruleset();
         self.metrics.set_ruleset(&ruleset.hash, ruleset.enabled(), now());
+        let before = self.ruleset.swap(Arc::new(ruleset.hash.clone()));
+        *before != ruleset.hash
     }
 
     /// Tells in the metrics that a configuration is in use from now on.
@@ -216,6 +243,7 @@ impl Context {
                 return None;
             }
         };
+        let is_configuration = renewed.is_some();
         match renewed {
             Some((proxy, edge)) => self.succeed(&set.config, proxy, edge, certificates).await,
             None => self.proxy.load().set_rules(&engine),
@@ -223,9 +251,14 @@ impl Context {
         if tried.counts.0 {
             self.tell_config();
         }
-        self.tell_rules(&engine);
         let (hash, rules) = (engine.ruleset().hash.as_str(), engine.ruleset().enabled());
-        tracing::info!(ruleset = hash, rules, "new rules are in use");
+        match (self.tell_rules(&engine), tried.after) {
+            (true, _) => tracing::info!(ruleset = hash, rules, "new rules are in use"),
+            (false, After::Change) if is_configuration => {}
+            (false, After::Change) => tracing::info!("the rule files were read again; their rules are the same"),
+            (false, After::Refusal) => tracing::info!("the configuration is valid again; nothing changed"),
+            (false, After::Nothing) => tracing::info!("the configuration was read again; nothing changed"),
+        }
         Some(set)
     }
 

@@ -91,6 +91,22 @@ impl ConfigError {
         Self::at_key_inside(source, is_inside, key, message)
     }
 
+    /// At the header of the table `key` of a section, or where it is written in another
+    /// way, else about the whole.
+    pub(super) fn at_table(source: Option<&Source>, section: &str, key: &str, message: String) -> Self {
+        let whole = format!("{section}.{key}");
+        let is_header = |line: &str| {
+            let header = line.trim_start().strip_prefix('[').and_then(|line| line.split(']').next());
+            header.is_some_and(|header| header.trim() == whole)
+        };
+        let not_whole = |error: &Self| !matches!(error, Self::Whole(_));
+        let by_header = Self::at_line(source, is_header, 0, message.clone());
+        Some(by_header)
+            .filter(not_whole)
+            .or_else(|| Some(Self::at_section_key(source, section, key, message.clone())).filter(not_whole))
+            .unwrap_or_else(|| Self::at_key(source, &whole, message))
+    }
+
     /// At the first line that sets `key` of those that are inside.
     fn at_key_inside(
         source: Option<&Source>,

@@ -426,6 +426,11 @@ fn a_certificate_and_its_key_go_together() {
         ("[listener]\ntls = { key = \"a\" }", ":5:9: \"listener.tls.key\" needs \"listener.tls.cert\""),
         ("[listener]\ntls.client_ca = \"a\"", ":5:5: \"listener.tls.client_ca\" needs \"listener.tls.cert\""),
         ("tls.cert = \"a\"\ntls.key = \"b\"\n[listener.tls]\ncert = \"c\"", ":7:1: \"listener.tls.cert\""),
+        (
+            "[listener.tls]\n# cert = 1",
+            ":4:1: [listener.tls] needs \"cert\" and \"key\"; remove the table for plain text",
+        ),
+        ("[listener]\ntls = {}", ":5:1: [listener.tls] needs"),
     ] {
         let error = from_file(&format!("\n{route}{text}\n")).unwrap_err();
         assert!(error.contains(&format!("expurgate.toml{expected}")), "{error}");
@@ -439,6 +444,8 @@ fn a_certificate_and_its_key_go_together() {
     assert!(error.contains("\"listener.tls.key\" needs \"listener.tls.cert\""), "{error}");
     let pair = [upstream, ("EXPURGATE_LISTENER_TLS_KEY", "a"), ("EXPURGATE_LISTENER_TLS_CERT", "b")];
     assert!(from_environment(&pair).unwrap().listener_tls.is_some());
+    let file = sources("[listener.tls]\n", &pair, Flags::default());
+    assert!(Config::load(&file).unwrap().listener_tls.is_some());
 }
 
 #[test]

@@ -20,7 +20,7 @@ use std::time::Duration;
 pub(super) const DEFAULT_ROUTE: &str = "default";
 
 pub(super) fn build(merged: Merged, reader: KeyReader) -> Result<Config, ConfigError> {
-    let Merged { file, source, ignored, packs, .. } = merged;
+    let Merged { file, source, ignored, packs, flagged, .. } = merged;
     let files = source.iter().map(|source| PathBuf::from(&source.path));
     let files = files.chain(file.protocols.paths.iter().cloned()).chain(file.hash.keys.values().cloned()).collect();
     let keys = Keys::read(&file.hash, reader, source.as_ref())?;
@@ -49,6 +49,7 @@ pub(super) fn build(merged: Merged, reader: KeyReader) -> Result<Config, ConfigE
         warnings,
         packs: packs.iter().filter(|pack| !pack.builtin).cloned().collect(),
         files,
+        flagged,
         source,
     };
     check_limits(&config)?;

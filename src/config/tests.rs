@@ -473,7 +473,14 @@ fn a_misspelt_variable_is_named() {
 #[test]
 fn mistakes_in_the_file_name_line_column_and_remedy() {
     let cases = [
-        ("[limits]\nbufer_limit = \"1KiB\"", "expurgate.toml:2:1: unknown field `bufer_limit`"),
+        (
+            "[limits]\nbufer_limit = \"1KiB\"",
+            "expurgate.toml:2:1: unknown field `bufer_limit`; did you mean `buffer_limit`?",
+        ),
+        ("[listner]\naddress = \"a\"", "expurgate.toml:1:2: unknown field `listner`; did you mean `listener`?"),
+        ("[[route]]\nprotcol = \"auto\"", "expurgate.toml:2:1: unknown field `protcol`; did you mean `protocol`?"),
+        ("[log]\ncolour = 1", "expurgate.toml:2:1: unknown field `colour`, expected `level` or `format`"),
+        ("[rules]\npaths = \"rules.d\"", "expurgate.toml:2:9: write a list, like [\"rules.d\"]"),
         ("[limits]\nbuffer_limit = \"1 cow\"", "expurgate.toml:2:16: \"1 cow\" is not a size"),
         ("[listener]\naddress = \"8080\"", "expurgate.toml:2:11: \"8080\" is not an address"),
         ("[[route]]\nupstream = \"api\"", "expurgate.toml:2:12: not an upstream"),
@@ -676,6 +683,11 @@ fn actions_and_keys_may_come_from_variables_and_flags() {
     let mask = Treatment::Mask(Mask::default().keeping(0, 4).unwrap());
     assert_eq!(route.policy.entities["US_SSN"], mask);
     for (name, value, expected) in [
+        (
+            "EXPURGATE_HASH_KEYS",
+            "k1=/a,k1=/b",
+            "environment variable EXPURGATE_HASH_KEYS: k1 is named twice; leave one out",
+        ),
         ("EXPURGATE_HASH_KEYS", "k1", "environment variable EXPURGATE_HASH_KEYS: \"k1\" has no ="),
         ("EXPURGATE_HASH_BITS", "many", "environment variable EXPURGATE_HASH_BITS: \"many\" is not a whole number"),
         ("EXPURGATE_ROUTE_0_POLICY_X", "{ action", "environment variable EXPURGATE_ROUTE_0_POLICY_X: not a table"),

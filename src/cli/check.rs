@@ -75,7 +75,8 @@ fn mistakes(error: &RuleError) -> Result<Vec<Problem>, CliError> {
             Ok(vec![Problem { place, rule: "rule-file".to_owned(), message: message.clone() }])
         }
         RuleError::Read { path, source } => {
-            Err(CliError::Io { what: format!("{path}: cannot be read"), source: std::io::Error::from(source.kind()) })
+            let source = std::io::Error::new(source.kind(), source.to_string());
+            Err(CliError::Io { what: format!("{path}: cannot be read"), source })
         }
     }
 }
@@ -122,7 +123,7 @@ fn cases(rules: &[Rule], problems: &[Problem]) -> Vec<Case> {
 
 /// Sets up the listener and the routes with certificates, which reads them, and lets go of them.
 fn check_certificates(offline: &Offline, engine: &Arc<Engine>) -> Result<(), CliError> {
-    Ok(Server::rehearse(&offline.rehearsal(), engine)?)
+    Ok(Server::rehearse(&offline.rehearsal(), engine).map_err(|error| error.placed(offline.as_written()))?)
 }
 
 fn tell(problems: &[Problem], summary: &str) -> std::io::Result<()> {

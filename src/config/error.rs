@@ -70,10 +70,16 @@ impl ConfigError {
     /// At the line of the `nth` (from 0) `[[route]]` that sets `key`, else
     /// about the whole.
     pub(super) fn at_route_key(source: Option<&Source>, nth: usize, key: &str, message: String) -> Self {
-        let mut routes = 0;
+        let (mut routes, mut inside) = (0, false);
         let is_inside = |line: &str| {
-            routes += usize::from(line.trim() == "[[route]]");
-            routes == nth + 1
+            let code = line.split('#').next().unwrap_or_default().trim();
+            if code == "[[route]]" {
+                routes += 1;
+                inside = routes == nth + 1;
+            } else if code.starts_with('[') && code.ends_with(']') {
+                inside &= code.starts_with("[route.");
+            }
+            inside
         };
         Self::at_key_inside(source, is_inside, key, message)
     }

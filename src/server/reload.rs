@@ -10,7 +10,7 @@
 
 use super::edge::Edge;
 use super::hints::{Hints, Settled, apart};
-use super::{Context, certified};
+use super::{Context, ServerError, certified};
 use crate::causes::Causes;
 use crate::config::Config;
 use crate::hyperscan::give_memory_back;
@@ -140,7 +140,8 @@ impl ConfigSource {
             match RuleTexts::read(&config.rules) {
                 Ok(texts) => {
                     let is_new = config != used.config;
-                    let certificates = is_new.then(|| Snapshot::of(&config.tls_files()).hash());
+                    let tls_files = || config.tls_files().iter().map(|file| file.path).collect::<Vec<_>>();
+                    let certificates = is_new.then(|| Snapshot::of(&tls_files()).hash());
                     Found::Set(Set { config, texts: Arc::new(texts) }, certificates)
                 }
                 Err(error) => Found::NoRules(Causes(&error).to_string()),
@@ -214,9 +215,10 @@ impl Context {
 
     /// What takes the place of what is in use, all set up.
     fn renew(&self, config: &Config, engine: &Arc<Engine>) -> Result<(Arc<Proxy>, Arc<Edge>), Failure> {
-        let proxy = self.proxy.load().renewed(config, engine)?;
+        let placed = |error: ServerError| error.placed(config);
+        let proxy = self.proxy.load().renewed(config, engine).map_err(|error| placed(error.into()))?;
         // Last: it tells in the metrics of the certificate that clients see.
-        let edge = Edge::new(config, &self.metrics, Some(&self.edge.load()))?;
+        let edge = Edge::new(config, &self.metrics, Some(&self.edge.load())).map_err(placed)?;
         Ok((Arc::new(proxy), Arc::new(edge)))
     }
 

@@ -186,7 +186,10 @@ async fn what_is_wrong_is_told_with_its_place_and_the_old_stays() {
         (format!("{own}[limits]\nmax_requests = = 1\n{route}"), "expurgate.toml:4:16: "),
         (format!("{own}[limits]\nmax_reqests = 1\n{route}"), "expurgate.toml:4:1: "),
         (format!("{own}{route}policy.TOKEM = \"remove\"\n"), "expurgate.toml:5:8: "),
-        (format!("{own}{route}tls.ca = \"/nowhere\"\n"), "tls.ca"),
+        (
+            format!("{own}{}tls.ca = \"/nowhere\"\n", route.replace("http:", "https:")),
+            "expurgate.toml:5:1: route \"default\": tls.ca: /nowhere ",
+        ),
         (format!("[listener]\naddress = \"127.0.0.1:1\"\n{route}"), "expurgate.toml:2:1: listener.address"),
         (format!("{own}tls.cert = \"a\"\ntls.key = \"b\"\n{route}"), "expurgate.toml:3:5: listener.tls"),
         (format!("[log]\nlevel = \"debug\"\n{own}{route}"), "expurgate.toml:2:1: log.level"),

@@ -18,7 +18,8 @@ use std::sync::Arc;
 /// Reads the same flags, variables and files as `run`; only the upstream may
 /// be missing, unless there is a [[route]]. Every example and negative example of every rule goes through
 /// the real pipeline, and what the actions write is looked at again; so does every
-/// example of your own protocol packs. Exits with 0 when all is valid,
+/// example of your own protocol packs. What is wrong with rules is a report, on standard
+/// output; what is in the way of it goes to standard error. Exits with 0 when all is valid,
 /// with 2 after telling what is not, with 3 when a file cannot be read.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

@@ -198,9 +198,9 @@ fn placed(error: CompileError, ruleset: &Ruleset) -> CliError {
     match rule {
         None => error.into(),
         Some(rule) => CliError::Rule(RuleError::Invalid {
-            path: rule.place.source.to_string(),
-            line: rule.place.line,
-            column: rule.place.column,
+            path: rule.pattern_place.source.to_string(),
+            line: rule.pattern_place.line,
+            column: rule.pattern_place.column,
             message: error.to_string(),
         }),
     }

@@ -54,7 +54,7 @@ fn a_pattern_that_cannot_be_compiled_is_told_with_its_place() {
     for command in ["check", "scan"] {
         let output = expurgate(&[command, "--rules", rule.path()], b"");
         assert_eq!(code(&output), Some(2));
-        assert!(told(&output).contains(&format!("{}:2:6: ", rule.path())), "{}", told(&output));
+        assert!(told(&output).contains(&format!("{}:6:11: ", rule.path())), "{}", told(&output));
         assert!(told(&output).contains("needs a fixed text"), "{}", told(&output));
     }
 }

@@ -20,6 +20,8 @@ pub struct Injector {
     packs: Packs,
     settings: Settings,
     rules_are_given: bool,
+    /// Whether there is anything in them to be judged.
+    rules_are_judged: bool,
     /// What the rules find that are known here; none if that is not looked at.
     entities: BTreeSet<String>,
 }
@@ -43,7 +45,8 @@ impl Injector {
         for (name, value) in &settings {
             find(name).map_or(Ok(()), |knob| knob.check(value)).map_err(|why| format!("--{name}: {why}"))?;
         }
-        let injector = Self { packs, settings, rules_are_given, entities: BTreeSet::new() };
+        let injector =
+            Self { packs, settings, rules_are_given, rules_are_judged: rules_are_given, entities: BTreeSet::new() };
         let settings = injector.with_memory(injector.settings.clone());
         if let Some((name, why)) = conflicts(&settings, |_| true).into_iter().next() {
             return Err(format!("--{name}: {why}"));
@@ -52,17 +55,19 @@ impl Injector {
         Ok(injector)
     }
 
-    /// The same, which warns of actions for other entities than these.
+    /// The same, which warns of actions for entities that none of these rules finds. Those
+    /// that came with the program are the ones that need no memory to be judged.
     #[must_use]
     pub fn knowing(self, ruleset: &Ruleset) -> Self {
         let entities = ruleset.rules.iter().map(|rule| rule.entity.clone()).collect();
-        Self { entities, ..self }
+        let is_own = ruleset.rules.iter().any(|rule| !rule.builtin || rule.changes.is_some());
+        Self { entities, rules_are_judged: self.rules_are_given && is_own, ..self }
     }
 
     /// The settings with the memory that rules of one's own need to be judged, where some
     /// come along or are named, unless it is set.
     fn with_memory(&self, mut settings: Settings) -> Settings {
-        let has_rules = self.rules_are_given || settings.contains_key("rules-configmap");
+        let has_rules = self.rules_are_judged || settings.contains_key("rules-configmap");
         if has_rules && !settings.contains_key("memory-limit") {
             settings.entry("memory-request").or_insert_with(|| RULES_MEMORY.0.to_owned());
             settings.insert("memory-limit", RULES_MEMORY.1.to_owned());

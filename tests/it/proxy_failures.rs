@@ -32,6 +32,8 @@ async fn an_upstream_that_is_down_is_a_bad_gateway() {
     proxy.wait_for_metric(line, 2).await;
     let line = "failures_total{reason=\"upstream_unreachable\",route=\"default\"}";
     proxy.wait_for_metric(line, 2).await;
+    // Without a breaker, too.
+    proxy.wait_for_metric("upstream_circuit_open{route=\"default\"}", 0).await;
 }
 
 #[tokio::test]

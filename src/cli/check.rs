@@ -18,7 +18,8 @@ use std::sync::Arc;
 /// Reads the same flags, variables and files as `run`; only the upstream may
 /// be missing, unless there is a [[route]]. Every example and negative example of every rule goes through
 /// the real pipeline, and what the actions write is looked at again; so does every
-/// example of your own protocol packs. Exits with 0 when all is valid,
+/// example of your own protocol packs. What is wrong with rules is a report, on standard
+/// output; what is in the way of it goes to standard error. Exits with 0 when all is valid,
 /// with 2 after telling what is not, with 3 when a file cannot be read.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -75,7 +76,8 @@ fn mistakes(error: &RuleError) -> Result<Vec<Problem>, CliError> {
             Ok(vec![Problem { place, rule: "rule-file".to_owned(), message: message.clone() }])
         }
         RuleError::Read { path, source } => {
-            Err(CliError::Io { what: format!("{path}: cannot be read"), source: std::io::Error::from(source.kind()) })
+            let source = std::io::Error::new(source.kind(), source.to_string());
+            Err(CliError::Io { what: format!("{path}: cannot be read"), source })
         }
     }
 }
@@ -122,7 +124,7 @@ fn cases(rules: &[Rule], problems: &[Problem]) -> Vec<Case> {
 
 /// Sets up the listener and the routes with certificates, which reads them, and lets go of them.
 fn check_certificates(offline: &Offline, engine: &Arc<Engine>) -> Result<(), CliError> {
-    Ok(Server::rehearse(&offline.rehearsal(), engine)?)
+    Ok(Server::rehearse(&offline.rehearsal(), engine).map_err(|error| error.placed(offline.as_written()))?)
 }
 
 fn tell(problems: &[Problem], summary: &str) -> std::io::Result<()> {

@@ -269,7 +269,12 @@ impl<W: Write> Explainer<W> {
                     format!("the validator `{name}` turns it down")
                 }
             }),
-            Verdict::Allowed(index) => Some(format!("an exception of the rule allows it: {}", rule.allow.get(index)?)),
+            Verdict::Allowed(index) => {
+                let places: Vec<String> = rule.changed_at().iter().map(ToString::to_string).collect();
+                let changed = if places.is_empty() { "" } else { "; the rule is changed at " };
+                let places = places.join(", ");
+                Some(format!("an exception of the rule allows it: {}{changed}{places}", rule.allow.get(index)?))
+            }
             Verdict::Protected(index) => {
                 let reason = self.plan.protections()?.reason(index)?;
                 Some(format!("the protocol pack of the route protects it: {reason}"))

@@ -7,9 +7,10 @@ use super::{CliError, Exit};
 use crate::manifest::{self, Changed, Injector, ManifestError};
 use crate::redact::judge_own;
 use crate::rule::protocol::Packs;
-use crate::rule::{Profile, RuleTexts};
+use crate::rule::{Profile, RuleTexts, Ruleset};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// More than this is no set of manifests.
 const LARGEST: u64 = 256 * 1024 * 1024;
@@ -43,9 +44,10 @@ pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
     let changed = if args.uninject {
         manifest::uninject(&text).map_err(|error| of_input(error, &text))?
     } else {
-        let rules = read_rules(&args.rules)?;
+        let (rules, ruleset) = read_rules(&args.rules)?;
         let injector =
             Injector::new(Packs::builtin()?, args.knobs.0.clone(), !rules.is_empty()).map_err(CliError::Usage)?;
+        let injector = injector.knowing(&ruleset);
         let changed = manifest::inject(&text, &injector, &rules).map_err(|error| of_input(error, &text))?;
         tell(&changed);
         changed
@@ -89,10 +91,11 @@ fn tell(changed: &Changed) {
     };
 }
 
-/// Names for a ConfigMap and texts of rule files, which are right as `check` has it.
-fn read_rules(paths: &[PathBuf]) -> Result<Vec<(String, String)>, CliError> {
+/// Names for a ConfigMap and texts of rule files, which are right as `check` has it, and
+/// the rules with the built-in ones.
+fn read_rules(paths: &[PathBuf]) -> Result<(Vec<(String, String)>, Arc<Ruleset>), CliError> {
     if paths.is_empty() {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), Arc::new(Ruleset::builtin()?)));
     }
     let texts = RuleTexts::read(paths)?;
     let ruleset = setup::ruleset(true, &texts, Profile::default())?;
@@ -115,7 +118,7 @@ fn read_rules(paths: &[PathBuf]) -> Result<Vec<(String, String)>, CliError> {
     if rules.is_empty() {
         return Err(CliError::Usage("--rules: there is no rule file (*.toml)".to_owned()));
     }
-    Ok(rules)
+    Ok((rules, ruleset))
 }
 
 impl From<ManifestError> for CliError {

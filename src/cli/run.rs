@@ -55,7 +55,7 @@ async fn serve(
     stop: mpsc::Receiver<()>,
 ) -> Result<(), CliError> {
     server::install_panic_hook(Arc::clone(&metrics));
-    let texts = Arc::new(RuleTexts::read(&config.rules)?);
+    let texts = Arc::new(setup::read_rules(config)?);
     let read = move || Ok(args.load()?);
     let load = |config: &Config, texts: &RuleTexts| Ok(judged_engine(config, texts)?);
     let source = ConfigSource::new(Arc::clone(config), Arc::clone(&texts), read, load)

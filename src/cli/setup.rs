@@ -5,6 +5,7 @@ use super::CliError;
 use crate::config::{Config, Flags, KeyFile, KeyReader, Offline, PackReader, Sources};
 use crate::rule::{self, Profile, RuleError, RuleTexts, Ruleset};
 use crate::scan::{CompileError, Engine};
+use crate::server;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -86,7 +87,7 @@ impl RuleArgs {
             actions: self.actions.clone(),
             ..flags
         };
-        let (keys, packs) = (KeyReader(read_key), PackReader(RuleTexts::read));
+        let (keys, packs) = (KeyReader(read_key), PackReader(read_texts));
         Ok(Sources { file: read_file(self.config.as_deref())?, environment: environment(), flags, keys, packs })
     }
 }
@@ -128,12 +129,32 @@ fn load_offline(sources: &Sources) -> Result<Offline, CliError> {
 /// Reads the rules that a configuration names, whose entities its policies
 /// may name.
 pub(super) fn offline_ruleset(offline: &Offline) -> Result<Arc<Ruleset>, CliError> {
-    let texts = RuleTexts::read(offline.rules())?;
+    let texts = read_rules(offline.as_written())?;
     for directory in texts.empty_directories() {
         // Without a standard error there is nobody to warn.
         let _ = writeln!(std::io::stderr(), "warning: {}", no_rule_file(directory));
     }
     offline_ruleset_of(offline, &texts)
+}
+
+/// Reads the rule files that a configuration names.
+pub(super) fn read_rules(config: &Config) -> Result<RuleTexts, CliError> {
+    read_texts(&config.rules).map_err(|error| match (error, config.place_of_rules()) {
+        (RuleError::Read { path, source }, Some(place)) => {
+            CliError::Io { what: format!("{place}: {path}: cannot be read"), source }
+        }
+        (error, _) => error.into(),
+    })
+}
+
+fn read_texts(paths: &[PathBuf]) -> Result<RuleTexts, RuleError> {
+    RuleTexts::read(paths).map_err(|error| match error {
+        RuleError::Read { path, source } => {
+            let source = server::from_here(Path::new(&path), source);
+            RuleError::Read { path, source }
+        }
+        error => error,
+    })
 }
 
 /// As [`offline_ruleset`], of what was read.
@@ -177,9 +198,9 @@ fn placed(error: CompileError, ruleset: &Ruleset) -> CliError {
     match rule {
         None => error.into(),
         Some(rule) => CliError::Rule(RuleError::Invalid {
-            path: rule.place.source.to_string(),
-            line: rule.place.line,
-            column: rule.place.column,
+            path: rule.pattern_place.source.to_string(),
+            line: rule.pattern_place.line,
+            column: rule.pattern_place.column,
             message: error.to_string(),
         }),
     }
@@ -200,7 +221,7 @@ fn read_file(path: Option<&Path>) -> Result<Option<(String, String)>, CliError> 
 /// A key file. Its content is read at one go, so that no copy is left behind.
 fn read_key(path: &Path) -> std::io::Result<KeyFile> {
     const LONGEST: usize = 4096;
-    let mut file = std::fs::File::open(path)?;
+    let mut file = std::fs::File::open(path).map_err(|error| server::from_here(path, error))?;
     let mode = mode(&file.metadata()?);
     let mut content = Zeroizing::new(vec![0; LONGEST + 1]);
     let mut length = 0;

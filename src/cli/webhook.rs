@@ -5,6 +5,7 @@ use super::{CliError, Exit, log};
 use crate::config::{KeyPair, ListenerTls, Log, LogFormat, LogLevel};
 use crate::manifest::{self, Injector};
 use crate::metrics::Metrics;
+use crate::rule::Ruleset;
 use crate::rule::protocol::Packs;
 use crate::server::{self, Webhook};
 use std::net::SocketAddr;
@@ -36,6 +37,7 @@ pub(super) struct Args {
 /// Serves until told to stop.
 pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
     let injector = Injector::new(Packs::builtin()?, args.knobs.0.clone(), false).map_err(CliError::Usage)?;
+    let injector = injector.knowing(&Ruleset::builtin()?);
     let metrics = Arc::new(Metrics::new());
     let logged = Log { level: LogLevel::default(), format: LogFormat::Json };
     let _flushed = log::start(logged, metrics.log_lines_dropped.clone())

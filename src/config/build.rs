@@ -20,7 +20,7 @@ use std::time::Duration;
 pub(super) const DEFAULT_ROUTE: &str = "default";
 
 pub(super) fn build(merged: Merged, reader: KeyReader) -> Result<Config, ConfigError> {
-    let Merged { file, source, ignored, packs, .. } = merged;
+    let Merged { file, source, ignored, packs, flagged, .. } = merged;
     let files = source.iter().map(|source| PathBuf::from(&source.path));
     let files = files.chain(file.protocols.paths.iter().cloned()).chain(file.hash.keys.values().cloned()).collect();
     let keys = Keys::read(&file.hash, reader, source.as_ref())?;
@@ -49,6 +49,7 @@ pub(super) fn build(merged: Merged, reader: KeyReader) -> Result<Config, ConfigE
         warnings,
         packs: packs.iter().filter(|pack| !pack.builtin).cloned().collect(),
         files,
+        flagged,
         source,
     };
     check_limits(&config)?;
@@ -268,14 +269,22 @@ fn build_tls(to: &Upstream, file: file::Tls) -> Result<UpstreamTls, String> {
     Ok(UpstreamTls { ca: file.ca, pair })
 }
 
-fn build_listener_tls(file: file::ListenerTls, source: Option<&Source>) -> Result<Option<ListenerTls>, ConfigError> {
+/// Where there is such a table nobody expects plain text, whatever it lacks.
+fn build_listener_tls(
+    file: Option<file::ListenerTls>,
+    source: Option<&Source>,
+) -> Result<Option<ListenerTls>, ConfigError> {
+    let Some(file) = file else { return Ok(None) };
     let lacks = |(key, other)| {
         let message = format!("\"listener.tls.{key}\" needs \"listener.tls.{other}\"");
         ConfigError::at_section_key(source, "listener", key, message)
     };
     match (key_pair(file.cert, file.key).map_err(lacks)?, file.client_ca) {
         (Some(pair), client_ca) => Ok(Some(ListenerTls { pair, client_ca })),
-        (None, None) => Ok(None),
+        (None, None) => {
+            let message = "[listener.tls] needs \"cert\" and \"key\"; remove the table for plain text".to_owned();
+            Err(ConfigError::at_table(source, "listener", "tls", message))
+        }
         (None, Some(_)) => Err(lacks(("client_ca", "cert"))),
     }
 }

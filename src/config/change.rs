@@ -2,7 +2,7 @@
 
 use super::error::ConfigError;
 use super::{Config, file};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use toml::Table;
 
 /// A configuration file that has lost all that it held.
@@ -18,19 +18,6 @@ impl Config {
     /// protocol packs, of rules.
     pub fn paths(&self) -> Vec<PathBuf> {
         self.files.iter().chain(&self.rules).cloned().collect()
-    }
-
-    /// The files of certificates and their keys.
-    pub fn tls_files(&self) -> Vec<&Path> {
-        let listener = self
-            .listener_tls
-            .iter()
-            .flat_map(|tls| [Some(&tls.pair.cert), Some(&tls.pair.key), tls.client_ca.as_ref()]);
-        let routes = self.routes.iter().flat_map(|route| {
-            let pair = route.tls.pair.as_ref();
-            [route.tls.ca.as_ref(), pair.map(|pair| &pair.cert), pair.map(|pair| &pair.key)]
-        });
-        listener.chain(routes).flatten().map(PathBuf::as_path).collect()
     }
 
     /// Whether it can take the place of the one in `use` while the process runs.

@@ -70,10 +70,16 @@ impl ConfigError {
     /// At the line of the `nth` (from 0) `[[route]]` that sets `key`, else
     /// about the whole.
     pub(super) fn at_route_key(source: Option<&Source>, nth: usize, key: &str, message: String) -> Self {
-        let mut routes = 0;
+        let (mut routes, mut inside) = (0, false);
         let is_inside = |line: &str| {
-            routes += usize::from(line.trim() == "[[route]]");
-            routes == nth + 1
+            let code = line.split('#').next().unwrap_or_default().trim();
+            if code == "[[route]]" {
+                routes += 1;
+                inside = routes == nth + 1;
+            } else if code.starts_with('[') && code.ends_with(']') {
+                inside &= code.starts_with("[route.");
+            }
+            inside
         };
         Self::at_key_inside(source, is_inside, key, message)
     }
@@ -89,6 +95,22 @@ impl ConfigError {
             inside
         };
         Self::at_key_inside(source, is_inside, key, message)
+    }
+
+    /// At the header of the table `key` of a section, or where it is written in another
+    /// way, else about the whole.
+    pub(super) fn at_table(source: Option<&Source>, section: &str, key: &str, message: String) -> Self {
+        let whole = format!("{section}.{key}");
+        let is_header = |line: &str| {
+            let header = line.trim_start().strip_prefix('[').and_then(|line| line.split(']').next());
+            header.is_some_and(|header| header.trim() == whole)
+        };
+        let not_whole = |error: &Self| !matches!(error, Self::Whole(_));
+        let by_header = Self::at_line(source, is_header, 0, message.clone());
+        Some(by_header)
+            .filter(not_whole)
+            .or_else(|| Some(Self::at_section_key(source, section, key, message.clone())).filter(not_whole))
+            .unwrap_or_else(|| Self::at_key(source, &whole, message))
     }
 
     /// At the first line that sets `key` of those that are inside.

@@ -42,7 +42,7 @@ pub(super) struct File {
 pub(super) struct Listener {
     #[serde(deserialize_with = "socket_address")]
     pub(super) address: Option<SocketAddr>,
-    pub(super) tls: ListenerTls,
+    pub(super) tls: Option<ListenerTls>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -6,6 +6,7 @@ use super::file::{File, Source};
 use super::keys::KeyReader;
 use super::protocol::{self, PackReader};
 use super::spec::{KEYS, Kind, POLICY_KEYS, ROUTE_KEYS};
+use crate::rule::nearest;
 use crate::rule::protocol::Packs;
 use std::path::PathBuf;
 use toml::{Table, Value};
@@ -85,6 +86,8 @@ pub(super) struct Merged {
     pub(super) has_routes: bool,
     /// Those that routes may name.
     pub(super) packs: Packs,
+    /// Keys of policies that flags set.
+    pub(super) flagged: Vec<String>,
 }
 
 pub(super) fn merge(sources: &Sources) -> Result<Merged, ConfigError> {
@@ -112,7 +115,8 @@ pub(super) fn merge(sources: &Sources) -> Result<Merged, ConfigError> {
     let file: File =
         table.try_into().map_err(|error: toml::de::Error| ConfigError::Whole(error.message().to_owned()))?;
     let packs = protocol::read(&file, source.as_ref(), sources)?;
-    Ok(Merged { file, source, ignored, has_routes, packs })
+    let flagged = sources.flags.actions.iter().filter_map(|action| Some(action.split_once('=')?.0.trim().to_owned()));
+    Ok(Merged { file, source, ignored, has_routes, packs, flagged: flagged.collect() })
 }
 
 /// Whether a variable that is not known was most likely meant for us.
@@ -123,10 +127,28 @@ fn is_mistake(name: &str) -> bool {
 fn read_file(source: &Source) -> Result<Table, ConfigError> {
     let blame = |error: &toml::de::Error| {
         let offset = error.span().map_or(0, |span| span.start);
-        ConfigError::at_offset(source, offset, error.message().to_owned())
+        ConfigError::at_offset(source, offset, with_hint(error.message()))
     };
     toml::from_str::<File>(&source.text).map_err(|error| blame(&error))?;
     toml::from_str(&source.text).map_err(|error| blame(&error))
+}
+
+/// What the library of TOML says, with what is meant most likely.
+fn with_hint(message: &str) -> String {
+    let quoted = |text: &'_ str| text.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
+    if let Some((unknown, known)) =
+        message.strip_prefix("unknown field ").and_then(|rest| rest.split_once(", expected"))
+    {
+        let (unknown, known) = (unknown.trim_matches('`'), quoted(known));
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        return match nearest(unknown, &known) {
+            Some(near) => format!("unknown field `{unknown}`; did you mean `{near}`?"),
+            None => message.to_owned(),
+        };
+    }
+    let text =
+        message.strip_prefix("invalid type: string ").and_then(|rest| rest.strip_suffix(", expected a sequence"));
+    text.map_or_else(|| message.to_owned(), |text| format!("write a list, like [{text}]"))
 }
 
 /// Where a variable's value goes, by its name without the prefix.
@@ -181,7 +203,13 @@ fn read_value(kind: Kind, text: &str) -> Result<Value, String> {
                 Some((name, value)) => Ok((name.trim().to_owned(), Value::String(value.trim().to_owned()))),
                 None => Err(format!("\"{pair}\" has no =; write name=value, separated by commas")),
             };
-            pairs.map(entry).collect::<Result<Table, _>>().map(Value::Table)
+            let mut table = Table::new();
+            for (name, value) in pairs.map(entry).collect::<Result<Vec<_>, _>>()? {
+                if table.insert(name.clone(), value).is_some() {
+                    return Err(format!("{name} is named twice; leave one out"));
+                }
+            }
+            Ok(Value::Table(table))
         }
         _ => Ok(Value::String(text.to_owned())),
     }

@@ -12,6 +12,7 @@ mod file;
 mod keys;
 mod layers;
 mod offline;
+mod place;
 mod protocol;
 mod schema;
 mod spec;
@@ -22,6 +23,7 @@ pub use error::ConfigError;
 pub use keys::{KeyFile, KeyReader};
 pub use layers::{Environment, Flags, Sources};
 pub use offline::Offline;
+pub use place::TlsFile;
 pub use protocol::PackReader;
 pub use schema::schema;
 pub use types::{LogFormat, LogLevel, Period, Scheme, Size, Upstream};
@@ -72,6 +74,8 @@ pub struct Config {
     pub packs: Vec<Arc<Pack>>,
     /// The files that it was read from, but for those of rules.
     pub files: Vec<PathBuf>,
+    /// Keys of policies that flags set, on all routes.
+    flagged: Vec<String>,
     /// The file it came from, for messages about it.
     source: Option<file::Source>,
 }
@@ -250,7 +254,8 @@ impl Config {
         for (nth, route) in self.routes.iter().enumerate() {
             for entity in route.policy.entities.keys() {
                 if !known.contains(entity.as_str()) {
-                    return Err(self.unknown_entity(nth, &route.name, entity, &known));
+                    let message = format!("no rule finds the entity {entity}; {}", entity_hint(entity, &known));
+                    return Err(self.of_policy(nth, entity, message));
                 }
             }
         }
@@ -275,17 +280,19 @@ impl Config {
                 continue;
             }
             if let Some(Refusal { key, message }) = judge_policy(engine, &route.policy).into_iter().next() {
-                let message = format!("route \"{}\": {key}: {message}", route.name);
-                return Err(ConfigError::at_route_key(self.source.as_ref(), nth, &key, message));
+                return Err(self.of_policy(nth, &key, format!("{key}: {message}")));
             }
         }
         Ok(())
     }
 
-    fn unknown_entity(&self, nth: usize, route: &str, entity: &str, known: &BTreeSet<&str>) -> ConfigError {
-        let hint = entity_hint(entity, known);
-        let message = format!("route \"{route}\": no rule finds the entity {entity}; {hint}");
-        ConfigError::at_route_key(self.source.as_ref(), nth, entity, message)
+    /// About a key of a route's policy, or the flag that set it.
+    fn of_policy(&self, nth: usize, key: &str, message: String) -> ConfigError {
+        if self.flagged.iter().any(|flagged| flagged == key) {
+            return ConfigError::Flag { flag: "--action", message };
+        }
+        let message = format!("route \"{}\": {message}", self.routes[nth].name);
+        ConfigError::at_route_key(self.source.as_ref(), nth, key, message)
     }
 }
 

@@ -116,6 +116,11 @@ impl Offline {
         &self.config.warnings
     }
 
+    /// All of it, for messages: it has stand-ins for upstreams.
+    pub fn as_written(&self) -> &Config {
+        &self.config
+    }
+
     /// As [`Config::check_entities`].
     ///
     /// # Errors

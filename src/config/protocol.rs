@@ -36,8 +36,8 @@ pub(super) fn read(file: &File, source: Option<&Source>, sources: &Sources) -> R
     if file.protocols.paths.is_empty() && file.route.iter().all(|route| named(route).is_none()) {
         return Ok(Packs::default());
     }
-    let texts = (sources.packs.0)(&file.protocols.paths).map_err(blame)?;
-    let packs = Packs::of(&texts).map_err(blame)?;
+    let texts = (sources.packs.0)(&file.protocols.paths).map_err(|error| blame(error, source))?;
+    let packs = Packs::of(&texts).map_err(|error| blame(error, source))?;
     for pack in packs.iter() {
         if let Some(Err(wrong)) = pack.upstream.as_ref().map(|upstream| upstream.parse::<Upstream>()) {
             return Err(ConfigError::Whole(format!("{}: `upstream`: {wrong}", pack.place)));
@@ -51,10 +51,13 @@ pub(super) fn read(file: &File, source: Option<&Source>, sources: &Sources) -> R
     Ok(packs)
 }
 
-fn blame(error: RuleError) -> ConfigError {
+fn blame(error: RuleError, file: Option<&Source>) -> ConfigError {
     match error {
         RuleError::Read { path, source } => {
-            ConfigError::Unreadable(Box::new(ConfigError::Whole(format!("{path}: cannot be read: {source}"))))
+            let message = format!("protocols.paths: {path}: cannot be read: {source}");
+            // Else a flag or a variable names it.
+            let file = file.filter(|file| file.text.contains(&path));
+            ConfigError::Unreadable(Box::new(ConfigError::at_section_key(file, "protocols", "paths", message)))
         }
         wrong => ConfigError::Whole(wrong.to_string()),
     }

@@ -426,6 +426,11 @@ fn a_certificate_and_its_key_go_together() {
         ("[listener]\ntls = { key = \"a\" }", ":5:9: \"listener.tls.key\" needs \"listener.tls.cert\""),
         ("[listener]\ntls.client_ca = \"a\"", ":5:5: \"listener.tls.client_ca\" needs \"listener.tls.cert\""),
         ("tls.cert = \"a\"\ntls.key = \"b\"\n[listener.tls]\ncert = \"c\"", ":7:1: \"listener.tls.cert\""),
+        (
+            "[listener.tls]\n# cert = 1",
+            ":4:1: [listener.tls] needs \"cert\" and \"key\"; remove the table for plain text",
+        ),
+        ("[listener]\ntls = {}", ":5:1: [listener.tls] needs"),
     ] {
         let error = from_file(&format!("\n{route}{text}\n")).unwrap_err();
         assert!(error.contains(&format!("expurgate.toml{expected}")), "{error}");
@@ -439,6 +444,8 @@ fn a_certificate_and_its_key_go_together() {
     assert!(error.contains("\"listener.tls.key\" needs \"listener.tls.cert\""), "{error}");
     let pair = [upstream, ("EXPURGATE_LISTENER_TLS_KEY", "a"), ("EXPURGATE_LISTENER_TLS_CERT", "b")];
     assert!(from_environment(&pair).unwrap().listener_tls.is_some());
+    let file = sources("[listener.tls]\n", &pair, Flags::default());
+    assert!(Config::load(&file).unwrap().listener_tls.is_some());
 }
 
 #[test]
@@ -466,7 +473,14 @@ fn a_misspelt_variable_is_named() {
 #[test]
 fn mistakes_in_the_file_name_line_column_and_remedy() {
     let cases = [
-        ("[limits]\nbufer_limit = \"1KiB\"", "expurgate.toml:2:1: unknown field `bufer_limit`"),
+        (
+            "[limits]\nbufer_limit = \"1KiB\"",
+            "expurgate.toml:2:1: unknown field `bufer_limit`; did you mean `buffer_limit`?",
+        ),
+        ("[listner]\naddress = \"a\"", "expurgate.toml:1:2: unknown field `listner`; did you mean `listener`?"),
+        ("[[route]]\nprotcol = \"auto\"", "expurgate.toml:2:1: unknown field `protcol`; did you mean `protocol`?"),
+        ("[log]\ncolour = 1", "expurgate.toml:2:1: unknown field `colour`, expected `level` or `format`"),
+        ("[rules]\npaths = \"rules.d\"", "expurgate.toml:2:9: write a list, like [\"rules.d\"]"),
         ("[limits]\nbuffer_limit = \"1 cow\"", "expurgate.toml:2:16: \"1 cow\" is not a size"),
         ("[listener]\naddress = \"8080\"", "expurgate.toml:2:11: \"8080\" is not an address"),
         ("[[route]]\nupstream = \"api\"", "expurgate.toml:2:12: not an upstream"),
@@ -669,6 +683,11 @@ fn actions_and_keys_may_come_from_variables_and_flags() {
     let mask = Treatment::Mask(Mask::default().keeping(0, 4).unwrap());
     assert_eq!(route.policy.entities["US_SSN"], mask);
     for (name, value, expected) in [
+        (
+            "EXPURGATE_HASH_KEYS",
+            "k1=/a,k1=/b",
+            "environment variable EXPURGATE_HASH_KEYS: k1 is named twice; leave one out",
+        ),
         ("EXPURGATE_HASH_KEYS", "k1", "environment variable EXPURGATE_HASH_KEYS: \"k1\" has no ="),
         ("EXPURGATE_HASH_BITS", "many", "environment variable EXPURGATE_HASH_BITS: \"many\" is not a whole number"),
         ("EXPURGATE_ROUTE_0_POLICY_X", "{ action", "environment variable EXPURGATE_ROUTE_0_POLICY_X: not a table"),

@@ -1,14 +1,17 @@
 //! Pods with a sidecar: what is put in, and what is refused because it would go past
 //! it or break.
 
-use super::endpoint::{self, Endpoint, Says, lists};
-use super::knob::{LABEL, PREFIX, RULES, STATE, Settings, conflicts, find, members, read_annotation};
+mod caution;
+
+use super::endpoint::{Endpoint, Says, lists};
+use super::knob::{LABEL, PREFIX, RULES, RULES_MEMORY, STATE, Settings, conflicts, find, members, read_annotation};
 use super::node::{Map, Node};
 use super::sidecar::{self, Ports, Route};
 use super::state::{self, DOMAIN, SIDECAR, State, VOLUMES, variables_of};
 use crate::config::Upstream;
+use crate::rule::Ruleset;
 use crate::rule::protocol::{Pack, Packs};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Puts sidecars into pods.
@@ -17,6 +20,10 @@ pub struct Injector {
     packs: Packs,
     settings: Settings,
     rules_are_given: bool,
+    /// Whether there is anything in them to be judged.
+    rules_are_judged: bool,
+    /// What the rules find that are known here; none if that is not looked at.
+    entities: BTreeSet<String>,
 }
 
 /// What became of a pod.
@@ -38,12 +45,34 @@ impl Injector {
         for (name, value) in &settings {
             find(name).map_or(Ok(()), |knob| knob.check(value)).map_err(|why| format!("--{name}: {why}"))?;
         }
+        let injector =
+            Self { packs, settings, rules_are_given, rules_are_judged: rules_are_given, entities: BTreeSet::new() };
+        let settings = injector.with_memory(injector.settings.clone());
         if let Some((name, why)) = conflicts(&settings, |_| true).into_iter().next() {
             return Err(format!("--{name}: {why}"));
         }
-        let injector = Self { packs, settings, rules_are_given };
         injector.chosen(&injector.settings)?;
         Ok(injector)
+    }
+
+    /// The same, which warns of actions for entities that none of these rules finds. Those
+    /// that came with the program are the ones that need no memory to be judged.
+    #[must_use]
+    pub fn knowing(self, ruleset: &Ruleset) -> Self {
+        let entities = ruleset.rules.iter().map(|rule| rule.entity.clone()).collect();
+        let is_own = ruleset.rules.iter().any(|rule| !rule.builtin || rule.changes.is_some());
+        Self { entities, rules_are_judged: self.rules_are_given && is_own, ..self }
+    }
+
+    /// The settings with the memory that rules of one's own need to be judged, where some
+    /// come along or are named, unless it is set.
+    fn with_memory(&self, mut settings: Settings) -> Settings {
+        let has_rules = self.rules_are_judged || settings.contains_key("rules-configmap");
+        if has_rules && !settings.contains_key("memory-limit") {
+            settings.entry("memory-request").or_insert_with(|| RULES_MEMORY.0.to_owned());
+            settings.insert("memory-limit", RULES_MEMORY.1.to_owned());
+        }
+        settings
     }
 
     /// All that are known.
@@ -82,7 +111,11 @@ impl Injector {
             return Err(problems);
         }
         plan.apply(template, &routes, self.rules_are_given);
-        Ok(Outcome { is_injected: true, warnings: plan.warnings })
+        let mut warnings = plan.warnings;
+        warnings.extend(self.warn_of_entities(&settings));
+        warnings.extend(Self::warn_of_keys(&settings));
+        warnings.extend(self.warn_of_detours(template, &settings));
+        Ok(Outcome { is_injected: true, warnings })
     }
 
     /// What holds for a pod.
@@ -93,11 +126,12 @@ impl Injector {
                 let value = value.as_text().unwrap_or_default();
                 problems.extend(read_annotation(&name.text, value, &mut settings).err());
             }
+            settings = self.with_memory(settings);
             let is_own = |name: &str| annotations.get(&format!("{PREFIX}{name}")).is_some();
             let conflicts = conflicts(&settings, is_own).into_iter();
             problems.extend(conflicts.map(|(name, why)| format!("annotation {PREFIX}{name}: {why}")));
         }
-        if problems.is_empty() { Ok(settings) } else { Err(problems) }
+        if problems.is_empty() { Ok(self.with_memory(settings)) } else { Err(problems) }
     }
 
     /// The packs that settings name.
@@ -224,92 +258,6 @@ impl<'p> Plan<'p> {
             self.warnings.extend(self.cautions(container, name));
         }
         self.warn_of_code(spec);
-    }
-
-    /// What may be wrong with a container, and cannot be seen here.
-    fn cautions(&self, container: &Node, name: &str) -> Vec<String> {
-        let mut cautions = Vec::new();
-        if !container.items("envFrom").is_empty() {
-            cautions.extend(self.cautions_of_env_from(container, name));
-        }
-        let set = |names: [&str; 2]| {
-            let is_one = |entry: &&Node| entry.text_of("name").is_some_and(|name| names.contains(&name));
-            container.items("env").iter().find(is_one)
-        };
-        let spared = set(["NO_PROXY", "no_proxy"]).and_then(|entry| entry.text_of("value")).unwrap_or_default();
-        for names in [["HTTP_PROXY", "http_proxy"], ["ALL_PROXY", "all_proxy"]] {
-            let spares = members(spared).any(|host| host == "127.0.0.1" || host == "*");
-            if set(names).is_some() && !(spares && self.packs.len() < 2) {
-                let hosts = if self.packs.len() < 2 { "127.0.0.1" } else { DOMAIN };
-                cautions.push(format!(
-                    "container {name}: {} would take requests to the sidecar elsewhere; add {hosts} to NO_PROXY",
-                    names[0]
-                ));
-            }
-        }
-        cautions
-    }
-
-    /// Of variables that a ConfigMap or Secret may set as a whole: those that the sidecar's
-    /// own win over, and those that nothing is put in the place of.
-    fn cautions_of_env_from(&self, container: &Node, name: &str) -> Vec<String> {
-        let all = self.endpoints.iter().flat_map(|(endpoints, _)| endpoints);
-        let meant = all.filter(|endpoint| !sidecar::keeps(self.settings, endpoint.name));
-        let (passing, won): (Vec<&Endpoint<'_>>, Vec<_>) = meant.partition(|one| one.if_set || one.is_dsn());
-        let names = |endpoints: &[&Endpoint<'_>]| {
-            let names: Vec<&str> = endpoints.iter().map(|endpoint| endpoint.name).collect();
-            names.join(" or ")
-        };
-        let mut cautions = Vec::new();
-        let untold = (0..self.packs.len()).any(|index| !self.is_told(index) && self.said[index].is_empty());
-        if untold && !won.is_empty() {
-            cautions.push(format!(
-                "container {name}: if a ConfigMap or Secret of envFrom sets {}, name the upstream: what is set there is \
-                 not seen, and no longer holds",
-                names(&won)
-            ));
-        }
-        let is_absent = |endpoint: &&Endpoint<'_>| matches!(endpoint.find(container), Ok(None));
-        let passing: Vec<_> = passing.into_iter().filter(is_absent).collect();
-        if !passing.is_empty() {
-            cautions.push(format!(
-                "container {name}: if a ConfigMap or Secret of envFrom sets {}, its requests go past the sidecar: take \
-                 it out there, or write it into env",
-                names(&passing)
-            ));
-        }
-        cautions
-    }
-
-    /// Of what no variable does.
-    fn warn_of_code(&mut self, spec: &Node) {
-        if self.packs.is_empty() {
-            self.warnings.push(format!(
-                "no protocol is named, so no variable is set: point the SDKs at http://127.0.0.1:{}",
-                self.ports.listener
-            ));
-        }
-        for (pack, (endpoints, host)) in self.packs.iter().zip(&self.endpoints) {
-            let code = endpoint::in_code(pack, host);
-            if endpoints.is_empty() {
-                self.warnings.push(format!(
-                    "protocol {}: no variable points its SDK at the sidecar; set in your code {}",
-                    pack.name,
-                    code.join(", or ")
-                ));
-            }
-            for dsn in endpoints.iter().filter(|endpoint| endpoint.is_dsn()) {
-                let is_set = |container: &&Node| dsn.find(container).is_ok_and(|found| found.is_some());
-                if !self.containers(spec).iter().any(is_set) && !sidecar::keeps(self.settings, dsn.name) {
-                    self.warnings.push(format!(
-                        "protocol {}: no container sets {}; set it, or in your code {}",
-                        pack.name,
-                        dsn.name,
-                        dsn.value(Some("https://PUBLIC_KEY@host/PROJECT")).unwrap_or_default()
-                    ));
-                }
-            }
-        }
     }
 
     /// Whether the user says where requests of a pack go.

@@ -5,7 +5,7 @@ use super::sidecar::{bytes, setting};
 use crate::config::{LogFormat, LogLevel, Upstream};
 use crate::redact::{Action, HashKey};
 use crate::rule::{Category, Profile, nearest};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Before the name of each annotation.
 pub const PREFIX: &str = "expurgate.dev/";
@@ -103,8 +103,8 @@ pub const KNOBS: &[Knob] = &[
     knob("admin-port", "PORT", "9090, else a free one", "the sidecar's port for probes and metrics", is_port),
     knob("cpu-request", "QUANTITY", "50m", "CPU that the sidecar is sure of", is_quantity),
     knob("cpu-limit", "QUANTITY", "500m", "CPU that it gets at most", is_quantity),
-    knob("memory-request", "QUANTITY", "32Mi", "memory that it is sure of", is_quantity),
-    knob("memory-limit", "QUANTITY", "64Mi", "memory that it gets at most; at least 32Mi", is_memory),
+    knob("memory-request", "QUANTITY", "32Mi", "memory that it is sure of; with rules 128Mi", is_quantity),
+    knob("memory-limit", "QUANTITY", "64Mi", "memory that it gets at most; with rules 256Mi; at least 32Mi", is_memory),
     Knob {
         is_flag: false,
         ..knob("containers", "NAMES", "all", "containers whose variables are set, separated by commas", is_list)
@@ -120,6 +120,9 @@ pub const KNOBS: &[Knob] = &[
 
 /// The image of this version.
 const DEFAULT_IMAGE: &str = concat!("ghcr.io/expurgate/expurgate:", env!("CARGO_PKG_VERSION"));
+/// Request and limit of the memory with rules of one's own, which are judged at the start
+/// and at each reload.
+pub(super) const RULES_MEMORY: (&str, &str) = ("128Mi", "256Mi");
 /// The ConfigMap with rules.
 pub const RULES: &str = "expurgate-rules";
 
@@ -254,18 +257,30 @@ fn is_actions(value: &str) -> Result<(), String> {
         }
         action.parse::<Action>().map_err(|unknown| unknown.to_string())?;
     }
-    Ok(())
+    once(actions(value).map(|(entity, _)| entity))
+}
+
+/// Whether each of them is named once: of two nobody would know which counts.
+fn once<'n>(names: impl Iterator<Item = &'n str>) -> Result<(), String> {
+    let mut seen = BTreeSet::new();
+    let mut names = names;
+    names.find(|name| !seen.insert(*name)).map_or(Ok(()), |name| match name {
+        "" => Err("there are two for all; leave one out, or write PACK= before each".to_owned()),
+        name => Err(format!("{name} is named twice; leave one out")),
+    })
 }
 
 fn is_key_list(value: &str) -> Result<(), String> {
     is_list(value)?;
-    members(value).try_for_each(HashKey::check_id)
+    members(value).try_for_each(HashKey::check_id)?;
+    once(members(value))
 }
 
 /// The name of a Secret, or `PACK=NAME` for each of several packs.
 fn is_secret(value: &str) -> Result<(), String> {
     is_list(value)?;
-    members(value).try_for_each(|one| is_name(one.split_once('=').map_or(one, |(_, name)| name.trim())))
+    members(value).try_for_each(|one| is_name(one.split_once('=').map_or(one, |(_, name)| name.trim())))?;
+    once(members(value).map(|one| one.split_once('=').map_or("", |(pack, _)| pack.trim())))
 }
 
 /// As Kubernetes names ConfigMaps and Secrets (RFC 1123).
@@ -304,6 +319,7 @@ fn is_upstream(value: &str) -> Result<(), String> {
         let url = one.split_once('=').map_or(one, |(_, url)| url);
         url.parse::<Upstream>().map(|_| ())
     })?;
+    once(members(value).map(|one| one.split_once('=').map_or("", |(pack, _)| pack.trim())))?;
     is_list(value)
 }
 
@@ -344,6 +360,12 @@ mod tests {
             ("actions", "EMAIL_ADDRESS=hide"),
             ("hash-keys-secret", "a/b"),
             ("hash-keys", "k1,../k2"),
+            ("hash-keys", "k1,k1"),
+            ("actions", "EMAIL_ADDRESS=hash, EMAIL_ADDRESS=mask"),
+            ("upstream", "openai=https://a, openai=https://b"),
+            ("upstream", "https://a, https://b"),
+            ("tls-ca-secret", "openai=a,openai=b"),
+            ("tls-cert-secret", "a,b"),
             ("tls-ca-secret", "otlp=A"),
             ("tls-cert-secret", "a b"),
             ("profile", "weak"),

@@ -9,6 +9,9 @@ use super::stream::Stream;
 use crate::rule::protocol::Packs;
 use std::collections::BTreeSet;
 
+/// Variables that name several places at once, whatever the pack: none of them can be put in
+/// the sidecar's place.
+const SIDE_DOORS: [&str; 2] = ["LANGSMITH_RUNS_ENDPOINTS", "LANGCHAIN_RUNS_ENDPOINTS"];
 /// By which a namespace asks the webhook for sidecars.
 pub const NAMESPACE_LABEL: (&str, &str) = ("expurgate.dev/injection", "enabled");
 /// Namespaces that the webhook is never asked about, whatever their labels:
@@ -178,7 +181,26 @@ pub(super) fn detours(spec: &Node, sidecar: &Node, keeps: Option<&String>, packs
             }
         }
     }
+    for door in SIDE_DOORS.into_iter().filter(|door| !lists(keeps, door)) {
+        let open = applications(spec).filter(|container| is_open(door, container, &port));
+        detours
+            .extend(open.filter_map(|container| container.text_of("name")).map(|name| {
+                (door.to_owned(), format!("container {name}: {door} goes past the sidecar; leave it out"))
+            }));
+    }
     detours
+}
+
+/// Whether a variable is set and names, in JSON, another place than the sidecar, or where it
+/// points is not seen.
+fn is_open(door: &str, container: &Node, port: &str) -> bool {
+    let set = container.items("env").iter().filter(|entry| entry.text_of("name") == Some(door));
+    let is_past = |entry: &Node| {
+        let value = entry.text_of("value").unwrap_or_default();
+        let urls: Vec<&str> = value.split('"').filter(|part| part.contains("://")).collect();
+        entry.at(&["valueFrom"]).is_some() || !value.is_empty() && !urls.iter().all(|url| is_sidecar(url, port))
+    };
+    set.into_iter().any(is_past)
 }
 
 /// What is wrong with a variable, if it is set. Values are not told: they may hold a

@@ -48,6 +48,16 @@ pub enum TlsError {
     Library(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
+impl TlsError {
+    /// Whether it is about this file.
+    pub fn is_about(&self, file: &Path) -> bool {
+        match self {
+            Self::Unreadable { path, .. } | Self::Wrong { path, .. } => *path == shown(file),
+            Self::System(_) | Self::Library(_) => false,
+        }
+    }
+}
+
 /// Something that is made of files with certificates, and is made anew when they
 /// change.
 pub trait Certified: Send + Sync {

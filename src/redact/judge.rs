@@ -93,8 +93,8 @@ fn judge_some(
         // A rule that cannot be compiled alone cannot be in company.
         Err(CompileError::Pattern { .. }) if !problems.is_empty() => {}
         Err(CompileError::Pattern { id, reason }) => {
-            problems
-                .extend(ruleset.rules.iter().filter(|rule| rule.id == id).map(|rule| problem(rule, reason.clone())));
+            let meant = ruleset.rules.iter().filter(|rule| rule.id == id);
+            problems.extend(meant.map(|rule| of_pattern(rule, reason.clone())));
         }
         Err(error) => return Err(error),
     }
@@ -157,7 +157,7 @@ pub fn test(ruleset: &Ruleset, wanted: impl Fn(&Rule) -> bool) -> Result<Vec<Tes
                     tested.tests.extend(examples.iter().map(|example| judge.example(example)));
                     tested.tests.extend(negative.iter().map(|example| judge.negative_example(example)));
                 }
-                Err(CompileError::Pattern { reason, .. }) => tested.broken = Some(problem(rule, reason)),
+                Err(CompileError::Pattern { reason, .. }) => tested.broken = Some(of_pattern(rule, reason)),
                 Err(error) => return Err(error),
             }
         }
@@ -165,6 +165,9 @@ pub fn test(ruleset: &Ruleset, wanted: impl Fn(&Rule) -> bool) -> Result<Vec<Tes
     }
     Ok(all)
 }
+
+/// What is expected in a negative example.
+const NOTHING: &str = "nothing";
 
 /// One rule on its own.
 struct Judge {
@@ -191,7 +194,7 @@ impl Judge {
     fn negative_example(&self, example: &Example) -> Test {
         self.test(example, true, |values| match values {
             [] => Ok(()),
-            _ => Err("nothing".to_owned()),
+            _ => Err(NOTHING.to_owned()),
         })
     }
 
@@ -216,7 +219,8 @@ impl Judge {
                         let values: Vec<Value> = applied.iter().map(|found| body.value(found)).collect();
                         let Err(expected) = expect(&values) else { continue };
                         let found = shown(&values);
-                        format!("in `{text}` {}: expected {expected}, {finder} found {found}", body.told)
+                        let hint = self.hint(&expected, body.placed);
+                        format!("in `{text}` {}: expected {expected}, {finder} found {found}{hint}", body.told)
                     }
                 };
                 problems.push(message);
@@ -225,6 +229,16 @@ impl Judge {
             }
         }
         problems
+    }
+
+    /// What is most likely meant by an example without a place in which something is found
+    /// that an exception at a place would allow.
+    fn hint(&self, expected: &str, placed: bool) -> &'static str {
+        let has_path = self.rule.allow.iter().any(|allow| allow.path.is_some());
+        match expected == NOTHING && has_path && !placed {
+            true => "; an exception has a path: write the example as { text = \"...\", path = \"/...\" }",
+            false => "",
+        }
     }
 
     fn expect(&self, example: &Example, values: &[Value]) -> Result<(), String> {
@@ -254,6 +268,10 @@ fn without_paths(rule: &Rule) -> Rule {
 
 fn problem(rule: &Rule, message: String) -> Problem {
     Problem { place: rule.place.clone(), rule: rule.id.clone(), message }
+}
+
+fn of_pattern(rule: &Rule, message: String) -> Problem {
+    Problem { place: rule.pattern_place.clone(), ..problem(rule, message) }
 }
 
 /// Whether the rule finds a part of what it looks at.
@@ -492,7 +510,7 @@ mod tests {
                  pattern = '[a-f0-9]{{32}}'\nexamples = ['a']\nnegative_examples = ['b']\n{more}"
             ));
             assert_eq!(found.len(), 1, "{found:?}");
-            assert!(found[0].starts_with("acme.toml:2:6: acme.hex: the pattern needs a fixed text"), "{found:?}");
+            assert!(found[0].starts_with("acme.toml:6:11: acme.hex: the pattern needs a fixed text"), "{found:?}");
         }
     }
 

@@ -32,6 +32,14 @@ impl<'a> Mistakes<'a> {
         self.found.push(RuleError::Invalid { path: self.path.to_owned(), line, column, message: message.into() });
     }
 
+    /// Records what the library of TOML says; of a backslash in a string that has escapes,
+    /// what to do about it.
+    pub(super) fn add_toml(&mut self, offset: usize, message: &str) {
+        let is_escape = message.contains("escape");
+        let hint = if is_escape { "; write patterns in single quotes, where a backslash is one" } else { "" };
+        self.add(offset, format!("invalid TOML: {message}{hint}"));
+    }
+
     /// A byte offset in the file, as a place.
     pub(super) fn place(&self, offset: usize) -> Place {
         let (line, column) = position(self.text, offset);

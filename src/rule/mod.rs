@@ -90,6 +90,8 @@ pub struct Rule {
     pub references: Vec<String>,
     /// Where its id stands.
     pub place: Place,
+    /// Where its pattern stands, if it has one, else its id.
+    pub pattern_place: Place,
     /// Whether it came with the program.
     pub builtin: bool,
     /// What changed it since, if anything did.

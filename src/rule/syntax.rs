@@ -66,8 +66,7 @@ pub(super) struct Override {
 pub(super) fn read(mistakes: &mut Mistakes<'_>) -> RuleFile {
     let (root, errors) = DeTable::parse_recoverable(mistakes.text());
     for error in &errors {
-        let offset = error.span().map_or(0, |span| span.start);
-        mistakes.add(offset, format!("invalid TOML: {}", error.message()));
+        mistakes.add_toml(error.span().map_or(0, |span| span.start), error.message());
     }
     let mut file = RuleFile::default();
     if !errors.is_empty() {
@@ -121,8 +120,7 @@ fn tables<'t>(
     value: &'t Spanned<DeValue<'t>>,
     mistakes: &mut Mistakes<'_>,
 ) -> Option<&'t DeArray<'t>> {
-    let at = name.span().start;
-    let name = name.get_ref().as_ref();
+    let (at, name) = (name.span().start, name.get_ref().as_ref());
     let known: Vec<&str> = spec::TABLES.iter().map(|(name, ..)| *name).chain(spec::names(spec::FILE)).collect();
     if !known.contains(&name) {
         mistakes.add(at, unknown(name, "a rule file", &known));
@@ -143,6 +141,7 @@ fn rule(value: &Spanned<DeValue<'_>>, base64: bool, mistakes: &mut Mistakes<'_>)
     let category = category(&mut fields, None);
     let description = fields.required_string("description");
     let matcher = matcher(&mut fields);
+    let pattern = fields.string("pattern");
     let (keywords, unless) = (words(&mut fields, "keywords"), words(&mut fields, "unless"));
     let proximity = proximity(&mut fields);
     let numbers = fields.boolean("numbers").unwrap_or(false);
@@ -153,6 +152,7 @@ fn rule(value: &Spanned<DeValue<'_>>, base64: bool, mistakes: &mut Mistakes<'_>)
     }
     let id = id?;
     let place = mistakes.place(id.span.start);
+    let pattern_place = pattern.map_or_else(|| place.clone(), |pattern| mistakes.place(pattern.span.start));
     let rule = Rule {
         id: id.value,
         entity: entity?,
@@ -176,6 +176,7 @@ fn rule(value: &Spanned<DeValue<'_>>, base64: bool, mistakes: &mut Mistakes<'_>)
         negative_examples: tests.negative_examples,
         references: common.references,
         place,
+        pattern_place,
         builtin: false,
         changes: None,
     };
@@ -222,6 +223,7 @@ fn key(value: &Spanned<DeValue<'_>>, base64: bool, mistakes: &mut Mistakes<'_>) 
         examples: tests.examples,
         negative_examples: tests.negative_examples,
         references: common.references,
+        pattern_place: place.clone(),
         place,
         builtin: false,
         changes: None,

@@ -148,6 +148,9 @@ impl PatternUse {
     }
 }
 
+/// What to do about a pattern without a fixed text.
+const HINT: &str = r"give it its context, such as 'order=(?P<secret>\d{6,12})'";
+
 /// Why a rule set cannot be compiled.
 #[derive(Debug, thiserror::Error)]
 pub enum CompileError {
@@ -266,7 +269,9 @@ impl Engine {
                 Matcher::Pattern(source) => {
                     let compiled = Pattern::compile(source).map_err(refuse)?;
                     let needed = compiled.needed.as_ref().ok_or_else(|| {
-                        refuse("the pattern needs a fixed text of at least 3 characters near its start".into())
+                        refuse(format!(
+                            "the pattern needs a fixed text of at least 3 characters near its start; {HINT}"
+                        ))
                     })?;
                     if let Some(run) = &compiled.token {
                         self.kinds |= shape::TOKEN;

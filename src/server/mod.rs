@@ -28,7 +28,7 @@ pub use signals::stop_signals;
 pub use strict::Strict;
 pub use webhook::Webhook;
 
-use crate::config::Config;
+use crate::config::{Config, TlsFile};
 use crate::metrics::Metrics;
 use crate::proxy::{Certified, Proxy, TlsError, UpstreamError};
 use crate::scan::Engine;
@@ -37,6 +37,7 @@ use certificates::Certificates;
 use edge::Edge;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tls::Tls;
@@ -62,12 +63,51 @@ pub enum ServerError {
     /// The listener's certificates cannot be used.
     #[error("listener.tls")]
     Tls(#[source] TlsError),
+    /// A file of certificates that the configuration names cannot be used.
+    #[error("{place}")]
+    File {
+        /// The key that names it, and where that stands.
+        place: String,
+        /// Why.
+        source: TlsError,
+    },
     /// The handler of a signal cannot be installed.
     #[error("cannot install the signal handlers")]
     Signal(#[source] std::io::Error),
     /// An upstream cannot be set up.
     #[error("an upstream cannot be set up")]
     Upstream(#[from] UpstreamError),
+}
+
+impl ServerError {
+    /// The error with the place where the configuration names the file that it is about.
+    #[must_use]
+    pub fn placed(self, config: &Config) -> Self {
+        let place = |route: Option<&str>, error: &TlsError| {
+            let files = config.tls_files();
+            let name = |file: &TlsFile<'_>| file.route.map(|nth| config.routes[nth].name.as_str());
+            let file = files.iter().find(|file| name(file) == route && error.is_about(file.path))?;
+            Some(config.place_of(file))
+        };
+        let here = |source| match source {
+            TlsError::Unreadable { path, source } => {
+                let source = from_here(Path::new(&path), source);
+                TlsError::Unreadable { path, source }
+            }
+            other => other,
+        };
+        match self {
+            Self::Tls(source) => match place(None, &source) {
+                Some(place) => Self::File { place, source: here(source) },
+                None => Self::Tls(source),
+            },
+            Self::Upstream(UpstreamError::Tls { route, source }) => match place(Some(&route), &source) {
+                Some(place) => Self::File { place, source: here(source) },
+                None => Self::Upstream(UpstreamError::Tls { route, source }),
+            },
+            other => other,
+        }
+    }
 }
 
 /// A server that has its addresses and has not begun to serve.
@@ -86,6 +126,8 @@ struct Context {
     proxy: ArcSwap<Proxy>,
     /// For connections that begin now.
     edge: ArcSwap<Edge>,
+    /// The hash of the rules in use, as they were told last.
+    ruleset: ArcSwap<String>,
     /// Told when there may be more places for connections.
     renewed: Notify,
     metrics: Arc<Metrics>,
@@ -100,6 +142,7 @@ impl Context {
         Ok(Self {
             proxy: ArcSwap::from_pointee(proxy),
             edge: ArcSwap::from_pointee(edge),
+            ruleset: ArcSwap::default(),
             renewed: Notify::new(),
             metrics,
             ready: AtomicBool::new(false),
@@ -117,7 +160,7 @@ impl Server {
         for over in timed_io::Over::ALL {
             metrics.connections_closed.with_label_values(&[over.name()]).inc_by(0);
         }
-        let context = Context::new(config, engine, metrics)?;
+        let context = Context::new(config, engine, metrics).map_err(|error| error.placed(config))?;
         let certified = certified(&context.proxy.load(), &context.edge.load());
         let certificates = Certificates::new(certified, &context.metrics).map_err(ServerError::Signal)?;
         context.tell_rules(engine);
@@ -194,6 +237,19 @@ impl Server {
         admin.abort();
         tending.abort();
         reloading.into_iter().chain([renewing]).for_each(|task| task.abort());
+    }
+}
+
+/// Why a file cannot be read, with the directory where its path starts, unless that is
+/// absolute.
+#[must_use]
+pub fn from_here(path: &Path, error: std::io::Error) -> std::io::Error {
+    match std::env::current_dir() {
+        Ok(here) if path.is_relative() => {
+            let why = format!("{error}; the path starts at the working directory, {}", here.display());
+            std::io::Error::new(error.kind(), why)
+        }
+        _ => error,
     }
 }
 

@@ -10,7 +10,7 @@
 
 use super::edge::Edge;
 use super::hints::{Hints, Settled, apart};
-use super::{Context, certified};
+use super::{Context, ServerError, certified};
 use crate::causes::Causes;
 use crate::config::Config;
 use crate::hyperscan::give_memory_back;
@@ -55,12 +55,25 @@ pub struct ConfigSource {
     /// What is in use.
     used: Set,
     found: Settled<Found>,
+    /// Whether what was found last was refused.
+    refused: bool,
+}
+
+/// What a set that is used comes after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum After {
+    /// Of what the files say.
+    Change,
+    /// What is in use had been changed, and was put back.
+    Refusal,
+    Nothing,
 }
 
 /// What came of a set that was to be used.
 struct Tried {
     /// Whether the metrics tell of the configuration, and of the rules.
     counts: (bool, bool),
+    after: After,
     loaded: Result<(Set, Loaded), Failure>,
 }
 
@@ -87,7 +100,7 @@ impl ConfigSource {
         let hints = Hints::new(&config.paths())?;
         let used = Set { config, texts };
         let found = Settled::new(Found::Set(used.clone(), None));
-        Ok(Self { hints, read: Arc::new(read), load: Arc::new(load), used, found })
+        Ok(Self { hints, read: Arc::new(read), load: Arc::new(load), used, found, refused: false })
     }
 
     /// Puts what is new in use as it comes, and tells whose certificates count then.
@@ -98,6 +111,7 @@ impl ConfigSource {
             let Some(found) = self.look(told).await else { continue };
             let tried = self.attempt(found, told, &context).await;
             context.count(&tried);
+            self.refused = tried.loaded.is_err();
             if let Some(set) = context.take(tried, &certificates).await {
                 self.uses(set);
             }
@@ -126,7 +140,8 @@ impl ConfigSource {
             match RuleTexts::read(&config.rules) {
                 Ok(texts) => {
                     let is_new = config != used.config;
-                    let certificates = is_new.then(|| Snapshot::of(&config.tls_files()).hash());
+                    let tls_files = || config.tls_files().iter().map(|file| file.path).collect::<Vec<_>>();
+                    let certificates = is_new.then(|| Snapshot::of(&tls_files()).hash());
                     Found::Set(Set { config, texts: Arc::new(texts) }, certificates)
                 }
                 Err(error) => Found::NoRules(Causes(&error).to_string()),
@@ -140,8 +155,8 @@ impl ConfigSource {
     async fn attempt(&self, found: Found, told: bool, context: &Arc<Context>) -> Tried {
         let set = match found {
             Found::Set(set, _) => set,
-            Found::NoConfig(error) => return Tried { counts: (true, false), loaded: Err(error.into()) },
-            Found::NoRules(error) => return Tried { counts: (false, true), loaded: Err(error.into()) },
+            Found::NoConfig(error) => return Tried::failed((true, false), error),
+            Found::NoRules(error) => return Tried::failed((false, true), error),
         };
         let changed = (set.config != self.used.config, set.texts != self.used.texts);
         let loaded = self.prepare(set, told, context).await;
@@ -151,7 +166,12 @@ impl ConfigSource {
             Err(_) if told => (changed.0, changed.1 || !changed.0),
             _ => changed,
         };
-        Tried { counts, loaded }
+        let after = match changed {
+            (false, false) if self.refused => After::Refusal,
+            (false, false) => After::Nothing,
+            _ => After::Change,
+        };
+        Tried { counts, after, loaded }
     }
 
     async fn prepare(&self, set: Set, told: bool, context: &Arc<Context>) -> Result<(Set, Loaded), Failure> {
@@ -173,11 +193,19 @@ impl ConfigSource {
     }
 }
 
+impl Tried {
+    fn failed(counts: (bool, bool), error: String) -> Self {
+        Self { counts, after: After::Change, loaded: Err(error.into()) }
+    }
+}
+
 impl Context {
-    /// Tells in the metrics which rules are in use.
-    pub(super) fn tell_rules(&self, engine: &Engine) {
+    /// Tells in the metrics which rules are in use; whether they are others than before.
+    pub(super) fn tell_rules(&self, engine: &Engine) -> bool {
         let ruleset = engine.ruleset();
         self.metrics.set_ruleset(&ruleset.hash, ruleset.enabled(), now());
+        let before = self.ruleset.swap(Arc::new(ruleset.hash.clone()));
+        *before != ruleset.hash
     }
 
     /// Tells in the metrics that a configuration is in use from now on.
@@ -187,9 +215,10 @@ impl Context {
 
     /// What takes the place of what is in use, all set up.
     fn renew(&self, config: &Config, engine: &Arc<Engine>) -> Result<(Arc<Proxy>, Arc<Edge>), Failure> {
-        let proxy = self.proxy.load().renewed(config, engine)?;
+        let placed = |error: ServerError| error.placed(config);
+        let proxy = self.proxy.load().renewed(config, engine).map_err(|error| placed(error.into()))?;
         // Last: it tells in the metrics of the certificate that clients see.
-        let edge = Edge::new(config, &self.metrics, Some(&self.edge.load()))?;
+        let edge = Edge::new(config, &self.metrics, Some(&self.edge.load())).map_err(placed)?;
         Ok((Arc::new(proxy), Arc::new(edge)))
     }
 
@@ -216,6 +245,7 @@ impl Context {
                 return None;
             }
         };
+        let is_configuration = renewed.is_some();
         match renewed {
             Some((proxy, edge)) => self.succeed(&set.config, proxy, edge, certificates).await,
             None => self.proxy.load().set_rules(&engine),
@@ -223,9 +253,14 @@ impl Context {
         if tried.counts.0 {
             self.tell_config();
         }
-        self.tell_rules(&engine);
         let (hash, rules) = (engine.ruleset().hash.as_str(), engine.ruleset().enabled());
-        tracing::info!(ruleset = hash, rules, "new rules are in use");
+        match (self.tell_rules(&engine), tried.after) {
+            (true, _) => tracing::info!(ruleset = hash, rules, "new rules are in use"),
+            (false, After::Change) if is_configuration => {}
+            (false, After::Change) => tracing::info!("the rule files were read again; their rules are the same"),
+            (false, After::Refusal) => tracing::info!("the configuration is valid again; nothing changed"),
+            (false, After::Nothing) => tracing::info!("the configuration was read again; nothing changed"),
+        }
         Some(set)
     }
 

@@ -38,6 +38,17 @@ fn lines(output: &Output) -> Vec<Value> {
 }
 
 #[test]
+fn explain_says_where_the_exception_stands() {
+    let allow = "[[override]]\nid = \"email.address\"\nallow = [{ pattern = '^bob@example[.]com$', reason = \"a demo\" }]\n\
+                 negative_examples = [\"bob@example.com\"]\n";
+    let directory = directory(&[("allow.toml", allow), ("body.json", r#"{"a": "bob@example.com"}"#)]);
+    let output = expurgate_in(directory.path(), &["explain", "--rules", "allow.toml", "body.json"]);
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(told.contains("why not: an exception of the rule allows it: "), "{told}");
+    assert!(told.contains("; the rule is changed at allow.toml:2:6\n"), "{told}");
+}
+
+#[test]
 fn explain_says_what_confirmed_a_finding_and_what_turned_others_down() {
     let body = r#"{"a": "acme: acme_q7z9k2x4m1v8b3n6c5t0r9w2", "b": "acme: acme_a7b2k9d4x1f6p3h8c5j0e2g8", "c": "acme: acme_abcdefghijklmnopqrstuvwx",
         "d": "4111 1111 1111 1112", "password": "<password>", "dbPassword": "hunter2!",

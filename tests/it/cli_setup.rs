@@ -54,7 +54,7 @@ fn a_pattern_that_cannot_be_compiled_is_told_with_its_place() {
     for command in ["check", "scan"] {
         let output = expurgate(&[command, "--rules", rule.path()], b"");
         assert_eq!(code(&output), Some(2));
-        assert!(told(&output).contains(&format!("{}:2:6: ", rule.path())), "{}", told(&output));
+        assert!(told(&output).contains(&format!("{}:6:11: ", rule.path())), "{}", told(&output));
         assert!(told(&output).contains("needs a fixed text"), "{}", told(&output));
     }
 }
@@ -132,9 +132,14 @@ fn check_reads_the_certificates() {
     for (key, expected) in [("/no/such.key", 3), (none.path(), 2), (one.path(), 2), (key.path(), 0)] {
         let pair = format!("cert = '{}'\nkey = '{key}'\n", one.path());
         for section in ["[listener.tls]\n", "[[route]]\nupstream = 'https://a.example'\n[route.tls]\n"] {
-            let output = expurgate(&["check", "--config", File::new(&format!("{section}{pair}")).path()], b"");
+            let file = File::new(&format!("{section}{pair}"));
+            let output = expurgate(&["check", "--config", file.path()], b"");
             assert_eq!(code(&output), Some(expected), "{section}{pair} {}", told(&output));
-            assert!(expected == 0 || told(&output).contains(key), "{}", told(&output));
+            let (line, of) = if section.contains("route") { (5, "route \"default\": ") } else { (3, "listener.") };
+            // One file for both is first that of the certificate.
+            let (line, name) = if key == one.path() { (line - 1, "cert") } else { (line, "key") };
+            let place = format!("error: {}:{line}:1: {of}tls.{name}: {key} ", file.path());
+            assert!(expected == 0 || told(&output).starts_with(&place), "{}", told(&output));
         }
     }
 }
@@ -153,6 +158,29 @@ fn an_unreadable_file_ends_with_3_whichever_it_is() {
         let output = expurgate(args, b"");
         assert_eq!(code(&output), Some(3), "{args:?}: {}", told(&output));
         assert!(told(&output).contains("/no/such."), "{}", told(&output));
+    }
+}
+
+#[test]
+fn a_relative_path_that_is_not_there_is_told_with_its_place_and_where_it_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path().canonicalize().unwrap();
+    let route = "[[route]]\nupstream = 'https://a.example'\n";
+    for (text, place) in [
+        (format!("[rules]\npaths = ['rules.d']\n{route}"), "2:1: rules.paths: rules.d: cannot be read: "),
+        (format!("[protocols]\npaths = ['packs']\n{route}"), "2:1: protocols.paths: packs: cannot be read: "),
+        (format!("[hash.keys]\nk1 = 'k1.key'\n{route}"), "2:1: hash.keys.k1: k1.key: cannot be read: "),
+        (format!("{route}tls.ca = 'ca.pem'\n"), "3:1: route \"default\": tls.ca: ca.pem cannot be read: "),
+    ] {
+        let file = File::new(&text);
+        for command in ["check", "run"] {
+            let output = crate::cli::expurgate_in(folder.path(), &[command, "--config", file.path()]);
+            let told = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(code(&output), Some(3), "{told}");
+            assert!(told.starts_with(&format!("error: {}:{place}", file.path())), "{told}");
+            let ending = format!("; the path starts at the working directory, {}\n", here.display());
+            assert!(told.ends_with(&ending), "{told}");
+        }
     }
 }
 
@@ -265,7 +293,7 @@ fn key_files_are_checked_and_never_shown() {
 #[test]
 fn an_action_whose_output_would_be_found_again_starts_nothing() {
     let template = "PHONE_NUMBER={ action = \"replace\", template = \"call 415-555-0123\" }";
-    let mistake = "route \"default\": PHONE_NUMBER: \"replace\" of PHONE_NUMBER writes `call 415-555-0123`, in which the \
+    let mistake = "error: --action: PHONE_NUMBER: \"replace\" of PHONE_NUMBER writes `call 415-555-0123`, in which the \
                    rule phone.nanp would find a value again";
     for command in
         [&["check"][..], &["redact"], &["run", "--upstream", "http://127.0.0.1:9", "--listen", "127.0.0.1:0"]]
@@ -276,5 +304,6 @@ fn an_action_whose_output_would_be_found_again_starts_nothing() {
     }
     let output = expurgate(&["redact", "--action", "EMAIL_ADDRES=mask"], b"");
     assert_eq!(code(&output), Some(2));
-    assert!(told(&output).contains("no rule finds the entity EMAIL_ADDRES; did you mean EMAIL_ADDRESS?"));
+    let mistake = "error: --action: no rule finds the entity EMAIL_ADDRES; did you mean EMAIL_ADDRESS?";
+    assert!(told(&output).starts_with(mistake), "{}", told(&output));
 }

@@ -263,6 +263,11 @@ fn every_code_of_an_error_stands_in_the_table_of_codes() {
     let (_, section) = document.split_once("\n## Errors\n").unwrap();
     let (section, _) = section.split_once("\n## ").unwrap();
     let cells = section.lines().filter_map(|line| line.split(" | ").nth(1));
+    let rows = section.lines().filter(|line| line.starts_with("| ") && line.contains('`'));
+    for row in rows {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        assert!(cells.len() == 4 && cells[3].len() > 10, "what is to be done? {row}");
+    }
     let listed: BTreeSet<&str> = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
     assert_eq!(listed, codes);
 }

@@ -285,6 +285,100 @@ fn what_is_not_seen_is_warned_of() {
     }
 }
 
+#[test]
+fn what_goes_past_the_sidecar_is_warned_of_and_what_points_at_it_is_not() {
+    let env = |entries: &str| pod("", "", &format!(", env: [{entries}]"));
+    let otlp = "{name: OTEL_EXPORTER_OTLP_ENDPOINT, value: \"http://collector:4318\"}";
+    let runs = |url: &str| format!("{{name: LANGSMITH_RUNS_ENDPOINTS, value: '{{\"{url}\": \"lsv2_key\"}}'}}");
+    for (args, text, told) in [
+        (
+            &["--protocol", "langsmith"][..],
+            env(otlp),
+            "OTEL_EXPORTER_OTLP_ENDPOINT goes past the sidecar; name its protocol too (",
+        ),
+        (
+            &["--protocol", "langsmith"],
+            env(&runs("https://a.example")),
+            "LANGSMITH_RUNS_ENDPOINTS goes past the sidecar; leave it out\n",
+        ),
+        (&["--protocol", "langsmith"], env(&runs("http://127.0.0.1:8080")), ""),
+        (&["--protocol", "langsmith", "--keep-variables", "OTEL_EXPORTER_OTLP_ENDPOINT"], env(otlp), ""),
+        (&["--protocol", "langsmith,otlp"], env(otlp), ""),
+    ] {
+        let args: Vec<&str> = std::iter::once("inject").chain(args.iter().copied()).collect();
+        let output = expurgate(&args, text.as_bytes());
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{error}");
+        assert_eq!(error.contains("past the sidecar"), !told.is_empty(), "{error}");
+        assert!(told.is_empty() || error.contains(&format!("container app: {told}")), "{told}: {error}");
+        assert!(!error.contains("lsv2_key"), "{error}");
+        // The same is told of what runs.
+        let listed = expurgate(&["verify"], &output.stdout);
+        let table = String::from_utf8_lossy(&listed.stdout).into_owned();
+        let is_flag = args.contains(&"--keep-variables");
+        assert_eq!(table.contains("past the sidecar"), !told.is_empty() || is_flag, "{table}");
+    }
+}
+
+#[test]
+fn an_entity_that_no_known_rule_finds_is_warned_of() {
+    let keys = ["--hash-keys-secret", "k"];
+    let own = rule_file(
+        "[[rule]]\nid = \"acme.key\"\nentity = \"ACME_KEY\"\ncategory = \"credential\"\ndescription = \"d\"\n\
+         pattern = '\\bacme_[a-z0-9]{8}\\b'\nexamples = [\"acme_a1b2c3d4\"]\nnegative_examples = [\"acme_\"]\n\
+         references = [\"https://example.com\"]\n",
+    );
+    let rules = ["--rules", own.path().to_str().unwrap()];
+    for (args, actions, told) in [
+        (&[][..], "EMAIL_ADRESS=hash", "actions: no built-in rule finds EMAIL_ADRESS; did you mean EMAIL_ADDRESS?"),
+        (&[], "EMAIL_ADDRESS=hash,pii=hash,default=mask,credential=remove", ""),
+        (&[], "ACME_KEY=hash", "actions: no built-in rule finds ACME_KEY; "),
+        (&rules, "ACME_KEY=hash", ""),
+        (&rules, "ACME_KEYS=hash", "actions: no rule finds ACME_KEYS; did you mean ACME_KEY?"),
+        (&[], "EMAIL_ADDRESS=mask", "hash-keys-secret: no action is hash, so nothing gets a pseudonym"),
+    ] {
+        let args = [&["inject", "--protocol", "openai"], &keys[..], args].concat();
+        let text = pod(&format!("{PREFIX}actions: \"{actions}\""), "", "");
+        let output = expurgate(&args, text.as_bytes());
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{error}");
+        assert_eq!(error.contains("warning: "), !told.is_empty(), "{actions}: {error}");
+        assert!(error.contains(told), "{told}: {error}");
+    }
+}
+
+fn rule_file(text: &str) -> tempfile::NamedTempFile {
+    let file = tempfile::Builder::new().prefix("rules").suffix(".toml").tempfile().unwrap();
+    fs::write(file.path(), text).unwrap();
+    file
+}
+
+#[test]
+fn rules_of_ones_own_get_the_memory_to_be_judged_unless_it_is_set() {
+    let memory = |args: &[&str], annotations: &str| {
+        let args = [&["inject", "--protocol", "openai"], args].concat();
+        let output = expurgate(&args, pod(annotations, "", "").as_bytes());
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{error}");
+        let out = String::from_utf8(output.stdout).unwrap();
+        let pod = trees(&out).into_iter().find(|tree| tree.text_of("kind") == Some("Pod")).unwrap();
+        let sidecar = &pod.at(&["spec"]).unwrap().items("initContainers")[0];
+        let of = |kind: &str| sidecar.at(&["resources", kind, "memory"]).and_then(Node::as_text).unwrap().to_owned();
+        (of("requests"), of("limits"))
+    };
+    let own = rule_file("[[override]]\nid = \"email.address\"\nshadow = true\n");
+    let (rules, named) = (["--rules", own.path().to_str().unwrap()], format!("{PREFIX}rules-configmap: mine"));
+    let with = |more: [&'static str; 2]| [rules, more].concat();
+    let is = |request: &str, limit: &str| (request.to_owned(), limit.to_owned());
+    assert_eq!(memory(&[], ""), is("32Mi", "64Mi"));
+    assert_eq!(memory(&rules, ""), is("128Mi", "256Mi"));
+    assert_eq!(memory(&[], &named), is("128Mi", "256Mi"));
+    assert_eq!(memory(&["--rules-configmap", "mine"], ""), is("128Mi", "256Mi"));
+    assert_eq!(memory(&with(["--memory-limit", "96Mi"]), ""), is("32Mi", "96Mi"));
+    assert_eq!(memory(&rules, &format!("{PREFIX}memory-limit: 64Mi")), is("32Mi", "64Mi"));
+    assert_eq!(memory(&with(["--memory-request", "200Mi"]), ""), is("200Mi", "256Mi"));
+}
+
 const ROLLOUT: &str = "apiVersion: argoproj.io/v1alpha1\nkind: Rollout\nmetadata: {name: r}\nspec: {workloadRef: \
                        {apiVersion: apps/v1, kind: Deployment, name: web}}\n";
 
@@ -451,7 +545,13 @@ const EFFECTS: &[Effect] = &[
         "rules-configmap",
         "own-rules",
         &[
+            "- @.env.EXPURGATE_LIMITS_MAX_BUFFERED.value: 8388608",
+            "- @.resources.limits.memory: 64Mi",
+            "- @.resources.requests.memory: 32Mi",
             "- volumes.expurgate-rules.configMap.name: expurgate-rules",
+            "+ @.env.EXPURGATE_LIMITS_MAX_BUFFERED.value: 33554432",
+            "+ @.resources.limits.memory: 256Mi",
+            "+ @.resources.requests.memory: 128Mi",
             "+ volumes.expurgate-rules.configMap.name: own-rules",
         ],
     ),

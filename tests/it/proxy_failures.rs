@@ -1,8 +1,11 @@
 //! Upstreams and clients that fail, stall or go away.
 
 use crate::proxy_client::{Client, chunk, head, request};
+use crate::proxy_drain::Running;
+use crate::proxy_reload::next_line;
 use crate::proxy_rig::{JSON, Proxy, Rig};
 use crate::proxy_sink::{Answer, PATIENCE, silent};
+use rustix::process::Signal;
 use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -29,6 +32,50 @@ async fn an_upstream_that_is_down_is_a_bad_gateway() {
     proxy.wait_for_metric(line, 2).await;
     let line = "failures_total{reason=\"upstream_unreachable\",route=\"default\"}";
     proxy.wait_for_metric(line, 2).await;
+    // Without a breaker, too.
+    proxy.wait_for_metric("upstream_circuit_open{route=\"default\"}", 0).await;
+}
+
+#[tokio::test]
+async fn the_cause_of_a_failure_is_in_the_log_once_with_the_request_that_met_it() {
+    let nowhere = format!("http://{}", free_address().await);
+    // Answers in HTTP/1.1 whatever it is asked.
+    let old = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let http1 = format!("http://{}", old.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = old.accept().await {
+            tokio::spawn(async move {
+                let mut head = [0; 24];
+                let _ = stream.read_exact(&mut head).await;
+                let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n").await;
+                let _ = stream.read_to_end(&mut Vec::new()).await;
+            });
+        }
+    });
+    for (upstream, http2, cause) in [
+        (&nowhere, "false", "cannot connect: "),
+        (&nowhere, "true", "cannot connect: "),
+        (&http1, "true", "HTTP/2 error: frame with invalid size; does it speak HTTP/2?"),
+    ] {
+        let environment = [("EXPURGATE_ROUTE_0_HTTP2", http2), ("EXPURGATE_ROUTE_0_NAME", "up")];
+        let mut running = Running::start_with(&["--upstream", upstream, "--listen", "127.0.0.1:0"], &environment).await;
+        let mut ids = Vec::new();
+        for _ in 0..3 {
+            let mut client = Client::connect(running.address).await;
+            let reply = client.exchange(&request("POST", "/", &[JSON], SMALL)).await;
+            assert_eq!(reply.status, 502, "{}", reply.text());
+            let reply: serde_json::Value = serde_json::from_str(reply.text()).unwrap();
+            ids.push(reply["error"]["request_id"].clone());
+        }
+        let line = next_line(&mut running, |line| line["level"] == "WARN").await;
+        assert_eq!((&line["message"], &line["route"]), (&"upstream failed".into(), &"up".into()), "{line}");
+        assert_eq!(line["request_id"], ids[0], "{line}");
+        assert!(line["error"].as_str().unwrap().contains(cause), "{line}");
+        running.signal(Signal::TERM);
+        let (_, rest) = running.end().await;
+        assert!(!rest.contains("upstream failed"), "{rest}");
+        assert!(rest.contains(ids[2].as_str().unwrap()), "{rest}");
+    }
 }
 
 #[tokio::test]

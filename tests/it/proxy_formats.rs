@@ -34,6 +34,19 @@ async fn export(rig: &Rig, headers: &[(&str, &str)], body: &[u8]) -> u16 {
 }
 
 #[tokio::test]
+async fn what_is_of_no_known_type_is_text_or_refused() {
+    let rig = Rig::start().await;
+    for kind in ["application/pdf", "image/png", "application/x-foo"] {
+        let header = ("content-type", kind);
+        assert_eq!(rig.post(&[header], b"mail bob@example.com").await.status, 200, "{kind}");
+        assert_eq!(rig.post(&[header], b"mail\x00bob@example.com").await.status, 415, "{kind}");
+        assert_eq!(rig.post(&[header], b"mail \xffbob@example.com").await.status, 415, "{kind}");
+    }
+    let seen = rig.sink.wait("the texts", |seen| seen.len() == 3 && seen.iter().all(|one| one.complete)).await;
+    assert!(seen.iter().all(|one| one.body == b"mail [EMAIL_ADDRESS]"));
+}
+
+#[tokio::test]
 async fn a_form_arrives_redacted_with_its_exact_length() {
     let rig = Rig::start().await;
     let body = b"to=bob%40example.com&user[password]=hunter2&n=%c3%A9";

@@ -4,7 +4,7 @@
 use crate::mounted::Mounted;
 use crate::proxy_client::{Client, chunk, head, request};
 use crate::proxy_drain::Running;
-use crate::proxy_reload::{metrics, next_error, rules, wait_for};
+use crate::proxy_reload::{metrics, next_error, next_line, rules, wait_for};
 use crate::proxy_rig::JSON;
 use crate::proxy_sink::{Answer, Sink};
 use crate::tls_rig::{Authority, connect, listener};
@@ -186,7 +186,10 @@ async fn what_is_wrong_is_told_with_its_place_and_the_old_stays() {
         (format!("{own}[limits]\nmax_requests = = 1\n{route}"), "expurgate.toml:4:16: "),
         (format!("{own}[limits]\nmax_reqests = 1\n{route}"), "expurgate.toml:4:1: "),
         (format!("{own}{route}policy.TOKEM = \"remove\"\n"), "expurgate.toml:5:8: "),
-        (format!("{own}{route}tls.ca = \"/nowhere\"\n"), "tls.ca"),
+        (
+            format!("{own}{}tls.ca = \"/nowhere\"\n", route.replace("http:", "https:")),
+            "expurgate.toml:5:1: route \"default\": tls.ca: /nowhere ",
+        ),
         (format!("[listener]\naddress = \"127.0.0.1:1\"\n{route}"), "expurgate.toml:2:1: listener.address"),
         (format!("{own}tls.cert = \"a\"\ntls.key = \"b\"\n{route}"), "expurgate.toml:3:5: listener.tls"),
         (format!("[log]\nlevel = \"debug\"\n{own}{route}"), "expurgate.toml:2:1: log.level"),
@@ -210,6 +213,33 @@ async fn what_is_wrong_is_told_with_its_place_and_the_old_stays() {
     assert_eq!(post(running.address, "/", JSON, TOKEN).await, 200);
     let seen = sink.wait("one more", |seen| seen.len() == 9 && seen[8].complete).await;
     assert_eq!(seen[8].body, b"[\"\"]");
+}
+
+#[tokio::test]
+async fn the_log_says_what_is_new_and_that_a_mistake_was_taken_back() {
+    let sink = Sink::start(Answer::Ok("ok")).await;
+    let files = Files::new(&sink, "");
+    let mut running = files.start(LISTEN, &[]).await;
+    let mut told = async |files: &Files, text: &str| {
+        std::fs::write(files.path(), text).unwrap();
+        running.signal(Signal::HUP);
+        next_line(&mut running, |line| line["message"] != "route").await["message"].as_str().unwrap().to_owned()
+    };
+    let right = std::fs::read_to_string(files.path()).unwrap();
+    assert_eq!(told(&files, &right).await, "the configuration was read again; nothing changed");
+    let wrong = told(&files, &format!("{right}pas = []\n")).await;
+    assert_eq!(wrong, "the new configuration is not used; the old one stays");
+    assert_eq!(told(&files, &right).await, "the configuration is valid again; nothing changed");
+    // Of a new configuration only that is told, unless the rules are new too.
+    let other = format!("{right}http2 = false\nresponses = true\n");
+    assert_eq!(told(&files, &other).await, "a new configuration is in use");
+    assert_eq!(told(&files, &other).await, "the configuration was read again; nothing changed");
+    let rules_file = files.0.file("rules.toml");
+    let two = rules("TOKEN", 2);
+    std::fs::write(&rules_file, &two).unwrap();
+    assert_eq!(told(&files, &other).await, "new rules are in use");
+    std::fs::write(&rules_file, format!("# two\n{two}")).unwrap();
+    assert_eq!(told(&files, &other).await, "the rule files were read again; their rules are the same");
 }
 
 #[tokio::test]

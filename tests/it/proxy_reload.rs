@@ -167,17 +167,22 @@ async fn a_request_keeps_the_rules_that_it_began_with() {
 
 /// The next line of the log at level `ERROR`.
 pub(crate) async fn next_error(running: &mut Running) -> serde_json::Value {
+    next_line(running, |line| line["level"] == "ERROR").await
+}
+
+/// The next line of the log that is wanted.
+pub(crate) async fn next_line(running: &mut Running, wanted: impl Fn(&serde_json::Value) -> bool) -> serde_json::Value {
     let log = running.log.as_mut().unwrap();
     let telling = async {
         loop {
             let line = log.next_line().await.unwrap().expect("it goes on");
             let line: serde_json::Value = serde_json::from_str(&line).unwrap();
-            if line["level"] == "ERROR" {
+            if wanted(&line) {
                 return line;
             }
         }
     };
-    tokio::time::timeout(PATIENCE, telling).await.expect("the mistake is told")
+    tokio::time::timeout(PATIENCE, telling).await.expect("it is told")
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use crate::cli::setup;
 use crate::cli::setup::{RuleArgs, offline_ruleset_of, unknown_rule};
 use crate::cli::{CliError, Exit};
 use crate::redact::{Test, Tested, test};
-use crate::rule::{Rule, RuleTexts};
+use crate::rule::Rule;
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
@@ -41,7 +41,7 @@ enum Style {
 /// Tests them.
 pub(in crate::cli) fn run(args: &Args) -> Result<Exit, CliError> {
     let offline = args.rules.and(&args.paths).load()?;
-    let texts = RuleTexts::read(offline.rules())?;
+    let texts = setup::read_rules(offline.as_written())?;
     if let Some(directory) = texts.empty_directories().next() {
         return Err(CliError::Usage(setup::no_rule_file(directory)));
     }

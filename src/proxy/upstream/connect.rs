@@ -1,6 +1,7 @@
 //! New connections to an upstream.
 
 use super::UpstreamError;
+use super::complaints::Complaints;
 use super::socket::Socket;
 use super::unflushed::Unflushed;
 use crate::config::{self, Scheme, Timeouts, UpstreamTls};
@@ -33,6 +34,7 @@ type Plain = <HttpsConnector<HttpConnector> as Service<Uri>>::Response;
 /// Connects within a time-out, and counts.
 pub(in crate::proxy) struct Connector {
     route: String,
+    pub(super) complaints: Complaints,
     files: UpstreamTls,
     first: [u8; 32],
     /// Replaced when the files hold something else.
@@ -93,6 +95,7 @@ impl Connector {
             .map_err(|source| UpstreamError::Tls { route: route.name.clone(), source })?;
         Ok(Self {
             route: route.name.clone(),
+            complaints: Complaints::new(&route.name),
             files: route.tls.clone(),
             first: read.hash(),
             ways: ArcSwap::from_pointee(ways),

@@ -2,6 +2,7 @@
 //! requests share, and its time-outs.
 
 mod breaker;
+mod complaints;
 mod connect;
 mod pool;
 mod shared;
@@ -213,7 +214,11 @@ impl Upstream {
     ) -> Result<(Response<Incoming>, Driver), Failure> {
         exchange.touch();
         for attempt in 1.. {
-            let mut place = self.in_time(self.shared.place(), exchange, timer).await??;
+            let placed = self.in_time(self.shared.place(), exchange, timer).await?;
+            let mut place = placed.map_err(|lack| {
+                self.connector.complaints.tell(exchange.id(), &lack.cause);
+                lack.failure
+            })?;
             let response = match self.in_time(place.send(request), exchange, timer).await? {
                 Ok(response) => response,
                 Err(mut error) => match error.take_message().filter(|_| attempt < ATTEMPTS) {
@@ -222,7 +227,7 @@ impl Upstream {
                         request = unsent;
                         continue;
                     }
-                    None => return Err(send_failure(&error.into_error(), exchange)),
+                    None => return Err(send_failure(&self.connector, &error.into_error(), exchange)),
                 },
             };
             place.answered();
@@ -250,7 +255,9 @@ impl Upstream {
             let (mut connection, is_kept) = match if again { None } else { self.pool.take() } {
                 Some(kept) => (kept, true),
                 // Boxed: rare, and large.
-                None => Box::pin(self.connect(again)).await.map_err(|error| connect_failure(&error, exchange))?,
+                None => Box::pin(self.connect(again))
+                    .await
+                    .map_err(|error| connect_failure(&self.connector, &error, exchange))?,
             };
             let spare = if is_kept { repeatable(&request) } else { None };
             let sent = match request.body().is_streaming() {
@@ -265,7 +272,7 @@ impl Upstream {
                 Err(SendError { unsent: Some(unsent), .. }) if is_kept => request = unsent,
                 Err(SendError { error, .. }) => match spare.filter(|_| is_end(&error)) {
                     Some(spare) => (request, again) = (spare, true),
-                    None => return Err(send_failure(&error, exchange)),
+                    None => return Err(send_failure(&self.connector, &error, exchange)),
                 },
             }
             // Whatever was cut off is sent anew.
@@ -379,17 +386,18 @@ fn is_end(error: &hyper::Error) -> bool {
     error.is_incomplete_message() || cause.is_some_and(|cause| is_cut(cause.kind()))
 }
 
-fn connect_failure(error: &ConnectError, exchange: &Exchange) -> Failure {
-    tracing::debug!(request_id = %exchange.id(), error = %Causes(error), "upstream failed");
+fn connect_failure(connector: &Connector, error: &ConnectError, exchange: &Exchange) -> Failure {
+    connector.complaints.tell(exchange.id(), &Causes(error).to_string());
     error.failure()
 }
 
 /// A failure of the request's own body comes first.
-fn send_failure(error: &hyper::Error, exchange: &Exchange) -> Failure {
-    tracing::debug!(request_id = %exchange.id(), error = %Causes(error), "upstream failed");
+fn send_failure(connector: &Connector, error: &hyper::Error, exchange: &Exchange) -> Failure {
     if let Some(failure) = exchange.failure() {
+        tracing::debug!(request_id = %exchange.id(), error = %Causes(error), "upstream failed");
         return failure;
     }
+    connector.complaints.tell(exchange.id(), &format!("{}{}", Causes(error), hint(error)));
     let mut cause = error.source();
     while let Some(error) = cause {
         if is_time_out(error) {
@@ -398,6 +406,14 @@ fn send_failure(error: &hyper::Error, exchange: &Exchange) -> Failure {
         cause = error.source();
     }
     Failure::UpstreamBroke
+}
+
+/// What may be behind an error. Who answers HTTP/2 in HTTP/1.1 sends what looks like a frame
+/// of 4 MB.
+fn hint(error: &(dyn Error + 'static)) -> &'static str {
+    let causes = std::iter::successors(Some(error), |&error| error.source());
+    let reason = causes.filter_map(|error| error.downcast_ref::<h2::Error>()).find_map(h2::Error::reason);
+    if reason == Some(h2::Reason::FRAME_SIZE_ERROR) { "; does it speak HTTP/2?" } else { "" }
 }
 
 /// Of a write: nothing else on a connection has a time-out.

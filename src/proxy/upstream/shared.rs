@@ -53,7 +53,16 @@ struct State {
 }
 
 /// The use of the new connection, for who wants to know whether it lasts.
-type Opened = Result<Shared, Failure>;
+type Opened = Result<Shared, Lack>;
+
+/// Why there is no place.
+#[derive(Clone, Debug)]
+pub(super) struct Lack {
+    /// What it is for a request.
+    pub(super) failure: Failure,
+    /// For the log.
+    pub(super) cause: Arc<str>,
+}
 
 #[derive(Clone)]
 struct Shared {
@@ -80,13 +89,19 @@ pub(super) struct Place {
     answered: bool,
 }
 
+impl Lack {
+    fn new(failure: Failure, cause: &str) -> Self {
+        Self { failure, cause: cause.into() }
+    }
+}
+
 impl SharedPool {
     pub(super) fn new(connector: Arc<Connector>, keep_alive: Duration, max_age: Duration) -> Arc<Self> {
         Arc::new(Self { state: Mutex::default(), connector, keep_alive, max_age })
     }
 
     /// A place on an open connection, or on a new one.
-    pub(super) async fn place(self: &Arc<Self>) -> Result<Place, Failure> {
+    pub(super) async fn place(self: &Arc<Self>) -> Result<Place, Lack> {
         loop {
             let mut opening = match self.take_or_open() {
                 Ok(place) => return Ok(place),
@@ -94,9 +109,9 @@ impl SharedPool {
             };
             // The task tells in any case, unless it panics.
             let opened = opening.wait_for(Option::is_some).await.ok().and_then(|opened| opened.clone());
-            let opened = opened.unwrap_or(Err(Failure::UpstreamUnreachable))?;
+            let opened = opened.unwrap_or_else(|| Err(Lack::new(Failure::UpstreamUnreachable, "not opened")))?;
             if opened.requests.is_closed() {
-                return Err(Failure::UpstreamBroke);
+                return Err(Lack::new(Failure::UpstreamBroke, "the connection ended at once"));
             }
             // Others may have taken all of it.
         }
@@ -127,10 +142,8 @@ impl SharedPool {
     }
 
     async fn open(self: &Arc<Self>) -> Opened {
-        let stream = self.connector.connect(Protocol::Http2).await.map_err(|error| {
-            tracing::debug!(error = %Causes(&error), "upstream failed");
-            error.failure()
-        })?;
+        let connected = self.connector.connect(Protocol::Http2).await;
+        let stream = connected.map_err(|error| Lack::new(error.failure(), &Causes(&error).to_string()))?;
         let shaken = Builder::new(TokioExecutor::new())
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
@@ -138,10 +151,8 @@ impl SharedPool {
             .max_header_list_size(LARGEST_HEAD)
             .handshake(stream)
             .await;
-        let (requests, io) = shaken.map_err(|error| {
-            tracing::debug!(error = %Causes(&error), "upstream failed");
-            Failure::UpstreamUnreachable
-        })?;
+        let lack = |error: hyper::Error| Lack::new(Failure::UpstreamUnreachable, &Causes(&error).to_string());
+        let (requests, io) = shaken.map_err(lack)?;
         let usage = Arc::new(Usage::new());
         tokio::spawn(drive(Box::pin(io), Arc::clone(&usage), Arc::downgrade(self), (self.keep_alive, self.max_age)));
         Ok(Shared { requests, usage })

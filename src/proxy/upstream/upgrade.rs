@@ -37,8 +37,9 @@ pub(super) async fn ask(
     request: Request<RedactedBody>,
     exchange: &Exchange,
 ) -> Result<Asked, Failure> {
-    let stream = connector.connect(Protocol::Http1).await.map_err(|error| connect_failure(&error, exchange))?;
-    let failed = |error: hyper::Error| send_failure(&error, exchange);
+    let stream =
+        connector.connect(Protocol::Http1).await.map_err(|error| connect_failure(connector, &error, exchange))?;
+    let failed = |error: hyper::Error| send_failure(connector, &error, exchange);
     let (mut requests, mut io) = http1::handshake(stream).await.map_err(failed)?;
     let mut over = false;
     let response = {

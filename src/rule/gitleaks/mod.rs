@@ -97,7 +97,7 @@ pub fn import(path: &str, text: &str) -> Result<Import, RuleError> {
     let mut mistakes = Mistakes::new(path, text);
     let (root, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
-        mistakes.add(error.span().map_or(0, |span| span.start), format!("invalid TOML: {}", error.message()));
+        mistakes.add_toml(error.span().map_or(0, |span| span.start), error.message());
     }
     let rules = root.get_ref().get("rules").and_then(|rules| rules.get_ref().as_array());
     if errors.is_empty() && rules.is_none() {
@@ -171,6 +171,7 @@ impl ImportedRule {
             examples: Vec::new(),
             negative_examples: Vec::new(),
             references: Vec::new(),
+            pattern_place: place.clone(),
             place,
             builtin: false,
             changes: None,

@@ -70,7 +70,7 @@ fn read(mistakes: &mut Mistakes<'_>, builtin: bool) -> Option<(Pack, usize)> {
     let (root, errors) = DeTable::parse_recoverable(mistakes.text());
     for error in &errors {
         let offset = error.span().map_or(0, |span| span.start);
-        mistakes.add(offset, format!("invalid TOML: {}", error.message()));
+        mistakes.add_toml(offset, error.message());
     }
     if !errors.is_empty() {
         return None;

@@ -191,13 +191,18 @@ pub(super) fn under(context: &Context, raw: &[u8], range: &Range<usize>) -> Opti
 pub(super) fn is_no_card(context: &Context, raw: &[u8], range: &Range<usize>) -> bool {
     let text = text_before(context, raw, range.start);
     let (before, is_quoted) = before_digits(&text);
-    let behind = &raw[range.end..];
-    if is_quoted && begins_member(behind) {
-        let name = before_member(before).and_then(name_before);
-        return name.is_some_and(|(name, _)| BIASES.contains(&name));
+    if !ends(&raw[range.end..], is_quoted) {
+        return false;
     }
-    let name = || name_before(before).or_else(|| name_before(before_array(before)?));
-    ends(behind, is_quoted) && name().is_some_and(|(name, _)| names_no_card(name))
+    // What follows the quote may not have come: what stands before tells of names.
+    if is_quoted && matches!(before.trim_ascii_end().last(), Some(b'{' | b',')) {
+        let object = before_member(before).and_then(name_before);
+        if let Some((name, _)) = object {
+            return BIASES.contains(&name);
+        }
+    }
+    let name = name_before(before).or_else(|| name_before(before_array(before)?));
+    name.is_some_and(|(name, _)| names_no_card(name))
 }
 
 /// The last [`REACH`] bytes before `at` of `raw`, behind `context`, without backslashes.
@@ -227,12 +232,6 @@ fn before_array(text: &[u8]) -> Option<&[u8]> {
     let in_array = |byte: &u8| byte.is_ascii_digit() || byte.is_ascii_whitespace() || b"\",.-".contains(byte);
     let bracket = text.iter().rposition(|byte| !in_array(byte))?;
     (text[bracket] == b'[').then_some(&text[..bracket])
-}
-
-/// Whether a name ends before `behind`, and a colon follows.
-fn begins_member(behind: &[u8]) -> bool {
-    let mut signs = behind.iter().filter(|byte| **byte != b'\\' && !byte.is_ascii_whitespace());
-    (signs.next(), signs.next()) == (Some(&b'"'), Some(&b':'))
 }
 
 /// What stands before the object among whose names and numbers `text` ends.
@@ -308,6 +307,9 @@ mod tests {
     fn no_card(raw: &str) -> bool {
         let start = raw.find("4111").unwrap();
         let whole = is_no_card(&Context::at_start(), raw.as_bytes(), &(start..start + 16));
+        // What stands behind the next byte may not have come.
+        let begun = &raw.as_bytes()[..raw.len().min(start + 17)];
+        assert_eq!(is_no_card(&Context::at_start(), begun, &(start..start + 16)), whole, "{raw}");
         for cut in 0..=start {
             let mut context = Context::at_start();
             context.push(&raw.as_bytes()[..cut], REACH);
@@ -345,6 +347,7 @@ mod tests {
             r#"{"id":{"4111111111111111":1}}"#,
             r#"{"bias":{"4111111111111111":1}}"#,
             r#"{"logit_bias":{"a":{"x":"4111111111111111"}}}"#,
+            r#"{"logit_bias":{"50256":"4111111111111111"}}"#,
             "id: 4111111111111111",
         ] {
             assert!(!no_card(raw), "{raw}");

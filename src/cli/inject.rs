@@ -91,9 +91,12 @@ fn tell(changed: &Changed) {
     };
 }
 
+/// Names and texts.
+type Files = Vec<(String, String)>;
+
 /// Names for a ConfigMap and texts of rule files, which are right as `check` has it, and
 /// the rules with the built-in ones.
-fn read_rules(paths: &[PathBuf]) -> Result<(Vec<(String, String)>, Arc<Ruleset>), CliError> {
+fn read_rules(paths: &[PathBuf]) -> Result<(Files, Arc<Ruleset>), CliError> {
     if paths.is_empty() {
         return Ok((Vec::new(), Arc::new(Ruleset::builtin()?)));
     }
@@ -103,7 +106,7 @@ fn read_rules(paths: &[PathBuf]) -> Result<(Vec<(String, String)>, Arc<Ruleset>)
     if !problems.is_empty() {
         return Err(CliError::Problems(problems));
     }
-    let mut rules: Vec<(String, String)> = Vec::new();
+    let mut rules = Files::new();
     for (path, text) in texts.files() {
         let name = Path::new(path).file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
         let is_key = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));

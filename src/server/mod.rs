@@ -165,8 +165,9 @@ impl Server {
         let certificates = Certificates::new(certified, &context.metrics).map_err(ServerError::Signal)?;
         context.tell_rules(engine);
         context.tell_config();
-        let listener = listen(config.listener, "--listen, EXPURGATE_LISTEN or [listener] address").await?;
-        let admin = listen(config.admin, "--admin, EXPURGATE_ADMIN or [admin] address").await?;
+        let listener =
+            listen(config.listener, "--listen, EXPURGATE_LISTEN, [listener] address, or LISTEN= of make run").await?;
+        let admin = listen(config.admin, "--admin, EXPURGATE_ADMIN, [admin] address, or ADMIN= of make run").await?;
         Ok(Self { listener, admin, source: None, certificates, context: Arc::new(context) })
     }
 

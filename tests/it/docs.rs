@@ -252,6 +252,15 @@ fn the_readme_counts_the_rules() {
 
 /// Which failures there are is known to their one table alone.
 #[test]
+fn make_run_asks_for_its_upstream_before_anything_is_built() {
+    let mut make = std::process::Command::new("make");
+    let make = make.args(["run", "UPSTREAM=", "CARGO=false"]).env_remove("MAKEFLAGS");
+    let output = make.current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
+    let (out, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(error.starts_with("usage: make run UPSTREAM=") && out.is_empty(), "{out}{error}");
+}
+
+#[test]
 fn every_code_of_an_error_stands_in_the_table_of_codes() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let source = fs::read_to_string(root.join("src/proxy/respond.rs")).unwrap();

@@ -167,6 +167,12 @@ fn what_would_go_past_the_sidecar_or_break_is_refused_with_what_to_do() {
         (&["--protocol", "openai"], "a: 1\n---\nb: [\n".to_owned(), "standard input: line "),
         (
             &["--protocol", "openai"],
+            "kind: Pod\nmetadata:\n\tname: x\n".to_owned(),
+            "standard input: line 3: no valid YAML at column 1: tabs disallowed within this context (block \
+             indentation); indent with spaces\n",
+        ),
+        (
+            &["--protocol", "openai"],
             "kind: Pod\n{{- if .Values.on }}\nspec: {}\n{{- end }}\n".to_owned(),
             "; render templates first: helm template … | expurgate inject\n",
         ),
@@ -373,6 +379,8 @@ fn rules_of_ones_own_get_the_memory_to_be_judged_unless_it_is_set() {
     assert_eq!(memory(&[], ""), is("32Mi", "64Mi"));
     assert_eq!(memory(&rules, ""), is("128Mi", "256Mi"));
     assert_eq!(memory(&[], &named), is("128Mi", "256Mi"));
+    let none = rule_file("# none yet\n");
+    assert_eq!(memory(&["--rules", none.path().to_str().unwrap()], ""), is("32Mi", "64Mi"));
     assert_eq!(memory(&["--rules-configmap", "mine"], ""), is("128Mi", "256Mi"));
     assert_eq!(memory(&with(["--memory-limit", "96Mi"]), ""), is("32Mi", "96Mi"));
     assert_eq!(memory(&rules, &format!("{PREFIX}memory-limit: 64Mi")), is("32Mi", "64Mi"));

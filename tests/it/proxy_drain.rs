@@ -213,8 +213,8 @@ async fn an_address_in_use_is_an_io_failure() {
     assert_eq!(output.status.code(), Some(3));
     let error = String::from_utf8(output.stderr).unwrap();
     let told = format!(
-        "cannot listen on {address}: Address already in use; give another with --listen, EXPURGATE_LISTEN or [listener] \
-         address\n"
+        "cannot listen on {address}: Address already in use; give another with --listen, EXPURGATE_LISTEN, \
+         [listener] address, or LISTEN= of make run\n"
     );
     assert!(error.ends_with(&told), "{error}");
 }

@@ -23,6 +23,12 @@ impl Marks {
         Self { before: ("\x1b[31;1m", "\x1b[0m"), after: ("\x1b[32;1m", "\x1b[0m"), invisible: true };
     /// `{-removed-}` and `{+added+}`.
     pub(super) const PLAIN: Self = Self { before: ("{-", "-}"), after: ("{+", "+}"), invisible: false };
+
+    /// What they mean.
+    pub(super) fn legend(self) -> String {
+        let ((out, out_end), (new, new_end)) = (self.before, self.after);
+        format!("{out}taken out{out_end}  {new}put in its place{new_end}")
+    }
 }
 
 /// The lines of `before` that differ from those of `after`, in two columns of
@@ -223,6 +229,7 @@ mod tests {
         }
         let left: String = rows.iter().map(|row| row.chars().take(30).collect::<String>()).collect();
         assert!(left.contains("{-jane.doe@example.com-}"), "{left}");
+        assert_eq!(Marks::PLAIN.legend(), "{-taken out-}  {+put in its place+}");
         assert!(!left.contains("\"a\""));
     }
 }

@@ -82,6 +82,9 @@ async fn show(proxy: SocketAddr, admin: SocketAddr, upstream: &Upstream, rules: 
     let mut metrics = Client::connect(admin).await?;
     let title = format!("proxy on http://{proxy}, {rules} rules; upstream on {}", upstream.url());
     screen.print(&format!("{} {title}", screen.bold("Expurgate")))?;
+    if !screen.colour {
+        screen.print(&Marks::PLAIN.legend())?;
+    }
     for payload in payloads::ALL {
         let status = client.send(payload).await?;
         let received = upstream.last();

@@ -36,15 +36,23 @@ pub struct Wrong {
 pub fn read_yaml(text: &str) -> Result<Option<Found>, Wrong> {
     let mut tree = Tree::default();
     for event in Parser::new_from_str(text) {
-        let (event, span) = event.map_err(|error| told(&error))?;
+        let (event, span) = event.map_err(|error| told(&error, text))?;
         tree.take(event, span).map_err(|why| Wrong { line: span.start.line(), why })?;
     }
     let has_tags = tree.has_tags;
     Ok(tree.root.map(|node| Found { node, has_tags }))
 }
 
-fn told(error: &ScanError) -> Wrong {
-    Wrong { line: error.marker().line(), why: format!("no valid YAML: {}", error.info()) }
+fn told(error: &ScanError, text: &str) -> Wrong {
+    let (line, mut column, mut hint) = (error.marker().line(), error.marker().col() + 1, "");
+    if error.info().contains("tab") {
+        // It is where the reader has stopped, which is behind the tab.
+        let place =
+            text.lines().nth(line.saturating_sub(1)).and_then(|line| line.chars().position(|char| char == '\t'));
+        column = place.map_or(column, |place| place + 1);
+        hint = "; indent with spaces";
+    }
+    Wrong { line, why: format!("no valid YAML at column {column}: {}{hint}", error.info()) }
 }
 
 /// A tree that grows by events.

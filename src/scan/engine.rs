@@ -148,9 +148,6 @@ impl PatternUse {
     }
 }
 
-/// What to do about a pattern without a fixed text.
-const HINT: &str = r"give it its context, such as 'order=(?P<secret>\d{6,12})'";
-
 /// Why a rule set cannot be compiled.
 #[derive(Debug, thiserror::Error)]
 pub enum CompileError {
@@ -268,11 +265,7 @@ impl Engine {
             match &rule.matcher {
                 Matcher::Pattern(source) => {
                     let compiled = Pattern::compile(source).map_err(refuse)?;
-                    let needed = compiled.needed.as_ref().ok_or_else(|| {
-                        refuse(format!(
-                            "the pattern needs a fixed text of at least 3 characters near its start; {HINT}"
-                        ))
-                    })?;
+                    let needed = compiled.needed.as_ref().ok_or_else(|| refuse(super::pattern::LACKS_TEXT.into()))?;
                     if let Some(run) = &compiled.token {
                         self.kinds |= shape::TOKEN;
                         for literal in needed {

@@ -23,6 +23,9 @@ use regex_syntax::hir::{Class, Hir, HirKind};
 use std::ops::Range;
 use std::sync::OnceLock;
 
+/// Why a pattern without a literal is refused, and what to do about it.
+pub(super) const LACKS_TEXT: &str = r"the pattern needs a fixed text of at least 3 characters near its start; give it its context, such as 'order=(?P<secret>\d{6,12})'";
+
 /// A compiled pattern.
 pub(crate) struct Pattern {
     source: String,

@@ -1,18 +1,18 @@
 //! A rule set compiled for scanning.
 
 mod keyword;
+mod usage;
 
 use super::check::Scope;
 use super::embedded;
 use super::key::{Claimants, LONGEST_NAME, Names};
 use super::late;
-use super::literal::{ByteSet, Needed};
+use super::literal::Needed;
 use super::naive::Plain;
 use super::nearby::{Context, Keywords, Sightings, UNLESS, Vocabulary};
 use super::packed;
 use super::path::Paths;
 use super::pattern::{Caches, Pattern};
-use super::place::NEAR;
 use super::roots::{Key, Roots};
 use super::shape::{self, Kinds};
 use super::token::Tokens;
@@ -23,10 +23,11 @@ use super::zipped;
 use super::{Format, detector_kinds};
 use crate::hyperscan::{Database, Hits, HyperscanError, Literal, Outcome, Scratch};
 use crate::rule::{Detector, Matcher, Rule, Ruleset};
-use crate::simd::BLOCK;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use usage::LiteralUse;
+pub(super) use usage::PatternUse;
 
 /// A rule set compiled for scanning. Immutable and shared between threads.
 pub struct Engine {
@@ -64,88 +65,6 @@ pub struct Engine {
     pub(super) encoded: Option<Arc<Engine>>,
     /// What the oracle needs; made at its first use.
     pub(super) naive: OnceLock<Plain>,
-}
-
-/// What one literal of the database stands for.
-#[derive(Debug, Default)]
-pub(super) struct LiteralUse {
-    pub(super) length: usize,
-    /// Rules whose pattern needs it.
-    pub(super) patterns: Vec<PatternUse>,
-    /// Part of a member name.
-    pub(super) key: Option<KeyUse>,
-    /// The start of a private key block, with its rule.
-    pub(super) private_key: Option<usize>,
-    /// The name that bytes of OTLP stand under.
-    pub(super) bytes: bool,
-    /// How compressed bytes begin.
-    pub(super) zipped: bool,
-    /// How compressed text begins in base64.
-    pub(super) packed: bool,
-    /// The name that stands before a value whose own name may follow.
-    pub(super) value: bool,
-}
-
-impl LiteralUse {
-    /// Whether anything can come of it where it ends at `end` of `data`, as
-    /// [`PatternUse::may_lead`] and [`PatternUse::goes_on`].
-    pub(super) fn goes_on(&self, data: &[u8], end: usize, room: impl Fn() -> usize) -> bool {
-        let (before, next) = (&data[..end - self.length], data.get(end));
-        self.bytes
-            || self.packed && packed::begins_behind(packed::before(data, before.len()))
-            || self.value && late::may_open(data, before.len())
-            || self.zipped && zipped::may_begin(data, before.len())
-            || self.key.is_some()
-            || self.private_key.is_some()
-            || self.patterns.iter().any(|usage| usage.goes_on(next, &room) && usage.may_lead(before))
-    }
-}
-
-/// What part of a member name a literal is.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct KeyUse {
-    /// Some names are this literal and nothing else.
-    pub(super) alone: bool,
-    /// Some names begin with it.
-    pub(super) head: bool,
-}
-
-/// How a rule's pattern needs a literal.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct PatternUse {
-    pub(super) rule: usize,
-    /// Characters between the start of the match and the literal: at least, at most.
-    pub(super) offset: (usize, usize),
-    /// The bytes that those can be.
-    pub(super) lead: ByteSet,
-    /// The bytes that can stand behind the literal.
-    pub(super) follow: ByteSet,
-    /// Bytes that must stand behind it before the next fence; at most
-    /// [`BLOCK`].
-    pub(super) rest: usize,
-}
-
-impl PatternUse {
-    fn new(rule: usize, literal: &Needed) -> Self {
-        // Raw bytes are no fewer than those of the text.
-        let rest = literal.rest.min(BLOCK);
-        Self { rule, offset: literal.offset, lead: literal.lead, follow: literal.follow, rest }
-    }
-
-    /// Whether a match can go on with `next`, the raw byte behind the literal (what
-    /// an escape means is not looked at), in the `room` before the next fence.
-    pub(super) fn goes_on(&self, next: Option<&u8>, room: impl Fn() -> usize) -> bool {
-        next.is_none_or(|&next| matches!(next, b'\\' | b'%') || self.follow.contains(next)) && self.rest <= room()
-    }
-
-    /// Whether a match can have begun in `before`, the raw bytes before the literal, as
-    /// far as the last one tells, or an escape near it hides what it is.
-    #[inline]
-    pub(super) fn may_lead(&self, before: &[u8]) -> bool {
-        self.offset.0 == 0
-            || before.last().is_some_and(|&last| self.lead.contains(last))
-            || before.iter().rev().take(NEAR).any(|byte| matches!(byte, b'\\' | b'%'))
-    }
 }
 
 /// Why a rule set cannot be compiled.

@@ -1,0 +1,89 @@
+//! What a literal of the database stands for, and what tells at a glance that nothing
+//! comes of it where it was found.
+
+use super::super::literal::{ByteSet, Needed};
+use super::super::place::NEAR;
+use super::super::{late, packed, zipped};
+use crate::simd::BLOCK;
+
+/// What one literal of the database stands for.
+#[derive(Debug, Default)]
+pub(in crate::scan) struct LiteralUse {
+    pub(in crate::scan) length: usize,
+    /// Rules whose pattern needs it.
+    pub(in crate::scan) patterns: Vec<PatternUse>,
+    /// Part of a member name.
+    pub(in crate::scan) key: Option<KeyUse>,
+    /// The start of a private key block, with its rule.
+    pub(in crate::scan) private_key: Option<usize>,
+    /// The name that bytes of OTLP stand under.
+    pub(in crate::scan) bytes: bool,
+    /// How compressed bytes begin.
+    pub(in crate::scan) zipped: bool,
+    /// How compressed text begins in base64.
+    pub(in crate::scan) packed: bool,
+    /// The name that stands before a value whose own name may follow.
+    pub(in crate::scan) value: bool,
+}
+
+impl LiteralUse {
+    /// Whether anything can come of it where it ends at `end` of `data`, as
+    /// [`PatternUse::may_lead`] and [`PatternUse::goes_on`].
+    pub(in crate::scan) fn goes_on(&self, data: &[u8], end: usize, room: impl Fn() -> usize) -> bool {
+        let (before, next) = (&data[..end - self.length], data.get(end));
+        self.bytes
+            || self.packed && packed::begins_behind(packed::before(data, before.len()))
+            || self.value && late::may_open(data, before.len())
+            || self.zipped && zipped::may_begin(data, before.len())
+            || self.key.is_some()
+            || self.private_key.is_some()
+            || self.patterns.iter().any(|usage| usage.goes_on(next, &room) && usage.may_lead(before))
+    }
+}
+
+/// What part of a member name a literal is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::scan) struct KeyUse {
+    /// Some names are this literal and nothing else.
+    pub(in crate::scan) alone: bool,
+    /// Some names begin with it.
+    pub(in crate::scan) head: bool,
+}
+
+/// How a rule's pattern needs a literal.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::scan) struct PatternUse {
+    pub(in crate::scan) rule: usize,
+    /// Characters between the start of the match and the literal: at least, at most.
+    pub(in crate::scan) offset: (usize, usize),
+    /// The bytes that those can be.
+    pub(in crate::scan) lead: ByteSet,
+    /// The bytes that can stand behind the literal.
+    pub(in crate::scan) follow: ByteSet,
+    /// Bytes that must stand behind it before the next fence; at most
+    /// [`BLOCK`].
+    pub(in crate::scan) rest: usize,
+}
+
+impl PatternUse {
+    pub(in crate::scan) fn new(rule: usize, literal: &Needed) -> Self {
+        // Raw bytes are no fewer than those of the text.
+        let rest = literal.rest.min(BLOCK);
+        Self { rule, offset: literal.offset, lead: literal.lead, follow: literal.follow, rest }
+    }
+
+    /// Whether a match can go on with `next`, the raw byte behind the literal (what
+    /// an escape means is not looked at), in the `room` before the next fence.
+    pub(in crate::scan) fn goes_on(&self, next: Option<&u8>, room: impl Fn() -> usize) -> bool {
+        next.is_none_or(|&next| matches!(next, b'\\' | b'%') || self.follow.contains(next)) && self.rest <= room()
+    }
+
+    /// Whether a match can have begun in `before`, the raw bytes before the literal, as
+    /// far as the last one tells, or an escape near it hides what it is.
+    #[inline]
+    pub(in crate::scan) fn may_lead(&self, before: &[u8]) -> bool {
+        self.offset.0 == 0
+            || before.last().is_some_and(|&last| self.lead.contains(last))
+            || before.iter().rev().take(NEAR).any(|byte| matches!(byte, b'\\' | b'%'))
+    }
+}

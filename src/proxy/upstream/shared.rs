@@ -111,7 +111,7 @@ impl SharedPool {
             let opened = opening.wait_for(Option::is_some).await.ok().and_then(|opened| opened.clone());
             let opened = opened.unwrap_or_else(|| Err(Lack::new(Failure::UpstreamUnreachable, "not opened")))?;
             if opened.requests.is_closed() {
-                return Err(Lack::new(Failure::UpstreamBroke, "the connection ended at once"));
+                return Err(Lack::new(Failure::UpstreamBroke, "the connection ended at once; does it speak HTTP/2?"));
             }
             // Others may have taken all of it.
         }

@@ -105,17 +105,32 @@ enum Stage {
 }
 
 /// As [`name`], where no more than is looked at need have come.
-pub(super) fn name_near(raw: &[u8], at: usize, quote: Delimiter, last: bool, text: &mut Vec<u8>) -> Late {
+pub(super) fn name_near(
+    raw: &[u8],
+    at: usize,
+    quote: Delimiter,
+    last: bool,
+    is_known: impl Fn(&[u8]) -> bool,
+    text: &mut Vec<u8>,
+) -> Late {
     let limit = raw.len().min(at + LOOKAHEAD);
-    match name(&raw[..limit], at, quote, last && limit == raw.len(), text) {
+    match name(&raw[..limit], at, quote, last && limit == raw.len(), is_known, text) {
         Late::More if limit == at + LOOKAHEAD => Late::None,
         found => found,
     }
 }
 
-/// Looks from `at` of `raw` on, behind the closing `quote` of `value`, and puts the name
-/// that follows the value into `text`. `last` tells that nothing follows `raw`.
-fn name(raw: &[u8], at: usize, quote: Delimiter, last: bool, text: &mut Vec<u8>) -> Late {
+/// Looks from `at` of `raw` on, behind the closing `quote` of `value`, and puts the first
+/// name that follows the value and `is_known` into `text`. `last` tells that nothing
+/// follows `raw`.
+fn name(
+    raw: &[u8],
+    at: usize,
+    quote: Delimiter,
+    last: bool,
+    is_known: impl Fn(&[u8]) -> bool,
+    text: &mut Vec<u8>,
+) -> Late {
     let (mut at, mut stage, mut depth, mut members) = (at, Stage::Colon, 0_u32, 0);
     // Whether what follows is the name, and not another member's value.
     let mut is_name = false;
@@ -147,7 +162,7 @@ fn name(raw: &[u8], at: usize, quote: Delimiter, last: bool, text: &mut Vec<u8>)
                     Text::Broken => return Late::None,
                     Text::More => return end,
                 }
-                if stage == Stage::Value && is_name && !text.is_empty() {
+                if stage == Stage::Value && is_name && is_known(text) {
                     return Late::Name;
                 }
                 stage = Stage::Rest;
@@ -221,10 +236,10 @@ mod tests {
         let at = raw.find('|').unwrap();
         let raw = raw.replacen('|', "", 1).into_bytes();
         let mut text = Vec::new();
-        let whole = name_near(&raw, at, quote, true, &mut text);
+        let whole = name_near(&raw, at, quote, true, |name| name == b"p", &mut text);
         let expected = text.clone();
         for cut in at..raw.len() {
-            let part = name_near(&raw[..cut], at, quote, false, &mut text);
+            let part = name_near(&raw[..cut], at, quote, false, |name| name == b"p", &mut text);
             assert!(part == Late::More || (part == whole && (whole != Late::Name || text == expected)), "cut at {cut}");
         }
         (whole == Late::Name).then(|| String::from_utf8(expected).unwrap())
@@ -238,6 +253,7 @@ mod tests {
             (r#"{"value"| : [1, "a{", {"b": [null]}] , "Name" : "p" }"#, TOP),
             (r#"{"value"|:{"arrayValue":{"values":[{"stringValue":"v\"}"}]}},"key":"p"}"#, TOP),
             (r#"{"value"|:-1.5e3,"type":true,"a":{},"key":"p"}"#, TOP),
+            (r#"{"value"|:"v","type":"string","id":"7","key":"p"}"#, TOP),
             (r#"{\"value\"|:\"it's \\\" v\",\"key\":\"p\"}"#, Delimiter::Double(1)),
             (r"{'value'|: b'v', 'key': 'p'}", Delimiter::Single(0)),
             (r#"{'value'|: "v", 'key': "p"}"#, Delimiter::Single(0)),

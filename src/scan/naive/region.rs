@@ -143,9 +143,10 @@ impl Search<'_> {
         if !is_first || self.engine.key_rules(name, |_| false).is_some() {
             return None;
         }
+        let rules = |name: &[u8]| self.engine.key_rules(name, |_| false);
         let mut text = Vec::new();
-        let found = late::name_near(raw, behind, quote, true, &mut text) == Late::Name;
-        let rules = self.engine.key_rules(&text, |_| false).filter(|_| found)?;
+        let found = late::name_near(raw, behind, quote, true, |name| rules(name).is_some(), &mut text);
+        let rules = rules(&text).filter(|_| found == Late::Name)?;
         Some(Walk::to_value(rules, quote, begins as u64))
     }
 

@@ -50,13 +50,14 @@ impl<M: Meter> Scanner<M> {
 
     /// Looks for the name behind the value whose own name, `value`, ends at `at`.
     pub(super) fn seek(&mut self, data: Data<'_>, quote: Delimiter, (begins, at): (u64, u64)) {
+        let rules = |name: &[u8]| data.engine.key_rules(name, |rule| self.is_quiet(rule));
         let mut text = Vec::new();
-        let found = late::name_near(data.raw, self.relative(at), quote, data.last, &mut text);
-        let rules = || data.engine.key_rules(&text, |rule| self.is_quiet(rule));
+        let is_known = |name: &[u8]| rules(name).is_some();
+        let found = late::name_near(data.raw, self.relative(at), quote, data.last, is_known, &mut text);
         self.mode = match found {
             Late::More => return,
             Late::None => Mode::Open,
-            Late::Name => rules().map_or(Mode::Open, |rules| {
+            Late::Name => rules(&text).map_or(Mode::Open, |rules| {
                 let walk = Walk::to_value(rules, quote, begins);
                 Mode::Walking { walk, at }
             }),

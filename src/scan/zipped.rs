@@ -19,6 +19,9 @@ const MARKS: [&[u8]; 8] =
 const GZIP: &[u8] = b"\x1f\xc2\x8b";
 const ZLIB: [&[u8]; 2] = [b"x\xc2\x9c", b"x\xc3\x9a"];
 const SHORT: [&[u8]; 2] = [b"x\x01", b"x^"];
+const ESCAPE: u8 = 0x1b;
+/// A line's end on some machines.
+const NEXT_LINE: char = '\u{85}';
 /// Characters that are looked at.
 const LOOK: usize = 48;
 
@@ -37,7 +40,7 @@ pub(super) fn marks() -> impl Iterator<Item = Vec<u8>> {
 /// that are compressed (RFC 1951, section 3.2.3), of the common kind the last one, and such
 /// as are stored.
 fn is_head(byte: u8) -> bool {
-    let is_block = matches!(byte & 7, 3..=5) && (b' '..0x7f).contains(&byte) && !b"\"\\".contains(&byte);
+    let is_block = matches!(byte & 7, 3..=5) && byte < 0x7f && !b"\"\\".contains(&byte);
     is_block || byte <= 1 || matches!(byte, 0xc2 | 0xc3)
 }
 
@@ -96,12 +99,14 @@ fn holds_control(raw: &[u8], mut at: usize) -> bool {
         }
         let control = match next.meaning {
             Meaning::Byte(b'\x0c') if next.escaped => false,
+            // A terminal's colours.
+            Meaning::Byte(ESCAPE) if raw.get(at + next.len) == Some(&b'[') => false,
             Meaning::Byte(byte) => byte < b' ' && !b"\t\n\r".contains(&byte) || byte == 0x7f,
-            Meaning::Char(char) => matches!(char, '\u{80}'..='\u{9f}'),
+            Meaning::Char(char) => matches!(char, '\u{80}'..='\u{9f}') && char != NEXT_LINE,
             Meaning::Quote(_) => return false,
         };
         // The same, written as it is.
-        if control || matches!(raw[at..], [0xc2, 0x80..=0x9f, ..]) {
+        if control || matches!(raw[at..], [0xc2, 0x80..=0x84 | 0x86..=0x9f, ..]) {
             return true;
         }
         at += next.len;
@@ -127,6 +132,8 @@ mod tests {
             r#"{"a":"x\u00DA\u00ab\u0056\u0002\u008a"}"#,
             "{\"a\":\"x\u{da}abc\u{84}\"}",
             r#"{"a":"x^%\u0002"}"#,
+            r#"{"a":"x^\u000bH,.."}"#,
+            r#"{"d":"{\"a\":\"x^\\u0005\\u00c1\"}"}"#,
             r#"{"a":"x^\u00abV\u0001"}"#,
             r#"{"d":"{\"a\":\"\\u001f\\u008b\\b\"}"}"#,
             r#"{"d":"{\"a\":\"x\\u0001+\\u00ceHL\"}"}"#,
@@ -138,6 +145,8 @@ mod tests {
         for text in [
             r#"{"a":"x^3 + y^3 = z^3\nfor no n"}"#,
             r#"{"a":"x^- 1", "b": "\u0001"}"#,
+            r#"{"a":"x^3 + 2x \u001b[31mred\u001b[0m"}"#,
+            r#"{"a":"xÚltimo\u0085"}"#,
             r#"{"d":"say \\u001f\\u008b or x\\u009c"}"#,
             r#"{"a":"x\u00daltimo \u00e9\f\t"}"#,
             "{\"a\":\"xÚltimo día\"}",

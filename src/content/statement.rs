@@ -168,9 +168,10 @@ impl StatementStage {
     /// Looks at what is held of the statement. `ends` tells that there is no more.
     fn decide(&mut self, ends: bool, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
         let mut statement: Box<dyn Stage> = Box::new(TextStage::new(&self.plan, Media::Text));
+        let is_values = |name: &std::ops::Range<usize>| self.head[name.clone()].eq_ignore_ascii_case(b"values");
         match find_name(&self.head, &self.formats) {
             // A name that ends with what is held may go on.
-            Named::At(name, behind) if behind < self.head.len() || ends => {
+            Named::At(name, behind) if (behind < self.head.len() || ends) && !is_values(&name) => {
                 let content = content_of(&String::from_utf8_lossy(&self.head[name]), &self.formats)?;
                 statement.push(self.head.split_to(behind).freeze(), out)?;
                 statement.finish(out)?;
@@ -178,7 +179,8 @@ impl StatementStage {
                 rows.push(self.head.split().freeze(), out)?;
                 self.rows = Some(rows);
             }
-            Named::At(..) | Named::Unclear if !ends && self.head.len() < LONGEST => return Ok(()),
+            Named::At(_, behind) if behind == self.head.len() && !ends && behind < LONGEST => return Ok(()),
+            Named::Unclear if !ends && self.head.len() < LONGEST => return Ok(()),
             _ => {
                 statement = Box::new(ValuesStage::new(&self.plan, TextStage::new(&self.plan, Media::Text)));
                 statement.push(self.head.split().freeze(), out)?;
@@ -307,6 +309,11 @@ mod tests {
             (
                 " insert into t (mail) values ('bob@example.com')",
                 " insert into t (mail) values ('[EMAIL_ADDRESS]')",
+                BodyFormat::Text,
+            ),
+            (
+                "INSERT INTO t (n, password) FORMAT Values (7, 'hunter2x')",
+                "INSERT INTO t (n, password) FORMAT Values (7, '[PASSWORD]')",
                 BodyFormat::Text,
             ),
             (

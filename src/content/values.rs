@@ -297,12 +297,20 @@ fn is_number(byte: u8) -> bool {
 fn names(head: &[u8]) -> Option<(Vec<Vec<u8>>, usize)> {
     let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
     let (mut at, mut list): (usize, Option<(usize, usize)>) = (0, None);
+    // What stands in brackets behind a function's name are no columns.
+    let mut is_function = false;
     while let Some(&byte) = head.get(at) {
         match byte {
+            b'#' => at += memchr::memchr(b'\n', &head[at..])? + 1,
+            b'-' if head[at..].starts_with(b"--") => at += memchr::memchr(b'\n', &head[at..])? + 1,
+            b'/' if head[at..].starts_with(b"/*") => at += memchr::memmem::find(&head[at + 2..], b"*/")? + 4,
             b'\'' | b'"' | b'`' => at += memchr::memchr(byte, &head[at + 1..])? + 2,
             b'(' => {
                 let end = at + memchr::memchr(b')', &head[at..])?;
-                (list, at) = (Some((at + 1, end)), end + 1);
+                if !std::mem::take(&mut is_function) {
+                    list = list.or(Some((at + 1, end)));
+                }
+                at = end + 1;
             }
             _ if is_word(&byte) => {
                 let length = head[at..].iter().take_while(|byte| is_word(byte)).count();
@@ -310,8 +318,8 @@ fn names(head: &[u8]) -> Option<(Vec<Vec<u8>>, usize)> {
                 at += length;
                 // It may go on.
                 head.get(at)?;
-                if word.eq_ignore_ascii_case(b"values") {
-                    let (from, end) = list?;
+                is_function |= word.eq_ignore_ascii_case(b"function");
+                if let (true, Some((from, end))) = (word.eq_ignore_ascii_case(b"values"), list) {
                     return Some((head[from..end].split(|&byte| byte == b',').map(written).collect(), at));
                 }
             }
@@ -373,6 +381,21 @@ mod tests {
             "INSERT INTO t (a, mail) VALUES ('password', 'to bob@example.com'), ('(,', 'x')",
             "INSERT INTO t (a, mail) VALUES ('password', 'to [EMAIL_ADDRESS]'), ('(,', 'x')",
         );
+    }
+
+    #[test]
+    fn the_columns_are_those_of_the_table() {
+        for (head, behind) in [
+            ("-- it's\nINSERT INTO t (n, password) ", ""),
+            ("# it's\nINSERT INTO t (n, password) /* don't (x) */ ", ""),
+            ("INSERT INTO t (n, password) SETTINGS f=(1) ", ""),
+            ("INSERT INTO values (n, password) ", ""),
+            ("INSERT INTO FUNCTION remote('a:9000', db.t) (n, password) ", ""),
+            ("INSERT INTO t (n, password) FORMAT ", " "),
+        ] {
+            let statement = |value| format!("{head}VALUES{behind} (7, '{value}')");
+            check(&statement("hunter2"), &statement("[PASSWORD]"));
+        }
     }
 
     #[test]

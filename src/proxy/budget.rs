@@ -194,9 +194,19 @@ struct Place {
 }
 
 impl Reservation {
-    /// From now on it is for the body that `other` is for, too.
-    pub(super) fn stands_beside(&mut self, other: &Self) {
-        self.beside = other.bytes;
+    /// Its body has so many bytes in other ones.
+    pub(super) fn stands_beside(&mut self, bytes: u64) {
+        self.beside = bytes;
+    }
+
+    /// What is reserved.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// See [`Reservation::stands_beside`].
+    pub(super) fn beside(&self) -> u64 {
+        self.beside
     }
 
     /// Makes it so many bytes more, once there are so many.
@@ -435,7 +445,7 @@ mod tests {
         let budget = budget(10, HOUR);
         let (whole, held) = (holding(&budget, 6), holding(&budget, 4));
         let (mut new, mut decoder) = (budget.open(), budget.open());
-        decoder.stands_beside(&whole);
+        decoder.stands_beside(whole.bytes());
         assert!(poll(&mut new, 4).is_pending());
         assert!(poll(&mut decoder, 4).is_pending());
         drop(held);

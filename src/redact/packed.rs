@@ -138,6 +138,9 @@ pub(super) fn look(
     unpacked: &mut Unpacked,
     looked: &mut Looked,
 ) -> Result<(), RedactError> {
+    if !may_unpack(packed) {
+        return Ok(());
+    }
     unpacked.packed += packed.len() as u64;
     let left = (GRACE + unpacked.packed.saturating_mul(RATIO)).saturating_sub(unpacked.text);
     let limits = CodingLimits { max_decoded: left.min(LARGEST), ..CodingLimits::NONE };
@@ -211,6 +214,22 @@ pub(super) fn written(packed: &[u8], text: &[Bytes]) -> Result<Vec<u8>, RedactEr
 }
 
 /// Text piece by piece, up to its end or to what is wrong with it.
+/// Whether a frame of zstd has a whole head and that of a block, which are cheaper to look
+/// at than a decoder is made (RFC 8878, section 3.1.1). Of others that is not asked.
+fn may_unpack(packed: &[u8]) -> bool {
+    let Some([flags, rest @ ..]) = packed.strip_prefix(b"\x28\xb5\x2f\xfd") else { return true };
+    let is_single = flags >> 5 & 1 == 1;
+    let window = usize::from(!is_single);
+    let dictionary = [0, 1, 2, 4][usize::from(flags & 3)];
+    let size = match flags >> 6 {
+        0 => usize::from(is_single),
+        more => 1 << more,
+    };
+    let block = rest.get(window + dictionary + size..).and_then(|rest| rest.first_chunk::<3>());
+    // Neither bit nor type is given out.
+    block.is_some_and(|&[first, ..]| flags >> 3 & 1 == 0 && first >> 1 & 3 != 3)
+}
+
 struct Reading {
     decoder: Option<Decoder>,
     /// Whether names or comments were passed over so far.

@@ -125,6 +125,7 @@ async fn drive(
 ) -> Result<(), Failure> {
     let mut out = Released::default();
     let mut memory = job.budget.open();
+    let others = reserved.beside();
     for piece in wire {
         let mut piece = piece.clone();
         while !piece.is_empty() || pipeline.is_pending() {
@@ -133,9 +134,9 @@ async fn drive(
             let pushed = pipeline.push(piece.split_to(next), &mut out);
             job.exchange.add_redaction(started.elapsed());
             pushed?;
-            memory.stands_beside(reserved);
+            memory.stands_beside(reserved.bytes() + others);
             memory.grow_to(pipeline.memory()).await?;
-            reserved.stands_beside(&memory);
+            reserved.stands_beside(memory.bytes() + others);
             reserved.grow(sink(&mut out)?).await?;
             tokio::task::consume_budget().await;
         }
@@ -187,7 +188,7 @@ async fn encoding(
     let form = scanned.form.ok_or(Failure::Engine)?;
     let encoding = Encoding::new(form, job.level, Some(scanned.released)).map_err(failed)?;
     let mut memory = job.budget.open();
-    memory.stands_beside(reservation);
+    memory.stands_beside(reservation.bytes());
     memory.grow(encoding.memory()).await?;
     Ok((encoding, memory))
 }

@@ -386,7 +386,7 @@ impl StreamingBody {
     /// Waits until what the last step took is reserved. Nothing is read meanwhile.
     fn poll_memory(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         let needed = self.way.pipeline().map_or(0, Pipeline::memory);
-        self.memory.stands_beside(&self.reservation);
+        self.memory.stands_beside(self.reservation.bytes());
         self.memory.poll_grow_to(needed, cx)
     }
 

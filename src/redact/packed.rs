@@ -217,7 +217,8 @@ pub(super) fn written(packed: &[u8], text: &[Bytes]) -> Result<Vec<u8>, RedactEr
 /// Whether a frame of zstd has a whole head and that of a block, which are cheaper to look
 /// at than a decoder is made (RFC 8878, section 3.1.1). Of others that is not asked.
 fn may_unpack(packed: &[u8]) -> bool {
-    let Some([flags, rest @ ..]) = packed.strip_prefix(b"\x28\xb5\x2f\xfd") else { return true };
+    let Some(frame) = packed.strip_prefix(b"\x28\xb5\x2f\xfd") else { return true };
+    let [flags, rest @ ..] = frame else { return false };
     let is_single = flags >> 5 & 1 == 1;
     let window = usize::from(!is_single);
     let dictionary = [0, 1, 2, 4][usize::from(flags & 3)];
@@ -287,6 +288,18 @@ pub(super) fn format_of(head: &[u8]) -> Format {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_has_no_whole_head_of_a_frame_and_a_block_is_not_unpacked() {
+        let frame = zstd::encode_all(&b"to bob@example.com"[..], 3).unwrap();
+        let head = (0..frame.len()).find(|&length| may_unpack(&frame[..length]) && length >= 4).unwrap();
+        assert!((8..=10).contains(&head), "{head}");
+        assert!((4..head).all(|length| !may_unpack(&frame[..length])));
+        let mut reserved = frame.clone();
+        reserved[4] |= 1 << 3;
+        assert!(may_unpack(&frame) && !may_unpack(&reserved));
+        assert!(may_unpack(b"\x1f\x8b"));
+    }
     use crate::redact::rig::PLAN;
     use crate::redact::{Policy, Treatment, naive};
     use crate::scan::Encoding;

@@ -6,6 +6,7 @@
 
 mod body;
 mod coded;
+mod columns;
 mod envelope;
 #[cfg(test)]
 pub(crate) mod fault;

@@ -10,11 +10,10 @@
 //!
 //! Format: <https://clickhouse.com/docs/interfaces/formats/JSONCompactEachRowWithNames>.
 
-use super::ContentError;
-use super::body::{BodyFormat, Stage};
+use super::columns::{self, ColumnsStage};
 use super::projection::Projection;
 use super::text::TextStage;
-use crate::redact::{Plan, Report};
+use crate::redact::Plan;
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
 
@@ -23,17 +22,11 @@ const LONGEST_ROW: usize = 16 * 1024;
 /// Longer names are those of no secret, and would be written again and again.
 const LONGEST_NAME: usize = 48;
 
-/// Takes rows apart as they stream by.
-pub(super) struct RowsStage {
-    text: TextStage,
-    columns: Columns,
-    prompt: bool,
-    /// What was redacted as lines; empty between calls.
-    released: Vec<Bytes>,
-}
+/// Takes them apart as they stream by.
+pub(super) type RowsStage = ColumnsStage<Columns>;
 
 /// Looks at values under their names.
-struct Columns {
+pub(super) struct Columns {
     projection: Projection,
     /// The first row, as long as it has not ended.
     first: Option<BytesMut>,
@@ -71,7 +64,7 @@ enum Place {
     Named,
 }
 
-impl RowsStage {
+impl ColumnsStage<Columns> {
     /// A stage for one body, behind `text`, which redacts all of it; whether its second
     /// row has types.
     pub(super) fn new(plan: &Arc<Plan>, is_typed: bool, text: TextStage, prompt: bool) -> Self {
@@ -87,46 +80,29 @@ impl RowsStage {
             place: Place::Between,
             in_record: false,
         };
-        Self { text, columns, prompt, released: Vec::new() }
-    }
-
-    /// Looks at the values of what was redacted as lines.
-    fn pass(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
-        self.released.drain(..).for_each(|piece| self.columns.push(&piece));
-        match self.prompt {
-            true => self.columns.projection.flush(&mut |piece| out.push(piece.into_bytes())),
-            false => self.columns.projection.advance_to(out),
-        }
+        Self::behind(text, columns, prompt)
     }
 }
 
-impl Stage for RowsStage {
-    fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
-        self.text.push(chunk, &mut self.released)?;
-        self.pass(out)
+impl columns::Columns for Columns {
+    fn push(&mut self, piece: Bytes) {
+        Self::push(self, &piece);
     }
 
-    fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
-        self.text.finish(&mut self.released)?;
-        self.pass(out)?;
-        self.columns.finish();
-        self.columns.projection.finish_to(out)
+    fn finish(&mut self) {
+        Self::finish(self);
     }
 
-    fn format(&self) -> Option<BodyFormat> {
-        self.text.format()
+    fn projection(&self) -> &Projection {
+        &self.projection
     }
 
-    fn report(&self) -> Report {
-        let mut report = self.text.report();
-        // It was counted there.
-        report.add(&Report { scanned: 0, ..self.columns.projection.report().clone() });
-        report
+    fn projection_mut(&mut self) -> &mut Projection {
+        &mut self.projection
     }
 
     fn held(&self) -> usize {
-        let first = self.columns.first.as_ref().map_or(0, BytesMut::len);
-        self.columns.projection.held() + first + self.text.held()
+        self.first.as_ref().map_or(0, BytesMut::len)
     }
 }
 
@@ -251,6 +227,7 @@ fn names(row: &[u8]) -> Vec<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::body::Stage;
     use super::super::media::Media;
     use super::*;
     use crate::redact::rig::PLAN;

@@ -11,13 +11,12 @@
 //! said to be. Of what comes of it each cell is looked at under its name, as a member of
 //! an object is.
 
-use super::ContentError;
-use super::body::{BodyFormat, Stage};
+use super::columns::{self, ColumnsStage};
 use super::media::Media;
 use super::projection::Projection;
 use super::spelling::{Spelling, escape};
 use super::text::TextStage;
-use crate::redact::{Plan, Report};
+use crate::redact::Plan;
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
 
@@ -29,17 +28,11 @@ const LONGEST_NAME: usize = 48;
 const BETWEEN: [u8; 4] = *b",;\t|";
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
-/// Takes a table apart as it streams by.
-pub(super) struct TableStage {
-    text: TextStage,
-    columns: Columns,
-    prompt: bool,
-    /// What was redacted as a text; empty between calls.
-    released: Vec<Bytes>,
-}
+/// Takes them apart as they stream by.
+pub(super) type TableStage = ColumnsStage<Columns>;
 
 /// Looks at cells under their names.
-struct Columns {
+pub(super) struct Columns {
     projection: Projection,
     /// Nothing of it changes its length.
     same_length: bool,
@@ -67,7 +60,7 @@ enum Cell {
     Quote,
 }
 
-impl TableStage {
+impl ColumnsStage<Columns> {
     /// A stage for one body, behind `text`, which redacts all of it.
     pub(super) fn new(plan: &Arc<Plan>, media: Media, text: TextStage, prompt: bool, same_length: bool) -> Self {
         let tabs = media == Media::Tabs;
@@ -84,46 +77,29 @@ impl TableStage {
             in_record: false,
             field: 0,
         };
-        Self { text, columns, prompt, released: Vec::new() }
-    }
-
-    /// Looks at the columns of what was redacted as a text.
-    fn pass(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
-        self.released.drain(..).for_each(|piece| self.columns.push(piece));
-        match self.prompt {
-            true => self.columns.projection.flush(&mut |piece| out.push(piece.into_bytes())),
-            false => self.columns.projection.advance_to(out),
-        }
+        Self::behind(text, columns, prompt)
     }
 }
 
-impl Stage for TableStage {
-    fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
-        self.text.push(chunk, &mut self.released)?;
-        self.pass(out)
+impl columns::Columns for Columns {
+    fn push(&mut self, piece: Bytes) {
+        Self::push(self, piece);
     }
 
-    fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
-        self.text.finish(&mut self.released)?;
-        self.pass(out)?;
-        self.columns.finish();
-        self.columns.projection.finish_to(out)
+    fn finish(&mut self) {
+        Self::finish(self);
     }
 
-    fn format(&self) -> Option<BodyFormat> {
-        self.text.format()
+    fn projection(&self) -> &Projection {
+        &self.projection
     }
 
-    fn report(&self) -> Report {
-        let mut report = self.text.report();
-        // It was counted there.
-        report.add(&Report { scanned: 0, ..self.columns.projection.report().clone() });
-        report
+    fn projection_mut(&mut self) -> &mut Projection {
+        &mut self.projection
     }
 
     fn held(&self) -> usize {
-        let line = self.columns.line.as_ref().map_or(0, BytesMut::len);
-        self.columns.projection.held() + line + self.text.held()
+        self.line.as_ref().map_or(0, BytesMut::len)
     }
 }
 
@@ -299,6 +275,7 @@ fn line_end(text: &[u8], quotes: bool) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::body::Stage;
     use super::*;
     use crate::redact::rig::PLAN;
     use crate::redact::{Format, Redactor};

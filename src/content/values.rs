@@ -12,12 +12,11 @@
 //!
 //! Format: <https://clickhouse.com/docs/sql-reference/statements/insert-into>.
 
-use super::ContentError;
-use super::body::{BodyFormat, Stage};
+use super::columns::{self, ColumnsStage};
 use super::projection::Projection;
 use super::spelling::{Spelling, escape};
 use super::text::TextStage;
-use crate::redact::{Plan, Report};
+use crate::redact::Plan;
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
 
@@ -28,16 +27,11 @@ const LONGEST_NAME: usize = 48;
 /// Bytes of a number, at most.
 const LONGEST_NUMBER: usize = 40;
 
-/// Takes a statement apart as it streams by.
-pub(super) struct ValuesStage {
-    text: TextStage,
-    rows: Rows,
-    /// What was redacted as a text; empty between calls.
-    released: Vec<Bytes>,
-}
+/// Takes them apart as they stream by.
+pub(super) type ValuesStage = ColumnsStage<Rows>;
 
 /// Looks at values under their names.
-struct Rows {
+pub(super) struct Rows {
     projection: Projection,
     /// What stands before the rows, as long as those have not begun.
     head: Option<BytesMut>,
@@ -70,7 +64,7 @@ enum Place {
     Quote(bool),
 }
 
-impl ValuesStage {
+impl ColumnsStage<Rows> {
     /// A stage for one body, behind `text`, which redacts all of it.
     pub(super) fn new(plan: &Arc<Plan>, text: TextStage) -> Self {
         let rows = Rows {
@@ -85,38 +79,29 @@ impl ValuesStage {
             in_record: false,
             field: 0,
         };
-        Self { text, rows, released: Vec::new() }
+        Self::behind(text, rows, false)
     }
 }
 
-impl Stage for ValuesStage {
-    fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
-        self.text.push(chunk, &mut self.released)?;
-        self.released.drain(..).for_each(|piece| self.rows.push(piece));
-        self.rows.projection.advance_to(out)
+impl columns::Columns for Rows {
+    fn push(&mut self, piece: Bytes) {
+        Self::push(self, piece);
     }
 
-    fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
-        self.text.finish(&mut self.released)?;
-        self.released.drain(..).for_each(|piece| self.rows.push(piece));
-        self.rows.finish();
-        self.rows.projection.finish_to(out)
+    fn finish(&mut self) {
+        Self::finish(self);
     }
 
-    fn format(&self) -> Option<BodyFormat> {
-        self.text.format()
+    fn projection(&self) -> &Projection {
+        &self.projection
     }
 
-    fn report(&self) -> Report {
-        let mut report = self.text.report();
-        // It was counted there.
-        report.add(&Report { scanned: 0, ..self.rows.projection.report().clone() });
-        report
+    fn projection_mut(&mut self) -> &mut Projection {
+        &mut self.projection
     }
 
     fn held(&self) -> usize {
-        let head = self.rows.head.as_ref().map_or(0, BytesMut::len);
-        self.rows.projection.held() + head + self.rows.run.len() + self.text.held()
+        self.head.as_ref().map_or(0, BytesMut::len) + self.run.len()
     }
 }
 
@@ -341,6 +326,7 @@ fn written(name: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::body::Stage;
     use super::super::media::Media;
     use super::*;
     use crate::redact::rig::PLAN;

@@ -10,7 +10,11 @@ fn line(located: &Located) -> String {
 }
 
 fn locate(format: Format, chunks: &[&[u8]]) -> Vec<String> {
-    let (mut redactor, mut locator) = (Redactor::new(&PLAN, format), Locator::new(&PLAN, format));
+    locate_by(&PLAN, format, chunks)
+}
+
+fn locate_by(plan: &Arc<Plan>, format: Format, chunks: &[&[u8]]) -> Vec<String> {
+    let (mut redactor, mut locator) = (Redactor::new(plan, format), Locator::new(plan, format));
     let (mut out, mut found) = (Vec::new(), Vec::new());
     redactor.record();
     for chunk in chunks {
@@ -203,19 +207,7 @@ negative_examples = ["x"]
     let plan = Arc::new(Plan::new(engine, &crate::redact::Policy::default()));
     let body = r#"{"a": "é\n to jane@example.com, example", "jane@example.org": 1}"#;
     for cut in 0..body.len() {
-        let (mut redactor, mut locator) = (Redactor::new(&plan, Format::Json), Locator::new(&plan, Format::Json));
-        let (mut out, mut found) = (Vec::new(), Vec::new());
-        redactor.record();
-        for chunk in [&body.as_bytes()[..cut], &body.as_bytes()[cut..]] {
-            let chunk = Bytes::copy_from_slice(chunk);
-            locator.push(chunk.clone());
-            redactor.push(chunk, &mut out).unwrap();
-            locator.settle(&mut redactor, &mut found);
-        }
-        redactor.finish(&mut out).unwrap();
-        locator.settle(&mut redactor, &mut found);
-        locator.finish(&mut found);
-        let mut lines: Vec<String> = found.iter().map(line).collect();
+        let mut lines = locate_by(&plan, Format::Json, &[&body.as_bytes()[..cut], &body.as_bytes()[cut..]]);
         lines.sort();
         let expected = [
             "1 /[EMAIL_ADDRESS] name 0..16",

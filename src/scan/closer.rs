@@ -8,6 +8,7 @@ use super::shape::{ESCAPE, FOLD, Kinds, NANP, NATIONAL, PLUS, RUN, TOKEN, TOKEN_
 use super::unit::{LONGEST_RUN, Meaning, run_before, unit};
 
 /// Drops the kinds that a closer look at the bytes rules out.
+#[inline(always)]
 pub(super) fn judge(data: &[u8], at: usize, kinds: Kinds, letters: &Letters) -> Kinds {
     // A `+` at the very end has no follower.
     if at >= data.len() {
@@ -60,7 +61,8 @@ fn judge_national(data: &[u8], at: usize, kinds: Kinds) -> Kinds {
         || (national::is_date(data, start) && !behind())
         || (national::is_glued(data, start) && !behind())
         || (national::is_part(data, start) && !before())
-        || (national::is_short(data, start) && !behind() && !before());
+        || (national::is_short(data, start) && !behind() && !before())
+        || !national::has_pair(&data[start..=at]);
     if other { kinds & !NATIONAL } else { kinds }
 }
 

@@ -132,6 +132,36 @@ pub(super) struct Sightings {
     seen: Vec<Sighting>,
     /// For sorting.
     fresh: Vec<Sighting>,
+    /// By list of words: where a quick look has been.
+    stretches: Vec<Stretch>,
+}
+
+/// Bytes of the data of one scan in which a list's words were looked for, so that
+/// dense anchors do not look at the same bytes again and again.
+#[derive(Clone, Debug, Default)]
+struct Stretch {
+    scan: u64,
+    seen: Range<usize>,
+    /// The end of the last word among them.
+    last: Option<usize>,
+}
+
+impl Stretch {
+    /// Whether a word that `any` finds, of `longest` bytes at most, may stand in
+    /// `range` of `data`. It does when it ends there.
+    fn may_hold(&mut self, (any, longest): (&AhoCorasick, usize), data: &[u8], range: Range<usize>, scan: u64) -> bool {
+        let goes_on = self.scan == scan && (self.seen.start..=self.seen.end).contains(&range.start);
+        if !goes_on {
+            *self = Self { scan, seen: range.start..range.start, last: None };
+        }
+        if range.end > self.seen.end {
+            let from = self.seen.end.saturating_sub(longest).max(self.seen.start);
+            let ends = any.find_overlapping_iter(&data[from..range.end]).map(|found| from + found.end());
+            self.last = ends.last().or(self.last);
+            self.seen.end = range.end;
+        }
+        self.last.is_some_and(|end| end > range.start)
+    }
 }
 
 /// A keyword that is a word of its own.
@@ -171,15 +201,17 @@ impl Sightings {
     /// before `anchor` of `data`, or behind it: a quick look. As
     /// [`Sightings::stand_before`] otherwise.
     pub(super) fn may_stand_before(
+        &mut self,
         (vocabulary, wanted): (&Vocabulary, &Keywords),
         proximity: usize,
-        data: &[u8],
+        (data, scan): (&[u8], u64),
         (anchor, lead): (usize, usize),
     ) -> bool {
         let all = anchor >= wanted.reach(proximity) + lead;
         // With escapes, what the value begins with would be longer.
         let plain = |before: &[u8]| memchr::memchr2(b'\\', b'%', before).is_none();
-        !all || !plain(&data[anchor - lead..anchor]) || wanted.may_stand(vocabulary, &data[..anchor], proximity + lead)
+        !all || !plain(&data[anchor - lead..anchor])
+            || self.may_stand((vocabulary, wanted), (&data[..anchor], scan), proximity + lead)
     }
 
     /// Whether one of `wanted` stands before `place` with at most [`UNLESS`] raw bytes
@@ -215,7 +247,7 @@ impl Sightings {
         let reach = wanted.reach(proximity);
         let missing = reach.saturating_sub(place).min(context.bytes.len());
         if missing == 0 {
-            if !wanted.may_stand(vocabulary, &data[..place], proximity) {
+            if !self.may_stand((vocabulary, wanted), (&data[..place], scan), proximity) {
                 return None;
             }
             let from = place.saturating_sub(reach);
@@ -236,6 +268,30 @@ impl Sightings {
         across.look(words, &raw, place, format);
         let (start, is_right_before) = told(&raw, across.nearest(words, wanted, proximity, place)?, place);
         Some((start.checked_sub(missing).unwrap_or(asked), is_right_before))
+    }
+
+    /// Whether one can stand in the raw bytes `before` a match, by a quick look: most
+    /// matches have none.
+    fn may_stand(
+        &mut self,
+        (vocabulary, wanted): (&Vocabulary, &Keywords),
+        (before, scan): (&[u8], u64),
+        proximity: usize,
+    ) -> bool {
+        let make = || {
+            let words = vocabulary.words()?;
+            automaton(wanted.numbers.iter().map(|&number| &words.list[number]), AhoCorasickKind::DFA)
+        };
+        // Without the automaton nothing can be told.
+        let Some(any) = vocabulary.any.get(wanted.list).and_then(|any| any.get_or_init(make).as_ref()) else {
+            return true;
+        };
+        if self.stretches.len() <= wanted.list {
+            self.stretches.resize(wanted.list + 1, Stretch::default());
+        }
+        let range = before.len().saturating_sub(proximity + wanted.longest)..before.len();
+        let hidden = &before[before.len().saturating_sub(proximity + wanted.longest * LONGEST_LETTER)..];
+        self.stretches[wanted.list].may_hold((any, wanted.longest), before, range, scan) || hides_letters(hidden)
     }
 
     fn nearest(&self, words: &Words, wanted: &Keywords, proximity: usize, place: usize) -> Option<&Sighting> {
@@ -319,20 +375,6 @@ impl Keywords {
 
     pub(super) fn is_empty(&self) -> bool {
         self.numbers.is_empty()
-    }
-
-    /// Whether one can stand in the raw bytes `before` a match, by a quick look: most
-    /// matches have none.
-    fn may_stand(&self, vocabulary: &Vocabulary, before: &[u8], proximity: usize) -> bool {
-        let last = |number: usize| &before[before.len().saturating_sub(number)..];
-        let make = || {
-            let words = vocabulary.words()?;
-            automaton(self.numbers.iter().map(|&number| &words.list[number]), AhoCorasickKind::DFA)
-        };
-        // Without the automaton nothing can be told.
-        let any = vocabulary.any.get(self.list).and_then(|any| any.get_or_init(make).as_ref());
-        any.is_none_or(|any| any.is_match(last(proximity + self.longest)))
-            || hides_letters(last(proximity + self.longest * LONGEST_LETTER))
     }
 
     /// How many raw bytes before a match matter.

@@ -389,7 +389,7 @@ impl<M: Meter> Scanner<M> {
     fn confirm_detector(&mut self, work: &mut Workspace, data: Data<'_>, detector: Detector, anchor: usize) {
         let rules = data.engine.detectors.iter().filter(|(which, _)| *which == detector).map(|&(_, rule)| rule);
         self.meter.ask(rules.clone());
-        if self.is_alone(data, detector, anchor) {
+        if self.is_alone(work, data, detector, anchor) {
             return;
         }
         let bounds = self.bounds(work, data, anchor);

@@ -14,7 +14,7 @@ mod iban;
 pub(super) mod national;
 mod phone;
 pub mod private_key;
-mod ssn;
+pub(super) mod ssn;
 
 use crate::rule::Detector;
 use std::ops::Range;

@@ -79,8 +79,13 @@ pub(crate) fn is_window(text: &[u8], anchor: usize) -> bool {
     window[0].is_ascii_digit()
         && !is_digit(before(text, anchor))
         && window.iter().all(is_simple)
-        && window.windows(2).any(|pair| pair.iter().all(u8::is_ascii_digit))
+        && has_pair(window)
         && (text.get(anchor + WINDOW).is_some_and(is_simple) || is_joined(text, anchor))
+}
+
+/// Whether two digits stand side by side.
+pub(crate) fn has_pair(window: &[u8]) -> bool {
+    window.windows(2).any(|pair| pair.iter().all(u8::is_ascii_digit))
 }
 
 /// Whether a byte that is known to stand behind the window at `anchor` is none of those
@@ -115,7 +120,7 @@ pub(crate) fn is_part(text: &[u8], anchor: usize) -> bool {
     digits > longest_group(text, anchor) || one_before || (digits == 1 && text.get(anchor + 1) == Some(&b'.'))
 }
 
-fn digits_at(text: &[u8], at: usize) -> usize {
+pub(super) fn digits_at(text: &[u8], at: usize) -> usize {
     text[at..].iter().take(LONGEST_GROUP + 2).take_while(|byte| byte.is_ascii_digit()).count()
 }
 
@@ -147,7 +152,7 @@ pub(crate) fn is_date(text: &[u8], at: usize) -> bool {
 }
 
 /// The start of the group of digits before the punctuation before `at`.
-fn group_before(text: &[u8], at: usize) -> Option<usize> {
+pub(super) fn group_before(text: &[u8], at: usize) -> Option<usize> {
     let back = |from: usize, most: usize, is: fn(u8) -> bool| {
         (0..most).take_while(|&by| further_before(text, from, by + 1).is_some_and(is)).count()
     };
@@ -169,7 +174,7 @@ fn is_between(text: &[u8], gap: Range<usize>) -> bool {
 }
 
 /// The start of the group of digits behind that at `at`.
-fn group_behind(text: &[u8], at: usize) -> Option<usize> {
+pub(super) fn group_behind(text: &[u8], at: usize) -> Option<usize> {
     let behind = |from: usize, is: fn(&u8) -> bool| text[from..].iter().position(|byte| !is(byte)).map(|by| from + by);
     let gap = behind(at, u8::is_ascii_digit)?;
     behind(gap, |byte| matches!(byte, b' ' | b'-' | b'.' | b'/' | b'(' | b')'))

@@ -1,10 +1,15 @@
 //! US social security numbers: `ddd-dd-dddd`.
 
+use super::national::{digits_at, group_before, group_behind};
 use super::{number_begins, number_ends};
 use crate::validator::us_ssn;
 use std::ops::Range;
 
 const LENGTH: usize = 11;
+/// The digits of each group.
+const GROUPS: [usize; 3] = [3, 2, 4];
+/// Bytes of a number in groups that stand before one of them or from it on, and more.
+const NEAR: usize = 16;
 
 /// The number whose last digit is at `anchor`.
 pub(super) fn extent(text: &[u8], anchor: usize) -> Option<Range<usize>> {
@@ -16,6 +21,19 @@ pub(super) fn extent(text: &[u8], anchor: usize) -> Option<Range<usize>> {
         _ => byte.is_ascii_digit(),
     });
     (shaped && number_begins(text, start) && number_ends(text, end) && us_ssn::accepts(value)).then_some(start..end)
+}
+
+/// Whether a number in groups, however they are parted, may have one that begins at
+/// `anchor` of `raw`: a quick look, which takes whatever has escapes.
+pub(crate) fn may_surround(raw: &[u8], anchor: usize) -> bool {
+    let Some(near) = anchor.checked_sub(NEAR).and_then(|from| raw.get(from..anchor + NEAR)) else { return true };
+    let Some(index) = GROUPS.iter().position(|&size| size == digits_at(near, NEAR)) else {
+        return memchr::memchr2(b'\\', b'%', near).is_some();
+    };
+    let first = (0..index).try_fold(NEAR, |at, _| group_before(near, at));
+    let sizes = |first| std::iter::successors(Some(first), |&at| group_behind(near, at)).map(|at| digits_at(near, at));
+    first.is_some_and(|first| sizes(first).take(GROUPS.len()).eq(GROUPS))
+        || memchr::memchr2(b'\\', b'%', near).is_some()
 }
 
 #[cfg(test)]

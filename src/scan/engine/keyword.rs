@@ -26,10 +26,16 @@ impl Engine {
 
     /// Whether a rule may have its keyword before a value around `anchor` of the data,
     /// which begins at most `lead` bytes before: a quick look.
-    pub(in crate::scan) fn may_have_keyword(&self, rule: usize, data: &[u8], anchor: (usize, usize)) -> bool {
+    pub(in crate::scan) fn may_have_keyword(
+        &self,
+        sightings: &mut Sightings,
+        rule: usize,
+        data: (&[u8], u64),
+        anchor: (usize, usize),
+    ) -> bool {
         let keywords = &self.keywords[rule];
         let proximity = self.ruleset.rules[rule].proximity;
-        keywords.is_empty() || Sightings::may_stand_before((&self.vocabulary, keywords), proximity, data, anchor)
+        keywords.is_empty() || sightings.may_stand_before((&self.vocabulary, keywords), proximity, data, anchor)
     }
 
     /// Whether a word stands right before `start` of the data that says that the

@@ -1,10 +1,11 @@
 //! The words that rules want near a match.
 
-use super::super::detector::national;
+use super::super::detector::{national, ssn};
 use super::super::meter::Meter;
 use super::super::nearby::Sightings;
-use super::{Data, Scanner};
+use super::{Data, Scanner, Workspace};
 use crate::rule::Detector;
+use crate::validator::Validator;
 
 impl<M: Meter> Scanner<M> {
     /// Where the match at `start` begins with the keyword that it needs; `None`
@@ -26,14 +27,21 @@ impl<M: Meter> Scanner<M> {
         })
     }
 
-    /// Whether it is plain that no rule for `detector` has its keyword near `anchor`,
-    /// which is asked before what takes longer. Not where verdicts are kept.
-    pub(super) fn is_alone(&self, data: Data<'_>, detector: Detector, anchor: usize) -> bool {
+    /// Whether it is plain that no rule for `detector` finds anything near `anchor`: none
+    /// has its keyword there, or what its validator wants. Asked before what takes longer,
+    /// and not where verdicts are kept.
+    pub(super) fn is_alone(&self, work: &mut Workspace, data: Data<'_>, detector: Detector, anchor: usize) -> bool {
         if detector != Detector::PhoneNational || data.outer.is_some() || self.checks.keeps_verdicts() {
             return false;
         }
-        let lead = (anchor, national::LEAD);
         let mut rules = data.engine.detectors.iter().filter(|(which, _)| *which == detector);
-        rules.all(|&(_, rule)| !data.engine.may_have_keyword(rule, data.raw, lead))
+        rules.all(|&(_, rule)| !self.may_find_national(work, data, rule, anchor))
+    }
+
+    fn may_find_national(&self, work: &mut Workspace, data: Data<'_>, rule: usize, anchor: usize) -> bool {
+        let is_ssn = data.engine.ruleset().rules[rule].validator == Some(Validator::UsSsn);
+        let lead = (anchor, national::LEAD);
+        (!is_ssn || ssn::may_surround(data.raw, anchor))
+            && data.engine.may_have_keyword(&mut work.sightings, rule, (data.raw, work.scan), lead)
     }
 }

@@ -117,6 +117,20 @@ fn prove(database: &Database, keys: &[Key]) -> Result<(), HyperscanError> {
     Ok(())
 }
 
+/// Sorts hits by their ends, then by literal. They nearly are: roots come by their
+/// ends, those that end at one place in the library's order, and a literal ends at
+/// most its length behind its root.
+fn put_in_order(hits: &mut [(usize, usize)]) {
+    let order = |&(id, end): &(usize, usize)| (end, id);
+    for index in 1..hits.len() {
+        let hit = hits[index];
+        let later = hits[..index].iter().rev().take_while(|before| order(before) > order(&hit)).count();
+        if later > 0 {
+            hits[index - later..=index].rotate_right(1);
+        }
+    }
+}
+
 /// What a private key block begins with (RFC 7468 section 2).
 const PRIVATE_KEY_HEAD: &[u8] = b"-----BEGIN ";
 
@@ -312,11 +326,7 @@ impl Engine {
         if outcome != Outcome::Complete {
             found.cut = hits.as_slice().last().map(|last| last.end as usize);
         }
-        // Literals with the same end come in an order that is the library's.
-        let order = |&(id, end): &(usize, usize)| (end, id);
-        if !found.hits.is_sorted_by_key(order) {
-            found.hits.sort_unstable_by_key(order);
-        }
+        put_in_order(&mut found.hits);
         Ok(())
     }
 

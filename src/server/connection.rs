@@ -125,10 +125,10 @@ async fn serve_http1(
     (late, mut told): (bool, bool),
 ) {
     let service = service_fn(|request| {
-        // Boxed, since the connection has to be movable.
-        let answering = answer(Arc::clone(context), Arc::clone(phase), request);
         let reader = phase.reader();
-        Box::pin(async { answering.await.map(|response| response.map(|body| body.read_by(Some(reader)))) })
+        let read = |body: ResponseBody| body.read_by(Some(reader));
+        // Boxed, since the connection has to be movable.
+        Box::pin(answer(Arc::clone(context), Arc::clone(phase), request, read))
     });
     let mut connection = http1::Builder::new()
         // `TimedIo` tells waiting for a request from reading one.
@@ -177,10 +177,7 @@ async fn serve_http2(
     mut told: bool,
 ) {
     phase.share();
-    let service = service_fn(|request| {
-        let answering = answer(Arc::clone(context), Arc::clone(phase), request);
-        async { answering.await.map(|response| response.map(Told::new)) }
-    });
+    let service = service_fn(|request| answer(Arc::clone(context), Arc::clone(phase), request, Told::new));
     let mut connection = pin!(http2_builder(edge).serve_connection(TokioIo::new(io), service));
     let mut unused = IdleTimer::new(edge.timeouts.keep_alive);
     let mut closing = false;
@@ -266,11 +263,14 @@ const CLOSING_TIME: Duration = Duration::from_secs(5);
 /// Room for whole slices of a body, however small heads must be.
 const MIN_BUFFER: usize = 64 * 1024;
 
-async fn answer(
+/// The answer to a request, its body as `written` makes it. (What awaits a future that
+/// it was given has room for it twice: so that is told here, not to who awaits this.)
+async fn answer<B>(
     context: Arc<Context>,
     phase: Arc<Phase>,
     mut request: Request<Incoming>,
-) -> Result<Response<ResponseBody>, Infallible> {
+    written: impl FnOnce(ResponseBody) -> B,
+) -> Result<Response<B>, Infallible> {
     if phase.lacks_tls() {
         request.extensions_mut().insert(LacksTls);
     }
@@ -290,7 +290,7 @@ async fn answer(
         // What comes behind it may be none of HTTP's, and is not read.
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    Ok(response)
+    Ok(response.map(written))
 }
 
 fn periods(edge: &Edge) -> Periods {

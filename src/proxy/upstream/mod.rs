@@ -31,7 +31,7 @@ use shared::{Place, SharedPool};
 use std::error::Error;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -164,11 +164,11 @@ impl Upstream {
         timer: &mut Timer,
     ) -> Result<(Response<Incoming>, Driver), Failure> {
         exchange.touch();
-        let (response, mut driver) = self.in_time(self.exchange(request, exchange), exchange, timer).await??;
+        let (response, mut driver) = self.in_time(pin!(self.exchange(request, exchange)), exchange, timer).await??;
         if response.status().is_success() {
             // What is still to come may yet be refused.
             let whole = driver.drive_while(exchange.request_is_whole());
-            self.in_time(whole, exchange, timer).await??;
+            self.in_time(pin!(whole), exchange, timer).await??;
         } else if exchange.is_sending() {
             // The upstream gets the rest, even if the client reads nothing of
             // the answer and so does not drive.
@@ -188,7 +188,7 @@ impl Upstream {
         exchange.touch();
         // Boxed: rare, and large.
         let asking = Box::pin(upgrade::ask(&self.connector, request, exchange));
-        self.in_time(asking, exchange, timer).await?
+        self.in_time(pin!(asking), exchange, timer).await?
     }
 
     /// What has to be made anew when files of certificates change.
@@ -214,12 +214,13 @@ impl Upstream {
     ) -> Result<(Response<Incoming>, Driver), Failure> {
         exchange.touch();
         for attempt in 1.. {
-            let placed = self.in_time(self.shared.place(), exchange, timer).await?;
+            let placed = self.in_time(pin!(self.shared.place()), exchange, timer).await?;
             let mut place = placed.map_err(|lack| {
                 self.connector.complaints.tell(exchange.id(), &lack.cause);
                 lack.failure
             })?;
-            let response = match self.in_time(place.send(request), exchange, timer).await? {
+            let sent = self.in_time(pin!(place.send(request)), exchange, timer).await?;
+            let response = match sent {
                 Ok(response) => response,
                 Err(mut error) => match error.take_message().filter(|_| attempt < ATTEMPTS) {
                     Some(unsent) => {
@@ -233,10 +234,10 @@ impl Upstream {
             place.answered();
             if exchange.dialect() != Dialect::Grpc {
                 if response.status().is_success() {
-                    self.in_time(exchange.request_is_whole(), exchange, timer).await??;
+                    self.in_time(pin!(exchange.request_is_whole()), exchange, timer).await??;
                 }
             } else if grpc::is_ok(response.headers()) {
-                self.in_time(exchange.is_settled(), exchange, timer).await??;
+                self.in_time(pin!(exchange.is_settled()), exchange, timer).await??;
             }
             return Ok((response, Driver { own: None, _place: Some(Box::new(place)) }));
         }
@@ -303,14 +304,15 @@ impl Upstream {
         }
     }
 
-    /// Waits for `work` while the request's body moves or waits for the client.
+    /// Waits for `work` while the request's body moves or waits for the client. (Taken by
+    /// value it would have room twice in the future of every request.)
     async fn in_time<T>(
         &self,
-        work: impl Future<Output = T>,
+        mut work: Pin<&mut impl Future<Output = T>>,
         exchange: &Exchange,
         timer: &mut Timer,
     ) -> Result<T, Failure> {
-        let (mut work, begin) = (pin!(work), Instant::now());
+        let begin = Instant::now();
         poll_fn(|cx| {
             if let Poll::Ready(result) = work.as_mut().poll(cx) {
                 return Poll::Ready(Ok(result));

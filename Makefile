@@ -108,8 +108,9 @@ memory: build ## Memory by the size of a body, from 1 MiB to 2 GiB
 	EXPURGATE_BIN="$(abspath $(BIN))" loadtest/memory --output $(TARGET_DIR)/bench/memory.md
 
 performance: bench memory ## Measure, and refresh the tables of docs/performance.md
-	@# Without valgrind its part of the page stays as it is.
-	-scripts/callgrind --table low high base64
+	@# Without valgrind these parts of the page stay as they are.
+	-scripts/callgrind --table low high base64 member-names
+	-EXPURGATE_BIN="$(abspath $(BIN))" loadtest/instructions --output $(TARGET_DIR)/bench/instructions.md
 	scripts/performance
 
 loadtest: build ## Compare CPU, latency and memory with nginx, side by side

@@ -103,16 +103,20 @@ class Server:
             time.sleep(0.02)  # the interval of a poll with a deadline
         raise SystemExit(f"{self.name} did not start:\n{self._log.read_text(errors='replace')}")
 
+    @property
+    def pid(self):
+        return self._process.pid
+
     def cpu_seconds(self):
         """User and system time of the process, all threads."""
-        stat = Path(f"/proc/{self._process.pid}/stat").read_text()
+        stat = Path(f"/proc/{self.pid}/stat").read_text()
         # The name in parentheses may hold spaces.
         fields = stat.rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / TICKS
 
     def resident_bytes(self):
         """Anonymous memory: what is mapped of files is shared and not theirs."""
-        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        status = Path(f"/proc/{self.pid}/status").read_text()
         line = next(line for line in status.splitlines() if line.startswith("RssAnon:"))
         return int(line.split()[1]) * 1024
 
@@ -147,9 +151,10 @@ def nginx_pass_through(upstream, folder, core):
     return nginx("nginx", http, folder, core)
 
 
-def expurgate(name, binary, upstream, folder, core, config=""):
+def expurgate(name, binary, upstream, folder, core, config="", tool=()):
+    """`tool` is a command that starts it."""
     port, admin = free_port(), free_port()
-    command = [str(binary), "run", "--listen", f"127.0.0.1:{port}", "--admin", f"127.0.0.1:{admin}"]
+    command = [*tool, str(binary), "run", "--listen", f"127.0.0.1:{port}", "--admin", f"127.0.0.1:{admin}"]
     command += ["--upstream", f"http://127.0.0.1:{upstream}"]
     if config:
         path = folder / f"expurgate-{port}.toml"

@@ -6,8 +6,8 @@ use crate::validator::us_ssn;
 use std::ops::Range;
 
 const LENGTH: usize = 11;
-/// The digits of each group.
-const GROUPS: [usize; 3] = [3, 2, 4];
+/// The groups in which [`us_ssn::accepts`] takes a number, some of them nobody's.
+const GROUPS: [&[usize]; 4] = [&[3, 2, 4], &[3, 6], &[5, 4], &[9]];
 /// Bytes of a number in groups that stand before one of them or from it on, and more.
 const NEAR: usize = 16;
 
@@ -23,17 +23,20 @@ pub(super) fn extent(text: &[u8], anchor: usize) -> Option<Range<usize>> {
     (shaped && number_begins(text, start) && number_ends(text, end) && us_ssn::accepts(value)).then_some(start..end)
 }
 
-/// Whether a number in groups, however they are parted, may have one that begins at
-/// `anchor` of `raw`: a quick look, which takes whatever has escapes.
+/// Whether a number that [`us_ssn::accepts`] may have a group that begins at `anchor` of
+/// `raw`, however the groups are parted: a quick look, which takes whatever has escapes.
 pub(crate) fn may_surround(raw: &[u8], anchor: usize) -> bool {
     let Some(near) = anchor.checked_sub(NEAR).and_then(|from| raw.get(from..anchor + NEAR)) else { return true };
-    let Some(index) = GROUPS.iter().position(|&size| size == digits_at(near, NEAR)) else {
-        return memchr::memchr2(b'\\', b'%', near).is_some();
+    let size = digits_at(near, NEAR);
+    let is_grouped = |groups: &[usize], index: usize| {
+        let first = (0..index).try_fold(NEAR, |at, _| group_before(near, at));
+        let behind = |first| std::iter::successors(Some(first), |&at| group_behind(near, at));
+        first.is_some_and(|first| {
+            behind(first).take(groups.len()).map(|at| digits_at(near, at)).eq(groups.iter().copied())
+        })
     };
-    let first = (0..index).try_fold(NEAR, |at, _| group_before(near, at));
-    let sizes = |first| std::iter::successors(Some(first), |&at| group_behind(near, at)).map(|at| digits_at(near, at));
-    first.is_some_and(|first| sizes(first).take(GROUPS.len()).eq(GROUPS))
-        || memchr::memchr2(b'\\', b'%', near).is_some()
+    let places = |groups: &&[usize]| (0..groups.len()).any(|index| groups[index] == size && is_grouped(groups, index));
+    GROUPS.iter().any(places) || memchr::memchr2(b'\\', b'%', near).is_some()
 }
 
 #[cfg(test)]
@@ -51,6 +54,26 @@ mod tests {
         for text in ["078-05-1123", "ssn:078-05-1123.", "(900-69-5311)", "SSN=078-05-1123;", "é078-05-1123é"] {
             assert!(found(text).is_some_and(|value| value.len() == LENGTH), "{text}");
         }
+    }
+
+    #[test]
+    fn a_quick_look_rules_out_nothing_that_is_accepted() {
+        let mut seen = 0;
+        for gaps in [["", ""], [" ", ""], ["", " "], [" ", " "], ["  ", ""], ["", ".. "], ["-", "   "], [" - ", ". ."]]
+        {
+            let number = format!("457{}55{}5462", gaps[0], gaps[1]);
+            let text = format!("{} x {number}, {}", "lorem ipsum ".repeat(9), "dolor ".repeat(9));
+            let text = text.as_bytes();
+            for anchor in 1..text.len() {
+                let begins = text[anchor].is_ascii_digit() && !text[anchor - 1].is_ascii_digit();
+                let found = if begins { super::super::national::extent(text, anchor) } else { None };
+                if found.is_some_and(|found| us_ssn::accepts(&text[found])) {
+                    assert!(may_surround(text, anchor), "{number} from {anchor}");
+                    seen += 1;
+                }
+            }
+        }
+        assert!(seen > 8, "{seen}");
     }
 
     #[test]

@@ -159,6 +159,13 @@ impl Said {
     }
 }
 
+/// Whether what says that `value` is one is the label of another, which stands before it:
+/// `[ACCESS_TOKEN]: value`.
+fn is_behind_label(engine: &Engine, raw: &[u8], value: &Value<'_>) -> bool {
+    let label = engine.vocabulary.labels.end_around(raw, value.begins);
+    label.is_some_and(|end| end <= value.range.start)
+}
+
 /// Judges the candidates of one body.
 pub struct Checks {
     places: Option<Places>,
@@ -292,6 +299,7 @@ impl Checks {
             None if self.written.as_ref().is_some_and(|written| written.holds(raw, &value.range, value.text)) => {
                 Verdict::Placeholder
             }
+            None if is_behind_label(engine, raw, value) => Verdict::Placeholder,
             None => self.found(rule, (raw, origin), outer, value),
         }
     }

@@ -166,6 +166,7 @@ impl Engine {
             ruleset: Arc::clone(&ruleset),
         };
         for (index, rule) in ruleset.rules.iter().enumerate() {
+            engine.vocabulary.labels.add(&rule.entity);
             engine.add(index, rule, &mut builder)?;
         }
         engine.tokens.watch(embedded::pairs());

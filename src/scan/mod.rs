@@ -34,6 +34,7 @@ mod fold;
 mod follow;
 mod horizon;
 mod key;
+mod labels;
 mod late;
 mod lexer;
 mod line;

@@ -6,6 +6,7 @@
 //! one match asks others do: [`Sightings`].
 
 use super::Format;
+use super::labels::Labels;
 use super::window::{Window, sync};
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use std::collections::{BTreeMap, VecDeque};
@@ -55,6 +56,8 @@ pub(super) struct Vocabulary {
     /// What finds any of the words of a rule, for each list that rules have.
     lists: BTreeMap<Vec<usize>, usize>,
     any: Vec<OnceLock<Option<AhoCorasick>>>,
+    /// What is written in place of values: words in these are none.
+    pub(super) labels: Labels,
     /// The raw bytes before a match that any rule may ask about.
     pub(super) reach: usize,
 }
@@ -257,7 +260,8 @@ impl Sightings {
                 self.begin(scan, if from == 0 { 0 } else { sync(data, from, place) });
             }
             self.look(words, data, place, format);
-            return self.nearest(words, wanted, proximity, place).map(|seen| told(data, seen, place));
+            let data = (&vocabulary.labels, data);
+            return self.nearest(words, wanted, proximity, data, place).map(|seen| told(data.1, seen, place));
         }
         let mut raw: Vec<u8> = context.bytes.iter().skip(context.bytes.len() - missing).copied().collect();
         raw.extend_from_slice(&data[..data.len().min(place + SYNC)]);
@@ -266,7 +270,8 @@ impl Sightings {
         let is_whole = context.is_start && missing == context.bytes.len();
         across.begin(scan, if is_whole { 0 } else { sync(&raw, 0, place) });
         across.look(words, &raw, place, format);
-        let (start, is_right_before) = told(&raw, across.nearest(words, wanted, proximity, place)?, place);
+        let nearest = across.nearest(words, wanted, proximity, (&vocabulary.labels, &raw), place)?;
+        let (start, is_right_before) = told(&raw, nearest, place);
         Some((start.checked_sub(missing).unwrap_or(asked), is_right_before))
     }
 
@@ -294,12 +299,21 @@ impl Sightings {
         self.stretches[wanted.list].may_hold((any, wanted.longest), before, range, scan) || hides_letters(hidden)
     }
 
-    fn nearest(&self, words: &Words, wanted: &Keywords, proximity: usize, place: usize) -> Option<&Sighting> {
+    fn nearest(
+        &self,
+        words: &Words,
+        wanted: &Keywords,
+        proximity: usize,
+        (labels, raw): (&Labels, &[u8]),
+        place: usize,
+    ) -> Option<&Sighting> {
         let last = self.seen.partition_point(|seen| seen.end <= place);
         let mut near = self.seen[..last].iter().rev().take_while(|seen| place - seen.end <= proximity);
         near.find(|seen| {
             let longest = words.list[seen.number].len() * LONGEST_LETTER;
-            wanted.numbers.binary_search(&seen.number).is_ok() && seen.start + proximity + longest >= place
+            wanted.numbers.binary_search(&seen.number).is_ok()
+                && seen.start + proximity + longest >= place
+                && labels.end_around(raw, seen.start).is_none()
         })
     }
 

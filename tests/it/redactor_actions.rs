@@ -2,7 +2,7 @@
 //! however the document is cut.
 
 use super::redactor::config;
-use super::redactor_rig::{plan_for, redact_by};
+use super::redactor_rig::{plan, plan_for, redact_by};
 use super::redactor_text::{style, text, value};
 use super::redactor_tree::Tree;
 use expurgate::redact::{HashKey, Mask, Plan, Pseudonym, RedactError, Redactor, Treatment, naive};
@@ -53,6 +53,35 @@ static SAME_LENGTH: LazyLock<Vec<Arc<Plan>>> = LazyLock::new(|| same_length().ma
 
 fn shown(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The words of a label say nothing of what stands behind it: `[PHONE_NUMBER] and 030 1234567`.
+#[test]
+fn what_stands_behind_a_label_is_found_at_once_or_never() {
+    const BETWEEN: [&str; 8] = [": ", "=", " ", ", ", " is ", " and ", "\\\":\\\"", " = \\\""];
+    const BEHIND: [&str; 6] =
+        ["030 1234567", "(030) 1234567", "hunter22xyz9", "q8F1o2m3N4b5v6c7x8z9", "536228145", "12345678901"];
+    let ruleset = plan().engine().ruleset();
+    let values = ruleset.rules.iter().filter(|rule| rule.enabled).filter_map(|rule| {
+        let example = rule.examples.first()?;
+        Some(example.finds.as_deref().unwrap_or(&example.text)).filter(|text| text.len() < 200)
+    });
+    let mut lines = String::new();
+    for value in values {
+        let value = serde_json::to_string(value).unwrap();
+        for (between, behind) in BETWEEN.iter().flat_map(|between| BEHIND.map(|behind| (between, behind))) {
+            lines += &format!("{{\"a\":\"{}{between}{behind} end\"}}\n", value.trim_matches('"'));
+        }
+    }
+    for plan in [plan(), &plan_for(hash(64))] {
+        let once = redact_by(plan, Format::Ndjson, lines.as_bytes(), &[1 << 16]);
+        let twice = redact_by(plan, Format::Ndjson, &once, &[1 << 16]);
+        assert_ne!(once, lines.as_bytes());
+        for (once, twice) in once.split(|&byte| byte == b'\n').zip(twice.split(|&byte| byte == b'\n')) {
+            assert_eq!(shown(once), shown(twice));
+        }
+        assert_eq!(once.len(), twice.len());
+    }
 }
 
 proptest! {

@@ -317,13 +317,11 @@ impl Search<'_> {
         }
     }
 
-    /// Whether validator, paths and exceptions of a rule let a value be a
-    /// finding; `text` is `None` where it is too long to be looked at.
-    fn is_valid(&self, rule: usize, text: Option<&[u8]>, range: Range<usize>) -> bool {
-        let value = Value::whole(text, range);
+    /// Whether validator, paths and exceptions of a rule let a value be a finding.
+    fn is_valid(&self, rule: usize, value: &Value<'_>) -> bool {
         let mut checks = Checks::new(self.engine, self.document.format);
         checks.set_protections(self.protections, self.document.format);
-        checks.accepts(self.engine, rule, (self.document.raw, 0), self.outer, &value)
+        checks.accepts(self.engine, rule, (self.document.raw, 0), self.outer, value)
     }
 
     /// Where the match of a candidate begins, with the keyword that belongs to it,
@@ -333,7 +331,9 @@ impl Search<'_> {
         if !self.engine.counts(candidate.rule, begins, candidate.haystack.start..candidate.whole_start) {
             return None;
         }
-        self.is_valid(candidate.rule, Some(&candidate.text), candidate.secret.clone()).then_some(begins)
+        let (range, begins_at) = (candidate.secret.clone(), candidate.whole_start);
+        let value = Value { text: Some(&candidate.text), range, begins: begins_at };
+        self.is_valid(candidate.rule, &value).then_some(begins)
     }
 
     /// Where the nearest of a rule's keywords begins that stands near before
@@ -374,7 +374,11 @@ impl Search<'_> {
             });
             [reads(&keyword, &around, start), letter]
         });
-        let near = |span: &Range<usize>| span.end <= place && place - span.end <= proximity;
+        let near = |span: &Range<usize>| {
+            span.end <= place
+                && place - span.end <= proximity
+                && self.engine.vocabulary.labels.end_around(self.document.raw, span.start).is_none()
+        };
         spans.flatten().filter(near).max_by_key(|span| (span.end, span.start))
     }
 

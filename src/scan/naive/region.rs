@@ -1,6 +1,7 @@
 //! Values under key rules, private key blocks, and tokens longer than the
 //! look-ahead, found the plain way.
 
+use super::super::check::Value;
 use super::super::delimiter::Delimiter;
 use super::super::detector::private_key;
 use super::super::key::{LONGEST_NAME, is_in_name, whole_unit};
@@ -73,7 +74,7 @@ impl Search<'_> {
                 Opener::PrivateKey { at: head, rule } => {
                     let line = private_key::head(&self.line(head, 512), 0).map_or(0, |line| line.end);
                     let span = at..self.block_end(head + line);
-                    if !self.is_valid(rule, None, span.clone()) {
+                    if !self.is_valid(rule, &Value::whole(None, span.clone())) {
                         continue;
                     }
                     self.regions.push(Region { begins: at, span, rule, wrap: Wrap::Plain });
@@ -329,7 +330,7 @@ impl Search<'_> {
 
     /// The first of the key rules of a walk that takes a value.
     fn claim(&self, walk: Walk, text: Option<&[u8]>, span: &Range<usize>) -> Option<usize> {
-        walk.rules.iter().find(|&rule| self.is_valid(rule, text, span.clone()))
+        walk.rules.iter().find(|&rule| self.is_valid(rule, &Value::whole(text, span.clone())))
     }
 
     fn ends_line(&self, index: usize) -> bool {

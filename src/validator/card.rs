@@ -4,8 +4,13 @@
 //! them to acquirers (Visa, Mastercard, American Express, Discover with Diners
 //! Club and UnionPay, JCB, Maestro, Mir, RuPay, Troy, Verve). Lengths are those
 //! in use: Visa's 13 digits, obsolete, would be every tenth EAN-13 from Germany
-//! or Japan, and 17 or 18 digits would be database ids of that size. UATP's 15
-//! digits that begin with 1 are left out: timestamps are written so.
+//! or Japan, and 17 or 18 digits would be database ids of that size.
+//!
+//! UATP's 15 digits begin with 1 and the accounting code of the airline that issued
+//! the card, three digits that also begin the numbers of its tickets. Any number of
+//! that size that begins with 1 would be an id far more often, so only the airlines
+//! count that are known to issue them: <https://uatp.com/issuers/>; the codes are in
+//! IATA's list: <https://www.iata.org/en/publications/directories/code-search/>.
 
 use super::luhn;
 
@@ -33,6 +38,11 @@ const fn issuer(first: u32, last: u32, lengths: &[u32]) -> Issuer {
         index += 1;
     }
     Issuer { first, last, lengths: mask }
+}
+
+/// UATP's cards of the airline with this accounting code.
+const fn airline(code: u32) -> Issuer {
+    issuer(100_000 + code * 100, 100_000 + code * 100 + 99, &[15])
 }
 
 const ISSUERS: &[Issuer] = &[
@@ -73,6 +83,27 @@ const ISSUERS: &[Issuer] = &[
     // Verve
     issuer(506_099, 506_198, &[16, 18, 19]),
     issuer(507_865, 507_964, &[16, 18, 19]),
+    // UATP: American, Delta, Air Canada, United, Aer Lingus, Qantas, Air New Zealand, SAS, Gol, Japan Airlines,
+    // Hahn Air, Lufthansa and AirPlus, Turkish, Austrian, Shandong, Frontier, Southwest, China Eastern, WestJet
+    airline(1),
+    airline(6),
+    airline(14),
+    airline(16),
+    airline(53),
+    airline(81),
+    airline(86),
+    airline(117),
+    airline(127),
+    airline(131),
+    airline(169),
+    airline(220),
+    airline(235),
+    airline(257),
+    airline(324),
+    airline(422),
+    airline(526),
+    airline(781),
+    airline(838),
 ];
 
 /// Whether `value`, digits with optional spaces or dashes between them, is a
@@ -125,6 +156,8 @@ mod tests {
             "4044-4049-5964-5932-768",
             "6759649826438453",
             "5019717010103742",
+            "122000000000003",
+            "1220-000000-00003",
         ] {
             assert!(accepts(value.as_bytes()), "{value}");
         }
@@ -140,6 +173,9 @@ mod tests {
             ("411111111111116", "15 digits are not Visa's"),
             ("4222222222222", "13 digits are an EAN"),
             ("37828224631000", "14 digits are not Amex's"),
+            ("122000000000004", "check digit"),
+            ("100004123456783", "no airline of UATP's"),
+            ("1220000000000002", "16 digits are not UATP's"),
             ("41111111111111111111", "20 digits"),
             ("629417824651511376", "18 digits are an id"),
             ("4044404959645932768", "19 digits are an id"),

@@ -232,12 +232,18 @@ impl Judge {
     }
 
     /// What is most likely meant by an example without a place in which something is found
-    /// that an exception at a place would allow.
+    /// that the rule's paths, or an exception at a place, would leave alone.
     fn hint(&self, expected: &str, placed: bool) -> &'static str {
+        let is_limited = !self.rule.paths.is_empty() || !self.rule.exclude_paths.is_empty();
         let has_path = self.rule.allow.iter().any(|allow| allow.path.is_some());
-        match expected == NOTHING && has_path && !placed {
-            true => "; an exception has a path: write the example as { text = \"...\", path = \"/...\" }",
-            false => "",
+        match (expected == NOTHING && !placed, is_limited, has_path) {
+            (true, true, _) => {
+                "; without a place an example stands where the rule looks: write it as { text = \"...\", path = \"/...\" }"
+            }
+            (true, false, true) => {
+                "; an exception has a path: write the example as { text = \"...\", path = \"/...\" }"
+            }
+            _ => "",
         }
     }
 

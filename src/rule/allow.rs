@@ -80,20 +80,22 @@ fn entry(value: &Spanned<DeValue<'_>>, fields: &mut Fields<'_, '_, '_>) -> Optio
         fields.mistakes.add(value.span().start, message);
         return None;
     }
+    let before = fields.mistakes.count();
     let mut table = Fields::open(value, "an entry of `allow`", spec::ALLOW_ENTRY, fields.mistakes)?;
-    read(&mut table)
+    read(&mut table, before)
 }
 
 /// A `[[allow]]` of a file.
 pub(super) fn general(value: &Spanned<DeValue<'_>>, mistakes: &mut Mistakes<'_>) -> Option<GeneralAllow> {
+    let before = mistakes.count();
     let mut fields = Fields::open(value, "[[allow]]", spec::ALLOW, mistakes)?;
-    let allow = read(&mut fields);
+    let allow = read(&mut fields, before);
     let (rules, entities) = (fields.strings("rules"), fields.strings("entities"));
     Some(GeneralAllow { start: fields.start, allow: allow?, rules, entities })
 }
 
-fn read(fields: &mut Fields<'_, '_, '_>) -> Option<Allow> {
-    let before = fields.mistakes.count();
+/// None where there are more mistakes than `before` the table was opened.
+fn read(fields: &mut Fields<'_, '_, '_>, before: usize) -> Option<Allow> {
     let what = match (fields.has("value"), fields.has("pattern")) {
         (true, true) => {
             let place = fields.place("pattern");

@@ -187,6 +187,9 @@ fn report_unknown(table: &DeTable<'_>, place: &str, known: &[Field], mistakes: &
 pub(super) fn unknown(field: &str, place: &str, known: &[&str]) -> String {
     match nearest(field, known) {
         Some(name) => format!("unknown field `{field}` in {place}; did you mean `{name}`?"),
+        None if place == "[[override]]" && spec::names(spec::RULE).contains(&field) => {
+            format!("unknown field `{field}` in {place}; a [[rule]] with the same id replaces the whole rule")
+        }
         None => format!("unknown field `{field}` in {place}; known are {}", listed(known)),
     }
 }

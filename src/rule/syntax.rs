@@ -252,7 +252,7 @@ fn rule_override(value: &Spanned<DeValue<'_>>, mistakes: &mut Mistakes<'_>) -> O
         negative_examples: tests.negative_examples,
     };
     let changes = &spec::names(spec::OVERRIDE)[1..];
-    if !changes.iter().any(|field| fields.has(field)) {
+    if fields.mistakes.count() == before && !changes.iter().any(|field| fields.has(field)) {
         let message = format!("changes nothing; set one of {}", listed(changes));
         fields.mistakes.add(change.id.span.start, message);
     }

@@ -66,7 +66,8 @@ fn tell(path: &str, notes: &[Note], written: usize) {
         let _ = writeln!(error, "{path}:{line}: {kind}: {rule}{message}");
     }
     let lost = notes.iter().filter(|note| note.lost).count();
-    let _ = writeln!(error, "{written} rules converted, {lost} not");
+    let rules = if written == 1 { "rule" } else { "rules" };
+    let _ = writeln!(error, "{written} {rules} converted, {lost} not");
 }
 
 /// The rule as a table of a rule file that loads, and passes its own tests.

@@ -152,8 +152,9 @@ impl Projection {
         self.items.push_back(Item::Text(Text { field, raw, spelling: Spelling::Json, length }));
     }
 
-    /// Leaves a place for what somebody else redacts.
-    pub(super) fn slot(&mut self, number: usize) {
+    /// Leaves a place for so many bytes that somebody else redacts.
+    pub(super) fn slot(&mut self, number: usize, bytes: usize) {
+        self.gathered += ITEM + bytes;
         self.items.push_back(Item::Slot(number));
     }
 
@@ -232,11 +233,25 @@ impl Projection {
     /// The first text that was not handed out to its end, or into which more may
     /// be written.
     pub(super) fn first_open(&self) -> Option<usize> {
-        let waiting = self.items.iter().find_map(|item| match item {
+        self.target.map(|(field, _)| field).or_else(|| self.first_waiting())
+    }
+
+    /// The first text that was not handed out to its end.
+    pub(super) fn first_waiting(&self) -> Option<usize> {
+        self.items.iter().find_map(|item| match item {
             Item::Text(text) => Some(text.field),
             _ => None,
-        });
-        self.target.map(|(field, _)| field).or(waiting)
+        })
+    }
+
+    /// Bytes of JSON that the redactor does not have yet.
+    pub(super) fn gathered(&self) -> usize {
+        self.batch.len()
+    }
+
+    /// Bytes of JSON that it has and looks at again with the next ones.
+    pub(super) fn looked_at(&self) -> usize {
+        self.redactor.held()
     }
 
     /// The redactor's counters so far.
@@ -266,8 +281,14 @@ impl Projection {
         }
         self.account(self.redactor.settled(), self.redactor.emitted(), sink);
         self.output.compact();
-        // Whatever was found before them has an end: a text has JSON behind it.
-        while matches!(self.items.front(), Some(Item::Frame(_))) {
+        // Whatever was found before them has an end: a text has JSON behind it. A place may
+        // have what is written anew around it.
+        let is_free = |item: &Item| match item {
+            Item::Frame(_) => true,
+            Item::Slot(_) => self.target.is_none(),
+            _ => false,
+        };
+        while self.items.front().is_some_and(is_free) {
             let piece = self.items.pop_front().and_then(Item::into_piece);
             piece.into_iter().for_each(&mut *sink);
         }

@@ -73,6 +73,24 @@ impl Report {
         self.findings.iter().filter(|tally| tally.action != Action::Report).map(|tally| tally.count).sum()
     }
 
+    /// Takes over what was found in the same bytes, looked at in another way: of each count
+    /// the larger one.
+    pub(crate) fn take_most(&mut self, other: &Self) {
+        self.scanned = self.scanned.max(other.scanned);
+        for tally in &other.findings {
+            match self.findings.iter_mut().find(|known| known.rule == tally.rule && known.action == tally.action) {
+                Some(known) => known.count = known.count.max(tally.count),
+                None => self.findings.push(*tally),
+            }
+        }
+        for &(rule, count) in &other.rejections {
+            match self.rejections.iter_mut().find(|(known, _)| *known == rule) {
+                Some((_, known)) => *known = (*known).max(count),
+                None => self.rejections.push((rule, count)),
+            }
+        }
+    }
+
     /// Adds what was found elsewhere in the same body.
     pub fn add(&mut self, other: &Self) {
         self.scanned += other.scanned;

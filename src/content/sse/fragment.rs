@@ -110,6 +110,8 @@ pub(super) struct Key {
     /// The names of the members that it stands in, and places in arrays.
     path: String,
     scope: Arc<Scope>,
+    /// See [`Key::of_text`].
+    is_plain: bool,
 }
 
 /// Where the members stand that tell what a piece belongs to, and their values.
@@ -119,7 +121,12 @@ impl Key {
     /// That of the text which events with this name make, as text or as strings of JSON.
     pub(super) fn of_text(name: &Arc<str>, is_json: bool) -> Self {
         let path = if is_json { "\"" } else { "" };
-        Self { kind: Arc::clone(name), path: path.to_owned(), scope: Arc::default() }
+        Self { kind: Arc::clone(name), path: path.to_owned(), scope: Arc::default(), is_plain: true }
+    }
+
+    /// Whether it is that of such a text.
+    pub(super) fn is_plain(&self) -> bool {
+        self.is_plain
     }
 
     /// Whether the end of what `scope` names is the end of this, too.
@@ -226,7 +233,7 @@ impl Walk {
             return;
         }
         let start = raw.as_ptr() as usize - self.base + 1;
-        let key = Key { kind: Arc::clone(&self.kind), path: self.path.clone(), scope: self.share() };
+        let key = Key { kind: Arc::clone(&self.kind), path: self.path.clone(), scope: self.share(), is_plain: false };
         let before = format!("{}\"", self.before);
         self.pieces.list.push(Fragment { span: start..start + raw.len() - 2, key, before });
     }

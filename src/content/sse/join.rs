@@ -17,6 +17,7 @@
 //! bytes of the stream, never the time, nor how they were cut.
 
 use super::fragment::{Fragment, Key, Pieces, Scope};
+use super::slot::{As, Slot};
 use crate::content::ContentError;
 use crate::content::projection::{Piece, Projection};
 use crate::content::spelling::Spelling;
@@ -32,6 +33,8 @@ const PATIENCE: u64 = 64;
 const MOST: usize = 32;
 /// Pieces that may wait at a time.
 const MOST_WAITING: usize = 4096;
+/// Pieces are looked at together up to one part in so many of what waits before them.
+const AGAIN: usize = 4;
 /// What waits in smaller pieces is joined.
 const SMALL: usize = 1024;
 
@@ -50,8 +53,12 @@ pub(super) struct Joins {
     waiting: VecDeque<Waiting>,
     /// Bytes of what waits.
     held: usize,
+    /// Events that may be texts of their own, each a string. `None` before the first.
+    own: Option<Text>,
     /// Of the texts that are over.
     report: Report,
+    /// The same of those whose pieces were texts of their own as well.
+    plain: Report,
 }
 
 /// A text whose pieces come one by one.
@@ -67,12 +74,15 @@ struct Text {
     is_ending: bool,
 }
 
-#[derive(Default)]
-struct Slot {
-    pieces: Vec<Bytes>,
-    is_settled: bool,
-    /// Bytes of the piece, as it came.
-    size: usize,
+/// What stands before a piece of plain text.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Before {
+    /// Another event.
+    Event,
+    /// Another line of the event.
+    Line,
+    /// More of the line.
+    Nothing,
 }
 
 /// What leaves in its turn.
@@ -95,7 +105,9 @@ impl Joins {
             events: 0,
             waiting: VecDeque::new(),
             held: 0,
+            own: None,
             report: Report::default(),
+            plain: Report::default(),
         }
     }
 
@@ -116,11 +128,7 @@ impl Joins {
         let Pieces { list, ends } = Pieces::labelled(label, text);
         let mut taken = Vec::with_capacity(list.len());
         for Fragment { span, key, before } in list {
-            let number = self.next;
-            self.next += 1;
-            let size = span.len();
-            self.slots.insert(number, Slot { size, ..Slot::default() });
-            self.held += size;
+            let number = self.open(Slot::of_part(span.len()));
             let index = self.text(key, &before)?;
             let text = &mut self.texts[index];
             (text.event, text.is_ending) = (self.events, false);
@@ -135,38 +143,81 @@ impl Joins {
         Ok(taken)
     }
 
-    /// Takes a piece of a text that stands alone, behind all that was taken before; whether it
-    /// `goes_on` in the event, on another line.
+    /// Keeps a place for `raw`, of which [`Joins::plain`] or [`Joins::keep`] tells what it is.
+    pub(super) fn reserve(&mut self, raw: Bytes) -> usize {
+        self.open(Slot::of_text(raw))
+    }
+
+    /// What stands in the place `number` stays.
+    pub(super) fn keep(&mut self, number: usize) {
+        if let Some(slot) = self.slots.get_mut(&number) {
+            slot.keep();
+        }
+    }
+
+    /// Takes plain text, which may be a text of its own or part of a longer one, behind
+    /// all such that was taken before; `piece` is its place, what stands there, and how it
+    /// is written.
     ///
     /// # Errors
     /// As [`Projection::advance`].
-    pub(super) fn piece(
+    pub(super) fn plain(
         &mut self,
         key: Key,
-        (raw, spelling): (Bytes, Spelling),
-        goes_on: bool,
+        before: Before,
+        piece: Option<(usize, Bytes, Spelling)>,
         at: u64,
     ) -> Result<(), ContentError> {
         self.advance_to(at)?;
-        let number = self.next;
-        self.next += 1;
-        self.held += raw.len();
-        self.slots.insert(number, Slot { size: raw.len(), ..Slot::default() });
-        let known = self.texts.iter().position(|text| goes_on && text.key == key);
-        let index = if let Some(known) = known { known } else { self.text(key, "\"")? };
+        let known = self.texts.iter().position(|text| before != Before::Event && text.key == key);
+        let index = match (known, &piece) {
+            (Some(index), _) => Some(index),
+            (None, Some(_)) => Some(self.text(key, "\"")?),
+            // Of nothing no text begins.
+            (None, None) => None,
+        };
+        let own = self.own.get_or_insert_with(|| Text::new(&self.plan, Key::of_text(&Arc::default(), false), ""));
+        let lead: &[u8] = match before {
+            Before::Event => b"\"",
+            Before::Line => b"\\n",
+            Before::Nothing => b"",
+        };
+        own.projection.syntax(lead);
+        if let Some(piece) = &piece {
+            own.push(piece.clone(), at);
+            own.projection.advance(&mut |piece| fill(&mut self.slots, &own.open, As::Own, piece))?;
+            own.settle(As::Own, own.projection.first_open(), &mut self.slots);
+        }
+        let Some(index) = index else { return Ok(()) };
         let text = &mut self.texts[index];
         (text.event, text.is_ending) = (self.events, false);
-        text.open.push_back((number, at));
-        if known.is_some() {
-            text.projection.syntax(b"\\n");
+        if known.is_some() && before == Before::Line {
+            text.projection.syntax(lead);
         }
-        match spelling {
-            Spelling::Json => text.projection.json_text(number, raw),
-            _ => text.projection.text(number, raw, spelling),
+        if let Some(piece) = piece {
+            text.push(piece, at);
         }
-        text.advance(&mut self.slots)?;
-        self.waiting.push_back(Waiting::Slot(number));
+        text.advance(&mut self.slots)
+    }
+
+    /// The plain text of an event is over.
+    ///
+    /// # Errors
+    /// As [`Projection::advance`].
+    pub(super) fn end_plain(&mut self) -> Result<(), ContentError> {
+        let Some(own) = &mut self.own else { return Ok(()) };
+        own.projection.syntax(b"\"\n");
+        own.projection.flush(&mut |piece| fill(&mut self.slots, &own.open, As::Own, piece))?;
+        own.settle(As::Own, own.projection.first_open(), &mut self.slots);
         Ok(())
+    }
+
+    /// No plain text goes on.
+    ///
+    /// # Errors
+    /// As [`Projection::finish`].
+    pub(super) fn end_plain_texts(&mut self) -> Result<(), ContentError> {
+        self.end_where(|text| text.key.is_plain())
     }
 
     /// An event is over.
@@ -189,16 +240,24 @@ impl Joins {
 
     /// The stream has so many bytes: texts for which too many of them wait are
     /// over. Pieces come at the ends of lines, where this is asked in any case:
-    /// asked before, it decides the same.
+    /// asked before, it decides the same. Of a finding that goes on for longer, what is
+    /// known leaves.
     ///
     /// # Errors
     /// As [`Projection::finish`].
     pub(super) fn advance_to(&mut self, at: u64) -> Result<(), ContentError> {
         let (limit, next) = (self.limit, self.next);
-        self.end_where(|text| {
+        let is_late = |text: &Text| {
             let first = text.open.front();
             first.is_some_and(|&(number, from)| at - from > limit || next - number > MOST_WAITING)
-        })
+        };
+        for text in self.texts.iter_mut().filter(|text| is_late(text)) {
+            text.settle(As::Part, text.projection.first_waiting(), &mut self.slots);
+        }
+        if let Some(own) = self.own.as_mut().filter(|own| is_late(own)) {
+            own.settle(As::Own, own.projection.first_waiting(), &mut self.slots);
+        }
+        self.end_where(is_late)
     }
 
     /// Takes what leaves behind all that was taken before.
@@ -215,7 +274,7 @@ impl Joins {
     pub(super) fn release(&mut self, out: &mut Vec<Bytes>) {
         while let Some(first) = self.waiting.front() {
             if let Waiting::Slot(number) = first
-                && self.slots.get(number).is_some_and(|slot| !slot.is_settled)
+                && self.slots.get(number).is_some_and(|slot| !slot.is_settled())
             {
                 return;
             }
@@ -235,9 +294,25 @@ impl Joins {
 
     /// All counters so far.
     pub(super) fn report(&self) -> Report {
-        let mut report = self.report.clone();
-        self.texts.iter().for_each(|text| report.add(text.projection.report()));
+        let (mut report, mut plain) = (self.report.clone(), self.plain.clone());
+        for text in &self.texts {
+            let report = if text.key.is_plain() { &mut plain } else { &mut report };
+            report.add(text.projection.report());
+        }
+        if let Some(own) = &self.own {
+            // Most of it was found twice.
+            plain.take_most(own.projection.report());
+        }
+        report.add(&plain);
         report
+    }
+
+    fn open(&mut self, slot: Slot) -> usize {
+        let number = self.next;
+        self.next += 1;
+        self.held += slot.size;
+        self.slots.insert(number, slot);
+        number
     }
 
     fn wait(&mut self, bytes: Bytes) {
@@ -257,7 +332,7 @@ impl Joins {
     fn take_slot(&mut self, number: usize) -> Vec<Bytes> {
         let slot = self.slots.remove(&number).unwrap_or_default();
         self.held -= slot.size;
-        slot.pieces
+        slot.into_pieces()
     }
 
     /// The place of the text that `key` names, which may be a new one.
@@ -297,7 +372,8 @@ impl Joins {
             }
             let mut text = self.texts.remove(index);
             let ended = text.finish(&mut self.slots);
-            self.report.add(text.projection.report());
+            let report = if text.key.is_plain() { &mut self.plain } else { &mut self.report };
+            report.add(text.projection.report());
             ended?;
         }
         Ok(())
@@ -312,37 +388,55 @@ impl Text {
         Self { key, projection, open: VecDeque::new(), event: u64::MAX, is_ending: false }
     }
 
-    /// Hands out what is settled of the pieces.
+    /// Takes a piece by its place.
+    fn push(&mut self, (number, raw, spelling): (usize, Bytes, Spelling), at: u64) {
+        self.open.push_back((number, at));
+        match spelling {
+            Spelling::Json => self.projection.json_text(number, raw),
+            _ => self.projection.text(number, raw, spelling),
+        }
+    }
+
+    /// Hands out what is settled of the pieces. What waits is looked at again by the pieces
+    /// behind it, so behind much of it many are looked at together.
     fn advance(&mut self, slots: &mut HashMap<usize, Slot>) -> Result<(), ContentError> {
-        self.projection.flush(&mut |piece| fill(slots, piece))?;
-        let first = self.projection.first_open();
+        if self.projection.gathered() < self.projection.looked_at() / AGAIN {
+            return Ok(());
+        }
+        self.projection.flush(&mut |piece| fill(slots, &self.open, As::Part, piece))?;
+        self.settle(As::Part, self.projection.first_open(), slots);
+        Ok(())
+    }
+
+    /// All pieces before `first` are settled.
+    fn settle(&mut self, side: As, first: Option<usize>, slots: &mut HashMap<usize, Slot>) {
         while let Some(&(number, _)) = self.open.front()
             && first.is_none_or(|first| number < first)
         {
             self.open.pop_front();
-            settle(slots, number);
+            settle(slots, side, number);
         }
-        Ok(())
     }
 
     fn finish(&mut self, slots: &mut HashMap<usize, Slot>) -> Result<(), ContentError> {
-        self.projection.finish(&mut |piece| fill(slots, piece))?;
-        self.open.drain(..).for_each(|(number, _)| settle(slots, number));
+        self.projection.finish(&mut |piece| fill(slots, &self.open, As::Part, piece))?;
+        self.open.drain(..).for_each(|(number, _)| settle(slots, As::Part, number));
         Ok(())
     }
 }
 
-fn fill(slots: &mut HashMap<usize, Slot>, piece: Piece) {
-    if let Piece::Text { field, bytes, .. } = piece
-        && let Some(slot) = slots.get_mut(&field)
-    {
-        slot.pieces.push(bytes);
+/// Puts a piece of text into its place, or into the next of `open` if that has left.
+fn fill(slots: &mut HashMap<usize, Slot>, open: &VecDeque<(usize, u64)>, side: As, piece: Piece) {
+    let Piece::Text { field, bytes, changed } = piece else { return };
+    let number = open.front().map_or(field, |&(first, _)| first.max(field));
+    if let Some(slot) = slots.get_mut(&number) {
+        slot.push(side, bytes, changed);
     }
 }
 
-fn settle(slots: &mut HashMap<usize, Slot>, number: usize) {
+fn settle(slots: &mut HashMap<usize, Slot>, side: As, number: usize) {
     if let Some(slot) = slots.get_mut(&number) {
-        slot.is_settled = true;
+        slot.settle(side);
     }
 }
 
@@ -568,11 +662,11 @@ mod tests {
         let mut projection = Projection::new(&PLAN);
         let mut places = Vec::new();
         projection.syntax(b"\"");
-        projection.slot(0);
+        projection.slot(0, 1);
         projection.json_text(0, Bytes::from_static(b"to bob@exam"));
-        projection.slot(1);
+        projection.slot(1, 1);
         projection.json_text(0, Bytes::from_static(b"ple.com"));
-        projection.slot(2);
+        projection.slot(2, 1);
         projection.syntax(b"\"\n");
         let mut sink = |piece| {
             if let Piece::Slot { number, cut } = piece {

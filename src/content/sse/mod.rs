@@ -16,6 +16,7 @@
 mod fragment;
 mod join;
 mod lines;
+mod slot;
 mod texts;
 
 use super::body::{BodyFormat, Stage};
@@ -39,6 +40,8 @@ const PREFIX: usize = 6;
 const BOM: &[u8] = b"\xef\xbb\xbf";
 /// Longer lines of data are not searched for pieces of texts.
 const LONGEST_EVENT: usize = 64 * 1024;
+/// Lines of text come in pieces of so many bytes.
+const LONGEST_PIECE: usize = 4 * 1024;
 /// What OpenAI, and many after it, send last.
 const DONE: &[u8] = b"[DONE]";
 
@@ -46,13 +49,10 @@ const DONE: &[u8] = b"[DONE]";
 pub(super) struct SseStage {
     projection: Projection,
     joins: Joins,
-    /// Looks once more at data that is text.
     texts: Texts,
-    /// What goes there; empty between calls.
-    released: Vec<Bytes>,
     /// The beginning of a line.
     held: BytesMut,
-    /// A line of data that is JSON, from its beginning.
+    /// A line of data, from its beginning.
     event: Option<BytesMut>,
     /// How the line goes on; `None` at its beginning.
     line: Option<Value>,
@@ -85,8 +85,7 @@ impl SseStage {
         Self {
             projection: Projection::new(plan),
             joins: Joins::new(plan, limit),
-            texts: Texts::new(plan, limit),
-            released: Vec::new(),
+            texts: Texts::default(),
             held: BytesMut::new(),
             event: None,
             line: None,
@@ -107,7 +106,7 @@ impl SseStage {
             (self.blank, self.returned) = (false, false);
         }
         if self.line.is_some() {
-            self.value(piece);
+            self.value(piece)?;
         } else {
             self.held.extend_from_slice(&piece);
             if ends || self.held.len() >= LEAD {
@@ -115,7 +114,13 @@ impl SseStage {
             }
         }
         if ends && let Some(event) = self.event.take() {
-            self.whole_line(event.freeze())?;
+            match self.line {
+                Some(Value::Text) => self.end_of_line(event)?,
+                _ => self.whole_line(event.freeze())?,
+            }
+        }
+        if ends {
+            self.texts.end_name();
         }
         if ends && let Some(value) = self.line.take() {
             // A value of `data` may go on in the next line.
@@ -129,6 +134,8 @@ impl SseStage {
     /// Decides by the first bytes what the line is.
     fn begin_line(&mut self) -> Result<(), ContentError> {
         let mut line = self.held.split().freeze();
+        // So many bytes of the stream, and no fewer, tell what it is.
+        let at = self.at - line.len().saturating_sub(LEAD) as u64;
         if std::mem::take(&mut self.first) && line.starts_with(BOM) {
             self.projection.frame(line.split_to(BOM.len()));
         }
@@ -140,40 +147,45 @@ impl SseStage {
             // One value with something else in its middle cannot be laid out.
             return Err(ContentError::Framing);
         }
-        if !line.starts_with(b"data:") {
+        if !is_data {
             self.interrupted |= self.data.is_some();
-            self.end_data();
+            self.end_data(at)?;
             self.open(Value::Text);
-            self.value(line);
-            return Ok(());
+            if line.starts_with(b"event:") {
+                self.texts.begin_name();
+            }
+            return self.value(line);
         }
-        let space = usize::from(line.get(5) == Some(&b' '));
-        self.projection.frame(line.split_to(5 + space));
+        // A line of the name alone is an empty one.
+        let name = line.len().min(5) + usize::from(line.get(5) == Some(&b' '));
+        self.projection.frame(line.split_to(name));
         match self.data {
             Some(Value::Json) => self.projection.syntax(b" "),
-            Some(Value::Text) => self.projection.syntax(b"\\n"),
+            Some(Value::Text) => self.event = Some(BytesMut::new()),
             None => {
                 // However the line is cut into chunks, the same bytes are judged.
                 let lead = &line[..line.len().min(LEAD - PREFIX)];
                 if line.len() < LEAD - PREFIX && line.trim_ascii().is_empty() {
                     // The next line of the event decides.
-                    self.projection.frame(line);
+                    self.blank_line(line);
                     return Ok(());
                 }
-                let is_json = sniff::format(lead) == Format::Json;
-                let value = if is_json { Value::Json } else { Value::Text };
-                self.open(value);
-                if line == DONE {
-                    self.joins.end()?;
-                } else if is_json {
-                    self.event = Some(BytesMut::new());
+                self.event = Some(BytesMut::new());
+                self.data = Some(match sniff::format(lead) {
+                    Format::Json => Value::Json,
+                    _ => Value::Text,
+                });
+                if self.data == Some(Value::Json) {
+                    self.keep_blanks();
+                    self.joins.end_plain_texts()?;
+                    self.field += 1;
+                } else {
+                    self.take_blanks(at)?;
                 }
-                self.data = Some(value);
             }
         }
         self.line = self.data;
-        self.value(line);
-        Ok(())
+        self.value(line)
     }
 
     fn open(&mut self, value: Value) {
@@ -184,12 +196,19 @@ impl SseStage {
         self.field += 1;
     }
 
-    fn value(&mut self, raw: Bytes) {
+    fn value(&mut self, raw: Bytes) -> Result<(), ContentError> {
+        if self.is_in_text() {
+            return self.part_of_line(&raw);
+        }
         match self.line {
             Some(Value::Json) if raw.has_remaining() => self.json(raw),
-            Some(Value::Text) if raw.has_remaining() => self.projection.text(self.field, raw, Spelling::Plain),
+            Some(Value::Text) if raw.has_remaining() => {
+                self.texts.see(&raw);
+                self.projection.text(self.field, raw, Spelling::Plain);
+            }
             _ => {}
         }
+        Ok(())
     }
 
     fn json(&mut self, raw: Bytes) {
@@ -221,8 +240,8 @@ impl SseStage {
             false => self.projection.advance(&mut sink)?,
         }
         self.joins.advance_to(self.at)?;
-        self.joins.release(&mut self.released);
-        self.texts.push(std::mem::take(&mut self.released), out)
+        self.joins.release(out);
+        Ok(())
     }
 
     fn close(&mut self, value: Value) {
@@ -230,10 +249,12 @@ impl SseStage {
     }
 
     /// The event's data is over.
-    fn end_data(&mut self) {
-        if let Some(value) = self.data.take() {
-            self.close(value);
+    fn end_data(&mut self, at: u64) -> Result<(), ContentError> {
+        match self.data.take() {
+            Some(Value::Json) => self.close(Value::Json),
+            Some(Value::Text) | None => self.end_text(at)?,
         }
+        Ok(())
     }
 
     /// A CR or an LF, behind all of what stands before it. Whether an event ends
@@ -242,7 +263,8 @@ impl SseStage {
         let is_second = self.returned && end[0] == b'\n';
         let ends_event = self.blank && !is_second;
         if ends_event {
-            self.end_data();
+            self.end_data(self.at)?;
+            self.texts.end_event();
             self.interrupted = false;
             self.joins.end_event()?;
         }
@@ -271,13 +293,12 @@ impl Stage for SseStage {
     fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
         self.utf8.finish_text()?;
         self.text(Bytes::new(), true)?;
-        self.end_data();
+        self.end_data(self.at)?;
         self.joins.end()?;
         let joins = &mut self.joins;
         self.projection.finish(&mut |piece| joins.take(piece))?;
-        self.joins.release(&mut self.released);
-        self.texts.push(std::mem::take(&mut self.released), out)?;
-        self.texts.finish(out)
+        self.joins.release(out);
+        Ok(())
     }
 
     fn format(&self) -> Option<BodyFormat> {
@@ -287,13 +308,12 @@ impl Stage for SseStage {
     fn report(&self) -> Report {
         let mut report = self.joins.report();
         report.add(self.projection.report());
-        report.add(&self.texts.report());
         report
     }
 
     fn held(&self) -> usize {
         let line = self.held.len() + self.event.as_ref().map_or(0, BytesMut::len);
-        self.projection.held() + self.joins.held() + self.texts.held() + line
+        self.projection.held() + self.joins.held() + line
     }
 }
 
@@ -302,7 +322,7 @@ fn lay_out(projection: &mut Projection, line: &Bytes, pieces: Vec<(Range<usize>,
     let mut from = 0;
     for (span, number) in pieces {
         projection.json(line.slice(from..span.start));
-        projection.slot(number);
+        projection.slot(number, span.len());
         from = span.end;
     }
     projection.json(line.slice(from..));
@@ -362,8 +382,8 @@ mod tests {
         check("data: \"\"\n\ndata: \"\n\ndata: \"a\n\n", "data: \"\"\n\ndata: \"\n\ndata: \"a\n\n");
         // Each is one of its own, too.
         check(
-            "data: 4111111111111111\n\ndata: 22\n\ndata: jane@example.com\n\ndata: b\n\n",
-            "data: [CREDIT_CARD]\n\ndata: 22\n\ndata: [EMAIL_ADDRESS]\n\ndata: b\n\n",
+            "data: 4111111111111111\n\ndata: 22\n\ndata:  jane@example.com\n\ndata:  b\n\n",
+            "data: [CREDIT_CARD]\n\ndata: 22\n\ndata:  [EMAIL_ADDRESS]\n\ndata:  b\n\n",
         );
         for between in ["data: {}\n\n", "data: [DONE]\n\n", "event: b\n"] {
             let stream = format!("event: a\ndata: to kate@ex\n\n{between}data: ample.com\n\n");
@@ -380,6 +400,138 @@ mod tests {
         let far = format!("data: kate@ex\n\n{}data: ample.com\n\n", ": ping\n\n".repeat(3000));
         assert_eq!(run([far.as_bytes()]).unwrap(), far);
         assert_eq!(run(far.as_bytes().chunks(7)).unwrap(), far);
+    }
+
+    #[test]
+    fn a_finding_of_the_first_piece_hides_nothing_of_the_next() {
+        check(
+            "data: -----BEGIN PRIVATE KEY-----\n\ndata: MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSj\n\ndata: AgEAAoIBAQC7VJTUt9Us8cKj\n\ndata: -----END PRIVATE KEY-----\n\ndata:  bye\n\n",
+            "data: [PRIVATE_KEY]\n\ndata: \n\ndata: \n\ndata: \n\ndata:  bye\n\n",
+        );
+        for between in ["\n\nevent:a\n", "\n\n: ping\n\nevent: a\nid: 1\n"] {
+            check(
+                &format!("event: a\ndata: password: hunt{between}data: er22\ndata: x\n\n"),
+                &format!("event: a\ndata: password: [PASSWORD]{between}data: \ndata: x\n\n"),
+            );
+        }
+        check(
+            "data: \"password: hunt\"\n\ndata: \"er22, bob@exam\"\n\ndata: \"ple.com\"\n\n",
+            "data: \"password: [PASSWORD]\"\n\ndata: \", [EMAIL_ADDRESS]\"\n\ndata: \"\"\n\n",
+        );
+        check(
+            "data: Authorization: Bearer aZ3kQ9vT6xR1mB8nW4yU7c\n\ndata: E2sD5fG0hJ9kL3mN\n\ndata:  ok\n\n",
+            "data: Authorization: Bearer [BEARER_TOKEN]\n\ndata: \n\ndata:  ok\n\n",
+        );
+    }
+
+    #[test]
+    fn each_event_is_a_text_of_its_own_as_well() {
+        check(
+            "data: password: hunt\n\ndata: er22, 4111111111111111\n\ndata: 22\n\n",
+            "data: password: [PASSWORD]\n\ndata: , [CREDIT_CARD]\n\ndata: 22\n\n",
+        );
+        let key = "-----BEGIN PRIVATE KEY-----\ndata: MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSj\ndata: -----END PRIVATE KEY-----";
+        check(&format!("data: a\n\ndata: {key}\n\n"), "data: a\n\ndata: [PRIVATE_KEY]\ndata: \ndata: \n\n");
+    }
+
+    #[test]
+    fn lines_of_white_space_are_part_of_the_text() {
+        // Two empty lines are a line feed.
+        check(
+            "data: password: hunter22\n\ndata:\ndata: \n\ndata: user\n\n",
+            "data: password: [PASSWORD]\n\ndata:\ndata: \n\ndata: user\n\n",
+        );
+        check(
+            "data: password: hunter22\n\ndata:\ndata: user\n\n",
+            "data: password: [PASSWORD]\n\ndata:\ndata: user\n\n",
+        );
+        check("data: +44 20\n\ndata:   \n\ndata: 7946 0958,\n\n", "data: [PHONE_NUMBER]\n\ndata: \n\ndata: ,\n\n");
+        check(
+            "data: {\"password\":\ndata:\ndata: \"x\"}\n\n",
+            "data: {\"password\":\ndata:\ndata: \"[PASSWORD]\"}\n\n",
+        );
+        check("data: {\"password\":\ndata\ndata: \"x\"}\n\n", "data: {\"password\":\ndata\ndata: \"[PASSWORD]\"}\n\n");
+        let blanks = "data: \ndata:  \n".repeat(200);
+        for (last, redacted) in
+            [("{\"password\":1234}", "{\"password\":\"[PASSWORD]\"}"), ("bob@example.com", "[EMAIL_ADDRESS]")]
+        {
+            let stream = format!("{blanks}data: {last}\n\n");
+            assert_eq!(run(stream.as_bytes().chunks(7)).unwrap(), format!("{blanks}data: {redacted}\n\n"));
+        }
+    }
+
+    #[test]
+    fn a_mark_of_the_byte_order_is_skipped() {
+        for (field, between) in [("event: a\ndata: to ", "event:a\n"), ("data: to ", "")] {
+            check(
+                &format!("\u{feff}{field}kate@ex\n\n{between}data: ample.com\n\n"),
+                &format!("\u{feff}{field}[EMAIL_ADDRESS]\n\n{between}data: \n\n"),
+            );
+        }
+    }
+
+    #[test]
+    fn a_finding_longer_than_what_may_wait_is_gone_to_its_end() {
+        let line = |number: usize| format!("{}{number:04}", "aZ3kQ9vT6xR1mB8n".repeat(100));
+        let event: String = (0..300).map(|number| format!("data: {}\n", line(number))).collect();
+        let events: String = (0..300).map(|number| format!("data: {}\n\n", line(number))).collect();
+        let long = format!("data: {}\n\n", (0..300).map(line).collect::<String>());
+        let key = "-----BEGIN PRIVATE KEY-----\n";
+        for (stream, end) in [(event, ""), (events, "\n"), (long, "\n")] {
+            let stream = format!("data: {key}{end}{stream}data: -----END PRIVATE KEY-----\n\ndata:  bye\n\n");
+            let (mut stage, mut out, mut most) = (SseStage::new(&PLAN, 1 << 16), Vec::new(), 0);
+            for chunk in stream.as_bytes().chunks(4096) {
+                stage.push(Bytes::copy_from_slice(chunk), &mut out).unwrap();
+                most = most.max(stage.held());
+            }
+            stage.finish(&mut out).unwrap();
+            let out = String::from_utf8(out.concat()).unwrap();
+            assert!(out.starts_with("data: [PRIVATE_KEY]\n") && out.ends_with("data:  bye\n\n"), "{}", &out[..100]);
+            assert!(!out.contains("aZ3"), "{end:?} {}", out.find("aZ3").unwrap());
+            assert_eq!(out.lines().count(), stream.lines().count());
+            assert!(most < 300 << 10, "{most}");
+        }
+    }
+
+    #[test]
+    fn long_lines_of_text_are_redacted_alike_however_they_are_cut() {
+        let long = "a b ".repeat(5000);
+        let longer = "a b ".repeat(20_000);
+        for line in [
+            format!("{long}to bob@example.com"),
+            format!("\"{long}to bob@example.com\""),
+            format!("\"{longer}to bob@exam"),
+            format!("{}\"to bob@exam", " ".repeat(5000)),
+            format!("{}to bob@exam", &long[..4091]),
+        ] {
+            let stream = format!("data: {line}\n\ndata: ple.com and\n\ndata: x{line}\ndata: {line}\n\n");
+            for limit in [4096, 1 << 18] {
+                let redacted = |cut: usize| {
+                    let (mut stage, mut out) = (SseStage::new(&PLAN, limit), Vec::new());
+                    for chunk in stream.as_bytes().chunks(cut) {
+                        stage.push(Bytes::copy_from_slice(chunk), &mut out).unwrap();
+                    }
+                    stage.finish(&mut out).unwrap();
+                    assert_eq!(stage.held(), 0);
+                    String::from_utf8(out.concat()).unwrap()
+                };
+                let whole = redacted(stream.len());
+                assert!(limit == 4096 || whole.contains("[EMAIL_ADDRESS]"));
+                for cut in [7, 64, 1000, 4096, 65_536] {
+                    assert!(redacted(cut) == whole, "{limit} {cut}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_finding_counts_once() {
+        let stream =
+            "data: to bob@example.com and +44 20 79\n\ndata: 46 0958.\n\ndata: {\"a\":\"bob@example.com\"}\n\n";
+        let (mut stage, mut out) = (SseStage::new(&PLAN, 1 << 18), Vec::new());
+        stage.push(stream.into(), &mut out).unwrap();
+        stage.finish(&mut out).unwrap();
+        assert_eq!(stage.report().changed(), 3);
     }
 
     #[test]

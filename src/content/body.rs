@@ -15,6 +15,7 @@ use super::sse::SseStage;
 use super::statement::{self, StatementStage};
 use super::table::TableStage;
 use super::text::TextStage;
+use super::values::ValuesStage;
 use super::{ContentError, sniff};
 use crate::coding::{Coding, CodingLimits, Level};
 use crate::redact::{Format, Plan, Report};
@@ -285,13 +286,17 @@ impl BodyStage {
             Media::Sse => Way::known(SseStage::new(plan, limit)),
             Media::Recording => Way::known(RecordingStage::new(plan, rules, place)?),
             Media::Envelope => Way::known(EnvelopeStage::new(plan, rules, place.depth)?),
-            media @ (Media::Table | Media::Tabs) => {
+            Media::Table(_) | Media::Tabs(_) => {
                 let text = TextStage::new(text_plan, Media::Text).prompt(place.prompt, limit);
-                Way::known(TableStage::new(plan, media, text, place.prompt, place.same_length))
+                Way::known(TableStage::new(plan, content, text, place))
+            }
+            Media::Values => {
+                let text = TextStage::new(text_plan, Media::Text).prompt(place.prompt, limit);
+                Way::known(ValuesStage::new(text_plan, content.columns.clone(), text))
             }
             Media::Rows(is_typed) => {
                 let text = TextStage::new(text_plan, Media::Ndjson).prompt(place.prompt, 0);
-                Way::known(RowsStage::new(text_plan, is_typed, text, place.prompt))
+                Way::known(RowsStage::new(text_plan, content, is_typed, text, place.prompt))
             }
             media if place.depth == 0 => undecided(Doubt::Envelope(media)),
             media => Way::known(TextStage::new(text_plan, media).prompt(place.prompt, limit)),
@@ -475,8 +480,11 @@ const MARK: usize = 4;
 
 /// Whether what is said to be this may be compressed without a word of it.
 fn may_be_coded(media: Media) -> bool {
-    use Media::{Envelope, Form, Json, Ndjson, Protobuf, Table, Tabs, Text, Unknown};
-    matches!(media, Json | Ndjson | Text | Table | Tabs | Form | Envelope | Unknown | Protobuf(_))
+    use Media::{Envelope, Form, Json, Ndjson, Protobuf, Rows, Table, Tabs, Text, Unknown, Values};
+    matches!(
+        media,
+        Json | Ndjson | Rows(_) | Text | Table(_) | Tabs(_) | Values | Form | Envelope | Unknown | Protobuf(_)
+    )
 }
 
 /// Whether what is said to be a form is one, and not JSON. White space alone does

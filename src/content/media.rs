@@ -1,6 +1,7 @@
 //! The `Content-Type` header: which format a body has, as far as it says.
 
 use super::grpc::Payload;
+use super::insert::Names;
 use super::parameter::{self, Parameter};
 use super::protobuf::Message;
 
@@ -18,6 +19,8 @@ pub struct ContentType {
     pub boundary: Option<Vec<u8>>,
     /// The body is a block of Snappy.
     pub snappy: bool,
+    /// The names of the columns, which something beside the rows tells.
+    pub columns: Option<Names>,
 }
 
 /// What a media type means to the redactor.
@@ -32,10 +35,12 @@ pub enum Media {
     Rows(bool),
     /// Text, which may turn out to be JSON.
     Text,
-    /// Text in cells, with their names in its first line.
-    Table,
+    /// Text in cells, with their names in its first line; whether the second one has types.
+    Table(bool),
     /// The same with tabs between them.
-    Tabs,
+    Tabs(bool),
+    /// Rows in brackets, as a statement of SQL has them.
+    Values,
     /// Pairs of names and values, percent-encoded.
     Form,
     /// Protocol Buffers.
@@ -77,21 +82,45 @@ impl ContentType {
         let media = match (Media::of(&essence), header.as_deref()) {
             (Media::Ndjson, Some(b"present")) => Media::Rows(false),
             (Media::Ndjson, Some(b"types")) => Media::Rows(true),
+            (Media::Table(_), Some(b"types")) => Media::Table(true),
+            (Media::Tabs(_), Some(b"types")) => Media::Tabs(true),
+            (Media::Table(_) | Media::Tabs(_), Some(b"absent")) => Media::Text,
             (media, _) => media,
         };
-        Self { essence, media, utf8, boundary, snappy: false }
+        Self { essence, media, utf8, boundary, snappy: false, columns: None }
     }
 
     /// That of a body with several types: which one the upstream would believe
     /// is anybody's guess, and no format fits all.
     pub fn ambiguous() -> Self {
-        Self { essence: String::new(), media: Media::Unsupported, utf8: true, boundary: None, snappy: false }
+        Self {
+            essence: String::new(),
+            media: Media::Unsupported,
+            utf8: true,
+            boundary: None,
+            snappy: false,
+            columns: None,
+        }
     }
 
     /// The same for what is sent to `path`, which tells what a message is.
     #[must_use]
     pub fn sent_to(self, path: &str) -> Self {
         self.holding(Message::of_path(path))
+    }
+
+    /// The same with these names for columns that have none of their own.
+    #[must_use]
+    pub(super) fn with_columns(self, columns: Option<Names>) -> Self {
+        let media = match self.media {
+            _ if columns.is_none() => return self,
+            Media::Ndjson => Media::Rows(false),
+            Media::Text if Media::of(&self.essence) == Media::Table(false) => Media::Table(false),
+            Media::Text if Media::of(&self.essence) == Media::Tabs(false) => Media::Tabs(false),
+            Media::Text if self.essence == "application/sql" => Media::Values,
+            _ => return self,
+        };
+        Self { media, columns, ..self }
     }
 
     /// The same in a block of Snappy.
@@ -147,8 +176,9 @@ impl Media {
             | "application/vnd.google.protobuf" => Self::Protobuf(Message::Unknown),
             "application/msgpack" | "application/x-msgpack" | "application/vnd.msgpack" => Self::Msgpack,
             "text/event-stream" => Self::Sse,
-            "text/csv" | "text/x-csv" | "application/csv" | "application/x-csv" => Self::Table,
-            "text/tab-separated-values" => Self::Tabs,
+            "text/csv" | "text/x-csv" | "application/csv" | "application/x-csv" => Self::Table(false),
+            "text/tab-separated-values" => Self::Tabs(false),
+            "application/sql" => Self::Text,
             "application/cbor"
             | "application/avro"
             | "avro/binary"
@@ -212,6 +242,29 @@ mod tests {
         assert_eq!(media("application/x-ndjson"), Media::Ndjson);
         assert_eq!(media("application/x-ndjson; header=present"), Media::Rows(false));
         assert_eq!(media("application/x-ndjson; header=types"), Media::Rows(true));
+        assert_eq!(media("text/csv; header=types"), Media::Table(true));
+        assert_eq!(media("text/tab-separated-values; header=types"), Media::Tabs(true));
+        assert_eq!(media("text/csv; header=absent"), Media::Text);
+    }
+
+    #[test]
+    fn columns_that_are_told_make_rows_of_what_has_no_names() {
+        let names: Option<Names> = Some(vec![b"a".to_vec()].into());
+        for (value, expected) in [
+            ("text/csv; header=absent", Media::Table(false)),
+            ("text/tab-separated-values; header=absent", Media::Tabs(false)),
+            ("application/x-ndjson", Media::Rows(false)),
+            ("application/sql", Media::Values),
+        ] {
+            let content = ContentType::parse(Some(value.as_bytes()));
+            let told = content.clone().with_columns(names.clone());
+            assert_eq!((told.media, &told.columns), (expected, &names), "{value}");
+            assert_eq!(content.clone().with_columns(None), content);
+        }
+        for value in ["text/csv", "text/csv; header=types", "application/json", "text/plain"] {
+            let content = ContentType::parse(Some(value.as_bytes()));
+            assert_eq!(content.clone().with_columns(names.clone()), content, "{value}");
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod envelope;
 pub(crate) mod fault;
 mod form;
 mod grpc;
+mod insert;
 mod judge;
 mod locate;
 mod media;

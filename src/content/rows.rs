@@ -11,6 +11,8 @@
 //! Format: <https://clickhouse.com/docs/interfaces/formats/JSONCompactEachRowWithNames>.
 
 use super::columns::{self, ColumnsStage};
+use super::insert::Names;
+use super::media::ContentType;
 use super::projection::Projection;
 use super::text::TextStage;
 use crate::redact::Plan;
@@ -31,7 +33,7 @@ pub(super) struct Columns {
     /// The first row, as long as it has not ended.
     first: Option<BytesMut>,
     /// As members of an object, in JSON; without them no value is looked at.
-    names: Vec<Vec<u8>>,
+    names: Names,
     /// The next row has the types of the columns.
     is_typed: bool,
     /// Brackets and braces around.
@@ -66,12 +68,12 @@ enum Place {
 
 impl ColumnsStage<Columns> {
     /// A stage for one body, behind `text`, which redacts all of it; whether its second
-    /// row has types.
-    pub(super) fn new(plan: &Arc<Plan>, is_typed: bool, text: TextStage, prompt: bool) -> Self {
+    /// row has types. Where `content` names the columns, the first row does not.
+    pub(super) fn new(plan: &Arc<Plan>, content: &ContentType, is_typed: bool, text: TextStage, prompt: bool) -> Self {
         let columns = Columns {
             projection: Projection::new(plan),
-            first: Some(BytesMut::new()),
-            names: Vec::new(),
+            first: content.columns.is_none().then(BytesMut::new),
+            names: content.columns.clone().unwrap_or_default(),
             is_typed,
             depth: 0,
             in_row: false,
@@ -210,10 +212,10 @@ impl Columns {
 }
 
 /// The names in the first row, as they stand in JSON, if it has some.
-fn names(row: &[u8]) -> Vec<Vec<u8>> {
+fn names(row: &[u8]) -> Names {
     let names: Vec<String> = match serde_json::from_slice(row) {
         Ok(names) if row.len() <= LONGEST_ROW => names,
-        _ => return Vec::new(),
+        _ => return Names::default(),
     };
     let written = |name: String| {
         let mut text = Vec::new();
@@ -233,7 +235,8 @@ mod tests {
     use crate::redact::rig::PLAN;
 
     fn run<'a>(is_typed: bool, chunks: impl IntoIterator<Item = &'a [u8]>) -> String {
-        let mut stage = RowsStage::new(&PLAN, is_typed, TextStage::new(&PLAN, Media::Ndjson), false);
+        let mut stage =
+            RowsStage::new(&PLAN, &ContentType::parse(None), is_typed, TextStage::new(&PLAN, Media::Ndjson), false);
         let mut out = Vec::new();
         for chunk in chunks {
             stage.push(Bytes::copy_from_slice(chunk), &mut out).unwrap();
@@ -280,6 +283,22 @@ mod tests {
     }
 
     #[test]
+    fn columns_may_be_told_beside_the_rows() {
+        let columns = Some(vec![b"id".to_vec(), b"password".to_vec()].into());
+        let content = ContentType { columns, ..ContentType::parse(None) };
+        let rows = |value: &str| format!("[7,\"{value}\"]\n{{\"id\":[1,\"x\"]}}\n[8 , \"{value}\"]\n");
+        for cut in 1..30 {
+            let mut stage = RowsStage::new(&PLAN, &content, false, TextStage::new(&PLAN, Media::Ndjson), false);
+            let mut out = Vec::new();
+            for chunk in rows("hunter22x").as_bytes().chunks(cut) {
+                stage.push(Bytes::copy_from_slice(chunk), &mut out).unwrap();
+            }
+            stage.finish(&mut out).unwrap();
+            assert_eq!(out.concat(), rows("[PASSWORD]").as_bytes());
+        }
+    }
+
+    #[test]
     fn what_has_no_names_is_lines_of_json() {
         for rows in
             ["", "\n", "[1,2]\n[\"password\",3]\n", "{\"a\":1}\n[2]\n", "[\"password\"", "\"", "]", "[\"a\",1]\n[2,3]"]
@@ -295,7 +314,8 @@ mod tests {
     #[test]
     fn a_long_value_streams() {
         let rows = format!("[\"n\",\"password\"]\n[1,\"{}\"]\n{}", "x1y ".repeat(100_000), "[2,null]\n".repeat(50_000));
-        let mut stage = RowsStage::new(&PLAN, false, TextStage::new(&PLAN, Media::Ndjson), false);
+        let mut stage =
+            RowsStage::new(&PLAN, &ContentType::parse(None), false, TextStage::new(&PLAN, Media::Ndjson), false);
         let (mut out, mut most) = (Vec::new(), 0);
         for chunk in rows.as_bytes().chunks(1 << 12) {
             stage.push(Bytes::copy_from_slice(chunk), &mut out).unwrap();

@@ -11,6 +11,7 @@
 
 use super::ContentError;
 use super::body::{BodyFormat, BodyStage, PartRules, Place, Stage};
+use super::insert;
 use super::media::{ContentType, Media};
 use super::spelling::Spelling;
 use super::text::TextStage;
@@ -51,19 +52,28 @@ pub fn named_type<'a>(
     if !begins_with_verb(statement.as_bytes(), formats).unwrap_or(false) {
         return Ok(declared);
     }
-    let name = match find_name(statement.as_bytes(), formats) {
-        Named::At(range, _) => Some(statement[range].to_owned()),
-        _ => values(&formats.query).pop(),
+    let (name, head) = match find_name(statement.as_bytes(), formats) {
+        Named::At(range, _) => (Some(statement[range.clone()].to_owned()), &statement[..range.start]),
+        _ => (values(&formats.query).pop(), &statement[..]),
     };
+    let columns = columns(head.as_bytes(), formats);
     let of_header = || {
         let value = formats.headers.iter().find_map(|name| header(name))?;
         std::str::from_utf8(value).ok().map(str::to_owned)
     };
-    match name.or_else(of_header) {
-        Some(name) => Ok(ContentType { utf8: declared.utf8, ..content_of(&name, formats)? }),
-        // Values between brackets, which are text.
-        None => Ok(ContentType { utf8: declared.utf8, ..ContentType::parse(Some(b"text/plain")) }),
-    }
+    let content = match name.or_else(of_header) {
+        Some(name) => content_of(&name, formats)?,
+        // Values between brackets.
+        None if columns.is_some() => ContentType::parse(Some(b"application/sql")),
+        None => ContentType::parse(Some(b"text/plain")),
+    };
+    Ok(ContentType { utf8: declared.utf8, ..content.with_columns(columns) })
+}
+
+/// The columns that a statement names, up to the name of its format.
+fn columns(statement: &[u8], formats: &NamedFormats) -> Option<insert::Names> {
+    let head = &statement[..statement.len().min(LONGEST)];
+    insert::columns(head, formats.keyword.as_bytes(), true).map(|(names, _)| names)
 }
 
 /// Name and value of a pair of the query, decoded.
@@ -172,7 +182,9 @@ impl StatementStage {
         match find_name(&self.head, &self.formats) {
             // A name that ends with what is held may go on.
             Named::At(name, behind) if (behind < self.head.len() || ends) && !is_values(&name) => {
+                let columns = columns(&self.head[..name.start], &self.formats);
                 let content = content_of(&String::from_utf8_lossy(&self.head[name]), &self.formats)?;
+                let content = content.with_columns(columns);
                 statement.push(self.head.split_to(behind).freeze(), out)?;
                 statement.finish(out)?;
                 let mut rows = Box::new(BodyStage::new(&self.plan, &content, &self.rules, Place::default())?);
@@ -182,7 +194,7 @@ impl StatementStage {
             Named::At(_, behind) if behind == self.head.len() && !ends && behind < LONGEST => return Ok(()),
             Named::Unclear if !ends && self.head.len() < LONGEST => return Ok(()),
             _ => {
-                statement = Box::new(ValuesStage::new(&self.plan, TextStage::new(&self.plan, Media::Text)));
+                statement = Box::new(ValuesStage::new(&self.plan, None, TextStage::new(&self.plan, Media::Text)));
                 statement.push(self.head.split().freeze(), out)?;
             }
         }
@@ -276,6 +288,19 @@ mod tests {
         ] {
             assert_eq!(media(query, None), expected, "{query}");
         }
+        for (query, expected) in [
+            ("query=INSERT+INTO+t+(a,password)+FORMAT+JSONCompactEachRow", Media::Rows(false)),
+            ("query=INSERT+INTO+t+(a,password)+FORMAT+CSV", Media::Table(false)),
+            ("query=INSERT+INTO+t+(a,password)+FORMAT+TSV", Media::Tabs(false)),
+            ("query=INSERT+INTO+t+(a,password)+FORMAT+Values", Media::Values),
+            ("query=INSERT+INTO+t+(a,password)+VALUES", Media::Values),
+            ("query=INSERT+INTO+t+(a,password)", Media::Values),
+            ("query=INSERT+INTO+t+(a,password)&default_format=CSV", Media::Table(false)),
+            ("query=INSERT+INTO+t+(a,password)+FORMAT+CSVWithNamesAndTypes", Media::Table(true)),
+            ("query=INSERT+INTO+t+(a,password)+FORMAT+TSVWithNames", Media::Tabs(false)),
+        ] {
+            assert_eq!(media(query, None), Ok(expected), "{query}");
+        }
         assert_eq!(media("query=INSERT+INTO+t", Some("JSONEachRow")), Ok(Media::Ndjson));
         assert_eq!(media("query=INSERT+INTO+t", Some("Native")), Err(ContentError::Media));
     }
@@ -315,6 +340,21 @@ mod tests {
                 "INSERT INTO t (n, password) FORMAT Values (7, 'hunter2x')",
                 "INSERT INTO t (n, password) FORMAT Values (7, '[PASSWORD]')",
                 BodyFormat::Text,
+            ),
+            (
+                "INSERT INTO t (n, `pass,word`, password) FORMAT CSV\n7,x,hunter2x\n",
+                "INSERT INTO t (n, `pass,word`, password) FORMAT CSV\n7,x,[PASSWORD]\n",
+                BodyFormat::Text,
+            ),
+            (
+                "INSERT INTO t (n, password) FORMAT TSV\n7\thunter2x\n",
+                "INSERT INTO t (n, password) FORMAT TSV\n7\t[PASSWORD]\n",
+                BodyFormat::Text,
+            ),
+            (
+                "INSERT INTO t (n, password) FORMAT JSONCompactEachRow\n[7,\"hunter2x\"]\n",
+                "INSERT INTO t (n, password) FORMAT JSONCompactEachRow\n[7,\"[PASSWORD]\"]\n",
+                BodyFormat::Ndjson,
             ),
             (
                 "INSERT INTO t SETTINGS a='FORMAT' FORMAT CSV\nbob@example.com,1\n",

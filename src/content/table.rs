@@ -11,8 +11,10 @@
 //! said to be. Of what comes of it each cell is looked at under its name, as a member of
 //! an object is.
 
+use super::body::Place;
 use super::columns::{self, ColumnsStage};
-use super::media::Media;
+use super::insert::Names;
+use super::media::{ContentType, Media};
 use super::projection::Projection;
 use super::spelling::{Spelling, escape};
 use super::text::TextStage;
@@ -41,11 +43,15 @@ pub(super) struct Columns {
     /// The first line, as long as it has not ended.
     line: Option<BytesMut>,
     /// As members of an object; without them no cell is looked at.
-    names: Vec<Vec<u8>>,
+    names: Names,
+    /// The next line that is not blank has the types of the columns.
+    is_typed: bool,
     column: usize,
     cell: Cell,
     /// The cell stands under a name.
     is_named: bool,
+    /// The line has a cell.
+    in_line: bool,
     /// An object is open.
     in_record: bool,
     field: usize,
@@ -61,23 +67,26 @@ enum Cell {
 }
 
 impl ColumnsStage<Columns> {
-    /// A stage for one body, behind `text`, which redacts all of it.
-    pub(super) fn new(plan: &Arc<Plan>, media: Media, text: TextStage, prompt: bool, same_length: bool) -> Self {
-        let tabs = media == Media::Tabs;
+    /// A stage for one body, behind `text`, which redacts all of it. Where `content` names
+    /// the columns, the first line does not.
+    pub(super) fn new(plan: &Arc<Plan>, content: &ContentType, text: TextStage, place: Place) -> Self {
+        let (tabs, same_length) = (matches!(content.media, Media::Tabs(_)), place.same_length);
         let columns = Columns {
             projection: Projection::new(if same_length { plan.of_same_length() } else { plan }),
             same_length,
             quotes: !tabs,
             between: if tabs { b'\t' } else { BETWEEN[0] },
-            line: Some(BytesMut::new()),
-            names: Vec::new(),
+            line: content.columns.is_none().then(BytesMut::new),
+            names: content.columns.clone().unwrap_or_default(),
+            is_typed: matches!(content.media, Media::Tabs(true) | Media::Table(true)),
             column: 0,
             cell: Cell::Begins,
             is_named: false,
+            in_line: false,
             in_record: false,
             field: 0,
         };
-        Self::behind(text, columns, prompt)
+        Self::behind(text, columns, place.prompt)
     }
 }
 
@@ -159,7 +168,7 @@ impl Columns {
             let most = BETWEEN.into_iter().rev().max_by_key(|&between| count(between));
             self.between = most.filter(|&between| count(between) > 0).unwrap_or(BETWEEN[0]);
         }
-        let mut from = 0;
+        let (mut names, mut from) = (Vec::new(), 0);
         let ends = outside_quotes(line).filter(|&(_, byte)| byte == self.between).map(|(at, _)| at);
         for end in ends.chain([line.len()]).collect::<Vec<_>>() {
             let name = line[from..end].trim_ascii();
@@ -169,8 +178,9 @@ impl Columns {
             if name.len() <= LONGEST_NAME {
                 name.iter().for_each(|&byte| escape(byte, &mut escaped));
             }
-            self.names.push(escaped);
+            names.push(escaped);
         }
+        self.names = names.into();
     }
 
     /// Takes what `chunk` begins with, up to where something else begins.
@@ -179,6 +189,7 @@ impl Columns {
         let ends = first == self.between || matches!(first, b'\n' | b'\r');
         if self.cell == Cell::Begins && !ends {
             self.begin_cell();
+            self.in_line = true;
             if self.quotes && first == b'"' {
                 self.cell = Cell::Quoted;
                 return self.projection.frame(chunk.split_to(1));
@@ -219,7 +230,8 @@ impl Columns {
 
     fn begin_cell(&mut self) {
         self.cell = Cell::Plain;
-        let Some(name) = self.names.get(self.column).filter(|name| !name.is_empty()) else { return };
+        let named = self.names.get(self.column).filter(|name| !name.is_empty() && !self.is_typed);
+        let Some(name) = named else { return };
         self.projection.syntax(if self.in_record { b",\"" } else { b"{\"" });
         self.projection.syntax(name);
         self.projection.syntax(b"\":\"");
@@ -251,6 +263,7 @@ impl Columns {
         if std::mem::take(&mut self.in_record) {
             self.projection.syntax(b"}\n");
         }
+        self.is_typed &= !std::mem::take(&mut self.in_line);
         self.column = 0;
     }
 }
@@ -283,7 +296,8 @@ mod tests {
 
     fn stage(media: Media, same_length: bool) -> TableStage {
         let plan = if same_length { PLAN.of_same_length() } else { &*PLAN };
-        TableStage::new(&PLAN, media, TextStage::new(plan, Media::Text), false, same_length)
+        let content = ContentType { media, ..ContentType::parse(None) };
+        TableStage::new(&PLAN, &content, TextStage::new(plan, Media::Text), Place { same_length, ..Place::default() })
     }
 
     fn run<'a>(mut stage: TableStage, chunks: impl IntoIterator<Item = &'a [u8]>) -> String {
@@ -309,10 +323,35 @@ mod tests {
         whole
     }
 
+    #[test]
+    fn types_are_no_cells() {
+        for blank in ["", "\n", "\r\n"] {
+            for (media, between) in [(Media::Table(true), ","), (Media::Tabs(true), "\t")] {
+                let table = |value: &str| {
+                    format!("id,password\n{blank}UInt8,String\n{blank}7,{value}\n8,{value}").replace(',', between)
+                };
+                assert_eq!(redacted_as(media, &table("hunter2")), table("[PASSWORD]"));
+            }
+        }
+    }
+
+    #[test]
+    fn columns_may_be_told_beside_the_table() {
+        let columns = Some(vec![b"id".to_vec(), b"password".to_vec()].into());
+        for (media, between) in [(Media::Table(false), ","), (Media::Tabs(false), "\t")] {
+            let content = ContentType { media, columns: columns.clone(), ..ContentType::parse(None) };
+            let table = |value: &str| format!("7,{value}\n8,{value}\n").replace(',', between);
+            for cut in 1..20 {
+                let stage = TableStage::new(&PLAN, &content, TextStage::new(&PLAN, Media::Text), Place::default());
+                assert_eq!(run(stage, table("hunter2").as_bytes().chunks(cut)), table("[PASSWORD]"));
+            }
+        }
+    }
+
     #[track_caller]
     fn check(table: &str, expected: &str) {
         for end in ["\n", "\r\n"] {
-            assert_eq!(redacted_as(Media::Table, &table.replace('\n', end)), expected.replace('\n', end));
+            assert_eq!(redacted_as(Media::Table(false), &table.replace('\n', end)), expected.replace('\n', end));
         }
     }
 
@@ -325,7 +364,7 @@ mod tests {
         check("api_key;x\nq8f1o2m3;1", "api_key;x\n[API_KEY];1");
         check("\n  \npassword\nhunter2\n", "\n  \npassword\n[PASSWORD]\n");
         let blank = "\n".repeat(200_000);
-        let out = run(stage(Media::Table, false), [format!("{blank}password\nhunter2\n").as_bytes()]);
+        let out = run(stage(Media::Table(false), false), [format!("{blank}password\nhunter2\n").as_bytes()]);
         assert!(out == format!("{blank}password\n[PASSWORD]\n"));
         check("password\nhunter2\n\nhunter3", "password\n[PASSWORD]\n\n[PASSWORD]");
         check("\u{feff}\"Password\",\"n\"\n\"hunter2\",\"1\"\n", "\u{feff}\"Password\",\"n\"\n\"[PASSWORD]\",\"1\"\n");
@@ -347,7 +386,7 @@ mod tests {
     #[test]
     fn tabs_are_no_quotes() {
         assert_eq!(
-            redacted_as(Media::Tabs, "a\tpassword\n\"\thunter2\n\"x\ty1y2y3\n"),
+            redacted_as(Media::Tabs(false), "a\tpassword\n\"\thunter2\n\"x\ty1y2y3\n"),
             "a\tpassword\n\"\t[PASSWORD]\n\"x\t[PASSWORD]\n"
         );
     }
@@ -363,23 +402,23 @@ mod tests {
     #[test]
     fn what_is_no_table_is_text() {
         for text in ["", "\n", "a", "\"", "\"\n", ",,,\n,,\n", "{\"password\":\n1}", "a,b\n\"open", "a\n\"x\"y\"z\n"] {
-            assert_eq!(redacted_as(Media::Table, text).replace("\"[PASSWORD]\"", "1"), text);
+            assert_eq!(redacted_as(Media::Table(false), text).replace("\"[PASSWORD]\"", "1"), text);
         }
         let long = format!("{}password\nhunter2", "a,".repeat(LONGEST_LINE / 2));
-        assert_eq!(run(stage(Media::Table, false), [long.as_bytes()]), long);
-        assert_eq!(run(stage(Media::Table, false), long.as_bytes().chunks(7)), long);
+        assert_eq!(run(stage(Media::Table(false), false), [long.as_bytes()]), long);
+        assert_eq!(run(stage(Media::Table(false), false), long.as_bytes().chunks(7)), long);
     }
 
     #[test]
     fn lengths_stay_where_they_have_to() {
-        let out = run(stage(Media::Table, true), [&b"n,password\n1,hunter2\n2,\"x\"\"y1z2\"\n"[..]]);
+        let out = run(stage(Media::Table(false), true), [&b"n,password\n1,hunter2\n2,\"x\"\"y1z2\"\n"[..]]);
         assert_eq!(out, "n,password\n1,*******\n2,\"*******\"\n");
     }
 
     #[test]
     fn a_long_cell_streams() {
         let table = format!("n,password\n1,\"{}\"\n{}", "x1\"\"y ".repeat(100_000), "2,z\n".repeat(50_000));
-        let (mut stage, mut out, mut most) = (stage(Media::Table, false), Vec::new(), 0);
+        let (mut stage, mut out, mut most) = (stage(Media::Table(false), false), Vec::new(), 0);
         for chunk in table.as_bytes().chunks(1 << 12) {
             stage.push(Bytes::copy_from_slice(chunk), &mut out).unwrap();
             most = most.max(stage.held());
@@ -398,8 +437,8 @@ mod tests {
             cut in 1usize..30,
         ) {
             let table = cells.join(",");
-            let whole = run(stage(Media::Table, false), [table.as_bytes()]);
-            prop_assert_eq!(&run(stage(Media::Table, false), table.as_bytes().chunks(cut)), &whole);
+            let whole = run(stage(Media::Table(false), false), [table.as_bytes()]);
+            prop_assert_eq!(&run(stage(Media::Table(false), false), table.as_bytes().chunks(cut)), &whole);
             prop_assert!(!whole.contains("bob@example.com") || text(&table).contains("bob@example.com"));
             prop_assert_eq!(&text(&whole), &whole);
         }

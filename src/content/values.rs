@@ -6,15 +6,17 @@
 //! ```
 //!
 //! As of a [table](super::table), all of it is redacted as a text first, and of what comes
-//! of that each value is looked at under the name of its column. Values are texts in
-//! single quotes, with backslashes or two quotes for one, and numbers; of a number that is
-//! found a zero is left.
+//! of that each value is looked at under the name of its column: texts in single quotes,
+//! with backslashes or two quotes for one, and whole numbers, also within arrays, maps,
+//! casts and calls of functions. Of a number that is found a zero is left. Comments and
+//! names in quotes are no values.
 //!
 //! Format: <https://clickhouse.com/docs/sql-reference/statements/insert-into>.
 
 use super::columns::{self, ColumnsStage};
+use super::insert::{self, Names};
 use super::projection::Projection;
-use super::spelling::{Spelling, escape};
+use super::spelling::Spelling;
 use super::text::TextStage;
 use crate::redact::Plan;
 use bytes::{Bytes, BytesMut};
@@ -22,8 +24,6 @@ use std::sync::Arc;
 
 /// Bytes in which the columns are named.
 const LONGEST_HEAD: usize = 16 * 1024;
-/// Longer names are those of no secret, and would be written again and again.
-const LONGEST_NAME: usize = 48;
 /// Bytes of a number, at most.
 const LONGEST_NUMBER: usize = 40;
 
@@ -36,10 +36,12 @@ pub(super) struct Rows {
     /// What stands before the rows, as long as those have not begun.
     head: Option<BytesMut>,
     /// As members of an object; without them no value is looked at.
-    names: Vec<Vec<u8>>,
+    names: Names,
     depth: u64,
     column: usize,
     place: Place,
+    /// The last byte outside of all else, where a comment or a number may begin with it.
+    last: u8,
     /// What was gone over and not handed on: a number, or a piece of a text or of the rest.
     run: BytesMut,
     /// That is a piece of a text.
@@ -51,11 +53,17 @@ pub(super) struct Rows {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
-    /// Between values, or in no row.
-    Between,
+    /// In no text, number, comment or name in quotes.
+    Outside,
     Number,
-    /// In an expression.
-    Other,
+    /// In a comment, up to the end of its line.
+    Line,
+    /// In a comment, up to a star and a slash; whether the last byte was a star.
+    Block(bool),
+    /// In a name within such quotes.
+    Name(u8),
+    /// Behind a backslash in one.
+    NameBackslash(u8),
     /// In a text; whether that is a value under a name.
     Text(bool),
     /// Behind a backslash in one.
@@ -65,15 +73,17 @@ enum Place {
 }
 
 impl ColumnsStage<Rows> {
-    /// A stage for one body, behind `text`, which redacts all of it.
-    pub(super) fn new(plan: &Arc<Plan>, text: TextStage) -> Self {
+    /// A stage for one body, behind `text`, which redacts all of it. The body begins with
+    /// the statement, unless the columns are known.
+    pub(super) fn new(plan: &Arc<Plan>, columns: Option<Names>, text: TextStage) -> Self {
         let rows = Rows {
             projection: Projection::new(plan),
-            head: Some(BytesMut::new()),
-            names: Vec::new(),
+            head: columns.is_none().then(BytesMut::new),
+            names: columns.unwrap_or_default(),
             depth: 0,
             column: 0,
-            place: Place::Between,
+            place: Place::Outside,
+            last: 0,
             run: BytesMut::new(),
             is_text: false,
             in_record: false,
@@ -111,7 +121,7 @@ impl Rows {
             // However it is cut, the same bytes are looked at.
             let before = head.len();
             head.extend_from_slice(&chunk[..chunk.len().min(LONGEST_HEAD - before)]);
-            if let Some((names, behind)) = names(&head) {
+            if let Some((names, behind)) = insert::columns(&head, b"values", false) {
                 self.names = names;
                 head.truncate(behind);
             } else if head.len() < LONGEST_HEAD {
@@ -151,19 +161,23 @@ impl Rows {
                 self.run.extend_from_slice(&[byte]);
             }
             (Place::Number, _) => {
-                self.end_number(matches!(byte, b',' | b')') || byte.is_ascii_whitespace());
+                self.end_number(is_behind_number(byte));
                 self.step(byte);
             }
-            (Place::Between | Place::Other, _) => self.outside(byte),
+            (Place::Outside, _) => self.outside(byte),
+            (place, _) => {
+                self.give(&[byte], false);
+                self.place = place.behind(byte);
+            }
         }
     }
 
-    /// A byte that is part of no text and of no number.
+    /// A byte that is part of no text, number, comment or name in quotes.
     fn outside(&mut self, byte: u8) {
-        let is_first = self.depth == 1 && self.place == Place::Between;
-        match byte {
-            b'\'' => {
-                let named = is_first && self.names.get(self.column).is_some_and(|name| !name.is_empty());
+        let named = self.depth > 0 && self.names.get(self.column).is_some_and(|name| !name.is_empty());
+        let last = std::mem::replace(&mut self.last, byte);
+        match (last, byte) {
+            (_, b'\'') => {
                 self.give(b"'", false);
                 if named {
                     self.begin_value();
@@ -172,23 +186,20 @@ impl Rows {
                 self.place = Place::Text(named);
                 return;
             }
-            b'0'..=b'9' if is_first => {
+            (_, b'0'..=b'9') if named && !is_word(last) => {
                 self.hand_on();
                 self.run.extend_from_slice(&[byte]);
                 self.place = Place::Number;
                 return;
             }
-            b'(' | b'[' | b'{' => self.depth += 1,
-            b')' | b']' | b'}' => self.depth = self.depth.saturating_sub(1),
-            b',' if self.depth == 1 => self.column += 1,
+            (b'-', b'-') | (b'#', b' ' | b'!') => self.place = Place::Line,
+            (b'/', b'*') => self.place = Place::Block(false),
+            (_, b'"' | b'`') => self.place = Place::Name(byte),
+            (_, b'(' | b'[' | b'{') => self.depth += 1,
+            (_, b')' | b']' | b'}') => self.depth = self.depth.saturating_sub(1),
+            (_, b',') if self.depth == 1 => self.column += 1,
             _ => {}
         }
-        let is_border = (self.depth == 1 && matches!(byte, b',' | b'(')) || self.depth == 0;
-        self.place = match self.place {
-            _ if is_border => Place::Between,
-            place if byte.is_ascii_whitespace() => place,
-            _ => Place::Other,
-        };
         self.give(&[byte], false);
         if self.depth == 0 && byte == b')' {
             self.end_record();
@@ -211,21 +222,15 @@ impl Rows {
             self.projection.syntax(b"\"");
         }
         self.give(b"'", false);
-        self.place = if self.depth == 1 && named { Place::Other } else { self.place_outside() };
-    }
-
-    /// Where a text ends that is no value.
-    fn place_outside(&self) -> Place {
-        if self.depth == 0 { Place::Between } else { Place::Other }
+        (self.place, self.last) = (Place::Outside, b'\'');
     }
 
     /// A number, which is a value if it is all of one.
     fn end_number(&mut self, is_whole: bool) {
         let raw = self.run.split().freeze();
-        self.place = Place::Other;
-        let is_named = self.names.get(self.column).is_some_and(|name| !name.is_empty());
+        (self.place, self.last) = (Place::Outside, b'0');
         match std::str::from_utf8(&raw) {
-            Ok(digits) if is_whole && is_named && !digits.contains('.') => {
+            Ok(digits) if is_whole && !digits.contains('.') => {
                 self.begin_value();
                 self.projection.number(self.field, raw.clone(), digits, Some(Bytes::from_static(b"0")));
             }
@@ -277,51 +282,29 @@ fn is_number(byte: u8) -> bool {
     byte.is_ascii_digit() || byte == b'.'
 }
 
-/// The names of the columns, as they stand in JSON, and where the rows begin, if `head` has
-/// all of that: `INSERT INTO t (a, b) VALUES`.
-fn names(head: &[u8]) -> Option<(Vec<Vec<u8>>, usize)> {
-    let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
-    let (mut at, mut list): (usize, Option<(usize, usize)>) = (0, None);
-    // What stands in brackets behind a function's name are no columns.
-    let mut is_function = false;
-    while let Some(&byte) = head.get(at) {
-        match byte {
-            b'#' => at += memchr::memchr(b'\n', &head[at..])? + 1,
-            b'-' if head[at..].starts_with(b"--") => at += memchr::memchr(b'\n', &head[at..])? + 1,
-            b'/' if head[at..].starts_with(b"/*") => at += memchr::memmem::find(&head[at + 2..], b"*/")? + 4,
-            b'\'' | b'"' | b'`' => at += memchr::memchr(byte, &head[at + 1..])? + 2,
-            b'(' => {
-                let end = at + memchr::memchr(b')', &head[at..])?;
-                if !std::mem::take(&mut is_function) {
-                    list = list.or(Some((at + 1, end)));
-                }
-                at = end + 1;
-            }
-            _ if is_word(&byte) => {
-                let length = head[at..].iter().take_while(|byte| is_word(byte)).count();
-                let word = &head[at..at + length];
-                at += length;
-                // It may go on.
-                head.get(at)?;
-                is_function |= word.eq_ignore_ascii_case(b"function");
-                if let (true, Some((from, end))) = (word.eq_ignore_ascii_case(b"values"), list) {
-                    return Some((head[from..end].split(|&byte| byte == b',').map(written).collect(), at));
-                }
-            }
-            _ => at += 1,
-        }
-    }
-    None
+/// Whether a number before `byte` is all of one: `7`, `[7]`, `7::String`.
+fn is_behind_number(byte: u8) -> bool {
+    matches!(byte, b',' | b')' | b']' | b'}' | b':') || byte.is_ascii_whitespace()
 }
 
-/// A column's name as it stands in JSON.
-fn written(name: &[u8]) -> Vec<u8> {
-    let name = name.trim_ascii();
-    let mut text = Vec::new();
-    if name.len() <= LONGEST_NAME {
-        name.iter().filter(|byte| !b"`\"".contains(byte)).for_each(|&byte| escape(byte, &mut text));
+/// Whether a digit behind `byte` is part of what that belongs to.
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'\'') || !byte.is_ascii()
+}
+
+impl Place {
+    /// Where in a comment, or in a name in quotes, the reader is behind `byte`.
+    fn behind(self, byte: u8) -> Self {
+        match (self, byte) {
+            (Self::Line, b'\n') | (Self::Block(true), b'/') => Self::Outside,
+            (Self::Block(_), _) => Self::Block(byte == b'*'),
+            (Self::Name(quote), b'\\') => Self::NameBackslash(quote),
+            // Two of them are as two names, of which none is anything.
+            (Self::Name(quote), _) if byte == quote => Self::Outside,
+            (Self::NameBackslash(quote), _) => Self::Name(quote),
+            (place, _) => place,
+        }
     }
-    text
 }
 
 #[cfg(test)]
@@ -332,7 +315,7 @@ mod tests {
     use crate::redact::rig::PLAN;
 
     fn run<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> String {
-        let (mut stage, mut out) = (ValuesStage::new(&PLAN, TextStage::new(&PLAN, Media::Text)), Vec::new());
+        let (mut stage, mut out) = (ValuesStage::new(&PLAN, None, TextStage::new(&PLAN, Media::Text)), Vec::new());
         for chunk in chunks {
             stage.push(Bytes::copy_from_slice(chunk), &mut out).unwrap();
         }
@@ -370,6 +353,65 @@ mod tests {
     }
 
     #[test]
+    fn values_within_expressions_are_values() {
+        for (given, expected) in [
+            ("['x1y2', 'z3']", "['[PASSWORD]', '[PASSWORD]']"),
+            ("[[4815], [-1623,42]]", "[[0], [-0,0]]"),
+            ("{'a': 'x1y2'}", "{'a': '[PASSWORD]'}"),
+            ("concat('x1y2', 'z3')", "concat('[PASSWORD]', '[PASSWORD]')"),
+            ("-48151623", "-0"),
+            ("toString(48151623)", "toString(0)"),
+            ("'x1y2'::String", "'[PASSWORD]'::String"),
+            ("48151623::String", "0::String"),
+            ("CAST('x1y2' AS String)", "CAST('[PASSWORD]' AS String)"),
+            ("toUInt8(a1, 1.5, x.1)", "toUInt8(a1, 1.5, x.1)"),
+        ] {
+            let statement =
+                |value: &str| format!("INSERT INTO t (a, password, n) VALUES ([1, 'x'], {value}, 2), (1,{value},2)");
+            check(&statement(given), &statement(expected));
+        }
+    }
+
+    #[test]
+    fn quotes_in_comments_and_names_are_none() {
+        for between in [
+            " -- it's\n",
+            "/* it's **/",
+            "/* it's '( */ -- '\n /*'*/",
+            "# it's\n",
+            " \"it's\" ",
+            "`it's \\` ' ``' `",
+            " - / * ",
+        ] {
+            let rows = |value: &str| {
+                format!("INSERT INTO t (a, password) VALUES (1, '{value}'),{between}(2,{between}'{value}'{between})")
+            };
+            check(&rows("x1y2"), &rows("[PASSWORD]"));
+        }
+        check(
+            "INSERT INTO t (`a,b`, `c)`, \"d'\", password) VALUES (1, 2, 3, 'x1y2')",
+            "INSERT INTO t (`a,b`, `c)`, \"d'\", password) VALUES (1, 2, 3, '[PASSWORD]')",
+        );
+    }
+
+    #[test]
+    fn columns_may_be_told_beside_the_rows() {
+        let columns: Names = vec![b"id".to_vec(), b"password".to_vec()].into();
+        for lead in ["", "VALUES ", "\n"] {
+            let rows = |value: &str| format!("{lead}(7, '{value}'), (8, '{value}')");
+            for cut in 1..30 {
+                let text = TextStage::new(&PLAN, Media::Text);
+                let (mut stage, mut out) = (ValuesStage::new(&PLAN, Some(columns.clone()), text), Vec::new());
+                for chunk in rows("x1y2").as_bytes().chunks(cut) {
+                    stage.push(Bytes::copy_from_slice(chunk), &mut out).unwrap();
+                }
+                stage.finish(&mut out).unwrap();
+                assert_eq!(out.concat(), rows("[PASSWORD]").as_bytes());
+            }
+        }
+    }
+
+    #[test]
     fn the_columns_are_those_of_the_table() {
         for (head, behind) in [
             ("-- it's\nINSERT INTO t (n, password) ", ""),
@@ -391,10 +433,10 @@ mod tests {
             "INSERT INTO t VALUES (1, 'x1y2z3')",
             "INSERT INTO t (password) SELECT 'a' || 'b'",
             "INSERT INTO t (password) VALUES",
-            "INSERT INTO t (password) VALUES (concat('x1y2', 'z3'))",
+            "INSERT INTO t (password) VALUES -- don't\n ;",
             "INSERT INTO t (n, password) VALUES ('x1y2z3')",
             "INSERT INTO t (password) VALUES (1.5, 'a', -7)",
-            "INSERT INTO t (a, password) VALUES ([1, 'x'], {'b': 2}), (1",
+            "INSERT INTO t (a, password) VALUES ([1, 'x'], {}), (1, now64()), (0x12, toUInt8(NULL)), (1",
         ] {
             check(statement, statement);
         }
@@ -408,7 +450,7 @@ mod tests {
     fn a_long_value_streams() {
         let rows = "(2, 'x'),".repeat(50_000);
         let statement = format!("INSERT INTO t (n, password) VALUES (1, '{}'), {rows}", "x1y ".repeat(100_000));
-        let (mut stage, mut out) = (ValuesStage::new(&PLAN, TextStage::new(&PLAN, Media::Text)), Vec::new());
+        let (mut stage, mut out) = (ValuesStage::new(&PLAN, None, TextStage::new(&PLAN, Media::Text)), Vec::new());
         let mut most = 0;
         for chunk in statement.as_bytes().chunks(1 << 12) {
             stage.push(Bytes::copy_from_slice(chunk), &mut out).unwrap();

@@ -274,7 +274,7 @@ impl Reader<'_> {
         let disposition = self.disposition.take().unwrap_or_default();
         let is_field = |kind: &ContentType| {
             let is_bare = matches!(&kind.essence[..], "" | "application/octet-stream");
-            kind.utf8 && (matches!(kind.media, Media::Text | Media::Table | Media::Tabs) || is_bare)
+            kind.utf8 && (matches!(kind.media, Media::Text | Media::Table(_) | Media::Tabs(_)) || is_bare)
         };
         let is_text = self.kind.as_ref().is_none_or(is_field);
         let name = disposition.name.filter(|_| is_text && !disposition.is_file && self.coding == Coding::Identity);

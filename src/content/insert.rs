@@ -1,0 +1,160 @@
+//! The columns that a statement names: `INSERT INTO t (id, "a,b", password) VALUES ...`.
+//!
+//! Format: <https://clickhouse.com/docs/sql-reference/statements/insert-into>,
+//! <https://clickhouse.com/docs/sql-reference/syntax>.
+
+use super::spelling::escape;
+use std::sync::Arc;
+
+/// Longer names are those of no secret, and would be written again and again.
+const LONGEST_NAME: usize = 48;
+
+/// Names as they stand in JSON; those that are too long are empty.
+pub(super) type Names = Arc<[Vec<u8>]>;
+
+/// The columns that `head` names before the word `word`, and what stands behind that.
+/// With what `is_whole` the word may be missing.
+pub(super) fn columns(head: &[u8], word: &[u8], is_whole: bool) -> Option<(Names, usize)> {
+    let (mut at, mut list) = (0, None);
+    // What stands in brackets behind a function's name are no columns.
+    let mut is_function = false;
+    while let Some(&byte) = head.get(at) {
+        let Some(length) = past(&head[at..]) else { break };
+        let is_list = byte == b'(' && !std::mem::take(&mut is_function);
+        if is_list && list.is_none() {
+            list = Some(names(&head[at + 1..at + length - 1]));
+        }
+        let token = &head[at..at + length];
+        at += length;
+        if is_word(byte) {
+            // It may go on.
+            let ends = is_whole || at < head.len();
+            is_function |= token.eq_ignore_ascii_case(b"function");
+            if let (true, true, Some(list)) = (ends, token.eq_ignore_ascii_case(word), &list) {
+                return Some((Arc::clone(list), at));
+            }
+        }
+    }
+    list.filter(|_| is_whole).map(|list| (list, head.len()))
+}
+
+/// The length of the token, comment or bracket that `text` begins with, unless its end is
+/// not there.
+fn past(text: &[u8]) -> Option<usize> {
+    match text {
+        _ if text.starts_with(b"#") || text.starts_with(b"--") => Some(memchr::memchr(b'\n', text)? + 1),
+        _ if is_comment(text) => Some(memchr::memmem::find(&text[2..], b"*/")? + 4),
+        [b'\'' | b'"' | b'`', ..] => past_quote(text),
+        [b'(', ..] => {
+            let mut at = 1;
+            while *text.get(at)? != b')' {
+                at += past(&text[at..])?;
+            }
+            Some(at + 1)
+        }
+        [byte, ..] if is_word(*byte) => Some(text.iter().take_while(|byte| is_word(**byte)).count()),
+        _ => Some(1),
+    }
+}
+
+/// The length of what stands in quotes, of which two are one.
+fn past_quote(text: &[u8]) -> Option<usize> {
+    let mut at = 1;
+    loop {
+        match (*text.get(at)?, text.get(at + 1)) {
+            (b'\\', _) => at += 2,
+            (byte, next) if byte == text[0] => {
+                at += 1;
+                if next != Some(&byte) {
+                    return Some(at);
+                }
+                at += 1;
+            }
+            _ => at += 1,
+        }
+    }
+}
+
+/// The names of a list, which stand between commas.
+fn names(list: &[u8]) -> Names {
+    let (mut names, mut from, mut at) = (Vec::new(), 0, 0);
+    while at < list.len() {
+        let length = past(&list[at..]).unwrap_or(1);
+        if list[at] == b',' {
+            names.push(written(&list[from..at]));
+            from = at + 1;
+        } else if is_comment(&list[at..]) && list[from..at].trim_ascii().is_empty() {
+            from = at + length;
+        }
+        at += length;
+    }
+    names.push(written(&list[from..]));
+    names.into()
+}
+
+/// A column's name as it stands in JSON.
+fn written(name: &[u8]) -> Vec<u8> {
+    let name = name.trim_ascii();
+    let (mut text, mut bytes) = (Vec::new(), name.iter().copied().peekable());
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'\\' => bytes.next().into_iter().for_each(|byte| escape(byte, &mut text)),
+            b'`' | b'"' => {
+                // Two within quotes are one.
+                if !text.is_empty() && bytes.next_if_eq(&byte).is_some() {
+                    escape(byte, &mut text);
+                }
+            }
+            _ => escape(byte, &mut text),
+        }
+    }
+    if text.len() > LONGEST_NAME { Vec::new() } else { text }
+}
+
+fn is_comment(text: &[u8]) -> bool {
+    [&b"#"[..], b"--", b"/*"].iter().any(|begin| text.starts_with(begin))
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(head: &str, is_whole: bool) -> Option<Vec<String>> {
+        let (names, _) = columns(head.as_bytes(), b"values", is_whole)?;
+        Some(names.iter().map(|name| String::from_utf8(name.clone()).unwrap()).collect())
+    }
+
+    #[test]
+    fn columns_are_read_whatever_stands_in_their_names() {
+        for (head, expected) in [
+            ("INSERT INTO t (a, password) VALUES (", &["a", "password"][..]),
+            (
+                "INSERT INTO `t(` (`a,b`, \"c)\", `d``e`, \"f\\\"g\",password) values ",
+                &["a,b", "c)", "d`e", "f\\\"g", "password"],
+            ),
+            ("insert into t(a, /* b, ) */ n.b) VALUES(", &["a", "n.b"]),
+            ("INSERT INTO FUNCTION remote('a(', db.t, f(1)) (a,b) VALUES ", &["a", "b"]),
+            ("INSERT INTO t (* EXCEPT(b)) VALUES ", &["* EXCEPT(b)"]),
+        ] {
+            assert_eq!(read(head, false).unwrap(), expected, "{head}");
+        }
+        let long = format!("INSERT INTO t ({}, b) VALUES (", "a".repeat(LONGEST_NAME + 1));
+        assert_eq!(read(&long, false).unwrap(), ["", "b"]);
+    }
+
+    #[test]
+    fn what_is_not_over_names_no_columns_yet() {
+        for head in
+            ["INSERT INTO t (a", "INSERT INTO t (`a) VALUES ", "INSERT INTO t (a) VALUES", "INSERT INTO t (a) /* "]
+        {
+            assert_eq!(read(head, false), None, "{head}");
+        }
+        assert_eq!(read("INSERT INTO t (a) ", true).unwrap(), ["a"]);
+        assert_eq!(read("INSERT INTO t (a) VALUES", true).unwrap(), ["a"]);
+        assert_eq!(read("INSERT INTO t", true), None);
+    }
+}

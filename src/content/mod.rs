@@ -19,6 +19,7 @@ mod media;
 mod msgpack;
 mod multipart;
 mod original;
+mod output;
 mod parameter;
 mod part;
 mod pipeline;

@@ -16,6 +16,7 @@
 //! is kept per byte.
 
 use super::ContentError;
+use super::output::Output;
 use super::spelling::{Spelling, Unescape, escape, escaped_length};
 use crate::redact::{Edit, Format, Plan, Redactor, Report};
 use bytes::Bytes;
@@ -198,7 +199,7 @@ impl Projection {
     /// As [`Redactor::push`].
     pub(super) fn flush(&mut self, sink: &mut impl FnMut(Piece)) -> Result<(), ContentError> {
         self.gathered = 0;
-        self.redactor.push(std::mem::take(&mut self.batch).into(), &mut self.output.pieces)?;
+        self.redactor.push(std::mem::take(&mut self.batch).into(), self.output.pieces())?;
         self.settle(sink);
         Ok(())
     }
@@ -208,8 +209,8 @@ impl Projection {
     /// # Errors
     /// As [`Redactor::finish`].
     pub(super) fn finish(&mut self, sink: &mut impl FnMut(Piece)) -> Result<(), ContentError> {
-        self.redactor.push(std::mem::take(&mut self.batch).into(), &mut self.output.pieces)?;
-        self.redactor.finish(&mut self.output.pieces)?;
+        self.redactor.push(std::mem::take(&mut self.batch).into(), self.output.pieces())?;
+        self.redactor.finish(self.output.pieces())?;
         self.settle(sink);
         self.end_edit(sink);
         while let Some(item) = self.items.pop_front() {
@@ -298,7 +299,7 @@ impl Projection {
     /// the rest of the last edit's replacement, then what passes.
     fn account(&mut self, json: u64, written: u64, sink: &mut impl FnMut(Piece)) {
         let passing = json.saturating_sub(self.passed);
-        let replaced = written.saturating_sub(self.output.taken).saturating_sub(passing);
+        let replaced = written.saturating_sub(self.output.taken()).saturating_sub(passing);
         for piece in self.output.take(replaced) {
             self.replace(&piece, sink);
         }
@@ -464,47 +465,5 @@ impl Text {
         self.length = self.length.saturating_sub(json);
         let some = |text: Self| (!text.raw.is_empty()).then_some(Item::Text(text));
         (some(before), some(self))
-    }
-}
-
-/// What the redactor wrote, read behind it.
-#[derive(Default)]
-struct Output {
-    pieces: Vec<Bytes>,
-    /// How many of `pieces` were read.
-    done: usize,
-    /// Bytes read or skipped so far.
-    taken: u64,
-}
-
-impl Output {
-    /// The next `length` bytes.
-    fn take(&mut self, length: u64) -> Vec<Bytes> {
-        let mut taken = Vec::new();
-        self.read(length, |piece| taken.push(piece));
-        taken
-    }
-
-    fn skip(&mut self, length: u64) {
-        self.read(length, drop);
-    }
-
-    fn read(&mut self, length: u64, mut sink: impl FnMut(Bytes)) {
-        let mut left = length;
-        while left > 0
-            && let Some(piece) = self.pieces.get_mut(self.done)
-        {
-            let part = usize::try_from(left).unwrap_or(usize::MAX).min(piece.len());
-            sink(piece.split_to(part));
-            left -= part as u64;
-            self.done += usize::from(piece.is_empty());
-        }
-        self.taken += length - left;
-    }
-
-    /// Forgets what was read: once for many reads, since all the rest moves.
-    fn compact(&mut self) {
-        self.pieces.drain(..self.done);
-        self.done = 0;
     }
 }

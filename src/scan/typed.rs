@@ -16,7 +16,9 @@ use super::nearby::Context;
 use std::ops::Range;
 
 /// Raw bytes before a number that are looked at.
-pub(super) const REACH: usize = 256;
+const NEAR: usize = 256;
+/// The same where all of those are of one array.
+pub(super) const REACH: usize = 4096;
 
 /// What a number is, by the name that it stands under.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,11 +207,16 @@ pub(super) fn is_no_card(context: &Context, raw: &[u8], range: &Range<usize>) ->
     name.is_some_and(|(name, _)| names_no_card(name))
 }
 
-/// The last [`REACH`] bytes before `at` of `raw`, behind `context`, without backslashes.
+/// The last [`NEAR`] bytes before `at` of `raw`, behind `context`, without backslashes; the
+/// last [`REACH`] where those are the middle of a long array.
 fn text_before(context: &Context, raw: &[u8], at: usize) -> Vec<u8> {
-    let missing = REACH.saturating_sub(at);
-    let near = &raw[at.saturating_sub(REACH)..at];
-    context.last(missing).chain(near.iter().copied()).filter(|&byte| byte != b'\\').collect()
+    let last = |reach: usize| -> Vec<u8> {
+        let missing = reach.saturating_sub(at);
+        let near = &raw[at.saturating_sub(reach)..at];
+        context.last(missing).chain(near.iter().copied()).filter(|&byte| byte != b'\\').collect()
+    };
+    let near = last(NEAR);
+    if near.iter().all(in_array) { last(REACH) } else { near }
 }
 
 /// What of `text` stands before digits behind it, and whether those are in quotes.
@@ -227,11 +234,22 @@ fn ends(behind: &[u8], is_quoted: bool) -> bool {
     })
 }
 
-/// What stands before the array in whose middle `text` ends.
+/// What stands before the array in whose middle `text` ends, or before the outermost of
+/// arrays of such arrays.
 fn before_array(text: &[u8]) -> Option<&[u8]> {
-    let in_array = |byte: &u8| byte.is_ascii_digit() || byte.is_ascii_whitespace() || b"\",.-".contains(byte);
-    let bracket = text.iter().rposition(|byte| !in_array(byte))?;
-    (text[bracket] == b'[').then_some(&text[..bracket])
+    let (before, array) = text.split_at(text.iter().rposition(|byte| !in_array(byte))? + 1);
+    let depth = |depth: i32, byte: &u8| match byte {
+        b'[' => depth + 1,
+        b']' => depth - 1,
+        _ => depth,
+    };
+    let is_within = array.trim_ascii_start().starts_with(b"[") && array.iter().fold(0, depth) > 0;
+    is_within.then_some(before)
+}
+
+/// Whether arrays of numbers are made of such bytes.
+fn in_array(byte: &u8) -> bool {
+    byte.is_ascii_digit() || byte.is_ascii_whitespace() || b"[]\",.-".contains(byte)
 }
 
 /// What stands before the object among whose names and numbers `text` ends.
@@ -321,6 +339,7 @@ mod tests {
 
     #[test]
     fn names_tell_what_is_no_card() {
+        let long = |name: &str| format!(r#"{{"{name}":[{}4111111111111111]}}"#, "5, \"123456\",".repeat(250));
         for raw in [
             r#"{"span_id":4111111111111111}"#,
             r#"{"customRunId" : "4111111111111111"}"#,
@@ -329,6 +348,9 @@ mod tests {
             r#"{"a.tokens-us":4111111111111111}"#,
             r#"{"startTimeNanos":-4111111111111111}"#,
             r#"{"ids":[1, 4111111111111111]}"#,
+            r#"{"trace_ids" : [[1, 2], [], ["3", 4111111111111111]]}"#,
+            r#"{\"trace_ids\":[[\"4111111111111111\"]]}"#,
+            &long("trace_ids"),
             r#"{"logit_bias":{"50256":-100,"4111111111111111" : 1}}"#,
             r#"{"logit_bias":{"4111111111111111":1}}"#,
         ] {
@@ -336,6 +358,11 @@ mod tests {
         }
         for raw in [
             r#"{"card_id":"4111111111111111"}"#,
+            r#"{"ids":[[1], 2], 4111111111111111"#,
+            r#"{"ids":["a", [4111111111111111]]}"#,
+            r#"[[1, 4111111111111111]]"#,
+            &long("cards"),
+            &format!(r#"{{"ids":[{}4111111111111111"#, "1,".repeat(REACH / 2)),
             r#"{"creditCardId":4111111111111111}"#,
             r#"{"payment_timestamp":4111111111111111}"#,
             r#"{"number":4111111111111111}"#,

@@ -5,7 +5,7 @@
 //! {"value": {"stringValue": "..."}, "key": "db.password"}
 //! ```
 //!
-//! From `value`, the first name of an object, [`name`] looks for the member that says
+//! From `value` or `val`, the first name of an object, [`name`] looks for the member that says
 //! what the value is, up to the end of the object and [`LOOKAHEAD`](super::LOOKAHEAD)
 //! bytes at most. What is further on is not seen.
 
@@ -15,9 +15,9 @@ use super::key::{LONGEST_NAME, is_in_name, whole_unit};
 use super::unit::Meaning;
 
 /// What the literal database looks for.
-pub(super) const LITERALS: [&[u8]; 3] = [b"value\"", b"value\\", b"value'"];
-/// The name that values stand under, in lower case.
-const VALUE: &[u8] = b"value";
+pub(super) const LITERALS: [&[u8]; 6] = [b"value\"", b"value\\", b"value'", b"val\"", b"val\\", b"val'"];
+/// The names that values stand under, in lower case.
+const VALUES: [&[u8]; 2] = [b"value", b"val"];
 /// The names of members that hold names, in lower case.
 const NAMES: &[&[u8]] = &[
     b"key",
@@ -38,7 +38,7 @@ const NAMES: &[&[u8]] = &[
     b"env",
     b"setting",
 ];
-/// Raw bytes before the name `value` that are looked at.
+/// Raw bytes before the name of a value that are looked at.
 const REACH: usize = 64;
 /// Objects and arrays within each other that a value is made of, at most: those of OTLP
 /// lie four deep.
@@ -46,9 +46,9 @@ const DEEPEST: u32 = 6;
 /// Members between the value and its name, at most.
 const MEMBERS: usize = 8;
 
-/// Whether `name` is the one that values stand under.
+/// Whether `name` is one that values stand under.
 pub(super) fn is_value(name: &[u8]) -> bool {
-    name.eq_ignore_ascii_case(VALUE)
+    VALUES.iter().any(|value| name.eq_ignore_ascii_case(value))
 }
 
 /// Whether one of the [`LITERALS`] at `at` of `raw` may be the first name of an object, by

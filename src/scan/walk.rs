@@ -329,7 +329,7 @@ impl Walk {
             ],
             Stage::List => &[b"values"],
             Stage::Object => &[b"S", b"value", b"Value", b"stringValue", b"string_value", b"string"],
-            _ => &[b"value", b"Value", b"VALUE", b"val", b"v", b"vStr", b"v_str"],
+            _ => &[b"value", b"Value", b"VALUE", b"val", b"Val", b"v", b"vStr", b"v_str"],
         };
         let may_wait = matches!(self.stage, Stage::Comma | Stage::Object);
         let mut text = Vec::with_capacity(16);

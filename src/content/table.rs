@@ -76,7 +76,7 @@ impl ColumnsStage<Columns> {
             same_length,
             quotes: !tabs,
             between: if tabs { b'\t' } else { BETWEEN[0] },
-            line: content.columns.is_none().then(BytesMut::new),
+            line: Some(BytesMut::new()),
             names: content.columns.clone().unwrap_or_default(),
             is_typed: matches!(content.media, Media::Tabs(true) | Media::Table(true)),
             column: 0,
@@ -142,6 +142,14 @@ impl Columns {
         if end.is_some() && line.trim_ascii().is_empty() {
             // The next one has them.
             self.line = Some(BytesMut::new());
+        } else if !self.names.is_empty() {
+            // They were told: it is a line as the others.
+            self.find_between(&line, self.names.len().checked_sub(1));
+            let mut line = line;
+            while !line.is_empty() {
+                self.step(&mut line);
+            }
+            return;
         } else if end.is_some() {
             self.read_names(&line);
         }
@@ -150,10 +158,29 @@ impl Columns {
 
     fn finish(&mut self) {
         if let Some(line) = self.line.take() {
-            self.projection.frame(line.freeze());
+            let mut line = line.freeze();
+            if !self.names.is_empty() {
+                self.find_between(&line, self.names.len().checked_sub(1));
+            }
+            while !line.is_empty() && !self.names.is_empty() {
+                self.step(&mut line);
+            }
+            self.projection.frame(line);
         }
         self.end_cell();
         self.end_record();
+    }
+
+    /// What stands between the cells of the first line: `wanted` of it, where that is known,
+    /// else what stands there most often.
+    fn find_between(&mut self, line: &[u8], wanted: Option<usize>) {
+        if !self.quotes {
+            return;
+        }
+        let count = |between: u8| outside_quotes(line).filter(|&(_, byte)| byte == between).count();
+        // Of as many the first one.
+        let most = BETWEEN.into_iter().rev().max_by_key(|&between| (Some(count(between)) == wanted, count(between)));
+        self.between = most.filter(|&between| count(between) > 0).unwrap_or(BETWEEN[0]);
     }
 
     /// The names in the first line, if it has some.
@@ -162,12 +189,7 @@ impl Columns {
         if line.is_empty() || line.trim_ascii_start().starts_with(b"{") || line.trim_ascii_start().starts_with(b"[") {
             return;
         }
-        if self.quotes {
-            let count = |between: u8| outside_quotes(line).filter(|&(_, byte)| byte == between).count();
-            // Of as many the first one.
-            let most = BETWEEN.into_iter().rev().max_by_key(|&between| count(between));
-            self.between = most.filter(|&between| count(between) > 0).unwrap_or(BETWEEN[0]);
-        }
+        self.find_between(line, None);
         let (mut names, mut from) = (Vec::new(), 0);
         let ends = outside_quotes(line).filter(|&(_, byte)| byte == self.between).map(|(at, _)| at);
         for end in ends.chain([line.len()]).collect::<Vec<_>>() {
@@ -338,9 +360,13 @@ mod tests {
     #[test]
     fn columns_may_be_told_beside_the_table() {
         let columns = Some(vec![b"id".to_vec(), b"password".to_vec()].into());
-        for (media, between) in [(Media::Table(false), ","), (Media::Tabs(false), "\t")] {
+        for (media, between) in [(Media::Table(false), ","), (Media::Table(false), ";"), (Media::Tabs(false), "\t")] {
             let content = ContentType { media, columns: columns.clone(), ..ContentType::parse(None) };
-            let table = |value: &str| format!("7,{value}\n8,{value}\n").replace(',', between);
+            for table in ["", "\n", "7", "\n\n7\n"] {
+                let stage = TableStage::new(&PLAN, &content, TextStage::new(&PLAN, Media::Text), Place::default());
+                assert_eq!(run(stage, [table.as_bytes()]), table);
+            }
+            let table = |value: &str| format!("\n7,{value}\n8,{value}").replace(',', between);
             for cut in 1..20 {
                 let stage = TableStage::new(&PLAN, &content, TextStage::new(&PLAN, Media::Text), Place::default());
                 assert_eq!(run(stage, table("hunter2").as_bytes().chunks(cut)), table("[PASSWORD]"));

@@ -112,22 +112,35 @@ impl Guard {
         if value.text.is_none() || !entries.iter().any(is_for) {
             return None;
         }
-        let mark = self.places.mark(raw, origin, value.range.start).filter(|mark| mark.text)?;
+        let mark = self.places.mark(raw, origin, value.range.start)?;
+        // A number, and no name, begins where it is written.
+        let number = (mark.begin == origin + value.range.start as u64).then(|| number(raw, &value.range)).flatten();
+        if !mark.text && number.is_none() {
+            return None;
+        }
         let leads = |entry: &Entry| entry.paths.iter().any(|&path| mark.states.leads(path));
         let mut around = None;
         entries.iter().position(|entry| {
-            is_for(entry) && leads(entry) && {
-                let around = around.get_or_insert_with(|| Around::of(raw, origin, mark.begin + 1, value));
-                match &entry.shape {
-                    Compiled::Base64 => around.is_base64(raw),
-                    Compiled::Whole(regex) => around.whole(raw).is_some_and(|text| regex.is_match(&text)),
-                    Compiled::Member(name, regex) => {
-                        around.value_of(raw, name).is_some_and(|text| regex.is_match(&text))
-                    }
-                }
+            if !is_for(entry) || !leads(entry) {
+                return false;
+            }
+            if let Some(number) = number {
+                return matches!(&entry.shape, Compiled::Whole(regex) if regex.is_match(number));
+            }
+            let around = around.get_or_insert_with(|| Around::of(raw, origin, mark.begin + 1, value));
+            match &entry.shape {
+                Compiled::Base64 => around.is_base64(raw),
+                Compiled::Whole(regex) => around.whole(raw).is_some_and(|text| regex.is_match(&text)),
+                Compiled::Member(name, regex) => around.value_of(raw, name).is_some_and(|text| regex.is_match(&text)),
             }
         })
     }
+}
+
+/// The finding at `range` of `raw`, if it is all of a number in digits.
+fn number<'a>(raw: &'a [u8], range: &Range<usize>) -> Option<&'a [u8]> {
+    let goes_on = raw.get(range.end).is_some_and(|byte| byte.is_ascii_alphanumeric() || b".+-\"\\".contains(byte));
+    raw.get(range.clone()).filter(|found| !goes_on && found.iter().all(u8::is_ascii_digit))
 }
 
 /// What of a string is seen around a finding.
@@ -301,6 +314,20 @@ mod tests {
 
     const RANDOM: &str = "EqQBCgIYAhIM1gbcDa9GJwZA2b3hGgxBdjrkzLoky3dl1pkiMOYds";
     const KEY: &str = "AKIAZ3KQ7VT6XR2MB5NW";
+
+    #[test]
+    fn a_number_is_all_of_its_digits() {
+        let whole = |raw: &str| {
+            let start = raw.find('4').unwrap();
+            number(raw.as_bytes(), &(start..start + 4)).is_some()
+        };
+        for raw in ["[4111]", "[4111 , 5]", "{\"a\":4111}", "4111", "[4111\n]"] {
+            assert!(whole(raw), "{raw}");
+        }
+        for raw in ["[41112]", "[4111.0]", "[4111e5]", "\"4111\"", "[4111-1]", "[41-11]"] {
+            assert!(!whole(raw), "{raw}");
+        }
+    }
 
     #[test]
     fn a_finding_within_base64_is_kept() {

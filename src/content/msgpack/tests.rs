@@ -205,3 +205,27 @@ fn values() -> impl Strategy<Value = Vec<u8>> {
         ]
     })
 }
+
+/// Version 0.5 of Datadog's traces: strings, and spans that name them by their places.
+#[test]
+fn ids_of_spans_that_are_arrays_stay_with_their_pack() {
+    use crate::redact::Policy;
+    use crate::rule::protocol::Packs;
+    let protected = Packs::builtin().unwrap().find("datadog").unwrap().protected.clone();
+    let policy = Policy { protected, ..Policy::default() };
+    let plan = Arc::new(Plan::new(Arc::clone(PLAN.engine()), &policy));
+    let id = || unsigned(4_111_111_111_111_111);
+    let spans = |mail: &str, number: Vec<u8>| {
+        let span = array(&[vec![0], vec![1], vec![1], id(), id(), id(), id(), id(), vec![0], map(&[("n", number)])]);
+        array(&[array(&[text("web"), text(mail)]), array(&[array(&[span])])])
+    };
+    let (given, expected) = (spans(MAIL, id()), spans("[EMAIL_ADDRESS]", text("[CREDIT_CARD]")));
+    for cut in [1, 7, given.len()] {
+        let (mut stage, mut out) = (MsgpackStage::new(&plan, WHOLE), Vec::new());
+        for chunk in given.chunks(cut) {
+            stage.push(Bytes::copy_from_slice(chunk), &mut out).unwrap();
+        }
+        stage.finish(&mut out).unwrap();
+        assert_eq!(out.concat(), expected);
+    }
+}

@@ -28,6 +28,7 @@ use crate::redact::{Format, Plan, Report};
 use bytes::{Buf, Bytes, BytesMut};
 use join::Joins;
 pub(super) use lines::{JUDGED, LineStage, have_pieces, is_labelled};
+use serde::de::IgnoredAny;
 use std::ops::Range;
 use std::sync::Arc;
 use texts::Texts;
@@ -54,6 +55,9 @@ pub(super) struct SseStage {
     held: BytesMut,
     /// A line of data, from its beginning.
     event: Option<BytesMut>,
+    /// The event's first line, which begins as JSON and is none, and the end of that line:
+    /// unless another line goes on with it, it is text.
+    doubt: Option<(Bytes, BytesMut)>,
     /// How the line goes on; `None` at its beginning.
     line: Option<Value>,
     /// The value that the next `data` line of the event goes on with.
@@ -88,6 +92,7 @@ impl SseStage {
             texts: Texts::default(),
             held: BytesMut::new(),
             event: None,
+            doubt: None,
             line: None,
             data: None,
             interrupted: false,
@@ -143,6 +148,7 @@ impl SseStage {
             return Ok(());
         }
         let is_data = line.starts_with(b"data:") || &line[..] == b"data";
+        self.end_doubt(is_data, at)?;
         if is_data && self.interrupted {
             // One value with something else in its middle cannot be laid out.
             return Err(ContentError::Framing);
@@ -175,11 +181,7 @@ impl SseStage {
                     Format::Json => Value::Json,
                     _ => Value::Text,
                 });
-                if self.data == Some(Value::Json) {
-                    self.keep_blanks();
-                    self.joins.end_plain_texts()?;
-                    self.field += 1;
-                } else {
+                if self.data == Some(Value::Text) {
                     self.take_blanks(at)?;
                 }
             }
@@ -201,7 +203,7 @@ impl SseStage {
             return self.part_of_line(&raw);
         }
         match self.line {
-            Some(Value::Json) if raw.has_remaining() => self.json(raw),
+            Some(Value::Json) if raw.has_remaining() => self.json(raw)?,
             Some(Value::Text) if raw.has_remaining() => {
                 self.texts.see(&raw);
                 self.projection.text(self.field, raw, Spelling::Plain);
@@ -211,23 +213,56 @@ impl SseStage {
         Ok(())
     }
 
-    fn json(&mut self, raw: Bytes) {
+    fn json(&mut self, raw: Bytes) -> Result<(), ContentError> {
         if let Some(mut event) = self.event.take() {
             if event.len() + raw.len() <= LONGEST_EVENT {
                 event.extend_from_slice(&raw);
                 self.event = Some(event);
-                return;
+                return Ok(());
             }
+            self.begin_json()?;
             self.projection.json(event.freeze());
         }
         self.projection.json(raw);
+        Ok(())
     }
 
-    /// A line of data that is JSON, held to its end: what of it goes on in other
-    /// events is redacted beside it.
+    /// A line of data that begins as JSON, held to its end.
     fn whole_line(&mut self, line: Bytes) -> Result<(), ContentError> {
-        let pieces = self.joins.line(&line, None, self.at)?;
-        lay_out(&mut self.projection, &line, pieces);
+        if serde_json::from_slice::<IgnoredAny>(&line).is_ok() {
+            return self.lay_json(&line, self.at);
+        }
+        self.doubt = Some((line, BytesMut::new()));
+        Ok(())
+    }
+
+    /// It is known what the event's first line is, if that was in doubt: JSON if another
+    /// one `goes_on` with it.
+    fn end_doubt(&mut self, goes_on: bool, at: u64) -> Result<(), ContentError> {
+        let Some((line, end)) = self.doubt.take() else { return Ok(()) };
+        if goes_on {
+            self.lay_json(&line, at)?;
+        } else {
+            self.data = Some(Value::Text);
+            self.take_blanks(at)?;
+            self.lay_text(line, false, at)?;
+        }
+        self.projection.frame(end.freeze());
+        Ok(())
+    }
+
+    /// The event is JSON: text goes on behind none.
+    fn begin_json(&mut self) -> Result<(), ContentError> {
+        self.keep_blanks();
+        self.field += 1;
+        self.joins.end_plain_texts()
+    }
+
+    /// A line of JSON: what of it goes on in other events is redacted beside it.
+    fn lay_json(&mut self, line: &Bytes, at: u64) -> Result<(), ContentError> {
+        self.begin_json()?;
+        let pieces = self.joins.line(line, None, at)?;
+        lay_out(&mut self.projection, line, pieces);
         Ok(())
     }
 
@@ -263,13 +298,17 @@ impl SseStage {
         let is_second = self.returned && end[0] == b'\n';
         let ends_event = self.blank && !is_second;
         if ends_event {
+            self.end_doubt(false, self.at)?;
             self.end_data(self.at)?;
             self.texts.end_event();
             self.interrupted = false;
             self.joins.end_event()?;
         }
         (self.blank, self.returned) = (true, end[0] == b'\r');
-        self.projection.frame(end);
+        match &mut self.doubt {
+            Some((_, behind)) => behind.extend_from_slice(&end),
+            None => self.projection.frame(end),
+        }
         // The LF behind a CR that ended the event is the rest of it.
         Ok(ends_event || is_second)
     }
@@ -293,6 +332,7 @@ impl Stage for SseStage {
     fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
         self.utf8.finish_text()?;
         self.text(Bytes::new(), true)?;
+        self.end_doubt(false, self.at)?;
         self.end_data(self.at)?;
         self.joins.end()?;
         let joins = &mut self.joins;
@@ -312,7 +352,8 @@ impl Stage for SseStage {
     }
 
     fn held(&self) -> usize {
-        let line = self.held.len() + self.event.as_ref().map_or(0, BytesMut::len);
+        let doubt = self.doubt.as_ref().map_or(0, |(line, end)| line.len() + end.len());
+        let line = self.held.len() + self.event.as_ref().map_or(0, BytesMut::len) + doubt;
         self.projection.held() + self.joins.held() + line
     }
 }
@@ -422,6 +463,28 @@ mod tests {
             "data: Authorization: Bearer aZ3kQ9vT6xR1mB8nW4yU7c\n\ndata: E2sD5fG0hJ9kL3mN\n\ndata:  ok\n\n",
             "data: Authorization: Bearer [BEARER_TOKEN]\n\ndata: \n\ndata:  ok\n\n",
         );
+    }
+
+    #[test]
+    fn text_that_begins_as_json_is_a_piece_of_text() {
+        check(
+            "data: {\"pass\n\ndata: word\": \"Zx9h\n\ndata: unter22Qk\"}\n\ndata: [\n\ndata: 1, \"bob@exam\n\ndata: ple.com\"]\n\n",
+            "data: {\"pass\n\ndata: word\": \"[PASSWORD]\n\ndata: \"}\n\ndata: [\n\ndata: 1, \"[EMAIL_ADDRESS]\n\ndata: \"]\n\n",
+        );
+        // Another line of the event makes it JSON, another field does not.
+        check(
+            "data: to bob@exam\n\ndata: {\ndata: \"password\": 481516}\n\ndata: ple.com\n\n",
+            "data: to bob@exam\n\ndata: {\ndata: \"password\": \"[PASSWORD]\"}\n\ndata: ple.com\n\n",
+        );
+        check(
+            "data: {\"to\": \"bob@exam\nid: 1\n\ndata: ple.com\"}\n\n",
+            "data: {\"to\": \"[EMAIL_ADDRESS]\nid: 1\n\ndata: \"}\n\n",
+        );
+        check(
+            "data: {'password': 'hunter2'}\n\ndata: {\"password\":\"hunter2\"",
+            "data: {'password': '[PASSWORD]'}\n\ndata: {\"password\":\"[PASSWORD]\"",
+        );
+        check("data: {\"password\": 481516, \"n\": NaN}\n\n", "data: {\"password\": \"[PASSWORD]\", \"n\": NaN}\n\n");
     }
 
     #[test]

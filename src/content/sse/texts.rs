@@ -157,7 +157,7 @@ impl SseStage {
         Ok(())
     }
 
-    fn lay_text(&mut self, raw: Bytes, goes_on: bool, at: u64) -> Result<(), ContentError> {
+    pub(super) fn lay_text(&mut self, raw: Bytes, goes_on: bool, at: u64) -> Result<(), ContentError> {
         let before = if goes_on { Before::Nothing } else { self.texts.before() };
         self.lay(self.texts.key(), before, (raw, Spelling::Plain), at)
     }

@@ -38,6 +38,11 @@ pub(super) fn columns(head: &[u8], word: &[u8], is_whole: bool) -> Option<(Names
     list.filter(|_| is_whole).map(|list| (list, head.len()))
 }
 
+/// Whether `text` begins with a comment, and the length of that, unless its end is not there.
+pub(super) fn comment(text: &[u8]) -> Option<Option<usize>> {
+    is_comment(text).then(|| past(text))
+}
+
 /// The length of the token, comment or bracket that `text` begins with, unless its end is
 /// not there.
 fn past(text: &[u8]) -> Option<usize> {

@@ -96,7 +96,14 @@ fn content_of(name: &str, formats: &NamedFormats) -> Result<ContentType, Content
 /// there is too little of it to tell.
 pub(super) fn begins_with_verb(text: &[u8], formats: &NamedFormats) -> Option<bool> {
     let is_all = text.len() >= LONGEST_LEAD;
-    let text = text[..text.len().min(LONGEST_LEAD)].trim_ascii_start();
+    let mut text = text[..text.len().min(LONGEST_LEAD)].trim_ascii_start();
+    while let Some(length) = insert::comment(text) {
+        let Some(length) = length else { return is_all.then_some(false) };
+        text = text[length..].trim_ascii_start();
+    }
+    if let b"-" | b"/" = text {
+        return is_all.then_some(false);
+    }
     let verb = formats.verb.as_bytes();
     let common = text.len().min(verb.len());
     match text[..common].eq_ignore_ascii_case(&verb[..common]) {
@@ -121,6 +128,11 @@ fn find_name(text: &[u8], formats: &NamedFormats) -> Named {
     let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
     let (mut at, mut after_keyword) = (0, false);
     while let Some(&byte) = text.get(at) {
+        if let Some(length) = insert::comment(&text[at..]) {
+            let Some(length) = length else { return Named::Unclear };
+            at += length;
+            continue;
+        }
         if let b'\'' | b'"' | b'`' = byte {
             match text[at + 1..].iter().position(|&end| end == byte) {
                 Some(length) => at += length + 2,
@@ -282,6 +294,7 @@ mod tests {
             ("database=x", Ok(Media::Form)),
             ("query=INSERT+INTO+t+FORMAT+RowBinary", Err(ContentError::Media)),
             ("query=INSERT+INTO+t+FORMAT+Native", Err(ContentError::Media)),
+            ("query=/*+x+*/+INSERT+INTO+t+FORMAT+Native", Err(ContentError::Media)),
             ("query=INSERT+INTO+t+FORMAT+CSV&decompress=1", Err(ContentError::Media)),
             ("query=INSERT+INTO+t+FORMAT+CSV&decompress=0", Ok(Media::Text)),
             ("query=INSERT+INTO+t+FORMAT+CSV&query=INSERT+INTO+t+FORMAT+Native", Err(ContentError::Media)),
@@ -298,6 +311,7 @@ mod tests {
             ("query=INSERT+INTO+t+(a,password)&default_format=CSV", Media::Table(false)),
             ("query=INSERT+INTO+t+(a,password)+FORMAT+CSVWithNamesAndTypes", Media::Table(true)),
             ("query=INSERT+INTO+t+(a,password)+FORMAT+TSVWithNames", Media::Tabs(false)),
+            ("query=--+it's%0A+/*+don't+*/INSERT+INTO+t+(a,password)+FORMAT+/*+FORMAT+x+*/+CSV", Media::Table(false)),
         ] {
             assert_eq!(media(query, None), Ok(expected), "{query}");
         }
@@ -346,6 +360,14 @@ mod tests {
                 "INSERT INTO t (n, `pass,word`, password) FORMAT CSV\n7,x,[PASSWORD]\n",
                 BodyFormat::Text,
             ),
+            (
+                "-- it's\n/* x */ INSERT INTO t (n, password) FORMAT TSV\n7\thunter2x\n",
+                "-- it's\n/* x */ INSERT INTO t (n, password) FORMAT TSV\n7\t[PASSWORD]\n",
+                BodyFormat::Text,
+            ),
+            ("-", "-", BodyFormat::Text),
+            ("/* x", "/* x", BodyFormat::Text),
+            ("# x\nbob@example.com", "# x\n[EMAIL_ADDRESS]", BodyFormat::Text),
             (
                 "INSERT INTO t (n, password) FORMAT TSV\n7\thunter2x\n",
                 "INSERT INTO t (n, password) FORMAT TSV\n7\t[PASSWORD]\n",

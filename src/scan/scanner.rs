@@ -73,8 +73,9 @@ pub struct Scanner<M = Unmetered> {
     /// Matches that begin before this are part of something judged before.
     resume: u64,
     mode: Mode,
-    /// Walks over arrays that were left for what one of their values holds.
-    outer: Vec<(Walk, u64)>,
+    /// What was left for another: walks over arrays, for what one of their values holds,
+    /// and looks for a name behind a value, for the walk from a name before it.
+    outer: Vec<Mode>,
     /// The last match of a pattern.
     last: Option<Last>,
     resolver: Resolver,
@@ -369,7 +370,7 @@ impl<M: Meter> Scanner<M> {
                 self.confirm_key(work, data, literal.start);
             }
         }
-        if usage.value && late::may_open(data.raw, literal.start) && self.may_enter() {
+        if usage.value && late::may_open(data.raw, literal.start) {
             self.confirm_value(work, data, literal.start);
         }
     }
@@ -560,18 +561,18 @@ impl<M: Meter> Scanner<M> {
             && walk.in_array()
             && self.outer.len() < DEEPEST
         {
-            self.outer.push((walk, at));
+            self.outer.push(Mode::Walking { walk, at });
         }
         self.mode = mode;
     }
 
-    /// Takes up a walk that was left, when what it was left for is over.
+    /// Takes up what was left, when what it was left for is over.
     fn leave(&mut self) {
         while self.mode == Mode::Open
-            && let Some((walk, at)) = self.outer.pop()
+            && let Some(left) = self.outer.pop()
         {
-            if at >= self.resume {
-                self.mode = Mode::Walking { walk, at };
+            if left.at().is_some_and(|at| at >= self.resume) {
+                self.mode = left;
             }
         }
     }
@@ -720,7 +721,11 @@ impl<M: Meter> Scanner<M> {
         let judged = self.relative(self.judged).min(raw.len());
         let fence = work.shapes.fence_before(judged).map_or(0, |fence| fence + 1);
         let needed = fence.max(judged.saturating_sub(LOOKBACK + 64 + REACH));
-        let keep = needed.min(self.relative(settled)).min(raw.len());
+        // What was left goes on before what it was left for, unless that took the value.
+        let modes = self.outer.iter().chain([&self.mode]);
+        let left = modes.filter_map(|mode| mode.at()).filter(|&at| at >= self.resume).min();
+        let left = left.map_or(needed, |at| self.relative(at));
+        let keep = needed.min(left).min(self.relative(settled)).min(raw.len());
         if let Some(last) = keep.checked_sub(1) {
             self.behind_quote = raw[last] == b'"' && work.shapes.fence_from(last) == Some(last);
         }

@@ -7,7 +7,7 @@ use super::super::mode::Mode;
 use super::super::place;
 use super::super::walk::{Step, Walk};
 use super::super::workspace::Workspace;
-use super::{Data, Scanner};
+use super::{DEEPEST, Data, Scanner};
 
 impl<M: Meter> Scanner<M> {
     /// A literal of some member name: walks on from the name if it is one.
@@ -32,6 +32,12 @@ impl<M: Meter> Scanner<M> {
     /// A literal of the name `value`: if that is the first of an object, and no key rule
     /// knows it, the name that says what the value is may follow.
     pub(super) fn confirm_value(&mut self, work: &mut Workspace, data: Data<'_>, literal: usize) {
+        // A name before the object may have claimed the value; if it is none of its, the
+        // one behind counts.
+        let is_claimed = !self.may_enter();
+        if is_claimed && (matches!(self.mode, Mode::Swallowing { .. }) || self.outer.len() >= DEEPEST) {
+            return;
+        }
         self.meter.turn(Work::Names);
         let bounds = self.bounds(work, data, literal);
         let Some(name) = place::member_name(data.raw, &bounds, literal, &mut work.window) else { return };
@@ -44,7 +50,12 @@ impl<M: Meter> Scanner<M> {
         let before: Vec<u8> = self.context.last(missing).chain(near.iter().copied()).collect();
         if late::opens_object(&before) {
             let (begins, at) = (self.absolute(name.start), self.absolute(name.end));
-            self.enter(Mode::Seeking { quote: name.quote, begins, at });
+            let seeking = Mode::Seeking { quote: name.quote, begins, at };
+            if is_claimed {
+                self.outer.push(seeking);
+            } else {
+                self.enter(seeking);
+            }
         }
     }
 

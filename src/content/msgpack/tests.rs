@@ -206,12 +206,27 @@ fn values() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// Version 0.5 of Datadog's traces: strings, and spans that name them by their places.
 #[test]
-fn ids_of_spans_that_are_arrays_stay_with_their_pack() {
+fn ids_in_arrays_stay_with_a_pack_that_says_where() {
     use crate::redact::Policy;
     use crate::rule::protocol::Packs;
-    let protected = Packs::builtin().unwrap().find("datadog").unwrap().protected.clone();
+    let pack = r#"
+        name = "acme"
+        title = "Acme"
+        upstream = "https://acme.example"
+        references = ["https://acme.example/docs"]
+
+        [[protected]]
+        paths = ["/1/*/*/3", "/1/*/*/4", "/1/*/*/5", "/1/*/*/6", "/1/*/*/7"]
+        pattern = '[0-9]{1,20}'
+        reason = "ids of spans"
+
+        [[example]]
+        body = '[1, [[[0, 0, 0, 4111111111111111]]]]'
+        keeps = ["4111111111111111"]
+    "#;
+    let packs = Packs::from_texts(&[("acme.toml".to_owned(), pack.to_owned())]).unwrap();
+    let protected = packs.find("acme").unwrap().protected.clone();
     let policy = Policy { protected, ..Policy::default() };
     let plan = Arc::new(Plan::new(Arc::clone(PLAN.engine()), &policy));
     let id = || unsigned(4_111_111_111_111_111);

@@ -55,6 +55,8 @@ pub(super) struct Joins {
     held: usize,
     /// Events that may be texts of their own, each a string. `None` before the first.
     own: Option<Text>,
+    /// Of those before.
+    own_report: Report,
     /// Of the texts that are over.
     report: Report,
     /// The same of those whose pieces were texts of their own as well.
@@ -106,6 +108,7 @@ impl Joins {
             waiting: VecDeque::new(),
             held: 0,
             own: None,
+            own_report: Report::default(),
             report: Report::default(),
             plain: Report::default(),
         }
@@ -209,7 +212,22 @@ impl Joins {
         own.projection.syntax(b"\"\n");
         own.projection.flush(&mut |piece| fill(&mut self.slots, &own.open, As::Own, piece))?;
         own.settle(As::Own, own.projection.first_open(), &mut self.slots);
-        Ok(())
+        if own.open.is_empty() {
+            return Ok(());
+        }
+        // What ends with an escape or in a finding waits for more, which does not come.
+        let ended = own.finish(As::Own, &mut self.slots);
+        self.own_report.add(own.projection.report());
+        self.own = None;
+        ended
+    }
+
+    /// All has come. What has no turn yet will have none.
+    ///
+    /// # Errors
+    /// When something has not: it must not be left out unannounced.
+    pub(super) fn finish(&self) -> Result<(), ContentError> {
+        if self.waiting.is_empty() && self.slots.is_empty() { Ok(()) } else { Err(ContentError::Framing) }
     }
 
     /// No plain text goes on.
@@ -299,10 +317,10 @@ impl Joins {
             let report = if text.key.is_plain() { &mut plain } else { &mut report };
             report.add(text.projection.report());
         }
-        if let Some(own) = &self.own {
-            // Most of it was found twice.
-            plain.take_most(own.projection.report());
-        }
+        let mut own = self.own_report.clone();
+        self.own.iter().for_each(|text| own.add(text.projection.report()));
+        // Most of it was found twice.
+        plain.take_most(&own);
         report.add(&plain);
         report
     }
@@ -371,7 +389,7 @@ impl Joins {
                 continue;
             }
             let mut text = self.texts.remove(index);
-            let ended = text.finish(&mut self.slots);
+            let ended = text.finish(As::Part, &mut self.slots);
             let report = if text.key.is_plain() { &mut self.plain } else { &mut self.report };
             report.add(text.projection.report());
             ended?;
@@ -418,9 +436,9 @@ impl Text {
         }
     }
 
-    fn finish(&mut self, slots: &mut HashMap<usize, Slot>) -> Result<(), ContentError> {
-        self.projection.finish(&mut |piece| fill(slots, &self.open, As::Part, piece))?;
-        self.open.drain(..).for_each(|(number, _)| settle(slots, As::Part, number));
+    fn finish(&mut self, side: As, slots: &mut HashMap<usize, Slot>) -> Result<(), ContentError> {
+        self.projection.finish(&mut |piece| fill(slots, &self.open, side, piece))?;
+        self.open.drain(..).for_each(|(number, _)| settle(slots, side, number));
         Ok(())
     }
 }

@@ -114,7 +114,7 @@ impl SseStage {
             self.value(piece)?;
         } else {
             self.held.extend_from_slice(&piece);
-            if ends || self.held.len() >= LEAD {
+            if ends || self.held.len() >= self.lead() {
                 self.begin_line()?;
             }
         }
@@ -136,11 +136,16 @@ impl SseStage {
         Ok(())
     }
 
+    /// Bytes of a line that tell what it is; the first of the stream may have a mark before.
+    fn lead(&self) -> usize {
+        if self.first { LEAD + BOM.len() } else { LEAD }
+    }
+
     /// Decides by the first bytes what the line is.
     fn begin_line(&mut self) -> Result<(), ContentError> {
         let mut line = self.held.split().freeze();
         // So many bytes of the stream, and no fewer, tell what it is.
-        let at = self.at - line.len().saturating_sub(LEAD) as u64;
+        let at = self.at - line.len().saturating_sub(self.lead()) as u64;
         if std::mem::take(&mut self.first) && line.starts_with(BOM) {
             self.projection.frame(line.split_to(BOM.len()));
         }
@@ -300,6 +305,9 @@ impl SseStage {
         if ends_event {
             self.end_doubt(false, self.at)?;
             self.end_data(self.at)?;
+            if self.texts.is_whole() {
+                self.joins.end_plain_texts()?;
+            }
             self.texts.end_event();
             self.interrupted = false;
             self.joins.end_event()?;
@@ -338,7 +346,7 @@ impl Stage for SseStage {
         let joins = &mut self.joins;
         self.projection.finish(&mut |piece| joins.take(piece))?;
         self.joins.release(out);
-        Ok(())
+        self.joins.finish()
     }
 
     fn format(&self) -> Option<BodyFormat> {
@@ -644,6 +652,45 @@ mod tests {
     fn other_charsets_are_refused() {
         for stream in [&b"data: \xe9"[..], b"d\0a\0", b"data: \xc3"] {
             assert_eq!(run([stream]), Err(ContentError::Charset));
+        }
+    }
+
+    #[test]
+    fn what_an_event_ends_with_leaves() {
+        for (stream, expected) in [
+            (
+                "data: {\"token\": \"x1y2z3\\u003d\n\ndata: {}\n\ndata: [DONE]\n\n",
+                "data: {\"token\": \"[SECRET]\n\ndata: {}\n\ndata: [DONE]\n\n",
+            ),
+            ("data: 'password': 'x1y2\\u00e9'\n\ndata: {}\n\n", "data: 'password': '[PASSWORD]'\n\ndata: {}\n\n"),
+            ("data: a\\u00e9\n\ndata: b\\\n\ndata: {}\n\n", "data: a\\u00e9\n\ndata: b\\\n\ndata: {}\n\n"),
+        ] {
+            check(stream, expected);
+        }
+        let key = "data: -----BEGIN PRIVATE KEY-----\\u00e9\n\ndata: {}\n\n";
+        assert_eq!(run([key.as_bytes()]).unwrap(), "data: [PRIVATE_KEY]\\u00e9\n\ndata: {}\n\n");
+    }
+
+    #[test]
+    fn an_endpoint_of_mcp_does_not_wait_for_another_event() {
+        let (mut stage, mut out) = (SseStage::new(&PLAN, 1 << 18), Vec::new());
+        let event = "event: endpoint\ndata: /messages/?session_id=7f3a\n\n";
+        stage.push(Bytes::from(event), &mut out).unwrap();
+        assert_eq!(out.concat(), event.as_bytes());
+        stage.push(Bytes::from_static(b"event: message\ndata: refresh\n\n"), &mut out).unwrap();
+        assert_eq!(out.concat(), format!("{event}event: message\ndata: ").as_bytes());
+    }
+
+    #[test]
+    fn a_mark_of_the_byte_order_does_not_count_in_a_long_line() {
+        for spaces in 45..70 {
+            let stream = format!("\u{feff}data: {}jane@ex\n\ndata: ample.com\n\n", " ".repeat(spaces));
+            let whole = run([stream.as_bytes()]).unwrap();
+            assert!(!whole.contains("jane"), "{spaces}");
+            for at in 0..stream.len() {
+                let (one, other) = stream.as_bytes().split_at(at);
+                assert_eq!(run([one, other]).unwrap(), whole, "{spaces} cut at {at}");
+            }
         }
     }
 

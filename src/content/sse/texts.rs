@@ -60,6 +60,13 @@ impl Texts {
         self.name = String::from_utf8_lossy(name.strip_prefix(b" ").unwrap_or(name)).into();
     }
 
+    /// Whether its name says that the text of the event is a whole one. Clients of MCP wait for
+    /// the first before they send anything, which another could follow
+    /// (<https://modelcontextprotocol.io/specification/2024-11-05/basic/transports>).
+    pub(super) fn is_whole(&self) -> bool {
+        &*self.name == "endpoint"
+    }
+
     /// The event is over.
     pub(super) fn end_event(&mut self) {
         self.name = Arc::default();

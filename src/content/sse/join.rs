@@ -17,6 +17,7 @@
 //! bytes of the stream, never the time, nor how they were cut.
 
 use super::fragment::{Fragment, Key, Pieces, Scope};
+use super::secret::{KEY_BEFORE, Secret};
 use super::slot::{As, Slot};
 use crate::content::ContentError;
 use crate::content::projection::{Piece, Projection};
@@ -57,6 +58,8 @@ pub(super) struct Joins {
     own: Option<Text>,
     /// Of those before.
     own_report: Report,
+    /// The keys of texts that ended within a private key, the last first.
+    cut: Vec<Key>,
     /// Of the texts that are over.
     report: Report,
     /// The same of those whose pieces were texts of their own as well.
@@ -74,6 +77,8 @@ struct Text {
     event: u64,
     /// That event said that this is its end; some say so every time.
     is_ending: bool,
+    /// Whether a private key goes on.
+    secret: Secret,
 }
 
 /// What stands before a piece of plain text.
@@ -109,6 +114,7 @@ impl Joins {
             held: 0,
             own: None,
             own_report: Report::default(),
+            cut: Vec::new(),
             report: Report::default(),
             plain: Report::default(),
         }
@@ -135,8 +141,7 @@ impl Joins {
             let index = self.text(key, &before)?;
             let text = &mut self.texts[index];
             (text.event, text.is_ending) = (self.events, false);
-            text.open.push_back((number, at));
-            text.projection.json_text(number, line.slice(span.clone()));
+            text.push((number, line.slice(span.clone()), Spelling::Json), at);
             taken.push((span, number));
         }
         for text in self.texts.iter_mut().filter(|text| text.event == self.events) {
@@ -275,6 +280,12 @@ impl Joins {
         if let Some(own) = self.own.as_mut().filter(|own| is_late(own)) {
             own.settle(As::Own, own.projection.first_waiting(), &mut self.slots);
         }
+        // The next of its pieces goes on with its key.
+        for text in self.texts.iter().filter(|text| is_late(text) && text.secret.is_open) {
+            self.cut.retain(|key| *key != text.key);
+            self.cut.truncate(MOST - 1);
+            self.cut.insert(0, text.key.clone());
+        }
         self.end_where(is_late)
     }
 
@@ -367,7 +378,13 @@ impl Joins {
         {
             self.end_where(|text| text.event == oldest)?;
         }
-        self.texts.push(Text::new(&self.plan, key, before));
+        let mut text = Text::new(&self.plan, key, before);
+        if let Some(index) = self.cut.iter().position(|key| *key == text.key) {
+            self.cut.remove(index);
+            text.projection.syntax(KEY_BEFORE.as_bytes());
+            text.secret.is_open = true;
+        }
+        self.texts.push(text);
         Ok(self.texts.len() - 1)
     }
 
@@ -403,12 +420,13 @@ impl Text {
         let mut projection = Projection::new(plan);
         projection.syntax(before.as_bytes());
         // No event yet: it is later than any.
-        Self { key, projection, open: VecDeque::new(), event: u64::MAX, is_ending: false }
+        Self { key, projection, open: VecDeque::new(), event: u64::MAX, is_ending: false, secret: Secret::default() }
     }
 
     /// Takes a piece by its place.
     fn push(&mut self, (number, raw, spelling): (usize, Bytes, Spelling), at: u64) {
         self.open.push_back((number, at));
+        self.secret.see(&raw);
         match spelling {
             Spelling::Json => self.projection.json_text(number, raw),
             _ => self.projection.text(number, raw, spelling),

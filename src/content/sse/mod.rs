@@ -16,6 +16,7 @@
 mod fragment;
 mod join;
 mod lines;
+mod secret;
 mod slot;
 mod texts;
 
@@ -669,6 +670,38 @@ mod tests {
         }
         let key = "data: -----BEGIN PRIVATE KEY-----\\u00e9\n\ndata: {}\n\n";
         assert_eq!(run([key.as_bytes()]).unwrap(), "data: [PRIVATE_KEY]\\u00e9\n\ndata: {}\n\n");
+    }
+
+    #[test]
+    fn a_key_in_small_pieces_is_gone_to_its_end() {
+        let key = format!(
+            "here:\n-----BEGIN PRIVATE KEY-----\n{}-----END PRIVATE KEY-----\nbye",
+            "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj\n".repeat(40)
+        );
+        for size in [1, 3, 7] {
+            let event = |piece: &[u8]| {
+                let text = String::from_utf8_lossy(piece);
+                let json = serde_json::json!({"id": "c", "choices": [{"index": 0, "delta": {"content": text}}]});
+                format!("data: {json}\n\n")
+            };
+            let stream: String = key.as_bytes().chunks(size).map(event).collect();
+            let (mut stage, mut out) = (SseStage::new(&PLAN, 1 << 14), Vec::new());
+            for chunk in stream.as_bytes().chunks(1000) {
+                stage.push(Bytes::copy_from_slice(chunk), &mut out).unwrap();
+            }
+            stage.finish(&mut out).unwrap();
+            let out = String::from_utf8(out.concat()).unwrap();
+            assert_eq!(out.matches("data: ").count(), stream.matches("data: ").count());
+            let contents = out.lines().filter_map(|line| line.strip_prefix("data: "));
+            let told = |line: &str| {
+                let event: serde_json::Value = serde_json::from_str(line).unwrap();
+                event["choices"][0]["delta"]["content"].as_str().unwrap().to_owned()
+            };
+            let text: String = contents.map(told).collect();
+            let rest = text.replace("[PRIVATE_KEY]", "");
+            assert!(text.starts_with("here:\n[PRIVATE_KEY]") && rest.len() < 20, "{size}: {text}");
+            assert!(rest.ends_with("bye"), "{size}: {rest}");
+        }
     }
 
     #[test]

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 /// Longer names are those of no secret, and would be written again and again.
 const LONGEST_NAME: usize = 48;
+/// Brackets within brackets, at most.
+const DEEPEST: usize = 64;
 
 /// Names as they stand in JSON; those that are too long are empty.
 pub(super) type Names = Arc<[Vec<u8>]>;
@@ -44,19 +46,28 @@ pub(super) fn comment(text: &[u8]) -> Option<Option<usize>> {
 }
 
 /// The length of the token, comment or bracket that `text` begins with, unless its end is
-/// not there.
+/// not there or too many brackets are open.
 fn past(text: &[u8]) -> Option<usize> {
+    let (mut at, mut depth) = (0, 0);
+    loop {
+        match *text.get(at)? {
+            b'(' if depth == DEEPEST => return None,
+            b'(' => (at, depth) = (at + 1, depth + 1),
+            b')' if depth > 0 => (at, depth) = (at + 1, depth - 1),
+            _ => at += past_token(&text[at..])?,
+        }
+        if depth == 0 {
+            return Some(at);
+        }
+    }
+}
+
+/// The length of the token or comment that `text` begins with, unless its end is not there.
+fn past_token(text: &[u8]) -> Option<usize> {
     match text {
         _ if text.starts_with(b"#") || text.starts_with(b"--") => Some(memchr::memchr(b'\n', text)? + 1),
         _ if is_comment(text) => Some(memchr::memmem::find(&text[2..], b"*/")? + 4),
         [b'\'' | b'"' | b'`', ..] => past_quote(text),
-        [b'(', ..] => {
-            let mut at = 1;
-            while *text.get(at)? != b')' {
-                at += past(&text[at..])?;
-            }
-            Some(at + 1)
-        }
         [byte, ..] if is_word(*byte) => Some(text.iter().take_while(|byte| is_word(**byte)).count()),
         _ => Some(1),
     }
@@ -149,6 +160,19 @@ mod tests {
         }
         let long = format!("INSERT INTO t ({}, b) VALUES (", "a".repeat(LONGEST_NAME + 1));
         assert_eq!(read(&long, false).unwrap(), ["", "b"]);
+    }
+
+    #[test]
+    fn brackets_are_counted_up_to_a_depth() {
+        let nested = |depth: usize| format!("INSERT INTO FUNCTION f{}{} (a)", "(".repeat(depth), ")".repeat(depth));
+        assert_eq!(read(&nested(DEEPEST), true).unwrap(), ["a"]);
+        assert_eq!(read(&nested(DEEPEST + 1), true), None);
+        for depth in [4_000, 16_000, 1 << 20] {
+            assert_eq!(read(&nested(depth), true), None);
+            assert_eq!(read(&format!("INSERT INTO t {}", "(".repeat(depth)), false), None);
+            let closed = format!("INSERT INTO t {} VALUES ", ")".repeat(depth));
+            assert_eq!(read(&closed, false), None);
+        }
     }
 
     #[test]

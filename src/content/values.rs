@@ -168,6 +168,10 @@ impl Rows {
             (place, _) => {
                 self.give(&[byte], false);
                 self.place = place.behind(byte);
+                if self.place == Place::Outside {
+                    // Nothing begins with the end of a comment.
+                    self.last = if matches!(place, Place::Name(_)) { byte } else { b' ' };
+                }
             }
         }
     }
@@ -392,6 +396,16 @@ mod tests {
             "INSERT INTO t (`a,b`, `c)`, \"d'\", password) VALUES (1, 2, 3, 'x1y2')",
             "INSERT INTO t (`a,b`, `c)`, \"d'\", password) VALUES (1, 2, 3, '[PASSWORD]')",
         );
+    }
+
+    #[test]
+    fn nothing_begins_with_what_stands_before_a_comment_or_a_name() {
+        for before in ["-- note\n-", "--\n--\n-", "/**/-", "-/* it's */-", "`-`-", "-`a`-", "# -\n", "/**/*"] {
+            let rows = |number: &str, text: &str| {
+                format!("INSERT INTO t (id, password) VALUES (1, {before}{number}), (3, {before}'{text}')")
+            };
+            check(&rows("48151623", "x1y2z3"), &rows("0", "[PASSWORD]"));
+        }
     }
 
     #[test]

@@ -40,10 +40,10 @@ build: ## Install what is missing and build the release binary
 demo: build ## See recorded SDK payloads go through the proxy, before and after
 	$(BIN) demo
 
-run: ## Run the proxy: make run UPSTREAM=https://api.example.com
-	@test -n "$(UPSTREAM)" || { echo "usage: make run UPSTREAM=https://... [LISTEN=127.0.0.1:8080] [ADMIN=127.0.0.1:9090]" >&2; exit 2; }
+run: ## Run the proxy: make run PROTOCOL=openai, or UPSTREAM=https://api.example.com, or both
+	@test -n "$(UPSTREAM)$(PROTOCOL)" || { echo "usage: make run UPSTREAM=https://... or PROTOCOL=openai, or both [LISTEN=127.0.0.1:8080] [ADMIN=127.0.0.1:9090]" >&2; exit 2; }
 	@$(MAKE) --no-print-directory build
-	exec $(BIN) run --listen $(LISTEN) --admin $(ADMIN) --upstream "$(UPSTREAM)"
+	exec $(BIN) run --listen $(LISTEN) --admin $(ADMIN) $(if $(UPSTREAM),--upstream "$(UPSTREAM)") $(if $(PROTOCOL),--protocol "$(PROTOCOL)")
 
 test: ## Run every check: format, lints, Rust tests, real SDKs through the binary
 	@scripts/setup test

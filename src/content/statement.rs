@@ -52,7 +52,7 @@ pub fn named_type<'a>(
     if !begins_with_verb(statement.as_bytes(), formats).unwrap_or(false) {
         return Ok(declared);
     }
-    let (name, head) = match find_name(statement.as_bytes(), formats) {
+    let (name, head) = match find_name(statement.as_bytes(), formats, true) {
         Named::At(range, _) => (Some(statement[range.clone()].to_owned()), &statement[..range.start]),
         _ => (values(&formats.query).pop(), &statement[..]),
     };
@@ -101,7 +101,7 @@ pub(super) fn begins_with_verb(text: &[u8], formats: &NamedFormats) -> Option<bo
         let Some(length) = length else { return is_all.then_some(false) };
         text = text[length..].trim_ascii_start();
     }
-    if let b"-" | b"/" = text {
+    if let b"-" | b"/" | b"#" = text {
         return is_all.then_some(false);
     }
     let verb = formats.verb.as_bytes();
@@ -124,8 +124,7 @@ enum Named {
 
 /// Looks for the keyword, as a word of its own and in no quotes, and the name
 /// behind it.
-fn find_name(text: &[u8], formats: &NamedFormats) -> Named {
-    let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+fn find_name(text: &[u8], formats: &NamedFormats, is_whole: bool) -> Named {
     let (mut at, mut after_keyword) = (0, false);
     while let Some(&byte) = text.get(at) {
         if let Some(length) = insert::comment(&text[at..]) {
@@ -133,15 +132,13 @@ fn find_name(text: &[u8], formats: &NamedFormats) -> Named {
             at += length;
             continue;
         }
-        if let b'\'' | b'"' | b'`' = byte {
-            match text[at + 1..].iter().position(|&end| end == byte) {
-                Some(length) => at += length + 2,
-                None => return Named::Unclear,
-            }
+        if let Some(length) = insert::quoted(&text[at..], is_whole) {
+            let Some(length) = length else { return Named::Unclear };
+            at += length;
             after_keyword = false;
             continue;
         }
-        let length = text[at..].iter().take_while(|byte| is_word(byte)).count();
+        let length = insert::word(&text[at..]);
         if length == 0 {
             after_keyword &= byte.is_ascii_whitespace();
             at += 1;
@@ -191,7 +188,7 @@ impl StatementStage {
     fn decide(&mut self, ends: bool, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
         let mut statement: Box<dyn Stage> = Box::new(TextStage::new(&self.plan, Media::Text));
         let is_values = |name: &std::ops::Range<usize>| self.head[name.clone()].eq_ignore_ascii_case(b"values");
-        match find_name(&self.head, &self.formats) {
+        match find_name(&self.head, &self.formats, ends || self.head.len() >= LONGEST) {
             // A name that ends with what is held may go on.
             Named::At(name, behind) if (behind < self.head.len() || ends) && !is_values(&name) => {
                 let columns = columns(&self.head[..name.start], &self.formats);
@@ -295,6 +292,9 @@ mod tests {
             ("query=INSERT+INTO+t+FORMAT+RowBinary", Err(ContentError::Media)),
             ("query=INSERT+INTO+t+FORMAT+Native", Err(ContentError::Media)),
             ("query=/*+x+*/+INSERT+INTO+t+FORMAT+Native", Err(ContentError::Media)),
+            ("query=%23!+x%0AINSERT+INTO+t+SETTINGS+a%3D$$+FORMAT+CSV+it's+$$+FORMAT+Native", Err(ContentError::Media)),
+            ("query=INSERT+INTO+$a$+FORMAT+Native", Err(ContentError::Media)),
+            ("query=INSERT+INTO+t+SETTINGS+a%3D'%5C'+FORMAT+CSV+'+FORMAT+Native", Err(ContentError::Media)),
             ("query=INSERT+INTO+t+FORMAT+CSV&decompress=1", Err(ContentError::Media)),
             ("query=INSERT+INTO+t+FORMAT+CSV&decompress=0", Ok(Media::Text)),
             ("query=INSERT+INTO+t+FORMAT+CSV&query=INSERT+INTO+t+FORMAT+Native", Err(ContentError::Media)),
@@ -365,6 +365,17 @@ mod tests {
                 "-- it's\n/* x */ INSERT INTO t (n, password) FORMAT TSV\n7\t[PASSWORD]\n",
                 BodyFormat::Text,
             ),
+            (
+                "#! it's\nINSERT INTO t (n, password) SETTINGS a=$b$ FORMAT $$ JSON $b$ FORMAT CSV\n7,hunter2x\n",
+                "#! it's\nINSERT INTO t (n, password) SETTINGS a=$b$ FORMAT $$ JSON $b$ FORMAT CSV\n7,[PASSWORD]\n",
+                BodyFormat::Text,
+            ),
+            (
+                "INSERT INTO $t$ (n, password) FORMAT CSV\n7,hunter2x\n",
+                "INSERT INTO $t$ (n, password) FORMAT CSV\n7,[PASSWORD]\n",
+                BodyFormat::Text,
+            ),
+            ("#", "#", BodyFormat::Text),
             ("-", "-", BodyFormat::Text),
             ("/* x", "/* x", BodyFormat::Text),
             ("# x\nbob@example.com", "# x\n[EMAIL_ADDRESS]", BodyFormat::Text),

@@ -7,14 +7,15 @@
 //!
 //! As of a [table](super::table), all of it is redacted as a text first, and of what comes
 //! of that each value is looked at under the name of its column: texts in single quotes,
-//! with backslashes or two quotes for one, and whole numbers, also within arrays, maps,
+//! with backslashes or two quotes for one, heredocs, and numbers, also within arrays, maps,
 //! casts and calls of functions. Of a number that is found a zero is left. Comments and
 //! names in quotes are no values.
 //!
-//! Format: <https://clickhouse.com/docs/sql-reference/statements/insert-into>.
+//! Format: <https://clickhouse.com/docs/sql-reference/statements/insert-into>,
+//! <https://clickhouse.com/docs/sql-reference/syntax>.
 
 use super::columns::{self, ColumnsStage};
-use super::insert::{self, Names};
+use super::insert::{self, Comment, LONGEST_TAG, Names};
 use super::projection::Projection;
 use super::spelling::Spelling;
 use super::text::TextStage;
@@ -25,7 +26,7 @@ use std::sync::Arc;
 /// Bytes in which the columns are named.
 const LONGEST_HEAD: usize = 16 * 1024;
 /// Bytes of a number, at most.
-const LONGEST_NUMBER: usize = 40;
+const LONGEST_NUMBER: usize = 80;
 
 /// Takes them apart as they stream by.
 pub(super) type ValuesStage = ColumnsStage<Rows>;
@@ -44,7 +45,9 @@ pub(super) struct Rows {
     last: u8,
     /// What was gone over and not handed on: a number, or a piece of a text or of the rest.
     run: BytesMut,
-    /// That is a piece of a text.
+    /// What a heredoc begins and ends with, in one or where one may begin.
+    tag: Vec<u8>,
+    /// The run is a piece of a text.
     is_text: bool,
     /// An object is open.
     in_record: bool,
@@ -70,6 +73,10 @@ enum Place {
     Backslash(bool),
     /// Behind a quote, which ends it if no other one follows.
     Quote(bool),
+    /// Behind the dollar of what may be the tag of a heredoc.
+    Tag(bool),
+    /// In a heredoc, at whose end so many bytes of its tag stand.
+    Heredoc(bool, usize),
 }
 
 impl ColumnsStage<Rows> {
@@ -85,6 +92,7 @@ impl ColumnsStage<Rows> {
             place: Place::Outside,
             last: 0,
             run: BytesMut::new(),
+            tag: Vec::new(),
             is_text: false,
             in_record: false,
             field: 0,
@@ -111,7 +119,7 @@ impl columns::Columns for Rows {
     }
 
     fn held(&self) -> usize {
-        self.head.as_ref().map_or(0, BytesMut::len) + self.run.len()
+        self.head.as_ref().map_or(0, BytesMut::len) + self.run.len() + self.tag.len()
     }
 }
 
@@ -157,11 +165,28 @@ impl Rows {
                 self.end_text(named);
                 self.step(byte);
             }
-            (Place::Number, _) if is_number(byte) && self.run.len() < LONGEST_NUMBER => {
-                self.run.extend_from_slice(&[byte]);
+            (Place::Tag(named), b'$') => {
+                self.give(b"$", false);
+                self.tag.push(byte);
+                if named {
+                    self.begin_value();
+                    self.projection.syntax(b"\"");
+                }
+                self.place = Place::Heredoc(named, 0);
             }
+            (Place::Tag(_), b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'_') if self.tag.len() <= LONGEST_TAG => {
+                self.give(&[byte], false);
+                self.tag.push(byte);
+            }
+            (Place::Tag(_), _) => {
+                self.tag.clear();
+                (self.place, self.last) = (Place::Outside, b'$');
+                self.step(byte);
+            }
+            (Place::Heredoc(named, matched), _) => self.heredoc(named, matched, byte),
+            (Place::Number, _) if goes_on(&self.run, byte) => self.run.extend_from_slice(&[byte]),
             (Place::Number, _) => {
-                self.end_number(is_behind_number(byte));
+                self.end_number(!is_word(byte));
                 self.step(byte);
             }
             (Place::Outside, _) => self.outside(byte),
@@ -180,6 +205,10 @@ impl Rows {
     fn outside(&mut self, byte: u8) {
         let named = self.depth > 0 && self.names.get(self.column).is_some_and(|name| !name.is_empty());
         let last = std::mem::replace(&mut self.last, byte);
+        if let Some(comment) = insert::begun(last, byte) {
+            self.place = if comment == Comment::Line { Place::Line } else { Place::Block(false) };
+            return self.give(&[byte], false);
+        }
         match (last, byte) {
             (_, b'\'') => {
                 self.give(b"'", false);
@@ -196,8 +225,10 @@ impl Rows {
                 self.place = Place::Number;
                 return;
             }
-            (b'-', b'-') | (b'#', b' ' | b'!') => self.place = Place::Line,
-            (b'/', b'*') => self.place = Place::Block(false),
+            (_, b'$') if !last.is_ascii_alphanumeric() && !matches!(last, b'_' | b'$') => {
+                self.tag.push(byte);
+                self.place = Place::Tag(named);
+            }
             (_, b'"' | b'`') => self.place = Place::Name(byte),
             (_, b'(' | b'[' | b'{') => self.depth += 1,
             (_, b')' | b']' | b'}') => self.depth = self.depth.saturating_sub(1),
@@ -229,16 +260,41 @@ impl Rows {
         (self.place, self.last) = (Place::Outside, b'\'');
     }
 
+    /// A byte of a heredoc, behind `matched` bytes of its tag.
+    fn heredoc(&mut self, named: bool, matched: usize, byte: u8) {
+        let tag = std::mem::take(&mut self.tag);
+        let mut behind = matched + 1;
+        if tag[matched] != byte {
+            self.give(&tag[..matched], named);
+            // Of a tag only the first byte may begin it once more.
+            behind = usize::from(byte == b'$');
+            if behind == 0 {
+                self.give(&[byte], named);
+            }
+        }
+        self.place = Place::Heredoc(named, behind);
+        self.tag = tag;
+        if behind == self.tag.len() {
+            self.hand_on();
+            if named {
+                self.projection.syntax(b"\"");
+            }
+            let tag = std::mem::take(&mut self.tag);
+            self.give(&tag, false);
+            (self.place, self.last) = (Place::Outside, b' ');
+        }
+    }
+
     /// A number, which is a value if it is all of one.
     fn end_number(&mut self, is_whole: bool) {
         let raw = self.run.split().freeze();
         (self.place, self.last) = (Place::Outside, b'0');
-        match std::str::from_utf8(&raw) {
-            Ok(digits) if is_whole && !digits.contains('.') => {
+        match read_number(&raw).filter(|_| is_whole) {
+            Some(number) => {
                 self.begin_value();
-                self.projection.number(self.field, raw.clone(), digits, Some(Bytes::from_static(b"0")));
+                self.projection.number(self.field, raw, &number, Some(Bytes::from_static(b"0")));
             }
-            _ => self.projection.frame(raw),
+            None => self.projection.frame(raw),
         }
     }
 
@@ -254,7 +310,8 @@ impl Rows {
         let run = self.run.split().freeze();
         match self.is_text {
             _ if run.is_empty() => {}
-            true => self.projection.text(self.field, run, Spelling::Quoted),
+            true if self.tag.is_empty() => self.projection.text(self.field, run, Spelling::Quoted),
+            true => self.projection.text(self.field, run, Spelling::Plain),
             false => self.projection.frame(run),
         }
     }
@@ -275,25 +332,48 @@ impl Rows {
             Place::Number => self.end_number(true),
             Place::Quote(named) => self.end_text(named),
             Place::Backslash(named) => self.give(b"\\", named),
+            Place::Heredoc(named, matched) => {
+                let tag = std::mem::take(&mut self.tag);
+                self.give(&tag[..matched], named);
+                self.tag = tag;
+            }
             _ => {}
         }
         self.hand_on();
+        self.tag.clear();
     }
 }
 
-/// Whether `byte` may stand in a number.
-fn is_number(byte: u8) -> bool {
-    byte.is_ascii_digit() || byte == b'.'
+/// Whether `byte` belongs to the number, or what begins as one, that begins with `run`.
+fn goes_on(run: &[u8], byte: u8) -> bool {
+    let is_exponent = matches!(run, [.., b'e' | b'E']) && !matches!(run, [b'0', b'x' | b'X', ..]);
+    let belongs = byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.');
+    run.len() < LONGEST_NUMBER && (belongs || is_exponent && matches!(byte, b'+' | b'-'))
 }
 
-/// Whether a number before `byte` is all of one: `7`, `[7]`, `7::String`.
-fn is_behind_number(byte: u8) -> bool {
-    matches!(byte, b',' | b')' | b']' | b'}' | b':') || byte.is_ascii_whitespace()
+/// A number as JSON has it; `None` if `raw` is none.
+fn read_number(raw: &[u8]) -> Option<String> {
+    let text: String = std::str::from_utf8(raw).ok()?.to_ascii_lowercase().replace('_', "");
+    for (prefix, base) in [("0x", 16), ("0b", 2)] {
+        if let Some(digits) = text.strip_prefix(prefix) {
+            let is_number = !digits.is_empty() && digits.chars().all(|digit| digit.is_digit(base));
+            // What is too large is no less a value.
+            return is_number.then(|| u128::from_str_radix(digits, base).unwrap_or(u128::MAX).to_string());
+        }
+    }
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, "0"));
+    let power = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
+    let are_digits = [whole, fraction, power].iter().all(|part| part.bytes().all(|byte| byte.is_ascii_digit()));
+    (are_digits && !power.is_empty()).then(|| match text.strip_suffix('.') {
+        Some(whole) => whole.to_owned(),
+        None => text.replace(".e", ".0e"),
+    })
 }
 
 /// Whether a digit behind `byte` is part of what that belongs to.
 fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'\'') || !byte.is_ascii()
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'\'' | b'$') || !byte.is_ascii()
 }
 
 impl Place {
@@ -367,13 +447,64 @@ mod tests {
             ("toString(48151623)", "toString(0)"),
             ("'x1y2'::String", "'[PASSWORD]'::String"),
             ("48151623::String", "0::String"),
+            ("48151623/*c*/", "0/*c*/"),
+            ("48151623--c\n", "0--c\n"),
+            ("48151623# it's\n", "0# it's\n"),
+            ("(48151623+48151623-48151623*48151623/48151623%48151623)", "(0+0-0*0/0%0)"),
+            ("48151623=48151623", "0=0"),
+            ("48_151_623", "0"),
+            ("0x2dec0b7", "0"),
+            ("0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF", "0"),
+            ("0b10110111101100000010110111", "0"),
+            ("48151623.5", "0"),
+            ("48151623.", "0"),
+            ("0048151623", "0"),
+            ("[48151623e9,4.8151623E+42,4.8151623e-42]", "[0,0,0]"),
+            ("1e9", "0"),
+            ("48151623x, '\u{e9}'48151623, a$48151623", "48151623x, '\u{e9}'48151623, a$48151623"),
             ("CAST('x1y2' AS String)", "CAST('[PASSWORD]' AS String)"),
-            ("toUInt8(a1, 1.5, x.1)", "toUInt8(a1, 1.5, x.1)"),
+            ("toUInt8(a1, 1.5, x.1)", "toUInt8(a1, 0, x.1)"),
         ] {
             let statement =
                 |value: &str| format!("INSERT INTO t (a, password, n) VALUES ([1, 'x'], {value}, 2), (1,{value},2)");
             check(&statement(given), &statement(expected));
         }
+    }
+
+    #[test]
+    fn heredocs_are_texts() {
+        for (given, expected) in [
+            ("$$x1y2z3$$", "$$[PASSWORD]$$"),
+            ("$a$x1y2z3$a$", "$a$[PASSWORD]$a$"),
+            ("$a_1$it's $ $$ $a $a_1 \\ x1y2z3$$a_1$", "$a_1$[PASSWORD]$a_1$"),
+            ("concat($$x1y2$$,$b$z3$b$)", "concat($$[PASSWORD]$$,$b$[PASSWORD]$b$)"),
+            ("$$it's ) -- , /* \"x1y2z3$$", "$$[PASSWORD]$$"),
+            ("-$$x1y2z3$$/48151623", "-$$[PASSWORD]$$/0"),
+            ("$$$$", "$$$$"),
+            ("$a-$b $5 a$$ $ 'a'", "$a-$b $5 a$$ $ 'a'"),
+        ] {
+            let statement = |value: &str, text: &str| {
+                format!(
+                    "INSERT INTO t (a, password, n) VALUES ($$it's )$$, {value}, 2), ($x$$$'$x$,{value},$$'$$),(1, '{text}')"
+                )
+            };
+            check(&statement(given, "x1y2z3"), &statement(expected, "[PASSWORD]"));
+        }
+        check("INSERT INTO t (password) VALUES ($a$x1y2z3$a", "INSERT INTO t (password) VALUES ($a$[PASSWORD]");
+        check("INSERT INTO t (password) VALUES ($a", "INSERT INTO t (password) VALUES ($a");
+        // What is too long for a tag is a word.
+        let word = format!("INSERT INTO t (password) VALUES (${}$'", "a".repeat(LONGEST_TAG + 1));
+        check(&format!("{word}x1y2z3')"), &format!("{word}[PASSWORD]')"));
+    }
+
+    #[test]
+    fn a_number_may_end_the_statement() {
+        for (given, expected) in [("48151623;", "0;"), ("48151623", "0"), ("48151623.5", "0"), ("48151623/", "0/")] {
+            let statement = |value| format!("INSERT INTO t (id, password) VALUES (1, {value}");
+            check(&statement(given), &statement(expected));
+        }
+        let long = format!("INSERT INTO t (password) VALUES ({})", "4".repeat(LONGEST_NUMBER + 1));
+        check(&long, &long);
     }
 
     #[test]
@@ -383,6 +514,8 @@ mod tests {
             "/* it's **/",
             "/* it's '( */ -- '\n /*'*/",
             "# it's\n",
+            "#! it's\n",
+            "#",
             " \"it's\" ",
             "`it's \\` ' ``' `",
             " - / * ",
@@ -449,7 +582,7 @@ mod tests {
             "INSERT INTO t (password) VALUES",
             "INSERT INTO t (password) VALUES -- don't\n ;",
             "INSERT INTO t (n, password) VALUES ('x1y')",
-            "INSERT INTO t (password) VALUES (1.5, 'a', -7)",
+            "INSERT INTO t (password) VALUES (now(), 'a', -7)",
             "INSERT INTO t (a, password) VALUES ([1, 'x'], {}), (1, now64()), (0x12, toUInt8(NULL)), (1",
         ] {
             check(statement, statement);

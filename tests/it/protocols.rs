@@ -98,12 +98,6 @@ fn bodies() -> Vec<(&'static str, String, &'static str)> {
         ("amplitude", format!(r#"{{"api_key": "{key}0"}}"#), ""),
         ("mixpanel", format!(r#"{{"data": "[{{\"token\": \"{key}\", \"api_token\": \"{key}\"}}]"}}"#), key),
         ("mixpanel", format!(r#"{{"other": "[{{\"token\": \"{key}\"}}]"}}"#), ""),
-        (
-            "datadog",
-            r#"[["a", "bob@example.com"], [[[0, 0, 0, 4111111111111111, 0, 0, 0, 0, 0, {}, {"n": 5500005555555559}]]]]"#
-                .to_owned(),
-            "4111111111111111",
-        ),
         ("datadog", r#"[["a"], [[[0, 0, 4111111111111111, "4111111111111111 "]], [4111111111111111]]]"#.to_owned(), ""),
     ]
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! cargo bench --bench redact                         # all tables
 //! cargo bench --bench redact -- density flat         # some of them
-//! cargo bench --bench redact -- --profile CASE       # nothing but the redactor, for a profiler
+//! cargo bench --bench redact -- --profile CASE [RULES] # nothing but the redactor, for a profiler
 //! ```
 //!
 //! Each table goes to `target/bench/` too. Every case states how many findings
@@ -39,7 +39,7 @@ fn main() {
     let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
     let first = args.next();
     if first.as_deref() == Some("--profile") {
-        return profile(&args.next().unwrap());
+        return profile(&args.next().unwrap(), args.next().map(|rules| rules.parse().unwrap()));
     }
     let wanted: Vec<String> = first.into_iter().chain(args).collect();
     if let Some(unknown) = wanted.iter().find(|name| TABLES.iter().all(|(table, _)| table != name)) {
@@ -52,9 +52,10 @@ fn main() {
     }
 }
 
-/// Redacts one case four times, for a profiler to look at.
-fn profile(name: &str) {
-    let plan = builtin();
+/// Redacts one case four times, for a profiler to look at: with so many rules, or all
+/// built-in ones.
+fn profile(name: &str, rules: Option<usize>) {
+    let plan = rules.map_or_else(builtin, |rules| contender::plan(ruleset::of(rules)));
     let hostile = HOSTILE.iter().find(|hostile| hostile.name == name);
     let case = match hostile.map(Hostile::cases) {
         Some([_, whole]) => whole,

@@ -435,7 +435,7 @@ impl Builder {
     fn pattern(&mut self, rule: usize, needed: &[Needed]) {
         for literal in needed {
             let usage = self.literal(literal.bytes.clone(), literal.caseless);
-            usage.patterns.push(PatternUse::new(rule, literal));
+            usage.add(PatternUse::new(rule, literal));
         }
     }
 }

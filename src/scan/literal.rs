@@ -9,6 +9,7 @@
 use regex_syntax::hir::literal::{ExtractKind, Extractor};
 use regex_syntax::hir::{Class, ClassBytes, ClassBytesRange, Hir, HirKind};
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 /// A literal that some matches hold.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,6 +37,23 @@ impl ByteSet {
     #[inline]
     pub(crate) fn contains(&self, byte: u8) -> bool {
         self.0[usize::from(byte >> 6)] >> (byte & 63) & 1 == 1
+    }
+
+    /// How many bytes of the set are lower than those of each word of it.
+    pub(super) fn below(&self) -> [u32; 4] {
+        let ones = |word: &u64| word.count_ones();
+        let [first, second, third, _] = &self.0;
+        [0, ones(first), ones(first) + ones(second), ones(first) + ones(second) + ones(third)]
+    }
+
+    /// How many bytes of the set are lower than `byte`, if that is in it, where
+    /// [`ByteSet::below`] is known.
+    #[inline]
+    pub(super) fn rank(&self, below: [u32; 4], byte: u8) -> Option<usize> {
+        let word = usize::from(byte >> 6);
+        let bit = 1 << (byte & 63);
+        let lower = (self.0[word] & (bit - 1)).count_ones();
+        (self.0[word] & bit != 0).then(|| (below[word] + lower) as usize)
     }
 
     /// All bytes.
@@ -68,6 +86,8 @@ const LONGEST: usize = 12;
 const MOST: usize = 1000;
 /// The same where case counts: more come of ignoring case letter by letter.
 const MOST_WITH_CASE: usize = 40;
+/// Of a word in more spellings than this case is ignored: `token`, `Token` and `TOKEN` are not.
+const MOST_SPELLINGS: usize = 3;
 /// Wider classes end a literal.
 const WIDEST_CLASS: usize = 6;
 /// Letters of both cases and digits.
@@ -85,10 +105,13 @@ pub(crate) fn needed(hir: &Hir) -> Option<Vec<Needed>> {
         for literal in &mut literals {
             literal.rest = literal.rest.max(shortest.saturating_sub(literal.offset.1 + literal.bytes.len()));
         }
+        ignore_case(&mut literals);
         literals.sort();
         // What begins with another literal is found by that one.
         literals.dedup_by(|longer, shorter| {
-            let same = longer.offset == shorter.offset && longer.bytes.starts_with(&shorter.bytes);
+            let same = longer.offset == shorter.offset
+                && longer.caseless == shorter.caseless
+                && longer.bytes.starts_with(&shorter.bytes);
             if same {
                 shorter.lead.unite(&longer.lead);
                 shorter.rest = shorter.rest.min(longer.rest);
@@ -97,6 +120,19 @@ pub(crate) fn needed(hir: &Hir) -> Option<Vec<Needed>> {
         });
         literals
     })
+}
+
+/// Makes one that ignores case of those that differ in it: each spelling is one more
+/// to tell from the others wherever one of them stands, and the pattern looks anyway.
+fn ignore_case(literals: &mut [Needed]) {
+    let mut spellings = BTreeMap::<_, usize>::new();
+    let same = |literal: &Needed| (literal.bytes.to_ascii_lowercase(), literal.offset);
+    literals.iter().for_each(|literal| *spellings.entry(same(literal)).or_default() += 1);
+    for literal in literals {
+        if spellings.get(&same(literal)).is_some_and(|&number| number > MOST_SPELLINGS) {
+            *literal = Needed { bytes: literal.bytes.to_ascii_lowercase(), caseless: true, ..literal.clone() };
+        }
+    }
 }
 
 /// The pairs of bytes that a match can begin with, of patterns without a literal;
@@ -393,6 +429,12 @@ mod tests {
     #[test]
     fn case_is_folded_where_the_pattern_ignores_it() {
         assert_eq!(shown(r"(?i)\bpassword[ \t]*="), "passwordi(0, 0)");
+    }
+
+    #[test]
+    fn a_word_in_many_spellings_is_one_that_ignores_case() {
+        assert_eq!(shown(r"(?i:abc)[0-9]|wxyz"), "abci(0, 0) wxyz(0, 0)");
+        assert_eq!(shown(r"(?:abcd|Abcd|ABCD)[0-9]"), "ABCD(0, 0) Abcd(0, 0) abcd(0, 0)");
     }
 
     #[test]

@@ -27,13 +27,17 @@ pub(super) enum Before {
 /// of the second level has 14.
 pub(super) const NEAR: usize = 11;
 
+/// Whether an escape may end with this byte; any other says itself what it is.
+pub(super) fn can_end_escape(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'\\' | b'%' | b'/' | b'{' | b'}')
+}
+
 /// What stands before `at`, not looking before `floor`, which begins a unit.
 pub(super) fn before(raw: &[u8], floor: usize, at: usize, format: Format) -> Before {
     let Some(last) = at.checked_sub(1).filter(|&last| last >= floor).map(|last| raw[last]) else {
         return Before::Unit(None);
     };
-    let can_end_escape = last.is_ascii_alphanumeric() || matches!(last, b'\\' | b'%' | b'/' | b'{' | b'}');
-    if !can_end_escape {
+    if !can_end_escape(last) {
         return Before::Unit(Some(last));
     }
     let from = at.saturating_sub(NEAR).max(floor);

@@ -6,7 +6,8 @@
 //! root, was found.
 
 use super::literal::ByteSet;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Range;
 
 /// A literal: its bytes, in lower case where case is ignored, and whether it is.
 pub(super) type Key = (Vec<u8>, bool);
@@ -28,75 +29,53 @@ pub(super) struct Roots {
 struct Held {
     /// The root itself, if it is one.
     same: Option<usize>,
-    /// Of the same length: case counts.
-    cased: Vec<Holder>,
-    /// Those that begin before it.
-    before: Neighbours,
-    /// Those that begin with it.
-    behind: Neighbours,
+    /// Those around it.
+    around: Tree,
 }
 
-/// Literals by the bytes next to the root.
+/// Literals by what stands around the root: first the bytes before it, the nearest
+/// first, then those behind. What it takes to look one up hardly grows with their
+/// number, though dozens hold a word such as `token`.
 #[derive(Debug, Default)]
-struct Neighbours {
-    bytes: ByteSet,
-    /// What each holder wants to see there, by the nearest byte, ascending: side by
-    /// side, since most text next to a root rules all of them out.
-    near: Vec<Near>,
-    /// In the same order.
+struct Tree {
+    /// The first is for the root by itself. Those of one level follow those of the
+    /// level before.
+    nodes: Vec<Node>,
     holders: Vec<Holder>,
 }
 
-/// Some bytes of a literal next to its root, the nearest lowest, with [`CASE`] in each.
-#[derive(Clone, Copy, Debug)]
-struct Near {
-    bytes: u32,
-    mask: u32,
+/// Where some bytes around the root lead.
+#[derive(Debug, Default)]
+struct Node {
+    /// The bytes that may come next on the same side, in lower case.
+    next: ByteSet,
+    /// See [`ByteSet::below`].
+    below: [u32; 4],
+    /// The node of the lowest of them; those of the others follow in order.
+    first: usize,
+    /// On the side before the root: the node for the side behind it, where there are
+    /// any, at which no byte there is read yet.
+    behind: Option<usize>,
+    /// The holders that have no further byte.
+    holders: Range<usize>,
 }
 
-/// Letters that differ in this bit only are the same letter.
-const CASE: u32 = 0x2020_2020;
+/// The way to a literal in the tree: its bytes before the root, the nearest first, and
+/// those behind. That they go to the other side is a step of its own.
+type Way = Vec<Step>;
 
-impl Near {
-    /// Of the text behind a root.
-    fn behind(text: &[u8]) -> Self {
-        match text.first_chunk() {
-            Some(&bytes) => Self { bytes: u32::from_le_bytes(bytes) | CASE, mask: u32::MAX },
-            None => Self::of(text.iter().copied()),
-        }
-    }
+/// Literals by their ways.
+type Group = Vec<(Way, Vec<Holder>)>;
 
-    /// Of the text before a root.
-    fn before(text: &[u8]) -> Self {
-        match text.last_chunk() {
-            Some(&bytes) => Self { bytes: u32::from_be_bytes(bytes) | CASE, mask: u32::MAX },
-            None => Self::of(text.iter().rev().copied()),
-        }
-    }
-
-    /// Of `bytes`, the nearest first.
-    fn of(bytes: impl Iterator<Item = u8>) -> Self {
-        let bytes = bytes.take(4).enumerate();
-        let one = |near: Self, (index, byte): (usize, u8)| Self {
-            bytes: near.bytes | u32::from(byte) << (8 * index),
-            mask: near.mask | 0xff << (8 * index),
-        };
-        let near = bytes.fold(Self { bytes: 0, mask: 0 }, one);
-        Self { bytes: near.bytes | CASE & near.mask, ..near }
-    }
-
-    fn nearest(self) -> u32 {
-        self.bytes & 0xff
-    }
-
-    /// Whether a literal with this may stand where these bytes of the text do.
-    fn may_be(self, text: Self) -> bool {
-        text.bytes & self.mask == self.bytes
-    }
+/// One step of a way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Step {
+    Behind,
+    Byte(u8),
 }
 
 /// A literal that holds a root.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Holder {
     id: usize,
     /// Bytes of it before the root.
@@ -113,10 +92,11 @@ impl Roots {
         let is_root = |key: &&Key| inner(key, |part| all.contains(part).then_some(())).is_none();
         let roots: Vec<Key> = all.iter().filter(is_root).cloned().collect();
         let ids: BTreeMap<&Key, usize> = roots.iter().enumerate().map(|(id, key)| (key, id)).collect();
-        let mut held: Vec<Held> = roots.iter().map(|_| Held::default()).collect();
+        let mut same = vec![None; roots.len()];
+        let mut around = vec![BTreeMap::<Way, Vec<Holder>>::new(); roots.len()];
         for (id, key) in keys.iter().enumerate() {
             if let Some(&root) = ids.get(key) {
-                held[root].same = Some(id);
+                same[root] = Some(id);
                 continue;
             }
             let of_any_case = ids.get(&caseless(&key.0)).map(|&root| (root, 0));
@@ -124,9 +104,11 @@ impl Roots {
                 // Cannot be: what is no root holds one.
                 continue;
             };
-            held[root].add(Holder { id, lead, key: key.clone() }, roots[root].0.len());
+            let holder = Holder { id, lead, key: key.clone() };
+            around[root].entry(holder.way(roots[root].0.len())).or_default().push(holder);
         }
-        held.iter_mut().zip(&roots).for_each(|(held, root)| held.sort(root.0.len()));
+        let trees = around.into_iter().map(|added| Tree::of(added.into_iter().collect()));
+        let held = same.into_iter().zip(trees).map(|(same, around)| Held { same, around }).collect();
         Self { keys: roots, held }
     }
 
@@ -140,74 +122,108 @@ impl Roots {
         let held = &self.held[root];
         let start = end - self.keys[root].0.len();
         out.extend(held.same.map(|id| (id, end)));
-        out.extend(held.cased.iter().filter_map(|holder| holder.at(data, start)));
-        if let Some(&next) = start.checked_sub(1).and_then(|before| data.get(before)) {
-            held.before.push(data, next, start, || Near::before(&data[..start]), out);
-        }
-        if let Some(&next) = data.get(end) {
-            held.behind.push(data, next, start, || Near::behind(&data[end..]), out);
-        }
+        held.around.push(data, start..end, out);
     }
 }
 
-impl Held {
-    fn add(&mut self, holder: Holder, root: usize) {
-        let bytes = &holder.key.0;
-        if bytes.len() == root {
-            self.cased.push(holder);
-            return;
+impl Tree {
+    /// That of literals in the order of their ways.
+    fn of(added: Group) -> Self {
+        let mut tree = Self::default();
+        // Those that one node is for, and how many of their steps lead to it.
+        let mut groups: VecDeque<_> = (!added.is_empty()).then_some((added, 0)).into_iter().collect();
+        while let Some((group, depth)) = groups.pop_front() {
+            let known = tree.nodes.len() + 1 + groups.len();
+            let (node, further) = tree.node(group, depth, known);
+            tree.nodes.push(node);
+            groups.extend(further.into_iter().map(|group| (group, depth + 1)));
         }
-        let side = if holder.lead > 0 { &mut self.before } else { &mut self.behind };
-        let next = holder.beside(root).next().unwrap_or_default();
-        side.bytes.insert(next.to_ascii_lowercase());
-        side.bytes.insert(next.to_ascii_uppercase());
-        side.holders.push(holder);
+        tree
     }
 
-    fn sort(&mut self, root: usize) {
-        for side in [&mut self.before, &mut self.behind] {
-            let near = |holder: &Holder| Near::of(holder.beside(root));
-            side.holders.sort_by_key(|holder| (near(holder).nearest(), holder.id));
-            side.near = side.holders.iter().map(near).collect();
-        }
-    }
-}
-
-impl Neighbours {
-    /// Those that stand around the root at `start`, where `next` is next to it, and
-    /// `text` tells what else.
-    fn push(&self, data: &[u8], next: u8, start: usize, text: impl Fn() -> Near, out: &mut Vec<(usize, usize)>) {
-        if !self.bytes.contains(next) {
-            return;
-        }
-        let text = text();
-        let from = self.near.partition_point(|near| near.nearest() < text.nearest());
-        let alike = self.near[from..].iter().take_while(|near| near.nearest() == text.nearest());
-        for (near, holder) in alike.zip(&self.holders[from..]) {
-            if near.may_be(text) {
-                out.extend(holder.at(data, start));
+    /// The node of a group, where so many are known before its own children, and the
+    /// groups of those, in their order.
+    fn node(&mut self, group: Group, depth: usize, known: usize) -> (Node, Vec<Group>) {
+        let mut node = Node { first: known, ..Node::default() };
+        let mut further: Vec<Group> = Vec::new();
+        let (from, mut last) = (self.holders.len(), None);
+        for (way, holders) in group {
+            let Some(&step) = way.get(depth) else {
+                self.holders.extend(holders);
+                continue;
+            };
+            match step {
+                Step::Behind => (node.behind, node.first) = (Some(known), known + 1),
+                Step::Byte(byte) => node.next.insert(byte),
             }
+            if last.replace(step) != Some(step) {
+                further.push(Vec::new());
+            }
+            if let Some(group) = further.last_mut() {
+                group.push((way, holders));
+            }
+        }
+        node.below = node.next.below();
+        node.holders = from..self.holders.len();
+        (node, further)
+    }
+
+    /// Appends those that stand around the root at `root` of `data`, and where they end.
+    fn push(&self, data: &[u8], root: Range<usize>, out: &mut Vec<(usize, usize)>) {
+        let Some(mut node) = self.nodes.first() else { return };
+        let mut before = data[..root.start].iter().rev();
+        loop {
+            self.stand(node, data, root.start, out);
+            if let Some(behind) = node.behind {
+                self.push_behind(behind, data, &root, out);
+            }
+            let Some(next) = before.next().and_then(|&byte| self.child(node, byte)) else { return };
+            node = next;
+        }
+    }
+
+    /// The same, of those whose bytes before the root lead to `node`.
+    fn push_behind(&self, node: usize, data: &[u8], root: &Range<usize>, out: &mut Vec<(usize, usize)>) {
+        let mut node = &self.nodes[node];
+        for &byte in &data[root.end..] {
+            let Some(next) = self.child(node, byte) else { return };
+            node = next;
+            self.stand(node, data, root.start, out);
+        }
+    }
+
+    #[inline]
+    fn child(&self, node: &Node, byte: u8) -> Option<&Node> {
+        let rank = node.next.rank(node.below, byte.to_ascii_lowercase())?;
+        self.nodes.get(node.first + rank)
+    }
+
+    /// Appends the holders of a node that case does not rule out.
+    #[inline]
+    fn stand(&self, node: &Node, data: &[u8], root: usize, out: &mut Vec<(usize, usize)>) {
+        for holder in &self.holders[node.holders.clone()] {
+            out.extend(holder.at(data, root));
         }
     }
 }
 
 impl Holder {
-    /// Its bytes next to the root, of so many bytes, the nearest first: those before
-    /// it, or else those behind.
-    fn beside(&self, root: usize) -> impl Iterator<Item = u8> + '_ {
+    /// Its way in the tree of its root, of so many bytes.
+    fn way(&self, root: usize) -> Way {
         let (before, rest) = self.key.0.split_at(self.lead);
-        let behind = if before.is_empty() { rest.get(root..).unwrap_or_default() } else { &[] };
-        before.iter().rev().chain(behind).copied()
+        let behind = &rest[root..];
+        let byte = |byte: &u8| Step::Byte(byte.to_ascii_lowercase());
+        let other_side = (!behind.is_empty()).then_some(Step::Behind);
+        before.iter().rev().map(byte).chain(other_side).chain(behind.iter().map(byte)).collect()
     }
 
-    /// The literal and where it ends, if it stands around the root at `root`.
+    /// The literal and where it ends, of one whose way leads there from the root at
+    /// `root`: as it is written, where case counts.
     fn at(&self, data: &[u8], root: usize) -> Option<(usize, usize)> {
         let (bytes, caseless) = &self.key;
         let start = root.checked_sub(self.lead)?;
         let end = start + bytes.len();
-        let found = data.get(start..end)?;
-        let stands = if *caseless { found.eq_ignore_ascii_case(bytes) } else { found == bytes };
-        stands.then_some((self.id, end))
+        (*caseless || data.get(start..end)? == bytes).then_some((self.id, end))
     }
 }
 

@@ -2,7 +2,7 @@
 //! comes of it where it was found.
 
 use super::super::literal::{ByteSet, Needed};
-use super::super::place::NEAR;
+use super::super::place::{NEAR, can_end_escape};
 use super::super::{late, packed, zipped};
 use crate::simd::BLOCK;
 
@@ -12,6 +12,8 @@ pub(in crate::scan) struct LiteralUse {
     pub(in crate::scan) length: usize,
     /// Rules whose pattern needs it.
     pub(in crate::scan) patterns: Vec<PatternUse>,
+    /// What these ask of the bytes around it.
+    around: Option<Box<Around>>,
     /// Part of a member name.
     pub(in crate::scan) key: Option<KeyUse>,
     /// The start of a private key block, with its rule.
@@ -37,7 +39,57 @@ impl LiteralUse {
             || self.zipped && zipped::may_begin(data, before.len())
             || self.key.is_some()
             || self.private_key.is_some()
-            || self.patterns.iter().any(|usage| usage.goes_on(next, &room) && usage.may_lead(before))
+            || self.around.as_ref().is_none_or(|around| around.may_match(before, next))
+                && self.patterns.iter().any(|usage| usage.goes_on(next, &room) && usage.may_lead(before))
+    }
+
+    /// Adds a rule whose pattern needs it.
+    pub(in crate::scan) fn add(&mut self, usage: PatternUse) {
+        self.patterns.push(usage);
+        if let [first, others @ ..] = &self.patterns[..]
+            && !others.is_empty()
+        {
+            let around = self.around.get_or_insert_with(|| Box::new(Around::of(first)));
+            around.add(others.len(), &usage);
+        }
+    }
+}
+
+/// By each byte next to a literal, the uses of it that it does not rule out, of each a
+/// bit: dozens of rules hang on words such as `token`, and most text rules out all of them
+/// at once.
+#[derive(Debug)]
+struct Around {
+    before: [u64; 256],
+    behind: [u64; 256],
+}
+
+impl Around {
+    fn of(first: &PatternUse) -> Self {
+        let mut around = Self { before: [0; 256], behind: [0; 256] };
+        around.add(0, first);
+        around
+    }
+
+    /// Adds the use at `index`. Those beyond 64 share bits with others, which rules out less.
+    fn add(&mut self, index: usize, usage: &PatternUse) {
+        let bit = 1 << (index % 64);
+        for byte in 0..=u8::MAX {
+            let at = usize::from(byte);
+            self.before[at] |= if usage.offset.0 == 0 || usage.lead.contains(byte) { bit } else { 0 };
+            self.behind[at] |= if usage.follow.contains(byte) { bit } else { 0 };
+        }
+    }
+
+    /// Whether [`PatternUse::may_lead`] and [`PatternUse::goes_on`] may both say yes for
+    /// one of the uses.
+    fn may_match(&self, before: &[u8], next: Option<&u8>) -> bool {
+        let going_on = match next {
+            Some(&next) if !is_escape(next) => self.behind[usize::from(next)],
+            _ => u64::MAX,
+        };
+        let led = before.last().map_or(u64::MAX, |&last| self.before[usize::from(last)]);
+        going_on & led != 0 || going_on != 0 && is_hidden(before)
     }
 }
 
@@ -75,15 +127,24 @@ impl PatternUse {
     /// Whether a match can go on with `next`, the raw byte behind the literal (what
     /// an escape means is not looked at), in the `room` before the next fence.
     pub(in crate::scan) fn goes_on(&self, next: Option<&u8>, room: impl Fn() -> usize) -> bool {
-        next.is_none_or(|&next| matches!(next, b'\\' | b'%') || self.follow.contains(next)) && self.rest <= room()
+        next.is_none_or(|&next| is_escape(next) || self.follow.contains(next)) && self.rest <= room()
     }
 
     /// Whether a match can have begun in `before`, the raw bytes before the literal, as
     /// far as the last one tells, or an escape near it hides what it is.
     #[inline]
     pub(in crate::scan) fn may_lead(&self, before: &[u8]) -> bool {
-        self.offset.0 == 0
-            || before.last().is_some_and(|&last| self.lead.contains(last))
-            || before.iter().rev().take(NEAR).any(|byte| matches!(byte, b'\\' | b'%'))
+        self.offset.0 == 0 || before.last().is_some_and(|&last| self.lead.contains(last)) || is_hidden(before)
     }
+}
+
+/// Whether an escape may begin with this byte.
+fn is_escape(byte: u8) -> bool {
+    matches!(byte, b'\\' | b'%')
+}
+
+/// Whether an escape may hide what stands at the end of `before`.
+fn is_hidden(before: &[u8]) -> bool {
+    before.last().is_some_and(|&last| can_end_escape(last))
+        && before.iter().rev().take(NEAR).any(|&byte| is_escape(byte))
 }

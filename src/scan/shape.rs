@@ -9,7 +9,7 @@
 use super::Format;
 use super::closer::judge;
 use super::line;
-use super::token::Pairs;
+use super::token::Tokens;
 use crate::simd::{self, BLOCK, Masks};
 
 /// What made a place a candidate: a set of bits.
@@ -115,7 +115,7 @@ impl Structure {
 
 impl Shapes {
     /// Looks at all of `data`, which `before` precedes.
-    pub(crate) fn analyze(&mut self, data: &[u8], before: Lexical, format: Format, prefixes: &Pairs) {
+    pub(crate) fn analyze(&mut self, data: &[u8], before: Lexical, format: Format, prefixes: &Tokens) {
         self.blocks.clear();
         self.blocks.reserve(data.len().div_ceil(BLOCK));
         self.candidates.clear();
@@ -387,7 +387,7 @@ impl Found {
     /// Appends what is found in the block at `start` of `data`. Not inlined:
     /// most blocks hold nothing, and the way of those must stay in registers.
     #[inline(never)]
-    fn collect(&self, start: usize, data: &[u8], prefixes: &Pairs, candidates: &mut Vec<Candidate>) {
+    fn collect(&self, start: usize, data: &[u8], prefixes: &Tokens, candidates: &mut Vec<Candidate>) {
         let token = self.tokens(start, data, prefixes);
         let found = Self { token, ..*self };
         let mut any = found.any();
@@ -395,7 +395,7 @@ impl Found {
             let bit = any.trailing_zeros();
             any &= any - 1;
             let at = start + bit as usize;
-            let kinds = judge(data, at, found.kinds(bit), &prefixes.letters);
+            let kinds = judge(data, at, found.kinds(bit), &prefixes.pairs.letters);
             if kinds != 0 {
                 candidates.push(Candidate { at, kinds });
             }
@@ -404,7 +404,7 @@ impl Found {
 
     /// Those of the tokens that begin as some rule's do: few, while long words
     /// are many.
-    fn tokens(&self, start: usize, data: &[u8], prefixes: &Pairs) -> u64 {
+    fn tokens(&self, start: usize, data: &[u8], prefixes: &Tokens) -> u64 {
         let mut left = self.token;
         let mut tokens = 0;
         while left != 0 {
@@ -439,7 +439,7 @@ impl Found {
 
 /// The shapes of decoded `text`, which holds no escapes: the same as
 /// [`Shapes::analyze`] finds, without its fences.
-pub(crate) fn of_text(text: &[u8], prefixes: &Pairs, candidates: &mut Vec<Candidate>) {
+pub(crate) fn of_text(text: &[u8], prefixes: &Tokens, candidates: &mut Vec<Candidate>) {
     candidates.clear();
     simd::each_block(
         text,
@@ -524,13 +524,14 @@ mod tests {
     }
 
     /// Byte by byte what [`Shapes::analyze`] does by masks.
-    fn candidates_slowly(data: &[u8], prefixes: &Pairs) -> Vec<Candidate> {
-        let judged = |at| Candidate { at, kinds: judge(data, at, kinds_slowly(data, at, prefixes), &prefixes.letters) };
+    fn candidates_slowly(data: &[u8], prefixes: &Tokens) -> Vec<Candidate> {
+        let judged =
+            |at| Candidate { at, kinds: judge(data, at, kinds_slowly(data, at, prefixes), &prefixes.pairs.letters) };
         (0..data.len()).map(judged).filter(|candidate| candidate.kinds != 0).collect()
     }
 
     /// The shapes that end at `at`, before they are judged.
-    fn kinds_slowly(data: &[u8], at: usize, prefixes: &Pairs) -> Kinds {
+    fn kinds_slowly(data: &[u8], at: usize, prefixes: &Tokens) -> Kinds {
         // `d` is a digit, `A` a capital, `-` a separator.
         let ends = |end: usize, shape: &str| {
             let like = |(byte, class): (&u8, u8)| match class {
@@ -576,12 +577,10 @@ mod tests {
     }
 
     /// What the tokens of these tests begin with.
-    fn prefixes() -> Pairs {
-        let mut pairs = Pairs::default();
-        for pair in [b"AB", b"u4", b"B_", b"4u"] {
-            pairs.insert(*pair);
-        }
-        pairs
+    fn prefixes() -> Tokens {
+        let mut tokens = Tokens::default();
+        tokens.watch([b"AB", b"u4", b"B_", b"4u"].map(|pair| *pair));
+        tokens
     }
 
     /// Bytes of all classes, and shapes that they would seldom make.
@@ -618,7 +617,7 @@ mod tests {
         #[test]
         fn fences_and_states_equal_a_byte_by_byte_walk(data in shaped(), format in formats()) {
             let mut shapes = Shapes::default();
-            shapes.analyze(&data, Lexical::default(), format, &Pairs::default());
+            shapes.analyze(&data, Lexical::default(), format, &Tokens::default());
             let (fences, states) = fences_slowly(&data, format);
             for (at, state) in states.iter().enumerate() {
                 prop_assert_eq!(shapes.fence_before(at), fences.iter().rev().find(|&&f| f < at).copied());
@@ -675,7 +674,7 @@ mod tests {
     fn number_shapes_are_seen_at_their_last_digit() {
         let kinds_at = |text: &str, at: usize| {
             let mut found = Vec::new();
-            of_text(text.as_bytes(), &Pairs::default(), &mut found);
+            of_text(text.as_bytes(), &Tokens::default(), &mut found);
             found.iter().find(|c| c.at == at).map_or(0, |c| c.kinds)
         };
         assert_eq!(kinds_at("617-555-0154", 11), NANP);
@@ -696,7 +695,7 @@ mod tests {
     fn only_escapes_of_ascii_are_candidates() {
         let mut shapes = Shapes::default();
         let data = br"\u00e9 \u0040 %zz %40 \\u0041 un";
-        shapes.analyze(data, Lexical::default(), Format::Text, &Pairs::default());
+        shapes.analyze(data, Lexical::default(), Format::Text, &Tokens::default());
         let places: Vec<usize> = shapes.candidates.iter().filter(|c| c.kinds & ESCAPE != 0).map(|c| c.at).collect();
         assert_eq!(places, [8, 18, 24]);
     }

@@ -17,6 +17,8 @@ pub(super) struct Tokens {
     all: Vec<Token>,
     /// What the prefixes begin with.
     pub(super) pairs: Pairs,
+    /// Those that are told without a prefix.
+    watched: Pairs,
     /// Indices into `all`, by the rank of the pair.
     by_pair: Vec<Vec<usize>>,
 }
@@ -55,7 +57,14 @@ impl Tokens {
     pub(super) fn watch(&mut self, pairs: impl IntoIterator<Item = [u8; 2]>) {
         for pair in pairs {
             self.list(pair);
+            self.watched.insert(pair);
         }
+    }
+
+    /// Whether `text` begins as some token does, or with a pair that is watched.
+    #[inline]
+    pub(super) fn begin(&self, text: &[u8]) -> bool {
+        self.pairs.begin(text) && (self.watched.begin(text) || self.find(text).next().is_some())
     }
 
     /// The prefixes that begin with `pair`.
@@ -148,7 +157,7 @@ impl Pairs {
 
     /// Whether `text` begins with one of them.
     #[inline]
-    pub(super) fn begin(&self, text: &[u8]) -> bool {
+    fn begin(&self, text: &[u8]) -> bool {
         let [first, second, ..] = *text else { return false };
         let (word, bit) = Self::place([first, second]);
         self.bits.get(word).is_some_and(|bits| bits & bit != 0)

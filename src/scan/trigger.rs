@@ -218,7 +218,7 @@ fn collect_decoded(engine: &Engine, work: &mut Workspace) -> Result<(), ScanErro
             work.escaped.push(Trigger { end: place.end, what: What::Literal { id, start: place.start } });
         }
     }
-    shape::of_text(work.window.text(), &engine.tokens.pairs, &mut work.shapes_escaped);
+    shape::of_text(work.window.text(), &engine.tokens, &mut work.shapes_escaped);
     address::collect(work.window.text(), engine.kinds, &mut work.shapes_escaped);
     for candidate in &work.shapes_escaped {
         escaped_shape(engine, &work.window, *candidate, &mut work.escaped);

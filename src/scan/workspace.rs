@@ -86,7 +86,7 @@ impl Workspace {
 
     /// Finds the structure of `raw`, and all shapes that rules look at.
     pub(super) fn find_shapes(&mut self, engine: &Engine, raw: &[u8], before: Lexical, format: Format) {
-        self.shapes.analyze(raw, before, format, &engine.tokens.pairs);
+        self.shapes.analyze(raw, before, format, &engine.tokens);
         address::collect(raw, engine.kinds, &mut self.shapes.candidates);
     }
 

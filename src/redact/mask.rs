@@ -270,7 +270,9 @@ impl Masking {
         };
         let is_stored = character.length == character.stored as u64;
         character.length += written.len() as u64;
-        if is_stored && character.stored + written.len() <= LONGEST_KEPT {
+        // A line break would end what a format keeps on one line, such as an event's data.
+        let is_break = matches!(written, b"\n" | b"\r");
+        if is_stored && !is_break && character.stored + written.len() <= LONGEST_KEPT {
             character.stored += written.len();
             self.raw.extend(written);
         } else {
@@ -323,6 +325,12 @@ mod tests {
 
     fn keeping(first: u32, last: u32) -> Mask {
         Mask::default().keeping(first, last).unwrap()
+    }
+
+    #[test]
+    fn line_breaks_are_not_kept() {
+        assert_eq!(masked(keeping(2, 3), &["se\nret-value\r", "\nok"]), "se************ok");
+        assert_eq!(masked(keeping(0, 3), &["secret-value\\nok"]), "************\\nok");
     }
 
     #[test]

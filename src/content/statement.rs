@@ -134,6 +134,9 @@ fn find_name(text: &[u8], formats: &NamedFormats, is_whole: bool) -> Named {
         }
         if let Some(length) = insert::quoted(&text[at..], is_whole) {
             let Some(length) = length else { return Named::Unclear };
+            if after_keyword && matches!(byte, b'`' | b'"') {
+                return Named::At(at + 1..at + length - 1, at + length);
+            }
             at += length;
             after_keyword = false;
             continue;
@@ -294,6 +297,8 @@ mod tests {
             ("query=/*+x+*/+INSERT+INTO+t+FORMAT+Native", Err(ContentError::Media)),
             ("query=%23!+x%0AINSERT+INTO+t+SETTINGS+a%3D$$+FORMAT+CSV+it's+$$+FORMAT+Native", Err(ContentError::Media)),
             ("query=INSERT+INTO+$a$+FORMAT+Native", Err(ContentError::Media)),
+            ("query=INSERT+INTO+t+FORMAT+`Native`", Err(ContentError::Media)),
+            ("query=INSERT+INTO+t+FORMAT+%22RowBinary%22", Err(ContentError::Media)),
             ("query=INSERT+INTO+t+SETTINGS+a%3D'%5C'+FORMAT+CSV+'+FORMAT+Native", Err(ContentError::Media)),
             ("query=INSERT+INTO+t+FORMAT+CSV&decompress=1", Err(ContentError::Media)),
             ("query=INSERT+INTO+t+FORMAT+CSV&decompress=0", Ok(Media::Text)),
@@ -385,6 +390,11 @@ mod tests {
                 BodyFormat::Text,
             ),
             (
+                "INSERT INTO t (n, password) FORMAT \"CSV\"\n7,hunter2x\n",
+                "INSERT INTO t (n, password) FORMAT \"CSV\"\n7,[PASSWORD]\n",
+                BodyFormat::Text,
+            ),
+            (
                 "INSERT INTO t (n, password) FORMAT JSONCompactEachRow\n[7,\"hunter2x\"]\n",
                 "INSERT INTO t (n, password) FORMAT JSONCompactEachRow\n[7,\"[PASSWORD]\"]\n",
                 BodyFormat::Ndjson,
@@ -406,9 +416,10 @@ mod tests {
 
     #[test]
     fn rows_in_a_binary_format_are_refused_at_every_split() {
-        let body = "INSERT INTO t FORMAT RowBinary \u{3}bob";
-        for cut in 0..=body.len() {
-            assert_eq!(redact(body, cut), Err(ContentError::Media), "cut at {cut}");
+        for body in ["INSERT INTO t FORMAT RowBinary \u{3}bob", "INSERT INTO t FORMAT `RowBinary` \u{3}bob"] {
+            for cut in 0..=body.len() {
+                assert_eq!(redact(body, cut), Err(ContentError::Media), "{body} cut at {cut}");
+            }
         }
     }
 

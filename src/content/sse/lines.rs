@@ -132,7 +132,7 @@ impl LineStage {
         let joins = &mut self.joins;
         self.projection.finish(&mut |piece| joins.take(piece))?;
         self.joins.release(out);
-        Ok(())
+        self.joins.finish()
     }
 
     /// All counters so far.

@@ -138,7 +138,7 @@ fn action<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Action, D::Error
 
 /// The policy of a route; a mistake comes with the key that it is under.
 pub(super) fn policy(actions: &BTreeMap<String, ActionSpec>, keys: &Keys) -> Result<Policy, (String, String)> {
-    let mut policy = Policy::default();
+    let mut policy = Policy { keys: keys.ids(), ..Policy::default() };
     for (name, spec) in actions {
         let treatment = treatment(spec, keys).map_err(|why| (name.clone(), why))?;
         let category = Category::ALL.into_iter().find(|category| category.name() == name);

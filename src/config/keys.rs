@@ -87,6 +87,11 @@ impl Keys {
         self.bits
     }
 
+    /// The names of all of them.
+    pub(super) fn ids(&self) -> Arc<[String]> {
+        self.by_id.keys().cloned().collect()
+    }
+
     /// The key of this name, else the active one, else the only one.
     pub(super) fn find(&self, id: Option<&str>) -> Result<&Arc<HashKey>, String> {
         match id.or(self.active.as_deref()) {

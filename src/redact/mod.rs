@@ -142,14 +142,19 @@ impl Plan {
     /// Looks up the action of every rule once.
     pub fn new(engine: Arc<Engine>, policy: &Policy) -> Self {
         let protections = Protections::compile(engine.ruleset(), &policy.protected);
-        Self::by(engine, protections, |rule| policy.treatment(rule).clone())
+        Self::by(engine, protections, &policy.keys, |rule| policy.treatment(rule).clone())
     }
 
-    fn by(engine: Arc<Engine>, protections: Option<Arc<Protections>>, treatment: impl Fn(&Rule) -> Treatment) -> Self {
+    fn by(
+        engine: Arc<Engine>,
+        protections: Option<Arc<Protections>>,
+        keys: &[String],
+        treatment: impl Fn(&Rule) -> Treatment,
+    ) -> Self {
         let rules = &engine.ruleset().rules;
         let mut written = Written::default();
         for rule in rules.iter().filter(|rule| rule.enabled && !rule.shadow) {
-            treatment(rule).tell(rule, &mut written);
+            treatment(rule).tell(rule, keys, &mut written);
         }
         let treatment = |rule: &Rule| if rule.shadow { Treatment::Report } else { treatment(rule) };
         let writings: Vec<Writing> = rules.iter().map(|rule| Writing::new(treatment(rule), rule)).collect();
@@ -170,7 +175,7 @@ impl Plan {
                 Some(Treatment::Mask(mask)) => Treatment::Mask(mask.of_same_length()),
                 _ => Treatment::Mask(Mask::default().of_same_length()),
             };
-            let plan = Self::by(Arc::clone(&self.engine), self.protections.clone(), treatment);
+            let plan = Self::by(Arc::clone(&self.engine), self.protections.clone(), &[], treatment);
             Arc::new(Self { keeps_length: true, ..plan })
         })
     }

@@ -92,8 +92,9 @@ impl Treatment {
         }
     }
 
-    /// Tells what it writes for findings of `rule`, if that is not the usual label.
-    pub(super) fn tell(&self, rule: &Rule, written: &mut Written) {
+    /// Tells what it writes for findings of `rule`, if that is not the usual label; of
+    /// pseudonyms, what it would write with other `keys` too.
+    pub(super) fn tell(&self, rule: &Rule, keys: &[String], written: &mut Written) {
         match self {
             Self::Replace(template) if *template == Template::default() => {}
             Self::Replace(template) => written.add_label(&template.render(rule)),
@@ -101,7 +102,10 @@ impl Treatment {
                 let (character, first, last) = mask.shape();
                 written.add_mask(character, first, last);
             }
-            Self::Hash(pseudonym) => written.add_pseudonym(&rule.entity, pseudonym.key()),
+            Self::Hash(pseudonym) => {
+                let keys = keys.iter().map(String::as_str).chain([pseudonym.key()]);
+                keys.for_each(|key| written.add_pseudonym(&rule.entity, key));
+            }
             Self::Remove | Self::Block | Self::Report => {}
         }
     }
@@ -124,6 +128,9 @@ pub struct Policy {
     pub default: Treatment,
     /// What the protocol pack of the route protects: nothing is done there.
     pub protected: Arc<[Protected]>,
+    /// The names of all keys there are. Pseudonyms of those that are not in use any more,
+    /// or not yet, are known too.
+    pub keys: Arc<[String]>,
 }
 
 impl Policy {

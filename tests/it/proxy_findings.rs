@@ -227,7 +227,8 @@ async fn what_actions_write_goes_upstream_and_is_counted_by_the_action() {
 async fn what_actions_wrote_is_not_found_again() {
     let rig = Rig::with(WRITE, Answer::Ok("ok")).await;
     let target = "/?to=%5BEMAIL_ADDRESS:k2:4111111111111111%5D&card=************1111";
-    let body = br#"{"to": "[EMAIL_ADDRESS:k2:4111111111111111]", "password": "*******er2!", "pin": 1}"#;
+    // The other key is listed too: it was the active one, or will be.
+    let body = br#"{"to": "[EMAIL_ADDRESS:k2:4111111111111111]", "cc": "[EMAIL_ADDRESS:k1:4111111111111111]", "password": "*******er2!", "pin": 1}"#;
     assert_eq!(rig.client().await.exchange(&request("POST", target, &[JSON], body)).await.status, 200);
     let seen = rig.sink.only().await;
     assert_eq!((seen.target.as_str(), &seen.body[..]), (target, &body[..]));

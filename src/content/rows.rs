@@ -87,29 +87,7 @@ impl ColumnsStage<Columns> {
 }
 
 impl columns::Columns for Columns {
-    fn push(&mut self, piece: Bytes) {
-        Self::push(self, &piece);
-    }
-
-    fn finish(&mut self) {
-        Self::finish(self);
-    }
-
-    fn projection(&self) -> &Projection {
-        &self.projection
-    }
-
-    fn projection_mut(&mut self) -> &mut Projection {
-        &mut self.projection
-    }
-
-    fn held(&self) -> usize {
-        self.first.as_ref().map_or(0, BytesMut::len)
-    }
-}
-
-impl Columns {
-    fn push(&mut self, chunk: &Bytes) {
+    fn push(&mut self, chunk: Bytes) {
         let mut from = 0;
         for (at, &byte) in chunk.iter().enumerate() {
             if self.is_border(byte) {
@@ -129,6 +107,27 @@ impl Columns {
         self.give(chunk.slice(from..));
     }
 
+    fn finish(&mut self) {
+        self.first = None;
+        if self.text == InText::No {
+            self.end_record();
+        }
+    }
+
+    fn projection(&self) -> &Projection {
+        &self.projection
+    }
+
+    fn projection_mut(&mut self) -> &mut Projection {
+        &mut self.projection
+    }
+
+    fn held(&self) -> usize {
+        self.first.as_ref().map_or(0, BytesMut::len)
+    }
+}
+
+impl Columns {
     /// Whether a value begins or ends before `byte`.
     fn is_border(&self, byte: u8) -> bool {
         let is_in_row = self.in_row && self.depth == 1 && self.text == InText::No;
@@ -201,13 +200,6 @@ impl Columns {
             self.projection.syntax(b"}\n");
         }
         (self.column, self.place) = (0, Place::Between);
-    }
-
-    fn finish(&mut self) {
-        self.first = None;
-        if self.text == InText::No {
-            self.end_record();
-        }
     }
 }
 

@@ -91,12 +91,31 @@ impl ColumnsStage<Columns> {
 }
 
 impl columns::Columns for Columns {
-    fn push(&mut self, piece: Bytes) {
-        Self::push(self, piece);
+    fn push(&mut self, mut chunk: Bytes) {
+        while self.line.is_some() && !chunk.is_empty() {
+            self.first_line(&mut chunk);
+        }
+        if self.names.is_empty() {
+            return self.projection.frame(chunk);
+        }
+        while !chunk.is_empty() {
+            self.step(&mut chunk);
+        }
     }
 
     fn finish(&mut self) {
-        Self::finish(self);
+        if let Some(line) = self.line.take() {
+            let mut line = line.freeze();
+            if !self.names.is_empty() {
+                self.find_between(&line, self.names.len().checked_sub(1));
+            }
+            while !line.is_empty() && !self.names.is_empty() {
+                self.step(&mut line);
+            }
+            self.projection.frame(line);
+        }
+        self.end_cell();
+        self.end_record();
     }
 
     fn projection(&self) -> &Projection {
@@ -113,18 +132,6 @@ impl columns::Columns for Columns {
 }
 
 impl Columns {
-    fn push(&mut self, mut chunk: Bytes) {
-        while self.line.is_some() && !chunk.is_empty() {
-            self.first_line(&mut chunk);
-        }
-        if self.names.is_empty() {
-            return self.projection.frame(chunk);
-        }
-        while !chunk.is_empty() {
-            self.step(&mut chunk);
-        }
-    }
-
     /// Takes what `chunk` begins with of the line that has the names.
     fn first_line(&mut self, chunk: &mut Bytes) {
         let mut line = self.line.take().unwrap_or_default();
@@ -161,21 +168,6 @@ impl Columns {
             self.read_names(&line);
         }
         self.projection.frame(line);
-    }
-
-    fn finish(&mut self) {
-        if let Some(line) = self.line.take() {
-            let mut line = line.freeze();
-            if !self.names.is_empty() {
-                self.find_between(&line, self.names.len().checked_sub(1));
-            }
-            while !line.is_empty() && !self.names.is_empty() {
-                self.step(&mut line);
-            }
-            self.projection.frame(line);
-        }
-        self.end_cell();
-        self.end_record();
     }
 
     /// What stands between the cells of the first line: `wanted` of it, where that is known,

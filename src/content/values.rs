@@ -102,28 +102,6 @@ impl ColumnsStage<Rows> {
 }
 
 impl columns::Columns for Rows {
-    fn push(&mut self, piece: Bytes) {
-        Self::push(self, piece);
-    }
-
-    fn finish(&mut self) {
-        Self::finish(self);
-    }
-
-    fn projection(&self) -> &Projection {
-        &self.projection
-    }
-
-    fn projection_mut(&mut self) -> &mut Projection {
-        &mut self.projection
-    }
-
-    fn held(&self) -> usize {
-        self.head.as_ref().map_or(0, BytesMut::len) + self.run.len() + self.tag.len()
-    }
-}
-
-impl Rows {
     fn push(&mut self, mut chunk: Bytes) {
         if let Some(mut head) = self.head.take() {
             // However it is cut, the same bytes are looked at.
@@ -148,6 +126,39 @@ impl Rows {
         }
     }
 
+    fn finish(&mut self) {
+        if let Some(head) = self.head.take() {
+            self.projection.frame(head.freeze());
+        }
+        match self.place {
+            Place::Number => self.end_number(true),
+            Place::Quote(named) => self.end_text(named),
+            Place::Backslash(named) => self.give(b"\\", named),
+            Place::Heredoc(named, matched) => {
+                let tag = std::mem::take(&mut self.tag);
+                self.give(&tag[..matched], named);
+                self.tag = tag;
+            }
+            _ => {}
+        }
+        self.hand_on();
+        self.tag.clear();
+    }
+
+    fn projection(&self) -> &Projection {
+        &self.projection
+    }
+
+    fn projection_mut(&mut self) -> &mut Projection {
+        &mut self.projection
+    }
+
+    fn held(&self) -> usize {
+        self.head.as_ref().map_or(0, BytesMut::len) + self.run.len() + self.tag.len()
+    }
+}
+
+impl Rows {
     fn step(&mut self, byte: u8) {
         match (self.place, byte) {
             (Place::Text(named), b'\\') => self.place = Place::Backslash(named),
@@ -322,25 +333,6 @@ impl Rows {
             self.projection.syntax(b"}\n");
         }
         self.column = 0;
-    }
-
-    fn finish(&mut self) {
-        if let Some(head) = self.head.take() {
-            self.projection.frame(head.freeze());
-        }
-        match self.place {
-            Place::Number => self.end_number(true),
-            Place::Quote(named) => self.end_text(named),
-            Place::Backslash(named) => self.give(b"\\", named),
-            Place::Heredoc(named, matched) => {
-                let tag = std::mem::take(&mut self.tag);
-                self.give(&tag[..matched], named);
-                self.tag = tag;
-            }
-            _ => {}
-        }
-        self.hand_on();
-        self.tag.clear();
     }
 }
 

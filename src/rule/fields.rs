@@ -73,7 +73,7 @@ impl<'t, 'm, 'a> Fields<'t, 'm, 'a> {
         }
         let text = self.string(field)?;
         if text.value.trim().is_empty() {
-            self.mistakes.add(text.span.start, format!("`{field}` is empty"));
+            self.mistakes.add(text.span.start, format!("`{field}` is empty; fill it in"));
             return None;
         }
         Some(text)

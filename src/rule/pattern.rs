@@ -69,7 +69,7 @@ fn syntax_message(kind: &ast::ErrorKind) -> String {
 
 fn check_width(hir: &Hir) -> Result<(), PatternMistake> {
     match hir.properties().minimum_len() {
-        None => return Err(whole("can never match")),
+        None => return Err(whole("can never match: it asks for what excludes itself, such as [a&&b]; take that out")),
         Some(0) => {
             return Err(whole("matches the empty string; make a part of it required"));
         }
@@ -117,7 +117,9 @@ fn check_groups(hir: &Hir) -> Result<(), PatternMistake> {
                     )));
                 }
                 if group.sub.properties().minimum_len() == Some(0) {
-                    return Err(whole("has a `secret` group that can be empty"));
+                    return Err(whole(
+                        "has a `secret` group that can be empty; make a part of it required, such as [a-z]+ for [a-z]*",
+                    ));
                 }
             }
             check_groups(&group.sub)

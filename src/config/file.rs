@@ -38,7 +38,7 @@ pub(super) struct File {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a section: [listener], and in it address = \"127.0.0.1:8080\"")]
 pub(super) struct Listener {
     #[serde(deserialize_with = "socket_address")]
     pub(super) address: Option<SocketAddr>,
@@ -46,7 +46,7 @@ pub(super) struct Listener {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a section: [listener.tls], and in it cert and key")]
 pub(super) struct ListenerTls {
     pub(super) cert: Option<PathBuf>,
     pub(super) key: Option<PathBuf>,
@@ -54,14 +54,14 @@ pub(super) struct ListenerTls {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a section: [admin], and in it address = \"127.0.0.1:9090\"")]
 pub(super) struct Address {
     #[serde(deserialize_with = "socket_address")]
     pub(super) address: Option<SocketAddr>,
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a section: [[route]], and in it upstream = \"https://...\"")]
 pub(super) struct Route {
     pub(super) name: Option<String>,
     pub(super) path: Option<String>,
@@ -81,14 +81,14 @@ pub(super) struct Route {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a section: [route.breaker], and in it failures and pause")]
 pub(super) struct Breaker {
     pub(super) failures: Option<u32>,
     pub(super) pause: Option<Period>,
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a section: [route.tls], and in it ca, cert or key")]
 pub(super) struct Tls {
     pub(super) ca: Option<PathBuf>,
     pub(super) cert: Option<PathBuf>,
@@ -96,7 +96,7 @@ pub(super) struct Tls {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a section: [limits], and in it such as buffer_limit = \"256KiB\"")]
 pub(super) struct Limits {
     pub(super) buffer_limit: Option<Size>,
     pub(super) max_head: Option<Size>,
@@ -109,7 +109,7 @@ pub(super) struct Limits {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a section: [timeouts], and in it such as request = \"60s\"")]
 pub(super) struct Timeouts {
     pub(super) head: Option<Period>,
     pub(super) keep_alive: Option<Period>,
@@ -129,14 +129,14 @@ pub(super) struct Timeouts {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a section: [compression], and in it level = \"fast\"")]
 pub(super) struct Compression {
     #[serde(deserialize_with = "level")]
     pub(super) level: Option<Level>,
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a section: [rules], and in it such as paths = [\"rules\"]")]
 pub(super) struct Rules {
     pub(super) builtin: Option<bool>,
     pub(super) paths: Vec<PathBuf>,
@@ -145,13 +145,13 @@ pub(super) struct Rules {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a section: [protocols], and in it paths = [\"packs\"]")]
 pub(super) struct Protocols {
     pub(super) paths: Vec<PathBuf>,
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a section: [hash], and in it bits and keys")]
 pub(super) struct Hash {
     pub(super) active: Option<String>,
     pub(super) bits: Option<u32>,
@@ -159,7 +159,7 @@ pub(super) struct Hash {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a section: [log], and in it level and format")]
 pub(super) struct Log {
     pub(super) level: Option<LogLevel>,
     pub(super) format: Option<LogFormat>,

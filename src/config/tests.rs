@@ -479,6 +479,10 @@ fn mistakes_in_the_file_name_line_column_and_remedy() {
         ),
         ("[listner]\naddress = \"a\"", "expurgate.toml:1:2: unknown field `listner`; did you mean `listener`?"),
         ("[[route]]\nprotcol = \"auto\"", "expurgate.toml:2:1: unknown field `protcol`; did you mean `protocol`?"),
+        (
+            "admin = \"127.0.0.1:9090\"",
+            "expurgate.toml:1:9: invalid type: string \"127.0.0.1:9090\", expected a section: [admin], and in it address = \"127.0.0.1:9090\"",
+        ),
         ("[log]\ncolour = 1", "expurgate.toml:2:1: unknown field `colour`, expected `level` or `format`"),
         ("[rules]\npaths = \"rules.d\"", "expurgate.toml:2:9: write a list, like [\"rules.d\"]"),
         ("[limits]\nbuffer_limit = \"1 cow\"", "expurgate.toml:2:16: \"1 cow\" is not a size"),

@@ -6,7 +6,7 @@
 //! over the anchor decides. Groups of four among others of hexadecimal digits,
 //! or each one more than the one before, are a table of code points.
 
-use super::{number_begins, number_ends};
+use super::{iban, number_begins, number_ends};
 use crate::validator::card;
 use std::ops::Range;
 
@@ -14,6 +14,8 @@ use std::ops::Range;
 const DIGITS: (usize, usize) = (13, 19);
 /// Longest number with its separators: 4-4-4-4-3.
 const LONGEST: usize = 23;
+/// Digits of most groups, as of those of IBANs and of code points.
+const GROUP: usize = 4;
 /// The group lengths in print, the longest first.
 const GROUPINGS: [&[usize]; 4] = [&[4, 4, 4, 4, 3], &[4, 4, 4, 4], &[4, 6, 5], &[4, 6, 4]];
 
@@ -27,18 +29,13 @@ pub(super) fn extent(text: &[u8], anchor: usize) -> Option<Range<usize>> {
     }
     (run..=anchor)
         .filter(|&start| text.get(start).is_some_and(u8::is_ascii_digit))
-        .filter(|&start| number_begins(text, start) && !follows_iban_head(text, start))
+        .filter(|&start| number_begins(text, start) && !is_in_iban(text, start))
         .find_map(|start| number_at(text, start).filter(|range| range.contains(&anchor)))
 }
 
-/// Whether the first group of an IBAN, `DE89 `, stands before `start`.
-fn follows_iban_head(text: &[u8], start: usize) -> bool {
-    match start.checked_sub(5).and_then(|head| text.get(head..start)) {
-        Some([country @ .., check, digit, b' ']) => {
-            country.iter().all(u8::is_ascii_uppercase) && check.is_ascii_digit() && digit.is_ascii_digit()
-        }
-        _ => false,
-    }
+/// Whether `start` lies behind the first group of an IBAN, `DE89 `.
+fn is_in_iban(text: &[u8], start: usize) -> bool {
+    start.checked_sub(GROUP + 1).is_some_and(|head| iban::extent(text, head).is_some_and(|iban| iban.end > start))
 }
 
 /// The number that begins at `start`.
@@ -50,28 +47,39 @@ fn number_at(text: &[u8], start: usize) -> Option<Range<usize>> {
         let value = text.get(start..end)?;
         (number_ends(text, end) && card::accepts(value) && !is_tabular(text, start..end)).then_some(start..end)
     };
-    if digits > GROUPINGS[0][0] {
+    if digits > GROUP {
         return (DIGITS.0..=DIGITS.1).contains(&digits).then(|| valid(digits))?;
     }
     GROUPINGS.iter().find_map(|groups| grouped(rest, groups).and_then(valid))
 }
 
-/// Whether the groups of four stand in a table of hexadecimal numbers: beside
-/// one with a letter, or as numbers that count up.
+/// Whether the groups of four stand in a table of hexadecimal numbers: beside one with a
+/// letter and a digit, with others or nothing beyond, or as numbers that count up.
 fn is_tabular(text: &[u8], number: Range<usize>) -> bool {
-    const GROUP: usize = 4;
-    let hexadecimal = |group: Option<&[u8]>| {
-        group.is_some_and(|group| group.iter().all(u8::is_ascii_hexdigit) && group.iter().any(u8::is_ascii_alphabetic))
-    };
-    let beside = |at: usize, separator: Option<usize>| {
-        separator.and_then(|at| text.get(at)) == Some(&b' ') && hexadecimal(text.get(at..at + GROUP))
-    };
-    let left = number.start.checked_sub(GROUP + 1).is_some_and(|at| beside(at, number.start.checked_sub(1)));
-    let groups = text.get(number.clone()).unwrap_or_default().split(|&byte| byte == b' ');
-    let values: Vec<u16> =
-        groups.filter_map(|group| std::str::from_utf8(group).ok().and_then(|text| text.parse().ok())).collect();
-    let counts_up = values.len() == GROUP && values.windows(2).all(|pair| pair[0].checked_add(1) == Some(pair[1]));
-    left || beside(number.end + 1, Some(number.end)) || counts_up
+    let groups: Vec<&[u8]> = text.get(number.clone()).unwrap_or_default().split(|&byte| byte == b' ').collect();
+    if groups.len() != GROUP || !groups.iter().all(|group| is_code(group)) {
+        return false;
+    }
+    let value = |group: &&[u8]| std::str::from_utf8(group).ok().and_then(|text| text.parse::<u16>().ok());
+    let values: Vec<u16> = groups.iter().filter_map(value).collect();
+    let (before, behind) = (text.get(..number.start), text.get(number.end..));
+    let before = before.and_then(|before| before.strip_suffix(b" "));
+    let behind = behind.and_then(|behind| behind.strip_prefix(b" "));
+    values.windows(2).all(|pair| pair[0].checked_add(1) == Some(pair[1]))
+        || before.is_some_and(|before| is_row(before.rsplit(u8::is_ascii_whitespace)))
+        || behind.is_some_and(|behind| is_row(behind.split(u8::is_ascii_whitespace)))
+}
+
+/// Whether `words`, the nearest first, go on with what only a table has.
+fn is_row<'a>(mut words: impl Iterator<Item = &'a [u8]>) -> bool {
+    let is_mixed = |word: &[u8]| word.iter().any(u8::is_ascii_digit) && word.iter().any(u8::is_ascii_alphabetic);
+    words.next().is_some_and(|word| is_code(word) && is_mixed(word))
+        && words.next().is_none_or(|word| word.is_empty() || is_code(word))
+}
+
+/// Whether it is a hexadecimal number of four digits.
+fn is_code(word: &[u8]) -> bool {
+    word.len() == GROUP && word.iter().all(u8::is_ascii_hexdigit)
 }
 
 /// The length of the number at the start of `text`, grouped so by one kind of
@@ -133,6 +141,27 @@ mod tests {
             found("4111111111111111,5555555555554444 4242 4242 4242 4242"),
             ["4111111111111111", "5555555555554444", "4242 4242 4242 4242"]
         );
+    }
+
+    #[test]
+    fn words_beside_a_number_do_not_hide_it() {
+        for text in [
+            "card added 4111 1111 1111 1111 ok",
+            "uploaded 4111111111111111 today",
+            "12ab 4111111111111111",
+            "pay 4111 1111 1111 1111 deeds",
+            "room 12ab 4111 1111 1111 1111",
+            "face 4111 1111 1111 1111 feed",
+            "4111 1111 1111 1111 12abc",
+            "4111-1111-1111-1111 12ab",
+            "3782 822463 10005 12ab",
+            "FY24 4111111111111111",
+            "FY24 4111 1111 1111 1111",
+            "AT42 4111 1111 1111 1111",
+            "REF42 4111-1111-1111-1111",
+        ] {
+            assert_eq!(found(text).len(), 1, "{text}");
+        }
     }
 
     #[test]

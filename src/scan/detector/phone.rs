@@ -174,10 +174,15 @@ fn is_decimal(number: &[u8]) -> bool {
 /// of four digits: `0061 0308 0061 030A`.
 fn is_list_of_codes(text: &[u8], number: Range<usize>) -> bool {
     let is_code = |code: &[u8]| code.len() == 4 && code.iter().all(u8::is_ascii_hexdigit);
-    let next = text.get(number.end..number.end + 5).is_some_and(|next| next[0] == b' ' && is_code(&next[1..]))
+    // A year or a room is no code.
+    let is_other = |code: &[u8]| {
+        is_code(code)
+            && (code[0] == b'0' || code.iter().any(u8::is_ascii_alphabetic) && code.iter().any(u8::is_ascii_digit))
+    };
+    let next = text.get(number.end..number.end + 5).is_some_and(|next| next[0] == b' ' && is_other(&next[1..]))
         && !in_word(text.get(number.end + 5).copied());
-    let last = number.start.checked_sub(5).map(|at| &text[at..number.start]);
-    let last = last.is_some_and(|last| last[4] == b' ' && is_code(&last[..4]));
+    let last = number.start.checked_sub(5).filter(|&at| !in_word(before(text, at))).map(|at| &text[at..number.start]);
+    let last = last.is_some_and(|last| last[4] == b' ' && is_other(&last[..4]));
     // No country has numbers of so many such groups.
     let long = number.len() > 14;
     text[number.start] == b'0' && (next || last || long) && text[number].split(|&byte| byte == b' ').all(is_code)
@@ -379,6 +384,8 @@ mod tests {
             ("(+44) 20 7946 0183", "(+44) 20 7946 0183"),
             ("(+44 20 7946 0183)", "+44 20 7946 0183"),
             ("+49 30 123456 (2 people)", "+49 30 123456"),
+            ("added 0065 6123 4567 today", "0065 6123 4567"),
+            ("phone 0065 6123 4567 2024", "0065 6123 4567"),
         ] {
             assert_eq!(found(text), Some(value), "{text}");
         }

@@ -435,9 +435,7 @@ pub(super) fn references(fields: &mut Fields<'_, '_, '_>) -> Vec<String> {
     let references = fields.strings("references");
     for reference in &references {
         if !reference.value.starts_with("https://") && !reference.value.starts_with("http://") {
-            fields
-                .mistakes
-                .add(reference.span.start, "a reference is a URL, such as \"https://docs.example.com/tokens\"");
+            fields.mistakes.add(reference.span.start, "a reference is a URL, such as \"https://example.com/docs\"");
         }
     }
     references.into_iter().map(|reference| reference.value).collect()

@@ -260,7 +260,7 @@ fn walks(detector: Detector) -> (&'static [bool; 256], &'static [bool; 256]) {
         Detector::Email => (&BEFORE_AT, &BEHIND_AT),
         Detector::PhoneNational => (&ANY_BYTES, &NUMBER_BYTES),
         Detector::IpAddress | Detector::MacAddress => (&ADDRESS_BYTES, &ADDRESS_BYTES),
-        _ => (&NUMBER_BYTES, &NUMBER_BYTES),
+        _ => (&BEFORE_NUMBER, &NUMBER_BYTES),
     }
 }
 
@@ -276,6 +276,8 @@ static ANY_BYTES: [bool; 256] = {
 };
 static ADDRESS_BYTES: [bool; 256] = table(b"-.:_");
 static NUMBER_BYTES: [bool; 256] = table(b" -.()+/_");
+/// What stands before a colon tells a number from a time.
+static BEFORE_NUMBER: [bool; 256] = table(b" -.()+/_:");
 
 /// Letters, digits, all beyond ASCII, and `others`.
 const fn table(others: &[u8]) -> [bool; 256] {
@@ -298,6 +300,21 @@ const fn table(others: &[u8]) -> [bool; 256] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_escape_before_a_colon_is_seen_through() {
+        let found = |raw: &str| {
+            let (mut decoded, anchor) = (Decoded::default(), raw.find("0049").unwrap());
+            let confirmed =
+                confirm(Detector::PhoneInternational, raw.as_bytes(), (0, raw.len()), anchor, &mut decoded)?;
+            Some(raw[confirmed.raw].to_owned())
+        };
+        for text in ["x%40:0049 30 901820 y", r"x\u0040:0049 30 901820 y", r"x\u0040/0049 30 901820 y"] {
+            assert_eq!(found(text).as_deref(), Some("0049 30 901820"), "{text}");
+        }
+        assert_eq!(found("x%34:0049 30 901820 y"), None);
+        assert_eq!(found("x40:0049 30 901820 y"), None);
+    }
 
     #[test]
     fn a_value_is_seen_through_escapes() {

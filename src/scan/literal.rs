@@ -40,8 +40,8 @@ impl ByteSet {
     }
 
     /// How many bytes of the set are lower than those of each word of it.
-    pub(super) fn below(&self) -> [u32; 4] {
-        let ones = |word: &u64| word.count_ones();
+    pub(super) fn below(&self) -> [u8; 4] {
+        let ones = |word: &u64| u8::try_from(word.count_ones()).unwrap_or_default();
         let [first, second, third, _] = &self.0;
         [0, ones(first), ones(first) + ones(second), ones(first) + ones(second) + ones(third)]
     }
@@ -49,11 +49,11 @@ impl ByteSet {
     /// How many bytes of the set are lower than `byte`, if that is in it, where
     /// [`ByteSet::below`] is known.
     #[inline]
-    pub(super) fn rank(&self, below: [u32; 4], byte: u8) -> Option<usize> {
+    pub(super) fn rank(&self, below: [u8; 4], byte: u8) -> Option<u32> {
         let word = usize::from(byte >> 6);
         let bit = 1 << (byte & 63);
         let lower = (self.0[word] & (bit - 1)).count_ones();
-        (self.0[word] & bit != 0).then(|| (below[word] + lower) as usize)
+        (self.0[word] & bit != 0).then(|| u32::from(below[word]) + lower)
     }
 
     /// All bytes.

@@ -7,6 +7,7 @@
 
 use super::literal::ByteSet;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::num::NonZeroU32;
 use std::ops::Range;
 
 /// A literal: its bytes, in lower case where case is ignored, and whether it is.
@@ -50,14 +51,14 @@ struct Node {
     /// The bytes that may come next on the same side, in lower case.
     next: ByteSet,
     /// See [`ByteSet::below`].
-    below: [u32; 4],
+    below: [u8; 4],
     /// The node of the lowest of them; those of the others follow in order.
-    first: usize,
+    first: u32,
     /// On the side before the root: the node for the side behind it, where there are
     /// any, at which no byte there is read yet.
-    behind: Option<usize>,
+    behind: Option<NonZeroU32>,
     /// The holders that have no further byte.
-    holders: Range<usize>,
+    holders: Range<u32>,
 }
 
 /// The way to a literal in the tree: its bytes before the root, the nearest first, and
@@ -80,7 +81,9 @@ struct Holder {
     id: usize,
     /// Bytes of it before the root.
     lead: usize,
-    key: Key,
+    length: usize,
+    /// Its bytes, where case counts.
+    cased: Option<Box<[u8]>>,
 }
 
 impl Roots {
@@ -104,8 +107,9 @@ impl Roots {
                 // Cannot be: what is no root holds one.
                 continue;
             };
-            let holder = Holder { id, lead, key: key.clone() };
-            around[root].entry(holder.way(roots[root].0.len())).or_default().push(holder);
+            let cased = (!key.1).then(|| key.0.clone().into());
+            let holder = Holder { id, lead, length: key.0.len(), cased };
+            around[root].entry(way(&key.0, lead, roots[root].0.len())).or_default().push(holder);
         }
         let trees = around.into_iter().map(|added| Tree::of(added.into_iter().collect()));
         let held = same.into_iter().zip(trees).map(|(same, around)| Held { same, around }).collect();
@@ -138,13 +142,15 @@ impl Tree {
             tree.nodes.push(node);
             groups.extend(further.into_iter().map(|group| (group, depth + 1)));
         }
+        tree.nodes.shrink_to_fit();
+        tree.holders.shrink_to_fit();
         tree
     }
 
     /// The node of a group, where so many are known before its own children, and the
     /// groups of those, in their order.
     fn node(&mut self, group: Group, depth: usize, known: usize) -> (Node, Vec<Group>) {
-        let mut node = Node { first: known, ..Node::default() };
+        let mut node = Node { first: index(known), ..Node::default() };
         let mut further: Vec<Group> = Vec::new();
         let (from, mut last) = (self.holders.len(), None);
         for (way, holders) in group {
@@ -153,7 +159,7 @@ impl Tree {
                 continue;
             };
             match step {
-                Step::Behind => (node.behind, node.first) = (Some(known), known + 1),
+                Step::Behind => (node.behind, node.first) = (NonZeroU32::new(index(known)), index(known + 1)),
                 Step::Byte(byte) => node.next.insert(byte),
             }
             if last.replace(step) != Some(step) {
@@ -164,7 +170,7 @@ impl Tree {
             }
         }
         node.below = node.next.below();
-        node.holders = from..self.holders.len();
+        node.holders = index(from)..index(self.holders.len());
         (node, further)
     }
 
@@ -175,7 +181,7 @@ impl Tree {
         loop {
             self.stand(node, data, root.start, out);
             if let Some(behind) = node.behind {
-                self.push_behind(behind, data, &root, out);
+                self.push_behind(behind.get() as usize, data, &root, out);
             }
             let Some(next) = before.next().and_then(|&byte| self.child(node, byte)) else { return };
             node = next;
@@ -195,36 +201,41 @@ impl Tree {
     #[inline]
     fn child(&self, node: &Node, byte: u8) -> Option<&Node> {
         let rank = node.next.rank(node.below, byte.to_ascii_lowercase())?;
-        self.nodes.get(node.first + rank)
+        self.nodes.get((node.first + rank) as usize)
     }
 
     /// Appends the holders of a node that case does not rule out.
     #[inline]
     fn stand(&self, node: &Node, data: &[u8], root: usize, out: &mut Vec<(usize, usize)>) {
-        for holder in &self.holders[node.holders.clone()] {
+        for holder in &self.holders[node.holders.start as usize..node.holders.end as usize] {
             out.extend(holder.at(data, root));
         }
     }
 }
 
 impl Holder {
-    /// Its way in the tree of its root, of so many bytes.
-    fn way(&self, root: usize) -> Way {
-        let (before, rest) = self.key.0.split_at(self.lead);
-        let behind = &rest[root..];
-        let byte = |byte: &u8| Step::Byte(byte.to_ascii_lowercase());
-        let other_side = (!behind.is_empty()).then_some(Step::Behind);
-        before.iter().rev().map(byte).chain(other_side).chain(behind.iter().map(byte)).collect()
-    }
-
     /// The literal and where it ends, of one whose way leads there from the root at
     /// `root`: as it is written, where case counts.
     fn at(&self, data: &[u8], root: usize) -> Option<(usize, usize)> {
-        let (bytes, caseless) = &self.key;
         let start = root.checked_sub(self.lead)?;
-        let end = start + bytes.len();
-        (*caseless || data.get(start..end)? == bytes).then_some((self.id, end))
+        let end = start + self.length;
+        let stands = self.cased.as_deref().is_none_or(|bytes| data.get(start..end) == Some(bytes));
+        stands.then_some((self.id, end))
     }
+}
+
+/// The way of a literal of these bytes, `lead` of them before its root of so many.
+fn way(bytes: &[u8], lead: usize, root: usize) -> Way {
+    let (before, rest) = bytes.split_at(lead);
+    let behind = &rest[root..];
+    let byte = |byte: &u8| Step::Byte(byte.to_ascii_lowercase());
+    let other_side = (!behind.is_empty()).then_some(Step::Behind);
+    before.iter().rev().map(byte).chain(other_side).chain(behind.iter().map(byte)).collect()
+}
+
+/// An index; there are far fewer than that.
+fn index(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
 }
 
 fn lower(bytes: &[u8]) -> Vec<u8> {

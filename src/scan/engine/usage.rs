@@ -45,15 +45,19 @@ impl LiteralUse {
 
     /// Adds a rule whose pattern needs it.
     pub(in crate::scan) fn add(&mut self, usage: PatternUse) {
+        // Most literals have one use, and there are thousands.
+        self.patterns.reserve_exact(1);
         self.patterns.push(usage);
-        if let [first, others @ ..] = &self.patterns[..]
-            && !others.is_empty()
-        {
-            let around = self.around.get_or_insert_with(|| Box::new(Around::of(first)));
-            around.add(others.len(), &usage);
+        match &mut self.around {
+            Some(around) => around.add(self.patterns.len() - 1, &usage),
+            None if self.patterns.len() == MANY => self.around = Some(Box::new(Around::of(&self.patterns))),
+            None => {}
         }
     }
 }
+
+/// From so many uses on a table is worth its memory, of 4 KiB.
+const MANY: usize = 6;
 
 /// By each byte next to a literal, the uses of it that it does not rule out, of each a
 /// bit: dozens of rules hang on words such as `token`, and most text rules out all of them
@@ -65,9 +69,9 @@ struct Around {
 }
 
 impl Around {
-    fn of(first: &PatternUse) -> Self {
+    fn of(usages: &[PatternUse]) -> Self {
         let mut around = Self { before: [0; 256], behind: [0; 256] };
-        around.add(0, first);
+        usages.iter().enumerate().for_each(|(index, usage)| around.add(index, usage));
         around
     }
 

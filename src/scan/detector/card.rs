@@ -6,7 +6,7 @@
 //! over the anchor decides. Groups of four among others of hexadecimal digits,
 //! or each one more than the one before, are a table of code points.
 
-use super::{iban, number_begins, number_ends};
+use super::{iban, is_code, is_mixed_code, number_begins, number_ends};
 use crate::validator::card;
 use std::ops::Range;
 
@@ -72,14 +72,7 @@ fn is_tabular(text: &[u8], number: Range<usize>) -> bool {
 
 /// Whether `words`, the nearest first, go on with what only a table has.
 fn is_row<'a>(mut words: impl Iterator<Item = &'a [u8]>) -> bool {
-    let is_mixed = |word: &[u8]| word.iter().any(u8::is_ascii_digit) && word.iter().any(u8::is_ascii_alphabetic);
-    words.next().is_some_and(|word| is_code(word) && is_mixed(word))
-        && words.next().is_none_or(|word| word.is_empty() || is_code(word))
-}
-
-/// Whether it is a hexadecimal number of four digits.
-fn is_code(word: &[u8]) -> bool {
-    word.len() == GROUP && word.iter().all(u8::is_ascii_hexdigit)
+    words.next().is_some_and(is_mixed_code) && words.next().is_none_or(|word| word.is_empty() || is_code(word))
 }
 
 /// The length of the number at the start of `text`, grouped so by one kind of

@@ -105,6 +105,16 @@ fn is_digit(byte: Option<u8>) -> bool {
     byte.is_some_and(|byte| byte.is_ascii_digit())
 }
 
+/// Whether it is a hexadecimal number of four digits, as tables of code points have.
+fn is_code(word: &[u8]) -> bool {
+    word.len() == 4 && word.iter().all(u8::is_ascii_hexdigit)
+}
+
+/// Whether it is such a number with a letter and a digit, as no word or year has.
+fn is_mixed_code(word: &[u8]) -> bool {
+    is_code(word) && word.iter().any(u8::is_ascii_digit) && word.iter().any(u8::is_ascii_alphabetic)
+}
+
 /// Whether a number may begin at `start`: not in a word, behind another
 /// number's dash, point or sign.
 fn number_begins(text: &[u8], start: usize) -> bool {

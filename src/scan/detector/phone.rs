@@ -1,7 +1,9 @@
 //! Phone numbers: international ones from their `+` or `00` to the right,
 //! North American ones from their last digit to the left.
 
-use super::{REACH, before, further_before, in_word, is_digit, number_begins, number_ends, word_before};
+use super::{
+    REACH, before, further_before, in_word, is_code, is_digit, is_mixed_code, number_begins, number_ends, word_before,
+};
 use crate::validator::phone::{Digits, digit_at, extension_length, separator_at, trunk_at};
 use std::ops::Range;
 
@@ -173,12 +175,7 @@ fn is_decimal(number: &[u8]) -> bool {
 /// Whether a number that begins with zeros is a part of a list of hexadecimal numbers
 /// of four digits: `0061 0308 0061 030A`.
 fn is_list_of_codes(text: &[u8], number: Range<usize>) -> bool {
-    let is_code = |code: &[u8]| code.len() == 4 && code.iter().all(u8::is_ascii_hexdigit);
-    // A year or a room is no code.
-    let is_other = |code: &[u8]| {
-        is_code(code)
-            && (code[0] == b'0' || code.iter().any(u8::is_ascii_alphabetic) && code.iter().any(u8::is_ascii_digit))
-    };
+    let is_other = |code: &[u8]| is_mixed_code(code) || is_code(code) && code[0] == b'0';
     let next = text.get(number.end..number.end + 5).is_some_and(|next| next[0] == b' ' && is_other(&next[1..]))
         && !in_word(text.get(number.end + 5).copied());
     let last = number.start.checked_sub(5).filter(|&at| !in_word(before(text, at))).map(|at| &text[at..number.start]);

@@ -4,9 +4,52 @@
 use super::ContentError;
 use super::body::{BodyFormat, Stage};
 use super::projection::Projection;
+use super::spelling::Spelling;
 use super::text::TextStage;
-use crate::redact::Report;
+use crate::redact::{Plan, Report};
 use bytes::Bytes;
+use std::sync::Arc;
+
+/// Where values are redacted, those of a row as members of one object.
+pub(super) struct Record {
+    pub(super) projection: Projection,
+    /// An object is open.
+    is_open: bool,
+    /// The place of its last value.
+    field: usize,
+}
+
+impl Record {
+    pub(super) fn new(plan: &Arc<Plan>) -> Self {
+        Self { projection: Projection::new(plan), is_open: false, field: 0 }
+    }
+
+    /// A value comes next, under this name as it stands in JSON.
+    pub(super) fn begin(&mut self, name: &[u8]) {
+        self.projection.syntax(if self.is_open { b",\"" } else { b"{\"" });
+        self.projection.syntax(name);
+        self.projection.syntax(b"\":");
+        self.is_open = true;
+        self.field += 1;
+    }
+
+    /// A piece of the text that the value is.
+    pub(super) fn text(&mut self, piece: Bytes, spelling: Spelling) {
+        self.projection.text(self.field, piece, spelling);
+    }
+
+    /// The number that the value is, written so and meaning `number`.
+    pub(super) fn number(&mut self, raw: Bytes, number: &str) {
+        self.projection.number(self.field, raw, number, Some(Bytes::from_static(b"0")));
+    }
+
+    /// The row has ended.
+    pub(super) fn end(&mut self) {
+        if std::mem::take(&mut self.is_open) {
+            self.projection.syntax(b"}\n");
+        }
+    }
+}
 
 /// Looks at values under their names.
 pub(super) trait Columns: Send {
@@ -15,10 +58,10 @@ pub(super) trait Columns: Send {
     /// Nothing follows.
     fn finish(&mut self);
     /// Where the values are redacted.
-    fn projection(&self) -> &Projection;
+    fn record(&self) -> &Record;
     /// The same, to hand something on.
-    fn projection_mut(&mut self) -> &mut Projection;
-    /// Bytes held beside those of the projection.
+    fn record_mut(&mut self) -> &mut Record;
+    /// Bytes held beside those of the record.
     fn held(&self) -> usize;
 }
 
@@ -40,7 +83,7 @@ impl<C: Columns> ColumnsStage<C> {
     /// Looks at the columns of what was redacted as a text.
     fn pass(&mut self, out: &mut Vec<Bytes>) -> Result<(), ContentError> {
         self.released.drain(..).for_each(|piece| self.columns.push(piece));
-        let projection = self.columns.projection_mut();
+        let projection = &mut self.columns.record_mut().projection;
         match self.prompt {
             true => projection.flush(&mut |piece| out.push(piece.into_bytes())),
             false => projection.advance_to(out),
@@ -58,7 +101,7 @@ impl<C: Columns> Stage for ColumnsStage<C> {
         self.text.finish(&mut self.released)?;
         self.pass(out)?;
         self.columns.finish();
-        self.columns.projection_mut().finish_to(out)
+        self.columns.record_mut().projection.finish_to(out)
     }
 
     fn format(&self) -> Option<BodyFormat> {
@@ -68,11 +111,11 @@ impl<C: Columns> Stage for ColumnsStage<C> {
     fn report(&self) -> Report {
         let mut report = self.text.report();
         // It was counted there.
-        report.add(&Report { scanned: 0, ..self.columns.projection().report().clone() });
+        report.add(&Report { scanned: 0, ..self.columns.record().projection.report().clone() });
         report
     }
 
     fn held(&self) -> usize {
-        self.columns.projection().held() + self.columns.held() + self.text.held()
+        self.columns.record().projection.held() + self.columns.held() + self.text.held()
     }
 }

@@ -10,10 +10,9 @@
 //!
 //! Format: <https://clickhouse.com/docs/interfaces/formats/JSONCompactEachRowWithNames>.
 
-use super::columns::{self, ColumnsStage};
+use super::columns::{self, ColumnsStage, Record};
 use super::insert::Names;
 use super::media::ContentType;
-use super::projection::Projection;
 use super::text::TextStage;
 use crate::redact::Plan;
 use bytes::{Bytes, BytesMut};
@@ -29,7 +28,7 @@ pub(super) type RowsStage = ColumnsStage<Columns>;
 
 /// Looks at values under their names.
 pub(super) struct Columns {
-    projection: Projection,
+    record: Record,
     /// The first row, as long as it has not ended.
     first: Option<BytesMut>,
     /// As members of an object, in JSON; without them no value is looked at.
@@ -43,8 +42,6 @@ pub(super) struct Columns {
     text: InText,
     column: usize,
     place: Place,
-    /// An object is open.
-    in_record: bool,
 }
 
 /// Whether the reader is in a string.
@@ -71,7 +68,7 @@ impl ColumnsStage<Columns> {
     /// row has types. Where `content` names the columns, the first row does not.
     pub(super) fn new(plan: &Arc<Plan>, content: &ContentType, is_typed: bool, text: TextStage, prompt: bool) -> Self {
         let columns = Columns {
-            projection: Projection::new(plan),
+            record: Record::new(plan),
             first: content.columns.is_none().then(BytesMut::new),
             names: content.columns.clone().unwrap_or_default(),
             is_typed,
@@ -80,7 +77,6 @@ impl ColumnsStage<Columns> {
             text: InText::No,
             column: 0,
             place: Place::Between,
-            in_record: false,
         };
         Self::behind(text, columns, prompt)
     }
@@ -114,12 +110,12 @@ impl columns::Columns for Columns {
         }
     }
 
-    fn projection(&self) -> &Projection {
-        &self.projection
+    fn record(&self) -> &Record {
+        &self.record
     }
 
-    fn projection_mut(&mut self) -> &mut Projection {
-        &mut self.projection
+    fn record_mut(&mut self) -> &mut Record {
+        &mut self.record
     }
 
     fn held(&self) -> usize {
@@ -166,10 +162,8 @@ impl Columns {
             self.place = Place::Unnamed;
             return;
         };
-        self.projection.syntax(if self.in_record { b",\"" } else { b"{\"" });
-        self.projection.syntax(name);
-        self.projection.syntax(b"\":");
-        (self.in_record, self.place) = (true, Place::Named);
+        self.record.begin(name);
+        self.place = Place::Named;
     }
 
     /// Hands on what was gone over.
@@ -181,8 +175,8 @@ impl Columns {
             first.extend_from_slice(&piece[..piece.len().min(LONGEST_ROW + 1)]);
         }
         match self.place {
-            Place::Named => self.projection.json(piece),
-            _ => self.projection.frame(piece),
+            Place::Named => self.record.projection.json(piece),
+            _ => self.record.projection.frame(piece),
         }
     }
 
@@ -196,9 +190,7 @@ impl Columns {
     }
 
     fn end_record(&mut self) {
-        if std::mem::take(&mut self.in_record) {
-            self.projection.syntax(b"}\n");
-        }
+        self.record.end();
         (self.column, self.place) = (0, Place::Between);
     }
 }

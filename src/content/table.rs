@@ -12,10 +12,9 @@
 //! an object is.
 
 use super::body::Place;
-use super::columns::{self, ColumnsStage};
+use super::columns::{self, ColumnsStage, Record};
 use super::insert::Names;
 use super::media::{ContentType, Media};
-use super::projection::Projection;
 use super::spelling::{Spelling, escape};
 use super::text::TextStage;
 use crate::redact::Plan;
@@ -35,7 +34,7 @@ pub(super) type TableStage = ColumnsStage<Columns>;
 
 /// Looks at cells under their names.
 pub(super) struct Columns {
-    projection: Projection,
+    record: Record,
     /// Nothing of it changes its length.
     same_length: bool,
     quotes: bool,
@@ -52,9 +51,6 @@ pub(super) struct Columns {
     is_named: bool,
     /// The line has a cell.
     in_line: bool,
-    /// An object is open.
-    in_record: bool,
-    field: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -72,7 +68,7 @@ impl ColumnsStage<Columns> {
     pub(super) fn new(plan: &Arc<Plan>, content: &ContentType, text: TextStage, place: Place) -> Self {
         let (tabs, same_length) = (matches!(content.media, Media::Tabs(_)), place.same_length);
         let columns = Columns {
-            projection: Projection::new(if same_length { plan.of_same_length() } else { plan }),
+            record: Record::new(if same_length { plan.of_same_length() } else { plan }),
             same_length,
             quotes: !tabs,
             between: if tabs { b'\t' } else { BETWEEN[0] },
@@ -83,8 +79,6 @@ impl ColumnsStage<Columns> {
             cell: Cell::Begins,
             is_named: false,
             in_line: false,
-            in_record: false,
-            field: 0,
         };
         Self::behind(text, columns, place.prompt)
     }
@@ -96,7 +90,7 @@ impl columns::Columns for Columns {
             self.first_line(&mut chunk);
         }
         if self.names.is_empty() {
-            return self.projection.frame(chunk);
+            return self.record.projection.frame(chunk);
         }
         while !chunk.is_empty() {
             self.step(&mut chunk);
@@ -112,18 +106,18 @@ impl columns::Columns for Columns {
             while !line.is_empty() && !self.names.is_empty() {
                 self.step(&mut line);
             }
-            self.projection.frame(line);
+            self.record.projection.frame(line);
         }
         self.end_cell();
         self.end_record();
     }
 
-    fn projection(&self) -> &Projection {
-        &self.projection
+    fn record(&self) -> &Record {
+        &self.record
     }
 
-    fn projection_mut(&mut self) -> &mut Projection {
-        &mut self.projection
+    fn record_mut(&mut self) -> &mut Record {
+        &mut self.record
     }
 
     fn held(&self) -> usize {
@@ -141,7 +135,7 @@ impl Columns {
         if before == 0
             && let Some(last) = chunk[..space].iter().rposition(|byte| *byte == b'\n')
         {
-            self.projection.frame(chunk.split_to(last + 1));
+            self.record.projection.frame(chunk.split_to(last + 1));
         }
         line.extend_from_slice(&chunk[..chunk.len().min(LONGEST_LINE + 1 - before)]);
         let end = line_end(&line, self.quotes);
@@ -167,7 +161,7 @@ impl Columns {
         } else if end.is_some() {
             self.read_names(&line);
         }
-        self.projection.frame(line);
+        self.record.projection.frame(line);
     }
 
     /// What stands between the cells of the first line: `wanted` of it, where that is known,
@@ -213,7 +207,7 @@ impl Columns {
             self.in_line = true;
             if self.quotes && first == b'"' {
                 self.cell = Cell::Quoted;
-                return self.projection.frame(chunk.split_to(1));
+                return self.record.projection.frame(chunk.split_to(1));
             }
         }
         if self.cell == Cell::Quote {
@@ -223,7 +217,7 @@ impl Columns {
                 let _second = chunk.split_to(1);
                 return self.text(Bytes::from_static(b"\"\""));
             }
-            self.projection.frame(Bytes::from_static(b"\""));
+            self.record.projection.frame(Bytes::from_static(b"\""));
             self.cell = Cell::Plain;
         }
         let end = match self.cell {
@@ -246,44 +240,40 @@ impl Columns {
         if first == b'\n' {
             self.end_record();
         }
-        self.projection.frame(end);
+        self.record.projection.frame(end);
     }
 
     fn begin_cell(&mut self) {
         self.cell = Cell::Plain;
         let named = self.names.get(self.column).filter(|name| !name.is_empty() && !self.is_typed);
         let Some(name) = named else { return };
-        self.projection.syntax(if self.in_record { b",\"" } else { b"{\"" });
-        self.projection.syntax(name);
-        self.projection.syntax(b"\":\"");
-        self.field += 1;
-        (self.in_record, self.is_named) = (true, true);
+        self.record.begin(name);
+        self.record.projection.syntax(b"\"");
+        self.is_named = true;
     }
 
     fn text(&mut self, piece: Bytes) {
         let spelling = match self.cell {
-            _ if !self.is_named => return self.projection.frame(piece),
+            _ if !self.is_named => return self.record.projection.frame(piece),
             _ if self.same_length => Spelling::Fixed,
             Cell::Quoted => Spelling::Doubled,
             _ => Spelling::Plain,
         };
-        self.projection.text(self.field, piece, spelling);
+        self.record.text(piece, spelling);
     }
 
     fn end_cell(&mut self) {
         if self.cell == Cell::Quote {
-            self.projection.frame(Bytes::from_static(b"\""));
+            self.record.projection.frame(Bytes::from_static(b"\""));
         }
         if std::mem::take(&mut self.is_named) {
-            self.projection.syntax(b"\"");
+            self.record.projection.syntax(b"\"");
         }
         self.cell = Cell::Begins;
     }
 
     fn end_record(&mut self) {
-        if std::mem::take(&mut self.in_record) {
-            self.projection.syntax(b"}\n");
-        }
+        self.record.end();
         self.is_typed &= !std::mem::take(&mut self.in_line);
         self.column = 0;
     }

@@ -14,9 +14,8 @@
 //! Format: <https://clickhouse.com/docs/sql-reference/statements/insert-into>,
 //! <https://clickhouse.com/docs/sql-reference/syntax>.
 
-use super::columns::{self, ColumnsStage};
+use super::columns::{self, ColumnsStage, Record};
 use super::insert::{self, Comment, LONGEST_TAG, Names};
-use super::projection::Projection;
 use super::spelling::Spelling;
 use super::text::TextStage;
 use crate::redact::Plan;
@@ -33,7 +32,7 @@ pub(super) type ValuesStage = ColumnsStage<Rows>;
 
 /// Looks at values under their names.
 pub(super) struct Rows {
-    projection: Projection,
+    record: Record,
     /// What stands before the rows, as long as those have not begun.
     head: Option<BytesMut>,
     /// As members of an object; without them no value is looked at.
@@ -49,9 +48,6 @@ pub(super) struct Rows {
     tag: Vec<u8>,
     /// The run is a piece of a text.
     is_text: bool,
-    /// An object is open.
-    in_record: bool,
-    field: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -84,7 +80,7 @@ impl ColumnsStage<Rows> {
     /// the statement, unless the columns are known.
     pub(super) fn new(plan: &Arc<Plan>, columns: Option<Names>, text: TextStage) -> Self {
         let rows = Rows {
-            projection: Projection::new(plan),
+            record: Record::new(plan),
             head: columns.is_none().then(BytesMut::new),
             names: columns.unwrap_or_default(),
             depth: 0,
@@ -94,8 +90,6 @@ impl ColumnsStage<Rows> {
             run: BytesMut::new(),
             tag: Vec::new(),
             is_text: false,
-            in_record: false,
-            field: 0,
         };
         Self::behind(text, rows, false)
     }
@@ -115,10 +109,10 @@ impl columns::Columns for Rows {
                 return;
             }
             let _taken = chunk.split_to(head.len() - before);
-            self.projection.frame(head.freeze());
+            self.record.projection.frame(head.freeze());
         }
         if self.names.is_empty() {
-            return self.projection.frame(chunk);
+            return self.record.projection.frame(chunk);
         }
         chunk.iter().for_each(|&byte| self.step(byte));
         if self.place != Place::Number {
@@ -128,7 +122,7 @@ impl columns::Columns for Rows {
 
     fn finish(&mut self) {
         if let Some(head) = self.head.take() {
-            self.projection.frame(head.freeze());
+            self.record.projection.frame(head.freeze());
         }
         match self.place {
             Place::Number => self.end_number(true),
@@ -145,12 +139,12 @@ impl columns::Columns for Rows {
         self.tag.clear();
     }
 
-    fn projection(&self) -> &Projection {
-        &self.projection
+    fn record(&self) -> &Record {
+        &self.record
     }
 
-    fn projection_mut(&mut self) -> &mut Projection {
-        &mut self.projection
+    fn record_mut(&mut self) -> &mut Record {
+        &mut self.record
     }
 
     fn held(&self) -> usize {
@@ -181,7 +175,7 @@ impl Rows {
                 self.tag.push(byte);
                 if named {
                     self.begin_value();
-                    self.projection.syntax(b"\"");
+                    self.record.projection.syntax(b"\"");
                 }
                 self.place = Place::Heredoc(named, 0);
             }
@@ -225,7 +219,7 @@ impl Rows {
                 self.give(b"'", false);
                 if named {
                     self.begin_value();
-                    self.projection.syntax(b"\"");
+                    self.record.projection.syntax(b"\"");
                 }
                 self.place = Place::Text(named);
                 return;
@@ -255,17 +249,13 @@ impl Rows {
     fn begin_value(&mut self) {
         self.hand_on();
         let name = self.names.get(self.column).map(Vec::as_slice).unwrap_or_default();
-        self.projection.syntax(if self.in_record { b",\"" } else { b"{\"" });
-        self.projection.syntax(name);
-        self.projection.syntax(b"\":");
-        self.in_record = true;
-        self.field += 1;
+        self.record.begin(name);
     }
 
     fn end_text(&mut self, named: bool) {
         self.hand_on();
         if named {
-            self.projection.syntax(b"\"");
+            self.record.projection.syntax(b"\"");
         }
         self.give(b"'", false);
         (self.place, self.last) = (Place::Outside, b'\'');
@@ -288,7 +278,7 @@ impl Rows {
         if behind == self.tag.len() {
             self.hand_on();
             if named {
-                self.projection.syntax(b"\"");
+                self.record.projection.syntax(b"\"");
             }
             let tag = std::mem::take(&mut self.tag);
             self.give(&tag, false);
@@ -303,9 +293,9 @@ impl Rows {
         match read_number(&raw).filter(|_| is_whole) {
             Some(number) => {
                 self.begin_value();
-                self.projection.number(self.field, raw, &number, Some(Bytes::from_static(b"0")));
+                self.record.number(raw, &number);
             }
-            None => self.projection.frame(raw),
+            None => self.record.projection.frame(raw),
         }
     }
 
@@ -321,17 +311,15 @@ impl Rows {
         let run = self.run.split().freeze();
         match self.is_text {
             _ if run.is_empty() => {}
-            true if self.tag.is_empty() => self.projection.text(self.field, run, Spelling::Quoted),
-            true => self.projection.text(self.field, run, Spelling::Plain),
-            false => self.projection.frame(run),
+            true if self.tag.is_empty() => self.record.text(run, Spelling::Quoted),
+            true => self.record.text(run, Spelling::Plain),
+            false => self.record.projection.frame(run),
         }
     }
 
     fn end_record(&mut self) {
         self.hand_on();
-        if std::mem::take(&mut self.in_record) {
-            self.projection.syntax(b"}\n");
-        }
+        self.record.end();
         self.column = 0;
     }
 }

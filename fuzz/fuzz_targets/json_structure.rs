@@ -13,7 +13,7 @@ mod redactor_rig;
 mod redactor_tree;
 
 use bytes::Bytes;
-use expurgate::redact::Redactor;
+use expurgate::redact::{RedactError, Redactor};
 use expurgate::scan::Format;
 use libfuzzer_sys::{Corpus, fuzz_target};
 use redactor_rig::plan;
@@ -39,7 +39,7 @@ fuzz_target!(init: {
 });
 
 fn check(document: &str) {
-    let (redacted, findings) = redact(document);
+    let Some((redacted, findings)) = redact(document) else { return };
     if findings == 0 {
         assert!(redacted == document.as_bytes(), "changed without a finding: {document}");
         return;
@@ -52,12 +52,18 @@ fn check(document: &str) {
     }
 }
 
-/// What the redactor writes, and how much it found.
-fn redact(document: &str) -> (Vec<u8>, usize) {
+/// What the redactor writes, and how much it found; `None` when a string holds
+/// compressed bytes.
+fn redact(document: &str) -> Option<(Vec<u8>, usize)> {
     let mut redactor = Redactor::new(plan(), Format::Json);
     redactor.record();
     let mut out = Vec::new();
-    redactor.push(Bytes::copy_from_slice(document.as_bytes()), &mut out).expect("nothing is blocked");
-    redactor.finish(&mut out).expect("nothing is blocked");
-    (out.concat(), redactor.take_applied().len())
+    let pushed = redactor.push(Bytes::copy_from_slice(document.as_bytes()), &mut out);
+    match pushed.and_then(|()| redactor.finish(&mut out)) {
+        Ok(()) => Some((out.concat(), redactor.take_applied().len())),
+        Err(error) => {
+            assert_eq!(error, RedactError::Zipped, "nothing is blocked");
+            None
+        }
+    }
 }

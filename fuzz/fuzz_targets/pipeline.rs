@@ -130,7 +130,10 @@ impl Body<'_> {
             return Some(left);
         };
         assert_ne!(error, ContentError::Redact(RedactError::Engine));
-        let redacted = redact(self.lenient, format, &text).expect("nothing is blocked");
+        let redacted = redact(self.lenient, format, &text).unwrap_or_else(|error| {
+            assert_eq!(error, RedactError::Zipped, "nothing is blocked");
+            before_refusal(self.lenient, format, &text)
+        });
         assert!(redacted.starts_with(&left), "more left than was redacted");
         None
     }
@@ -152,6 +155,20 @@ fn redact(plan: &Arc<Plan>, format: Format, text: &[u8]) -> Result<Vec<u8>, Reda
     redactor.push(Bytes::copy_from_slice(text), &mut out)?;
     redactor.finish(&mut out)?;
     Ok(out.concat())
+}
+
+/// What may leave of a text that the redactor refuses: what leaves of its longest
+/// beginning that is not refused yet.
+fn before_refusal(plan: &Arc<Plan>, format: Format, text: &[u8]) -> Vec<u8> {
+    let pushed = |length: usize| {
+        let mut redactor = Redactor::new(plan, format);
+        redactor.scan_every(1);
+        let mut out = Vec::new();
+        redactor.push(Bytes::copy_from_slice(&text[..length]), &mut out).map(|()| out.concat())
+    };
+    let lengths: Vec<usize> = (1..=text.len()).collect();
+    let longest = lengths.partition_point(|&length| pushed(length).is_ok());
+    pushed(longest).expect("it is not refused")
 }
 
 /// One member, or one for each half.

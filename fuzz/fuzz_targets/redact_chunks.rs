@@ -22,7 +22,7 @@ use expurgate::redact::Redactor;
 use expurgate::scan::Format;
 use input::{Input, chunks, cuts};
 use libfuzzer_sys::fuzz_target;
-use redactor_rig::{check_cuts, check_cuts_of_long, expected, plan, redact_whole};
+use redactor_rig::{Outcome, check_cuts, check_cuts_of_long, oracle, outcome, plan, run};
 
 /// The oracle is slow.
 const LONGEST: usize = 2048;
@@ -33,7 +33,7 @@ const FORMATS: [Format; 3] = [Format::Json, Format::Ndjson, Format::Text];
 
 fuzz_target!(init: {
     // Compiled before anything is measured, the oracle too.
-    expected(Format::Json, b"");
+    oracle(Format::Json, b"").expect("nothing is refused");
 }, |bytes: &[u8]| {
     let mut input = Input::new(bytes);
     let head = input.byte();
@@ -54,27 +54,21 @@ fuzz_target!(init: {
 fn compare_with_oracle(format: Format, document: &[u8], cuts: &[usize]) {
     let every = (0..=document.len()).collect();
     check_cuts(format, document, &[cuts.to_vec(), every]);
-    let expected = expected(format, document);
-    assert_same(&redact_whole(format, document), &expected);
+    let expected = oracle(format, document);
+    assert_same(&outcome(plan(), format, document, &[]), &expected);
     assert_same(&redact_eagerly(format, document, cuts), &expected);
 }
 
 fn compare_with_whole(format: Format, document: &[u8], cuts: &[usize]) {
     check_cuts_of_long(format, document, &[cuts.to_vec()]);
-    assert_same(&redact_eagerly(format, document, cuts), &redact_whole(format, document));
+    assert_same(&redact_eagerly(format, document, cuts), &outcome(plan(), format, document, &[]));
 }
 
 /// As the redactor writes when it scans every chunk instead of gathering them.
-fn redact_eagerly(format: Format, document: &[u8], cuts: &[usize]) -> Vec<u8> {
+fn redact_eagerly(format: Format, document: &[u8], cuts: &[usize]) -> Outcome {
     let mut redactor = Redactor::new(plan(), format);
     redactor.scan_every(1);
-    let mut out = Vec::new();
-    for chunk in chunks(document, cuts) {
-        redactor.push(Bytes::copy_from_slice(chunk), &mut out).expect("nothing is blocked");
-    }
-    redactor.finish(&mut out).expect("nothing is blocked");
-    assert_eq!(redactor.held(), 0);
-    out.concat()
+    run(redactor, chunks(document, cuts).into_iter().map(Bytes::copy_from_slice))
 }
 
 fn stretched(document: &[u8], place: usize, length: usize) -> Vec<u8> {
@@ -83,8 +77,12 @@ fn stretched(document: &[u8], place: usize, length: usize) -> Vec<u8> {
     [before, &vec![byte; length % LONGEST_STRETCH], after].concat()
 }
 
-fn assert_same(found: &[u8], expected: &[u8]) {
+fn assert_same(found: &Outcome, expected: &Outcome) {
     if found != expected {
-        panic!("redacted to\n{}\ninstead of\n{}", found.escape_ascii(), expected.escape_ascii());
+        let told = |outcome: &Outcome| match outcome {
+            Ok(written) => written.escape_ascii().to_string(),
+            Err(refused) => format!("({refused})"),
+        };
+        panic!("redacted to\n{}\ninstead of\n{}", told(found), told(expected));
     }
 }

@@ -1,7 +1,7 @@
 //! The redactor and its oracle under test, with the built-in rules.
 
 use bytes::Bytes;
-use expurgate::redact::{Plan, Policy, Redactor, Treatment, naive};
+use expurgate::redact::{Plan, Policy, RedactError, Redactor, Treatment, naive};
 use expurgate::rule::Ruleset;
 use expurgate::scan::{Engine, Finding, Format, Opened, Part, Scanner, Wrap, naive as scan_naive};
 use std::sync::{Arc, LazyLock};
@@ -34,9 +34,17 @@ pub(crate) fn plan_for(treatment: Treatment) -> Arc<Plan> {
     Arc::new(Plan::new(Arc::clone(plan().engine()), &Policy::always(treatment)))
 }
 
+/// What is written, or why the document is refused.
+pub(crate) type Outcome = Result<Vec<u8>, RedactError>;
+
 /// What the oracle writes.
 pub(crate) fn expected(format: Format, document: &[u8]) -> Vec<u8> {
-    naive::redact(plan(), format, document).unwrap()
+    oracle(format, document).unwrap()
+}
+
+/// What the oracle makes of any document.
+pub(crate) fn oracle(format: Format, document: &[u8]) -> Outcome {
+    naive::redact(plan(), format, document)
 }
 
 /// What the redactor writes when the document comes in chunks of these sizes,
@@ -47,17 +55,27 @@ pub(crate) fn redact(format: Format, document: &[u8], sizes: &[usize]) -> Vec<u8
 
 /// As [`redact`], with other rules or actions.
 pub(crate) fn redact_by(plan: &Arc<Plan>, format: Format, document: &[u8], sizes: &[usize]) -> Vec<u8> {
-    let mut redactor = Redactor::new(plan, format);
-    let mut out = Vec::new();
+    outcome(plan, format, document, sizes).unwrap()
+}
+
+/// What the redactor makes of any document in chunks of these sizes, again and again.
+pub(crate) fn outcome(plan: &Arc<Plan>, format: Format, document: &[u8], sizes: &[usize]) -> Outcome {
     let mut rest = Bytes::copy_from_slice(document);
     let mut sizes = sizes.iter().cycle();
-    while !rest.is_empty() {
-        let size = sizes.next().map_or(rest.len(), |&size| size.clamp(1, rest.len()));
-        redactor.push(rest.split_to(size), &mut out).unwrap();
-    }
-    redactor.finish(&mut out).unwrap();
+    let chunks = std::iter::from_fn(|| {
+        let size = sizes.next().map_or(rest.len(), |&size| size.clamp(1, rest.len().max(1)));
+        (!rest.is_empty()).then(|| rest.split_to(size))
+    });
+    run(Redactor::new(plan, format), chunks)
+}
+
+/// What a redactor makes of these chunks.
+pub(crate) fn run(mut redactor: Redactor, chunks: impl IntoIterator<Item = Bytes>) -> Outcome {
+    let mut out = Vec::new();
+    chunks.into_iter().try_for_each(|chunk| redactor.push(chunk, &mut out))?;
+    redactor.finish(&mut out)?;
     assert_eq!(redactor.held(), 0);
-    out.concat()
+    Ok(out.concat())
 }
 
 /// What the redactor writes when the document comes as a whole.

@@ -72,6 +72,10 @@ pub enum CliError {
 impl CliError {
     /// The exit code that says what kind of failure it was.
     pub fn exit(&self) -> Exit {
+        // A --format that the command does not take: the input is not to blame.
+        if matches!(self, Self::Input { source: InputError::Framed, .. }) {
+            return Exit::Usage;
+        }
         let mut causes = std::iter::successors(Some(self as &dyn Error), |&error| error.source());
         // Broken input is no I/O error to the system, but to the user.
         if matches!(self, Self::Input { .. } | Self::Config(ConfigError::Unreadable(_))) || causes.any(is_io) {

@@ -6,7 +6,7 @@
 //! over the anchor decides. Groups of four among others of hexadecimal digits,
 //! or each one more than the one before, are a table of code points.
 
-use super::{iban, is_code, is_mixed_code, number_begins, number_ends};
+use super::{iban, is_code, is_mixed_code, number_begins, number_ends, plus_at_line};
 use crate::validator::card;
 use std::ops::Range;
 
@@ -29,7 +29,7 @@ pub(super) fn extent(text: &[u8], anchor: usize) -> Option<Range<usize>> {
     }
     (run..=anchor)
         .filter(|&start| text.get(start).is_some_and(u8::is_ascii_digit))
-        .filter(|&start| number_begins(text, start) && !is_in_iban(text, start))
+        .filter(|&start| (number_begins(text, start) || plus_at_line(text, start)) && !is_in_iban(text, start))
         .find_map(|start| number_at(text, start).filter(|range| range.contains(&anchor)))
 }
 
@@ -116,9 +116,13 @@ mod tests {
             "3056 930902 5904",
             "6200000000000005",
         ] {
-            for text in
-                [value.to_owned(), format!("card:{value}."), format!("({value}) 12/27"), format!("2 {value} 123")]
-            {
+            for text in [
+                value.to_owned(),
+                format!("card:{value}."),
+                format!("({value}) 12/27"),
+                format!("2 {value} 123"),
+                format!("-1\n+{value}"),
+            ] {
                 let digits: Vec<usize> = text.match_indices(value).flat_map(|(at, _)| at..at + value.len()).collect();
                 for anchor in digits.into_iter().filter(|&at| text.as_bytes()[at].is_ascii_digit()) {
                     let range = extent(text.as_bytes(), anchor);

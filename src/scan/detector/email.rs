@@ -35,8 +35,32 @@ pub(super) fn extent(text: &[u8], anchor: usize) -> Option<Range<usize>> {
     let end = anchor + 1 + domain_length(after).or_else(|| literal_length(after))?;
     let start =
         quoted_start(text, anchor).or_else(|| signs_start(text, anchor)).or_else(|| local_start(text, anchor))?;
+    if is_place_in_file(text, anchor, end) {
+        return None;
+    }
+    let start = if text.get(end) == Some(&b'\'') { behind_prefix(text, start..anchor) } else { start };
     let stays = is_remote(text, start..anchor, end..anchor + EMAIL_REACH) || is_userinfo(text, start, anchor);
     (!stays).then_some(start..end)
+}
+
+/// Whether it is a function and where it stands, as browsers write their stacks:
+/// `onload@main.js:3`. None of these ends is a top-level domain.
+fn is_place_in_file(text: &[u8], anchor: usize, end: usize) -> bool {
+    const FILES: [&[u8]; 12] =
+        [b"js", b"jsx", b"mjs", b"cjs", b"ts", b"tsx", b"vue", b"svelte", b"html", b"php", b"java", b"kt"];
+    let numbered = matches!(text.get(end..), Some([b':', digit, ..]) if digit.is_ascii_digit());
+    let last = text.get(anchor..end).and_then(|domain| domain.rsplit(|&byte| byte == b'.').next());
+    numbered && last.is_some_and(|last| FILES.contains(&last))
+}
+
+/// Where the local part at `local` begins behind the prefix of a quoted string, if it has
+/// one: `b'`, `N'`, `rb'`. Nothing else is in quotes by its end alone.
+fn behind_prefix(text: &[u8], local: Range<usize>) -> usize {
+    let prefix = text.get(local.start..local.end.min(local.start + 3)).unwrap_or_default();
+    let letters = prefix.iter().take_while(|byte| b"bBrRuUfFnNeExX".contains(byte)).count();
+    let opens = (1..=2).contains(&letters) && prefix.get(letters) == Some(&b'\'');
+    let within = before(text, local.start) == Some(b'\'');
+    if opens && !within { local.start + letters + 1 } else { local.start }
 }
 
 /// Whether a domain stands behind the `@` that `text` begins behind: where none
@@ -400,6 +424,23 @@ mod tests {
     }
 
     #[test]
+    fn an_apostrophe_is_no_quote_of_a_prefix_but_before_one_that_closes() {
+        for text in ["b'elan@example.com", "'b'elan@example.com'", "x b'elan@example.com.", "d'elan@example.com'"] {
+            assert!(found(text)[0].ends_with("'elan@example.com"), "{text}");
+        }
+    }
+
+    #[test]
+    fn places_in_files_are_no_addresses() {
+        for text in ["onload@main.ts:3", "handleClick@app.min.js:12:34", "render@App.vue:7"] {
+            assert_eq!(found(text), [""; 0], "{text}");
+        }
+        for text in ["bob@main.ts", "bob@main.ts: hello", "bob@example.com:3"] {
+            assert_eq!(found(text).len(), 1, "{text}");
+        }
+    }
+
+    #[test]
     fn quotes_and_marks_around_are_no_part() {
         for text in [
             "'bob@example.com'",
@@ -412,6 +453,9 @@ mod tests {
             "mailto://bob@example.com",
             "?bob@example.com",
             "bob@example.com's",
+            "b'bob@example.com'",
+            "(N'bob@example.com')",
+            "rb'bob@example.com'",
             "bob@example.com_old",
             "bob@example.com.123",
             "bob@example.com请",

@@ -127,6 +127,12 @@ fn number_begins(text: &[u8], start: usize) -> bool {
     }
 }
 
+/// Whether a plus stands before `at`, and before it another line: one that was added, as
+/// `diff` writes it.
+fn plus_at_line(text: &[u8], at: usize) -> bool {
+    before(text, at) == Some(b'+') && further_before(text, at, 2) == Some(b'\n')
+}
+
 /// Whether a number may end before `end`: not in a word or before another
 /// number's dash or point.
 fn number_ends(text: &[u8], end: usize) -> bool {

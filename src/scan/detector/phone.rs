@@ -2,7 +2,8 @@
 //! North American ones from their last digit to the left.
 
 use super::{
-    REACH, before, further_before, in_word, is_code, is_digit, is_mixed_code, number_begins, number_ends, word_before,
+    REACH, before, further_before, in_word, is_code, is_digit, is_mixed_code, number_begins, number_ends, plus_at_line,
+    word_before,
 };
 use crate::validator::phone::{Digits, digit_at, extension_length, separator_at, trunk_at};
 use std::ops::Range;
@@ -34,7 +35,7 @@ pub(super) fn international(text: &[u8], anchor: usize) -> Option<Range<usize>> 
 
 /// Not in a word (`1+1`, `a+4930...@`), nor one of many signs.
 fn plus_begins(text: &[u8], anchor: usize) -> bool {
-    before(text, anchor) != Some(b'+') && !word_before(text, anchor)
+    (before(text, anchor) != Some(b'+') || plus_at_line(text, anchor)) && !word_before(text, anchor)
 }
 
 /// `00` is weaker than `+`: numbers of many kinds begin so, and groups of four
@@ -90,7 +91,8 @@ impl<'a> Reader<'a> {
         let closing = self.open && self.text.get(self.at) == Some(&b')');
         let end = if closing { self.at + 1 } else { self.at };
         let extended = extension_length(self.text, end).is_some();
-        let odd = is_decimal(&self.text[self.anchor..end]) || is_list_of_codes(self.text, self.anchor..end);
+        let number = &self.text[self.anchor..end];
+        let odd = is_decimal(number) || is_statistics(number) || is_list_of_codes(self.text, self.anchor..end);
         if self.open != closing || !(extended || self.may_end(end)) || odd || !self.digits.is_international() {
             return;
         }
@@ -170,6 +172,16 @@ fn is_decimal(number: &[u8]) -> bool {
     let Some(digits) = number.strip_prefix(b"+") else { return false };
     let whole = digits.iter().take_while(|byte| byte.is_ascii_digit()).count();
     whole > 5 && matches!(digits[whole..], [b'.', ref rest @ ..] if rest.iter().all(u8::is_ascii_digit))
+}
+
+/// Whether it is the lines that a change adds and those that it removes: `+612 -9278`.
+fn is_statistics(number: &[u8]) -> bool {
+    let mut words = number.split(|&byte| byte == b' ');
+    let signed = |word: Option<&[u8]>, sign: u8| match word {
+        Some([first, digits @ ..]) => *first == sign && digits.iter().all(u8::is_ascii_digit),
+        _ => false,
+    };
+    signed(words.next(), b'+') && signed(words.next(), b'-') && words.next().is_none()
 }
 
 /// Whether a number that begins with zeros is a part of a list of hexadecimal numbers
@@ -324,6 +336,20 @@ mod tests {
     /// What is found from any digit.
     fn found_nanp(text: &str) -> Option<&str> {
         (0..text.len()).find_map(|anchor| nanp(text.as_bytes(), anchor)).map(|range| &text[range])
+    }
+
+    #[test]
+    fn a_plus_of_an_added_line_hides_no_number_and_statistics_are_none() {
+        for (text, value) in [("x\n++4915112345678", "+4915112345678"), ("x\n++49 151 12345678 y", "+49 151 12345678")]
+        {
+            let anchor = text.find("++").map(|at| at + 1).unwrap();
+            assert_eq!(international(text.as_bytes(), anchor).map(|range| &text[range]), Some(value), "{text}");
+        }
+        assert_eq!(international(b"a ++4915112345678", 3), None);
+        for text in ["+612 -9278", "x +612 -9278 y", "+4930 -12345678"] {
+            assert_eq!(found(text), None, "{text}");
+        }
+        assert_eq!(found("+49 - 30 - 12345678"), Some("+49 - 30 - 12345678"));
     }
 
     #[test]

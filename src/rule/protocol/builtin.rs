@@ -16,6 +16,7 @@ pub(super) const FILES: &[(&str, &str)] = &[
     ("builtin/gemini.toml", include_str!("../../../protocols/gemini.toml")),
     ("builtin/groq.toml", include_str!("../../../protocols/groq.toml")),
     ("builtin/helicone.toml", include_str!("../../../protocols/helicone.toml")),
+    ("builtin/honeybadger.toml", include_str!("../../../protocols/honeybadger.toml")),
     ("builtin/langfuse.toml", include_str!("../../../protocols/langfuse.toml")),
     ("builtin/langsmith.toml", include_str!("../../../protocols/langsmith.toml")),
     ("builtin/langwatch.toml", include_str!("../../../protocols/langwatch.toml")),

@@ -48,7 +48,9 @@ pub(super) fn extent(text: &[u8], anchor: usize) -> Option<Range<usize>> {
 fn is_place_in_file(text: &[u8], anchor: usize, end: usize) -> bool {
     const FILES: [&[u8]; 12] =
         [b"js", b"jsx", b"mjs", b"cjs", b"ts", b"tsx", b"vue", b"svelte", b"html", b"php", b"java", b"kt"];
-    let numbered = matches!(text.get(end..), Some([b':', digit, ..]) if digit.is_ascii_digit());
+    // What is out of reach tells nothing, wherever the text was cut.
+    let within = end + 2 < anchor + EMAIL_REACH;
+    let numbered = within && matches!(text.get(end..), Some([b':', digit, ..]) if digit.is_ascii_digit());
     let last = text.get(anchor..end).and_then(|domain| domain.rsplit(|&byte| byte == b'.').next());
     numbered && last.is_some_and(|last| FILES.contains(&last))
 }

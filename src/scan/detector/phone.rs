@@ -176,9 +176,11 @@ fn is_decimal(number: &[u8]) -> bool {
 
 /// Whether it is the lines that a change adds and those that it removes: `+612 -9278`.
 fn is_statistics(number: &[u8]) -> bool {
+    /// Digits of so many lines; subscribers of countries have more.
+    const MOST: usize = 5;
     let mut words = number.split(|&byte| byte == b' ');
     let signed = |word: Option<&[u8]>, sign: u8| match word {
-        Some([first, digits @ ..]) => *first == sign && digits.iter().all(u8::is_ascii_digit),
+        Some([first, digits @ ..]) => *first == sign && digits.len() <= MOST && digits.iter().all(u8::is_ascii_digit),
         _ => false,
     };
     signed(words.next(), b'+') && signed(words.next(), b'-') && words.next().is_none()
@@ -346,10 +348,12 @@ mod tests {
             assert_eq!(international(text.as_bytes(), anchor).map(|range| &text[range]), Some(value), "{text}");
         }
         assert_eq!(international(b"a ++4915112345678", 3), None);
-        for text in ["+612 -9278", "x +612 -9278 y", "+4930 -12345678"] {
+        for text in ["+612 -9278", "x +612 -9278 y", "+49301 -12345"] {
             assert_eq!(found(text), None, "{text}");
         }
-        assert_eq!(found("+49 - 30 - 12345678"), Some("+49 - 30 - 12345678"));
+        for text in ["+49 - 30 - 12345678", "+91 -9876543210", "+1 -4155550106", "+4930 -12345678"] {
+            assert_eq!(found(text), Some(text));
+        }
     }
 
     #[test]

@@ -49,10 +49,10 @@ fn is_place_in_file(text: &[u8], anchor: usize, end: usize) -> bool {
     const FILES: [&[u8]; 12] =
         [b"js", b"jsx", b"mjs", b"cjs", b"ts", b"tsx", b"vue", b"svelte", b"html", b"php", b"java", b"kt"];
     // What is out of reach tells nothing, wherever the text was cut.
-    let within = end + 2 < anchor + EMAIL_REACH;
-    let numbered = within && matches!(text.get(end..), Some([b':', digit, ..]) if digit.is_ascii_digit());
-    let last = text.get(anchor..end).and_then(|domain| domain.rsplit(|&byte| byte == b'.').next());
-    numbered && last.is_some_and(|last| FILES.contains(&last))
+    let is_numbered =
+        end + 2 < anchor + EMAIL_REACH && matches!(text.get(end..), Some([b':', digit, ..]) if digit.is_ascii_digit());
+    let last = |domain: &[u8]| domain.rsplit(|&byte| byte == b'.').next().is_some_and(|last| FILES.contains(&last));
+    is_numbered && text.get(anchor..end).is_some_and(last)
 }
 
 /// Where the local part at `local` begins behind the prefix of a quoted string, if it has
